@@ -1,0 +1,83 @@
+// Where results are kept between runs. One implementation in memory, one in SQLite, later one in Redis.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/cache_key.hpp"
+#include "core/payload.hpp"
+#include "core/result.hpp"
+#include "core/time.hpp"
+#include "core/ulid.hpp"
+
+namespace reprise::cache {
+
+/// One version of the result kept under a key. Versions are never changed; a newer one supersedes an older.
+struct Record {
+  Key key;
+  std::uint32_t version = 0;     // 1, 2, 3 … per key
+  std::string name;              // the task's cache name
+  Payload value;                 // at hand unless the store was asked for heads only
+  Time committed;
+  std::optional<Time> expires;   // fresh while now < expires
+  RunId run;                     // that produced it
+  std::string task;              // display name of the task in that run
+  Duration cost{0};              // how long the body took
+  std::string material;          // Material::encode(), to explain misses; may be empty
+};
+
+/// A result to keep. The store assigns version and commit time.
+struct Commit {
+  Key key;
+  std::string name;
+  Payload value;
+  std::optional<Duration> expires_after;
+  RunId run;
+  std::string task;
+  Duration cost{0};
+  std::string material;
+};
+
+struct Listing {
+  std::string name_prefix;       // empty = all
+  std::optional<Time> as_of;
+  std::uint32_t limit = 1000;
+};
+
+struct Statistics {
+  std::uint64_t entries = 0;       // keys with a current version
+  std::uint64_t versions = 0;
+  std::uint64_t value_bytes = 0;   // of all versions
+  std::uint64_t blob_files = 0;
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t look_ups = 0;      // since the store was made = hits + misses
+  std::uint64_t hits = 0;
+  std::uint64_t misses = 0;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// The newest fresh record of each key, in the order asked; nullopt is a miss. Every value's digest was verified;
+  /// one that does not match is dropped, counted and a miss.
+  /// @param keys  at most 100'000; duplicates allowed
+  /// @error unavailable, io. Blocks.
+  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
+                                                                          Time now) = 0;
+  /// Keeps all of them or none. Committing the value that is already current is no new version.
+  /// @error unavailable, exhausted (disk full), io. Blocks.
+  virtual Status commit(std::span<const Commit> commits, Time now) = 0;
+
+  /// Newest first.
+  [[nodiscard]] virtual Result<std::vector<Record>> list(const Listing& listing) = 0;
+  /// All versions of the keys that start with `key_prefix` (hex digits, with or without "k1:"), newest first.
+  [[nodiscard]] virtual Result<std::vector<Record>> versions(std::string_view key_prefix) = 0;
+  [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+};
+
+}  // namespace reprise::cache

@@ -1,0 +1,61 @@
+// The functions a process can run, by "name@version".
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/cache_key.hpp"
+#include "core/payload.hpp"
+#include "worker/runner.hpp"
+
+namespace reprise::worker {
+
+/// What a function body gives back; exceptions are caught by the runner and become failures.
+struct Returned {
+  Payload value;
+  std::optional<std::string> uncacheable;
+};
+
+struct Call {
+  std::span<const Argument> arguments;
+  const Attempt& attempt;
+  std::stop_token stop;
+};
+
+using FunctionBody = std::function<Returned(const Call&)>;
+
+struct Function {
+  std::string name;
+  std::string version = "1";
+  Signature signature;
+  FunctionBody body;
+};
+
+/// Thread-safe. Entries are never removed.
+class FunctionTable {
+ public:
+  /// Registers a function. Registering the same name, version and signature again keeps the first.
+  /// @error conflict: the same name@version with another signature
+  Status add(Function function);
+  /// @param id "name@version". nullptr: unknown.
+  [[nodiscard]] std::shared_ptr<const Function> find(std::string_view id) const;
+  [[nodiscard]] std::vector<std::string> ids() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Function>, std::less<>> functions_;
+};
+
+/// Adds the functions every program has: "trace.hash@1", "trace.sleep@1", "trace.noop@1" (worker/builtins.cpp) and
+/// small helpers for flow files.
+void add_builtins(FunctionTable& table);
+
+}  // namespace reprise::worker
