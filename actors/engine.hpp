@@ -12,6 +12,7 @@
 #include "core/result.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
+#include "flow/cache_mode.hpp"
 #include "journal/journal.hpp"
 #include "worker/functions.hpp"
 
@@ -24,15 +25,13 @@ enum class Durability : std::uint8_t {
   sync,   // dependants wait for the sync too
 };
 
-/// How a run uses the cache.
-enum class CacheMode : std::uint8_t { normal, refresh, read_only, write_only, off, only };
-
 struct EngineOptions {
   std::filesystem::path data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
   unsigned slots = 0;          // attempts at once; 0 = number of processors
   Durability durability = Durability::group;
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
+  std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
 };
 
 struct RunOptions {
@@ -53,7 +52,8 @@ struct RunResult {
   RunState state = RunState::queued;
   std::string message;
   journal::Summary summary;
-  Duration makespan{0};
+  std::uint64_t carried = 0;    // tasks that an earlier process of this run had finished; summary counts the rest
+  Duration makespan{0};         // of this process's part
   std::map<std::string, Payload> outputs;
 };
 
@@ -79,6 +79,9 @@ class Engine {
   /// The result of a node (the list of results for a mapped one) once the run is finished or the node is.
   /// @error not_found: no result; unavailable: not finished
   [[nodiscard]] virtual Result<Payload> result(const RunId& run, NodeId node) = 0;
+
+  /// Frees what is kept in memory of a finished run; its id is unknown afterwards. Does nothing to others.
+  virtual void forget(const RunId& run) = 0;
 
   /// Calls `listener` with every batch of changes of every run, in order, from one thread of the engine; it must be
   /// quick. Batches are told as they happen, before they are durable. To be set before the first submit.

@@ -16,4 +16,11 @@ pkg_check_modules(libfyaml REQUIRED IMPORTED_TARGET libfyaml)
 if(REPRISE_TESTS)
   find_package(Boost 1.74 REQUIRED COMPONENTS unit_test_framework)
   find_package(benchmark REQUIRED CONFIG)
+  # librapidcheck-dev has no CMake config.
+  find_library(RAPIDCHECK_LIBRARY NAMES rapidcheck REQUIRED)
+  find_path(RAPIDCHECK_INCLUDE_DIR NAMES rapidcheck.h REQUIRED)
+  mark_as_advanced(RAPIDCHECK_LIBRARY RAPIDCHECK_INCLUDE_DIR)
+  add_library(rapidcheck UNKNOWN IMPORTED)
+  set_target_properties(rapidcheck PROPERTIES
+    IMPORTED_LOCATION "${RAPIDCHECK_LIBRARY}" INTERFACE_INCLUDE_DIRECTORIES "${RAPIDCHECK_INCLUDE_DIR}")
 endif()

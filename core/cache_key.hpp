@@ -38,7 +38,11 @@ struct Material {
 
   /// Canonical bytes of the material, kept beside an entry to explain misses.
   [[nodiscard]] std::string encode() const;
+  /// @error corrupt
   [[nodiscard]] static Result<Material> decode(std::string_view bytes);
+
+  /// Whether a key may be made of it. @error invalid_argument: no name, a blank version, or text that is not UTF-8
+  [[nodiscard]] Status check() const;
 
   bool operator==(const Material&) const = default;
 };

@@ -13,6 +13,7 @@
 #include "core/payload.hpp"
 #include "core/time.hpp"
 #include "core/ulid.hpp"
+#include "flow/cache_mode.hpp"
 #include "flow/flow_spec.hpp"
 
 namespace reprise {
@@ -22,6 +23,7 @@ struct RunContext {
   RunId run;
   std::shared_ptr<const FlowSpec> flow;
   Parameters parameters;
+  CacheMode cache = CacheMode::normal;
   std::string folder;   // this run's own folder below the data directory, absolute; logs and attempts live there
   Time started;
 };
@@ -59,6 +61,7 @@ struct Outcome {
   Time started;
   Duration duration{0};
   bool executed = false;                // the body really ran
+  bool stored = false;                  // the value is kept in the cache under the attempt's key
   std::optional<Time> start_time;       // of a retry or pause asked for by a signal
 };
 

@@ -10,6 +10,12 @@
 
 namespace reprise {
 
+struct InputFlags {
+  bool mapped = false;
+  bool flattened = false;
+  bool gathered = false;
+};
+
 class FlowBuilder {
  public:
   explicit FlowBuilder(std::string flow_name);
@@ -19,11 +25,7 @@ class FlowBuilder {
   /// Starts a node; the inputs added next belong to it. Names are checked by finish().
   NodeId add_node(std::string name, std::uint32_t kind, float expected_seconds = 0, SourceSpan span = {});
 
-  struct Flags {
-    bool mapped = false;
-    bool flattened = false;
-    bool gathered = false;
-  };
+  using Flags = InputFlags;
   void add_constant(std::string_view input, Payload value, Flags flags = {});
   void add_upstream(std::string_view input, NodeId upstream, Flags flags = {});
   void add_parameter_input(std::string_view input, std::uint32_t parameter, Flags flags = {});
@@ -42,6 +44,7 @@ class FlowBuilder {
 
   FlowSpec spec_;
   std::unordered_map<std::string, std::uint32_t> name_index_;
+  std::unordered_map<Digest, std::uint32_t> constant_index_;
 };
 
 }  // namespace reprise

@@ -37,7 +37,8 @@ struct Template {
   bool operator==(const Template&) const = default;
 };
 
-/// Calls a registered function with the inputs in order.
+/// Calls a registered function with the inputs that the kind's signature names, in its order. A node from a flow file may
+/// have further inputs, which only its expressions read.
 struct FunctionBody {
   std::string function;  // "name@version", see worker/functions.hpp
   bool operator==(const FunctionBody&) const = default;
@@ -125,6 +126,9 @@ struct TaskKind {
   std::string when;         // expression; false → Skipped. Empty = always
   SourceSpan when_span;
   std::uint32_t max_parallel = 0;  // elements of a mapped task at once; 0 = unlimited
+  // 0 = no reduction; else the body is called with lists of at most this many values (at least 2) of its first input, level
+  // by level, until one value is left.
+  std::uint32_t reduce_fanin = 0;
 
   bool operator==(const TaskKind&) const = default;
 };
@@ -148,9 +152,9 @@ struct Input {
   bool operator==(const Input&) const = default;
 };
 
-/// `${{ … }}` or `map.over` as an input, with the nodes it reads.
+/// `${{ … }}` or `map.over` as an input, with the nodes it reads; these are inputs of the same node, too.
 struct Expression {
-  std::string text;
+  std::string text;  // the bare expression, without `${{`
   SourceSpan span;
   std::vector<NodeId> reads;
   bool operator==(const Expression&) const = default;
@@ -218,7 +222,9 @@ struct FlowSpec {
   [[nodiscard]] static Result<FlowSpec> decode(std::string_view bytes);
 };
 
-/// Every index in range, names unique, parameters unique, no cycle; a cycle's message prints its path "a → b → a".
+/// Every index in range, names unique, parameters unique, the nodes' inputs lie one after the other without gaps, no node
+/// has two inputs of one name unless they are gathered, no cycle; a cycle's message prints its path "a → b → a" in the
+/// order in which the tasks would have to run. Takes time in proportion to the flow.
 /// @error invalid_argument
 [[nodiscard]] Status check(const FlowSpec& flow);
 

@@ -44,6 +44,7 @@ enum class RunState : std::uint8_t {
 [[nodiscard]] std::string_view name(RunState state);
 /// "TriggerFailed": the class name.
 [[nodiscard]] std::string_view class_name(TaskState state);
+/// From name() or class_name().
 [[nodiscard]] std::optional<TaskState> task_state_from(std::string_view name);
 [[nodiscard]] std::optional<RunState> run_state_from(std::string_view name);
 

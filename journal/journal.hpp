@@ -13,17 +13,6 @@
 
 namespace reprise::journal {
 
-/// Counts by outcome, kept with a finished run so that listing runs reads no changes.
-struct Summary {
-  std::uint64_t tasks = 0;
-  std::uint64_t executed = 0;  // bodies that ran
-  std::uint64_t cached = 0;    // served from the cache
-  std::uint64_t failed = 0;
-  std::uint64_t skipped = 0;
-  std::uint64_t cancelled = 0;
-  bool operator==(const Summary&) const = default;
-};
-
 struct RunRow {
   RunId id;
   std::string flow_name;

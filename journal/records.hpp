@@ -76,6 +76,17 @@ struct Batch {
   bool operator==(const Batch&) const = default;
 };
 
+/// Counts by outcome, kept with a finished run so that listing runs reads no changes.
+struct Summary {
+  std::uint64_t tasks = 0;
+  std::uint64_t executed = 0;  // bodies that ran
+  std::uint64_t cached = 0;    // served from the cache
+  std::uint64_t failed = 0;
+  std::uint64_t skipped = 0;
+  std::uint64_t cancelled = 0;
+  bool operator==(const Summary&) const = default;
+};
+
 /// Results above this many bytes are kept by digest only; they are in the blob store before the change is recorded.
 inline constexpr std::size_t inline_result_bytes = 4096;
 

@@ -24,6 +24,14 @@ struct Returned {
   std::optional<std::string> uncacheable;
 };
 
+/// Thrown by a body to end its attempt in a state of its choice: skipped, failed, success, retrying, paused or looped.
+struct Ending {
+  TaskState state = TaskState::failed;
+  std::string message;
+  Payload value;                   // of a success or a loop
+  std::optional<Time> start_time;  // of a retry or a pause
+};
+
 struct Call {
   std::span<const Argument> arguments;
   const Attempt& attempt;

@@ -1,0 +1,90 @@
+#include "actors/cache_actor.hpp"
+
+#include <unordered_map>
+
+#include <caf/all.hpp>
+#include <fmt/format.h>
+
+#include "actors/messages.hpp"
+
+namespace reprise::actors {
+
+namespace {
+
+struct CacheState {
+  static inline const char* name = "cache";
+  CacheActorOptions options;
+  // What went into the keys that missed, until their results arrive; bounded by the number of tasks in flight.
+  std::unordered_map<Key, std::string> materials;
+};
+
+scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
+  scheduler::LookedUp answers;
+  answers.answers.resize(request.attempts.size());
+  std::vector<Key> keys;
+  std::vector<std::size_t> positions;  // of keys[i] in answers
+  for (std::size_t i = 0; i < request.attempts.size(); ++i) {
+    const Attempt& attempt = request.attempts[i];
+    scheduler::Answer& answer = answers.answers[i];
+    answer.attempt = {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
+    const Result<Material> material =
+        worker::material_of(attempt, *state.options.hasher, state.options.account);
+    if (!material) {
+      answer.reason = "uncacheable: " + material.error().message;
+      continue;
+    }
+    std::string bytes = material->encode();
+    answer.key = Key{digest_in("key", bytes)};
+    if (writes(attempt.context->cache)) state.materials.insert_or_assign(*answer.key, std::move(bytes));
+    if (!reads(attempt.context->cache)) continue;
+    keys.push_back(*answer.key);
+    positions.push_back(i);
+  }
+  if (keys.empty()) return answers;
+  auto records = state.options.store->look_up(keys, now());
+  for (std::size_t k = 0; k < keys.size(); ++k) {
+    scheduler::Answer& answer = answers.answers[positions[k]];
+    if (!records) {
+      answer.reason = "tier_down: " + records.error().message;
+      continue;
+    }
+    if (auto& record = (*records)[k]) {
+      answer.value = std::move(record->value);
+      answer.origin = record->run;
+      state.materials.erase(keys[k]);
+    }
+  }
+  return answers;
+}
+
+Stored store(CacheState& state, Store& request) {
+  for (cache::Commit& commit : request.commits) {
+    if (const auto found = state.materials.find(commit.key); found != state.materials.end()) {
+      commit.material = std::move(found->second);
+      state.materials.erase(found);
+    }
+  }
+  return Stored{request.ticket, state.options.store->commit(request.commits, now()).has_value()};
+}
+
+caf::behavior cache_behavior(caf::stateful_actor<CacheState>* self,
+                             std::shared_ptr<CacheActorOptions> options) {
+  self->state.options = std::move(*options);
+  return {
+      [self](const LookUp& request) {
+        self->send(caf::actor_cast<caf::actor>(self->current_sender()), look_up(self->state, request));
+      },
+      [self](Store& request) {
+        self->send(caf::actor_cast<caf::actor>(self->current_sender()), store(self->state, request));
+      },
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_cache_actor(caf::actor_system& system, CacheActorOptions options) {
+  return system.spawn<caf::detached>(cache_behavior,
+                                     std::make_shared<CacheActorOptions>(std::move(options)));
+}
+
+}  // namespace reprise::actors

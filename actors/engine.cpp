@@ -1,0 +1,450 @@
+#include "actors/engine.hpp"
+
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include <caf/all.hpp>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "actors/cache_actor.hpp"
+#include "actors/journal_actor.hpp"
+#include "actors/messages.hpp"
+#include "actors/scheduler_actor.hpp"
+#include "actors/worker_actor.hpp"
+#include "cache/blob_store.hpp"
+#include "cache/file_digests.hpp"
+#include "cache/memory_store.hpp"
+#include "cache/sqlite_store.hpp"
+#include "journal/data_folder.hpp"
+#include "journal/sqlite_journal.hpp"
+#include "worker/local_runner.hpp"
+
+namespace reprise {
+
+namespace {
+
+using actors::RunEnd;
+using scheduler::RunIndex;
+
+/// Digests of input files for the keys of commands, remembered in the cache's database.
+class Hasher final : public worker::FileHasher {
+ public:
+  explicit Hasher(std::unique_ptr<cache::FileDigests> digests) : digests_(std::move(digests)) {}
+  Result<FileValue> hash(const std::filesystem::path& path) override { return digests_->digest(path); }
+
+ private:
+  std::unique_ptr<cache::FileDigests> digests_;
+};
+
+/// What `RunRow::options` holds, so that a resumed run goes on as it began.
+std::string encode_options(const RunOptions& options) {
+  return *encode(Value{Map{{"cache", static_cast<int>(options.cache)}}});
+}
+
+std::string user_at_host() {
+  char host[256] = "localhost";
+  gethostname(host, sizeof host - 1);
+  const char* user = std::getenv("USER");
+  return fmt::format("{}@{}", user != nullptr && *user != 0 ? user : std::to_string(getuid()), host);
+}
+
+Digest digest_of(const Parameters& parameters) {
+  Map map;
+  for (const auto& [name, value] : parameters) map.emplace_back(name, Bytes{std::string(value.digest.raw())});
+  return digest_in("params", encode(Value{std::move(map)}).value_or(""));
+}
+
+class EmbeddedEngine final : public Engine {
+ public:
+  explicit EmbeddedEngine(EngineOptions options) : options_(std::move(options)) {}
+  ~EmbeddedEngine() override { close(); }
+
+  Status open();
+  Result<RunStarted> submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) override;
+  std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
+  Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
+  Result<Payload> result(const RunId& run, NodeId node) override;
+  void forget(const RunId& run) override;
+  void listen(Listener listener) override { listener_ = std::move(listener); }
+
+ private:
+  struct Entry {
+    RunIndex index;
+    Time started;
+    std::optional<journal::RunLock> lock;
+    std::optional<RunResult> result;
+  };
+  /// A run of this flow and these parameters that some process left unfinished, or the one asked for.
+  struct Interrupted {
+    RunId id;
+    journal::RunLock lock;
+    std::vector<journal::Batch> past;
+  };
+
+  void start_actors();
+  void close();
+  void ended(RunEnd end);
+  void journal_lost(const Error& error);
+  [[nodiscard]] Result<std::optional<Interrupted>> find_interrupted(journal::Journal& journal,
+                                                                   const Digest& flow,
+                                                                   const Digest& parameters,
+                                                                   const RunOptions& options);
+  [[nodiscard]] Result<std::vector<journal::Batch>> read_past(journal::Journal& journal, const RunId& run);
+  /// Runs `action` on the journal's thread and waits for it.
+  template <class F>
+  auto with_journal(F action) -> std::invoke_result_t<F, journal::Journal&>;
+  [[nodiscard]] std::optional<RunIndex> index_of(const RunId& run);
+
+  EngineOptions options_;
+  std::optional<journal::DataFolder> folder_;
+  std::filesystem::path temporary_;  // data of an engine that keeps nothing
+  std::shared_ptr<cache::BlobStore> blobs_;
+  std::unique_ptr<journal::Journal> journal_;  // until the actor takes it
+  std::unique_ptr<cache::Store> store_;
+  std::unique_ptr<cache::FileDigests> digests_;
+  bool has_journal_ = false;
+  Listener listener_;
+
+  caf::actor_system_config config_;
+  std::unique_ptr<caf::actor_system> system_;
+  caf::actor scheduler_, worker_, cache_, journal_actor_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::unordered_map<RunId, Entry> runs_;
+  std::unordered_map<RunIndex, RunId> by_index_;
+  std::uint32_t next_index_ = 0;
+  std::optional<Error> journal_error_;
+};
+
+Status EmbeddedEngine::open() {
+  if (options_.slots == 0) options_.slots = std::max(1U, std::thread::hardware_concurrency());
+  if (!options_.functions) {
+    options_.functions = std::make_shared<worker::FunctionTable>();
+    worker::add_builtins(*options_.functions);
+  }
+  const bool keeps = !options_.data.empty();
+  std::filesystem::path data = options_.data;
+  if (!keeps) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "reprise-XXXXXX").string();
+    if (mkdtemp(pattern.data()) == nullptr)
+      return tl::unexpected(system_error(fmt::format("make folder \"{}\"", pattern), errno));
+    data = temporary_ = pattern;
+  }
+  auto folder = journal::DataFolder::open({.path = data, .create = true});
+  if (!folder) return tl::unexpected(folder.error());
+  folder_ = std::move(*folder);
+
+  auto blobs = cache::BlobStore::open({.folder = folder_->blobs(), .sync = keeps});
+  if (!blobs) return tl::unexpected(blobs.error());
+  blobs_ = std::move(*blobs);
+  if (keeps && options_.durability != Durability::none) {
+    auto journal = journal::SqliteJournal::open({.path = folder_->journal_file()});
+    if (!journal) return tl::unexpected(journal.error());
+    journal_ = std::move(*journal);
+    has_journal_ = true;
+  }
+  if (keeps) {
+    auto store = cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_});
+    if (!store) return tl::unexpected(store.error());
+    store_ = std::move(*store);
+    auto digests = cache::FileDigests::open({.path = folder_->cache_file()});
+    if (!digests) return tl::unexpected(digests.error());
+    digests_ = std::move(*digests);
+  } else {
+    store_ = std::make_unique<cache::MemoryStore>();
+    digests_ = *cache::FileDigests::open({});
+  }
+  return {};
+}
+
+// Actors start with the first run, so that the listener can be set before.
+void EmbeddedEngine::start_actors() {
+  if (system_) return;
+  // Few actors that talk to each other all the time: one thread keeps their messages in one processor's cache, and
+  // "sharing" wakes it in a tenth of the time that "stealing" needs (docs/performance.md).
+  config_.set("scheduler.policy", caf::atom("sharing"));
+  config_.set("scheduler.max-threads", std::size_t{1});
+  system_ = std::make_unique<caf::actor_system>(config_);
+  if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
+  actors::CacheActorOptions cache;
+  cache.store = std::move(store_);
+  cache.hasher = std::make_unique<Hasher>(std::move(digests_));
+  cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
+  actors::WorkerActorOptions worker;
+  worker.slots = options_.slots;
+  worker.runner = std::make_shared<worker::LocalRunner>(
+      worker::LocalRunner::Options{.functions = options_.functions, .blobs = blobs_, .grace = options_.grace});
+  worker.blobs = blobs_;
+  worker.grace = options_.grace;
+  worker.warn = options_.warn;
+  worker.cache = cache_;
+  worker_ = actors::spawn_worker_actor(*system_, std::move(worker));
+  actors::SchedulerActorOptions scheduler;
+  scheduler.slots = options_.slots;
+  scheduler.durability = options_.durability;
+  scheduler.cache = cache_;
+  scheduler.worker = worker_;
+  scheduler.journal = journal_actor_;
+  scheduler.listener = listener_;
+  scheduler.on_end = [this](RunEnd end) { ended(std::move(end)); };
+  scheduler.on_journal_lost = [this](const Error& error) { journal_lost(error); };
+  scheduler_ = actors::spawn_scheduler_actor(*system_, std::move(scheduler));
+}
+
+void EmbeddedEngine::close() {
+  if (system_) {
+    // The worker first: it waits for its slots; then nobody has news for the others.
+    for (caf::actor* actor : {&worker_, &scheduler_, &cache_, &journal_actor_}) {
+      if (!*actor) continue;
+      caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
+      *actor = {};
+    }
+    system_.reset();
+  }
+  runs_.clear();  // lets go of the locks
+  if (!temporary_.empty()) {
+    std::error_code ignored;
+    std::filesystem::remove_all(temporary_, ignored);
+  }
+}
+
+template <class F>
+auto EmbeddedEngine::with_journal(F action) -> std::invoke_result_t<F, journal::Journal&> {
+  if (journal_) return action(*journal_);
+  using R = std::invoke_result_t<F, journal::Journal&>;
+  std::promise<R> promise;
+  caf::anon_send(journal_actor_, actors::WithJournal{[&](journal::Journal& journal) {
+                   promise.set_value(action(journal));
+                 }});
+  return promise.get_future().get();
+}
+
+Result<std::vector<journal::Batch>> EmbeddedEngine::read_past(journal::Journal& journal,
+                                                              const RunId& run) {
+  auto entries = journal.read(run, 0);
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<journal::Batch> past;
+  past.reserve(entries->size());
+  for (journal::Journal::Entry& entry : *entries) {
+    // A result that is nowhere any more was never told to anybody as final: its task runs again.
+    std::erase_if(entry.batch.tasks, [&](journal::TaskChange& change) {
+      if (change.result.is_none() || change.result.is_at_hand()) return false;
+      auto value = blobs_->get_value(change.result.digest);
+      if (!value) return true;
+      change.result = std::move(*value);
+      return false;
+    });
+    past.push_back(std::move(entry.batch));
+  }
+  return past;
+}
+
+Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrupted(
+    journal::Journal& journal, const Digest& flow, const Digest& parameters,
+    const RunOptions& options) {
+  journal::RunQuery query;
+  if (options.resume) {
+    query.id_prefix = options.resume->text();
+  } else {
+    query.flow = flow;
+    query.parameters_digest = parameters;
+    query.limit = 20;
+  }
+  auto rows = journal.runs(query);
+  if (!rows) return tl::unexpected(rows.error());
+  if (options.resume && rows->empty())
+    return fail(ErrorCode::not_found, fmt::format("no run \"{}\"", options.resume->text()));
+  for (const journal::RunRow& row : *rows) {
+    const RunState state = folder_->effective_state(row);
+    if (options.resume && is_finished(state))
+      return fail(ErrorCode::conflict,
+                  fmt::format("run {} is finished ({}); nothing to resume", row.id.short_text(), name(state)));
+    if (state != RunState::interrupted && !(options.resume && state == RunState::paused)) {
+      if (options.resume)
+        return fail(ErrorCode::conflict,
+                    fmt::format("run {} is {} in another process", row.id.short_text(), name(state)));
+      continue;
+    }
+    auto lock = folder_->own(row.id);
+    if (!lock) {
+      if (options.resume) return tl::unexpected(lock.error());
+      continue;  // another process was quicker
+    }
+    auto past = read_past(journal, row.id);
+    if (!past) return tl::unexpected(past.error());
+    return Interrupted{row.id, std::move(*lock), std::move(*past)};
+  }
+  return std::nullopt;
+}
+
+Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) {
+  if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
+  auto parameters = bind_parameters(*flow, options.parameters);
+  if (!parameters) return tl::unexpected(parameters.error());
+
+  RunStarted started;
+  started.id = RunId::generate(now());
+  std::optional<journal::RunLock> lock;
+  std::vector<journal::Batch> past;
+  if (has_journal_) {
+    const std::string bytes = flow->encode();
+    const Digest flow_digest = sha256(bytes);
+    const Digest parameters_digest = digest_of(*parameters);
+    const Status opened = with_journal([&](journal::Journal& journal) -> Status {
+      if (!options.always_new) {
+        auto found = find_interrupted(journal, flow_digest, parameters_digest, options);
+        if (!found) return tl::unexpected(found.error());
+        if (*found) {
+          started.id = (*found)->id;
+          started.continued = true;
+          lock = std::move((*found)->lock);
+          past = std::move((*found)->past);
+          return {};
+        }
+      }
+      auto own = folder_->own(started.id);
+      if (!own) return tl::unexpected(own.error());
+      lock = std::move(*own);
+      journal::RunRow row;
+      row.id = started.id;
+      row.flow_name = flow->name;
+      row.flow = flow_digest;
+      row.parameters_digest = parameters_digest;
+      row.parameters = *parameters;
+      row.folder = flow->folder;
+      row.source_file = flow->source_file;
+      row.submitted_by = user_at_host();
+      row.state = RunState::running;
+      row.submitted = now();
+      row.options = encode_options(options);
+      return journal.open_run(row, bytes);
+    });
+    if (!opened) return tl::unexpected(opened.error());
+  }
+  auto run_folder = folder_->make_run_folder(started.id);
+  if (!run_folder) return tl::unexpected(run_folder.error());
+  started.folder = run_folder->string();
+
+  auto context = std::make_shared<RunContext>();
+  context->run = started.id;
+  context->flow = std::move(flow);
+  context->parameters = std::move(*parameters);
+  context->cache = options.cache;
+  context->folder = started.folder;
+  context->started = now();
+
+  start_actors();
+  RunIndex index;
+  {
+    const std::lock_guard guard(mutex_);
+    index = RunIndex{next_index_++};
+    Entry& entry = runs_[started.id];
+    entry.index = index;
+    entry.started = context->started;
+    entry.lock = std::move(lock);
+    entry.result.reset();
+    by_index_[index] = started.id;
+  }
+  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past)}});
+  return started;
+}
+
+void EmbeddedEngine::ended(RunEnd end) {
+  const std::lock_guard guard(mutex_);
+  const auto id = by_index_.find(end.ended.run);
+  if (id == by_index_.end()) return;
+  Entry& entry = runs_.at(id->second);
+  RunResult result;
+  result.id = id->second;
+  result.state = end.ended.state;
+  result.message = std::move(end.ended.message);
+  if (journal_error_) {
+    result.state = RunState::failed;
+    result.message = "the journal could not be written: " + journal_error_->message;
+  }
+  result.summary = end.totals.here;
+  result.carried = end.totals.carried;
+  result.makespan = now() - entry.started;
+  result.outputs = std::move(end.outputs);
+  entry.result = std::move(result);
+  entry.lock.reset();
+  changed_.notify_all();
+}
+
+// What is not journalled could be lost although it was told; so nothing more is begun, and all runs end as failed.
+void EmbeddedEngine::journal_lost(const Error& error) {
+  std::vector<RunIndex> open;
+  {
+    const std::lock_guard guard(mutex_);
+    journal_error_ = error;
+    for (const auto& [id, entry] : runs_)
+      if (!entry.result) open.push_back(entry.index);
+  }
+  for (RunIndex run : open)
+    caf::anon_send(scheduler_, actors::CancelRun{run, {}, "the journal could not be written"});
+}
+
+std::optional<RunResult> EmbeddedEngine::wait(const RunId& run, std::optional<Duration> timeout) {
+  std::unique_lock guard(mutex_);
+  const auto is_over = [&] {
+    const auto found = runs_.find(run);
+    return found == runs_.end() || found->second.result.has_value();
+  };
+  if (timeout) changed_.wait_for(guard, *timeout, is_over);
+  else changed_.wait(guard, is_over);
+  const auto found = runs_.find(run);
+  return found == runs_.end() ? std::nullopt : found->second.result;
+}
+
+std::optional<RunIndex> EmbeddedEngine::index_of(const RunId& run) {
+  const std::lock_guard guard(mutex_);
+  const auto found = runs_.find(run);
+  if (found == runs_.end()) return std::nullopt;
+  return found->second.index;
+}
+
+Status EmbeddedEngine::cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) {
+  const std::optional<RunIndex> index = index_of(run);
+  if (!index) return fail(ErrorCode::not_found, "no such run in this process");
+  Status answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
+  caf::scoped_actor self{*system_};
+  self->request(scheduler_, caf::duration{std::chrono::seconds{30}},
+                actors::CancelRun{*index, std::move(tasks), std::move(reason)})
+      .receive([&](Status& status) { answer = std::move(status); }, [](const caf::error&) {});
+  return answer;
+}
+
+Result<Payload> EmbeddedEngine::result(const RunId& run, NodeId node) {
+  const std::optional<RunIndex> index = index_of(run);
+  if (!index) return fail(ErrorCode::not_found, "no such run in this process");
+  Result<Payload> answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
+  caf::scoped_actor self{*system_};
+  self->request(scheduler_, caf::duration{std::chrono::seconds{30}}, actors::AskValue{*index, node})
+      .receive([&](Result<Payload>& value) { answer = std::move(value); }, [](const caf::error&) {});
+  return answer;
+}
+
+void EmbeddedEngine::forget(const RunId& run) {
+  const std::lock_guard guard(mutex_);
+  const auto found = runs_.find(run);
+  if (found == runs_.end() || !found->second.result) return;
+  caf::anon_send(scheduler_, actors::ForgetRun{found->second.index});
+  by_index_.erase(found->second.index);
+  runs_.erase(found);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+  auto engine = std::make_unique<EmbeddedEngine>(std::move(options));
+  if (const Status opened = engine->open(); !opened) return tl::unexpected(opened.error());
+  return engine;
+}
+
+}  // namespace reprise

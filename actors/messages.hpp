@@ -1,0 +1,118 @@
+// Everything actors say to each other, in one place. Each message carries a batch: one per hop and tick, however many tasks it
+// speaks of. Within a process the structures travel as they are, without serialization; between processes the link
+// packs the same structures into frames (cluster/).
+//
+//   engine ──Begin, CancelRun──▶ scheduler ──LookUp──▶ cache ──LookedUp──▶ scheduler
+//   scheduler ──Dispatch, Stop──▶ worker ──Store──▶ cache ──Stored──▶ worker ──Reported──▶ scheduler
+//   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
+#pragma once
+
+#include <caf/allowed_unsafe_message_type.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cache/store.hpp"
+#include "flow/attempt.hpp"
+#include "journal/journal.hpp"
+#include "scheduler/events.hpp"
+
+namespace reprise::actors {
+
+/// engine → scheduler: start or continue a run; answered by nothing, its end comes as Ended.
+struct Begin {
+  scheduler::Submit submit;
+};
+
+/// engine → scheduler, answered with Status: cancel a run or the named tasks and what depends on them.
+struct CancelRun {
+  scheduler::RunIndex run;
+  std::vector<std::string> tasks;
+  std::string reason;
+};
+
+/// engine → scheduler, answered with Result<Payload>.
+struct AskValue {
+  scheduler::RunIndex run;
+  NodeId node;
+};
+
+/// engine → scheduler: forget a finished run.
+struct ForgetRun {
+  scheduler::RunIndex run;
+};
+
+/// scheduler → cache: all attempts that want a look-up, in one round trip.
+struct LookUp {
+  std::vector<Attempt> attempts;
+};
+
+/// scheduler → worker.
+struct Dispatch {
+  std::vector<Attempt> attempts;
+};
+struct Stop {
+  std::vector<scheduler::AttemptRef> attempts;
+};
+
+/// worker's slots → worker: attempts that ended, with what is needed to keep their results.
+struct Finished {
+  struct Item {
+    scheduler::Report report;
+    std::shared_ptr<const RunContext> context;
+    NodeId node;
+    std::int32_t map_index = -1;
+    std::optional<Key> key;  // keep the value under this key
+  };
+  std::vector<Item> items;
+};
+
+/// worker → cache: results to keep, before they are reported. `ticket` comes back with Stored.
+struct Store {
+  std::uint64_t ticket = 0;
+  std::vector<cache::Commit> commits;
+};
+struct Stored {
+  std::uint64_t ticket = 0;
+  bool kept = false;  // all of them, or none
+};
+
+/// scheduler → journal: batches in order; `ticket` comes back with Durable once they are on disk.
+struct Append {
+  std::uint64_t ticket = 0;
+  std::vector<std::pair<RunId, journal::Summary>> summaries;  // of runs that end with these batches
+  std::vector<journal::Batch> batches;
+};
+struct Durable {
+  std::uint64_t ticket = 0;
+  Status status;  // an error: nothing of this Append was kept
+};
+
+/// engine → journal: something rare to do on the journal's own thread.
+struct WithJournal {
+  std::function<void(journal::Journal&)> action;
+};
+
+}  // namespace reprise::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Begin)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::CancelRun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskValue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Finished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stored)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Append)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Durable)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WithJournal)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::LookedUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Result<reprise::Payload>)

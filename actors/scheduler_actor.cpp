@@ -1,0 +1,166 @@
+#include "actors/scheduler_actor.hpp"
+
+#include <deque>
+#include <unordered_set>
+
+#include <caf/all.hpp>
+#include <fmt/format.h>
+
+#include "actors/messages.hpp"
+#include "core/text.hpp"
+
+namespace reprise::actors {
+
+namespace {
+
+struct Wake {
+  std::uint64_t generation = 0;  // a delayed message cannot be recalled; an old generation is ignored
+};
+
+}  // namespace
+
+}  // namespace reprise::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Wake)
+
+namespace reprise::actors {
+
+namespace {
+
+struct SchedulerState {
+  static inline const char* name = "scheduler";
+  SchedulerActorOptions options;
+  scheduler::Scheduler core{1};
+  std::uint64_t last_ticket = 0;
+  struct Waiting {
+    std::uint64_t ticket;
+    scheduler::Effects effects;  // what may happen once the ticket is durable
+  };
+  std::deque<Waiting> waiting;
+  bool journal_lost = false;
+  std::uint64_t wake_generation = 0;
+  std::optional<Time> wake_at;
+};
+
+using Self = caf::stateful_actor<SchedulerState>;
+
+void release(Self* self, scheduler::Effects& effects) {
+  SchedulerState& state = self->state;
+  if (!effects.look_ups.empty())
+    self->send(state.options.cache, LookUp{std::move(effects.look_ups)});
+  if (!effects.dispatches.empty())
+    self->send(state.options.worker, Dispatch{std::move(effects.dispatches)});
+  if (!effects.stops.empty()) self->send(state.options.worker, Stop{std::move(effects.stops)});
+}
+
+void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
+  for (const scheduler::Ended& ended : all) {
+    scheduler::Run* run = self->state.core.find(ended.run);
+    if (run != nullptr)
+      self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
+  }
+}
+
+void schedule_wake(Self* self, std::optional<Time> at) {
+  SchedulerState& state = self->state;
+  if (!at || (state.wake_at && *state.wake_at <= *at)) return;
+  state.wake_at = at;
+  const Duration delay = std::max(*at - now(), Duration{0});
+  // Not delayed_send to oneself: a message from an actor to itself in the clock keeps the actor alive.
+  caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), delay, Wake{++state.wake_generation});
+}
+
+// Record, tell, then act (scheduler/events.hpp, Effects).
+void perform(Self* self, scheduler::Effects effects) {
+  SchedulerState& state = self->state;
+  if (state.options.listener)
+    for (const journal::Batch& batch : effects.batches) state.options.listener(batch);
+  schedule_wake(self, effects.wake_at);
+  if (effects.batches.empty() || !state.options.journal || state.journal_lost) {
+    release(self, effects);
+    tell_ended(self, effects.ended);
+    return;
+  }
+  const std::uint64_t ticket = ++state.last_ticket;
+  Append append{ticket, {}, std::move(effects.batches)};
+  for (const scheduler::Ended& ended : effects.ended)
+    if (const scheduler::Run* run = state.core.find(ended.run))
+      append.summaries.emplace_back(run->context().run, run->totals().whole);
+  self->send(state.options.journal, std::move(append));
+  effects.batches.clear();
+  if (state.options.durability == Durability::group) {
+    release(self, effects);
+    if (effects.ended.empty()) return;
+  }
+  state.waiting.push_back({ticket, std::move(effects)});
+}
+
+void durable(Self* self, const Durable& news) {
+  SchedulerState& state = self->state;
+  if (!news.status) {
+    if (state.journal_lost) return;
+    state.journal_lost = true;
+    state.options.on_journal_lost(news.status.error());
+  }
+  while (!state.waiting.empty() && (state.journal_lost || state.waiting.front().ticket <= news.ticket)) {
+    scheduler::Effects effects = std::move(state.waiting.front().effects);
+    state.waiting.pop_front();
+    if (state.options.durability == Durability::sync) release(self, effects);
+    tell_ended(self, effects.ended);
+  }
+}
+
+Status cancel(Self* self, const CancelRun& request) {
+  scheduler::Run* run = self->state.core.find(request.run);
+  if (run == nullptr) return fail(ErrorCode::not_found, "no such run in this process");
+  if (run->ended() && run->ended()->state != RunState::paused)
+    return fail(ErrorCode::conflict, "the run is already finished");
+  scheduler::Cancel event{request.run, {}, request.reason};
+  for (const std::string& name : request.tasks) {
+    const std::optional<TaskId> task = run->find_task(name);
+    if (!task)
+      return fail(ErrorCode::not_found,
+                  fmt::format("no task \"{}\" in this run", escape_for_terminal(name)));
+    event.tasks.push_back(*task);
+  }
+  perform(self, self->state.core.handle(std::move(event), now()));
+  return {};
+}
+
+Result<Payload> value(Self* self, const AskValue& request) {
+  scheduler::Run* run = self->state.core.find(request.run);
+  if (run == nullptr) return fail(ErrorCode::not_found, "no such run in this process");
+  return run->result_of(request.node);
+}
+
+caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptions> options) {
+  self->state.options = std::move(*options);
+  self->state.core = scheduler::Scheduler{self->state.options.slots};
+  const auto handle = [self](scheduler::Event event) {
+    perform(self, self->state.core.handle(std::move(event), now()));
+  };
+  return {
+      [handle](Begin& begin) { handle(std::move(begin.submit)); },
+      [handle](scheduler::LookedUp& event) { handle(std::move(event)); },
+      [handle](scheduler::Reported& event) { handle(std::move(event)); },
+      [handle](scheduler::Began& event) { handle(std::move(event)); },
+      [self, handle](const Wake& wake) {
+        if (wake.generation != self->state.wake_generation) return;
+        self->state.wake_at.reset();
+        handle(scheduler::Tick{});
+      },
+      [self](const Durable& news) { durable(self, news); },
+      [self](const CancelRun& request) { return cancel(self, request); },
+      [self](const AskValue& request) { return value(self, request); },
+      [handle](const ForgetRun& request) { handle(scheduler::Forget{request.run}); },
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_scheduler_actor(caf::actor_system& system, SchedulerActorOptions options) {
+  return system.spawn(scheduler_behavior,
+                      std::make_shared<SchedulerActorOptions>(std::move(options)));
+}
+
+}  // namespace reprise::actors

@@ -1,0 +1,40 @@
+// The scheduler's shell: message → event, handle, effect → message. What a task may do next is decided in scheduler/.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+
+#include "actors/engine.hpp"
+#include "scheduler/scheduler.hpp"
+
+namespace reprise::actors {
+
+/// How a run ended, with what can only be asked of the scheduler.
+struct RunEnd {
+  scheduler::Ended ended;
+  scheduler::Run::Totals totals;
+  std::map<std::string, Payload> outputs;
+};
+
+struct SchedulerActorOptions {
+  std::uint32_t slots = 1;
+  Durability durability = Durability::group;
+  caf::actor cache;
+  caf::actor worker;
+  caf::actor journal;         // none when durability is none
+  Engine::Listener listener;  // may be empty; called on the actor's thread
+  /// A run ended and is on disk. Called on the actor's thread; quick.
+  std::function<void(RunEnd)> on_end;
+  /// The journal cannot be written any more: all runs are being stopped.
+  std::function<void(const Error&)> on_journal_lost;
+};
+
+/// Handles Begin, CancelRun, AskValue, ForgetRun, LookedUp, Reported, Began, Durable. It keeps no strong handle to itself.
+[[nodiscard]] caf::actor spawn_scheduler_actor(caf::actor_system& system,
+                                               SchedulerActorOptions options);
+
+}  // namespace reprise::actors

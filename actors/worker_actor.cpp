@@ -1,0 +1,181 @@
+#include "actors/worker_actor.hpp"
+
+#include <unordered_map>
+
+#include <caf/all.hpp>
+
+#include "actors/messages.hpp"
+#include "worker/slot_pool.hpp"
+
+namespace reprise::actors {
+
+namespace {
+
+struct Look {};  // to itself, now and then: which attempts have been running for a while?
+
+// Shorter attempts are never announced as running: their end says it all, at half the messages.
+constexpr Duration announce_after = std::chrono::milliseconds{20};
+
+}  // namespace
+
+}  // namespace reprise::actors
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Look)
+
+namespace reprise::actors {
+
+namespace {
+
+struct WorkerState {
+  static inline const char* name = "worker";
+  WorkerActorOptions options;
+  std::unique_ptr<worker::SlotPool> pool;
+  caf::actor_addr scheduler;
+  std::uint64_t last_ticket = 0;
+  std::unordered_map<std::uint64_t, std::vector<scheduler::Report>> storing;
+  std::size_t in_flight = 0;
+  bool looking = false;
+  Time announced_until;  // starts up to here were announced
+};
+
+using Self = caf::stateful_actor<WorkerState>;
+
+scheduler::AttemptRef to_ref(const worker::AttemptId& id) {
+  return {scheduler::RunIndex{id.run}, id.task, id.number};
+}
+
+void report(Self* self, std::vector<scheduler::Report> reports) {
+  self->state.in_flight -= std::min(self->state.in_flight, reports.size());
+  if (const auto to = caf::actor_cast<caf::actor>(self->state.scheduler))
+    self->send(to, scheduler::Reported{std::move(reports)});
+}
+
+void look_again(Self* self) {
+  if (self->state.looking || self->state.in_flight == 0) return;
+  self->state.looking = true;
+  caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), announce_after, Look{});
+}
+
+void look(Self* self) {
+  WorkerState& state = self->state;
+  state.looking = false;
+  const Time until = now() - announce_after;
+  scheduler::Began began;
+  for (const worker::RunningAttempt& running : state.pool->running()) {
+    if (running.started <= state.announced_until || running.started > until) continue;
+    began.starts.push_back({to_ref(running.id), running.started});
+  }
+  state.announced_until = until;
+  if (!began.starts.empty())
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler)) self->send(to, std::move(began));
+  look_again(self);
+}
+
+void finished(Self* self, Finished& batch) {
+  std::vector<scheduler::Report> reports;
+  std::vector<scheduler::Report> stored_first;
+  std::vector<cache::Commit> commits;
+  for (Finished::Item& item : batch.items) {
+    const Outcome& outcome = item.report.outcome;
+    const bool keep =
+        item.key && outcome.state == TaskState::success && !outcome.uncacheable && self->state.options.cache;
+    if (!keep) {
+      reports.push_back(std::move(item.report));
+      continue;
+    }
+    const TaskKind& kind = item.context->flow->kind_of(item.node);
+    cache::Commit& commit = commits.emplace_back();
+    commit.key = *item.key;
+    commit.name = kind.cache_name;
+    commit.value = outcome.value;
+    commit.expires_after = kind.cache.expires_after;
+    commit.run = item.context->run;
+    commit.task = item.context->flow->nodes[item.node.value].name;
+    if (item.map_index >= 0) commit.task += "[" + std::to_string(item.map_index) + "]";
+    commit.cost = outcome.duration;
+    stored_first.push_back(std::move(item.report));
+  }
+  if (!reports.empty()) report(self, std::move(reports));
+  if (commits.empty()) return;
+  const std::uint64_t ticket = ++self->state.last_ticket;
+  self->state.storing.emplace(ticket, std::move(stored_first));
+  self->send(self->state.options.cache, Store{ticket, std::move(commits)});
+}
+
+void stored(Self* self, const Stored& answer) {
+  const auto found = self->state.storing.find(answer.ticket);
+  if (found == self->state.storing.end()) return;
+  std::vector<scheduler::Report> reports = std::move(found->second);
+  self->state.storing.erase(found);
+  for (scheduler::Report& each : reports) {
+    each.outcome.stored = answer.kept;
+    if (!answer.kept) each.outcome.uncacheable = "the cache did not take it";
+  }
+  report(self, std::move(reports));
+}
+
+// Called on slot threads: keeps large values, then hands the batch to the actor.
+void deliver(const caf::actor_addr& to, cache::BlobStore* blobs,
+             std::vector<worker::Finished> batch) {
+  Finished message;
+  message.items.reserve(batch.size());
+  for (worker::Finished& done : batch) {
+    Outcome& outcome = done.outcome;
+    if (blobs != nullptr && outcome.value.size > journal::inline_result_bytes) {
+      if (const Status kept = blobs->put_value(outcome.value); !kept) {
+        outcome.state = TaskState::failed;
+        outcome.failure = FailureClass::cannot_start;
+        outcome.message = "its result could not be kept: " + kept.error().message;
+        outcome.value = {};
+      }
+    }
+    Finished::Item& item = message.items.emplace_back();
+    item.report.attempt = to_ref(done.id);
+    item.report.outcome = std::move(outcome);
+    item.context = std::move(done.context);
+    item.node = done.node;
+    item.map_index = done.map_index;
+    item.key = done.key;
+  }
+  if (const auto actor = caf::actor_cast<caf::actor>(to)) caf::anon_send(actor, std::move(message));
+}
+
+caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> options) {
+  WorkerState& state = self->state;
+  state.options = std::move(*options);
+  worker::SlotPool::Options pool;
+  pool.slots = state.options.slots;
+  pool.grace = state.options.grace;
+  pool.warn = state.options.warn;
+  state.pool = std::make_unique<worker::SlotPool>(
+      std::move(pool), state.options.runner,
+      [me = caf::actor_cast<caf::actor_addr>(self),
+       blobs = state.options.blobs](std::vector<worker::Finished> batch) {
+        deliver(me, blobs.get(), std::move(batch));
+      });
+  return {
+      [self](Dispatch& dispatch) {
+        self->state.scheduler = caf::actor_cast<caf::actor_addr>(self->current_sender());
+        self->state.in_flight += dispatch.attempts.size();
+        self->state.pool->submit(std::move(dispatch.attempts));
+        look_again(self);
+      },
+      [self](const Stop& stop) {
+        std::vector<worker::AttemptId> ids;
+        for (const scheduler::AttemptRef& attempt : stop.attempts)
+          ids.push_back({attempt.run.value, attempt.task, attempt.number});
+        self->state.pool->cancel(ids);
+      },
+      [self](Finished& batch) { finished(self, batch); },
+      [self](const Stored& answer) { stored(self, answer); },
+      [self](const Look&) { look(self); },
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_worker_actor(caf::actor_system& system, WorkerActorOptions options) {
+  return system.spawn(worker_behavior, std::make_shared<WorkerActorOptions>(std::move(options)));
+}
+
+}  // namespace reprise::actors

@@ -1,0 +1,13 @@
+// Everything: tasks, flows, runs. Start with reprise/flow.hpp.
+#pragma once
+
+#include "reprise/adapt.hpp"
+#include "reprise/codec.hpp"
+#include "reprise/context.hpp"
+#include "reprise/error.hpp"
+#include "reprise/flow.hpp"
+#include "reprise/options.hpp"
+#include "reprise/run.hpp"
+#include "reprise/signal.hpp"
+#include "reprise/task.hpp"
+#include "reprise/value.hpp"

@@ -1,0 +1,144 @@
+// P4, P5 and P12: commands, reruns and cold starts, beside bare posix_spawn in the same run.
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "bench/measure.hpp"
+#include "bench/support.hpp"
+#include "core/assert.hpp"
+
+extern char** environ;
+
+namespace reprise::bench {
+
+namespace {
+
+/// posix_spawn and wait, `count` times over two threads: what any executor of processes pays.
+double bare_spawn(std::size_t count) {
+  const auto half = [](std::size_t times) {
+    char program[] = "/bin/true";
+    char* argv[] = {program, nullptr};
+    for (std::size_t i = 0; i < times; ++i) {
+      pid_t pid = 0;
+      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
+      int status = 0;
+      waitpid(pid, &status, 0);
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(half, count / 2);
+    half(count - count / 2);
+    other.join();
+  });
+}
+
+/// A recorded-trace file of `tasks` tasks in ten layers, each task with two parents.
+std::string write_trace(const std::string& folder, std::size_t tasks) {
+  const std::string path = folder + "/trace.json";
+  std::ofstream out(path);
+  const std::size_t layer = std::max<std::size_t>(1, tasks / 10);
+  const auto id = [](std::size_t n) { return fmt::format("task{:08}", n); };
+  std::vector<std::vector<std::size_t>> children(tasks);
+  std::vector<std::vector<std::size_t>> parents(tasks);
+  for (std::size_t n = layer; n < tasks; ++n) {
+    for (const std::size_t parent : {n - layer, (n - layer) / layer * layer + (n - layer + 1) % layer}) {
+      if (!parents[n].empty() && parents[n][0] == parent) continue;
+      parents[n].push_back(parent);
+      children[parent].push_back(n);
+    }
+  }
+  const auto list = [&](const std::vector<std::size_t>& ids) {
+    std::string text;
+    for (const std::size_t n : ids) text += (text.empty() ? "\"" : ",\"") + id(n) + "\"";
+    return "[" + text + "]";
+  };
+  out << R"({"name":"bench","schemaVersion":"1.5","workflow":{"specification":{"files":[],"tasks":[)";
+  for (std::size_t n = 0; n < tasks; ++n)
+    out << (n > 0 ? ",\n" : "\n") << fmt::format(R"({{"id":"{}","name":"t","parents":{},"children":{},"inputFiles":[],"outputFiles":[]}})", id(n), list(parents[n]), list(children[n]));
+  out << "]}}}\n";
+  return path;
+}
+
+}  // namespace
+
+std::vector<Figure> commands_p4(const Settings& settings) {
+  const auto count = static_cast<std::size_t>(5000 * settings.size);
+  FlowBuilder builder("true");
+  TaskKind kind;
+  kind.cache_name = "true";
+  CommandBody body;
+  body.argv.push_back({"/bin/true", {}});
+  kind.body = std::move(body);
+  const auto index = builder.add_kind(std::move(kind));
+  for (std::size_t i = 0; i < count; ++i) builder.add_node(fmt::format("n{}", i), index);
+  const auto flow = std::make_shared<const FlowSpec>(*std::move(builder).finish());
+  const auto engine = open_engine(fresh_folder(settings.folder), 2);
+  Figure figure{"P4", fmt::format("{} x /bin/true, output captured, durable", count), "tasks/s", {}, "posix_spawn + wait", {}, ">= 0.90 x floor", false, {}};
+  for (int i = 0; i < settings.repetitions; ++i) {
+    figure.floor.push_back(static_cast<double>(count) / bare_spawn(count));
+    figure.runs.push_back(static_cast<double>(count) / run_flow(*engine, flow));
+  }
+  figure.met = median(figure.runs) >= 0.9 * median(figure.floor);
+  return {figure};
+}
+
+std::vector<Figure> rerun_p5(const Settings& settings) {
+  const auto count = static_cast<std::size_t>(10'000 * settings.size);
+  const std::string folder = fresh_folder(settings.folder);
+  const std::string trace = write_trace(folder, count);
+  const std::vector<std::string> rerun{settings.program, "run", trace, "--data", folder + "/data", "--progress", "none"};
+  run_program(rerun);
+  Figure graph{"P5", fmt::format("rerun of {} cached tasks, new process", count), "ms", {}, "reprise version", {}, "<= 100", false, {}};
+
+  const auto files = static_cast<std::size_t>(1000 * settings.size);
+  const std::string flow = folder + "/files.yaml";
+  {
+    std::ofstream out(flow);
+    out << "version: 1\nname: files\ntasks:\n";
+    for (std::size_t i = 0; i < files; ++i)
+      out << fmt::format("  f{0}: {{shell: \"echo {0} > out{0}.txt\", outputs: [out{0}.txt], cache: true}}\n", i);
+    out << "outputs:\n";
+    for (std::size_t i = 0; i < files; ++i)
+      out << fmt::format("  o{0}: \"${{{{ f{0}.outputs['out{0}.txt'] }}}}\"\n", i);
+  }
+  const std::vector<std::string> restore{settings.program, "run", flow, "--data", folder + "/data", "--progress", "none", "--out", folder + "/out"};
+  run_program(restore);
+  Figure restored{"P5", fmt::format("{} deleted output files restored", files), "ms", {}, "reprise version", {}, "<= 150", false, {}};
+  for (int i = 0; i < settings.repetitions; ++i) {
+    const double floor = run_program({settings.program, "version"}) * 1e3;
+    graph.floor.push_back(floor);
+    restored.floor.push_back(floor);
+    graph.runs.push_back(run_program(rerun) * 1e3);
+    std::filesystem::remove_all(folder + "/out");
+    restored.runs.push_back(run_program(restore) * 1e3);
+  }
+  graph.met = median(graph.runs) <= 100;
+  restored.met = median(restored.runs) <= 150;
+  return {graph, restored};
+}
+
+std::vector<Figure> start_p12(const Settings& settings) {
+  const std::string folder = fresh_folder(settings.folder);
+  const std::string flow = folder + "/one.yaml";
+  std::ofstream(flow) << "version: 1\nname: one\ntasks:\n  only: {run: [/bin/true]}\n";
+  const std::vector<std::string> run{settings.program, "run", flow, "--data", folder + "/data", "--progress", "none"};
+  run_program(run);
+  Figure one{"P12", "one-task flow, cold start to exit", "ms", {}, "/bin/true", {}, "<= 40", false, {}};
+  Figure version{"P12", "reprise version", "ms", {}, "/bin/true", {}, "<= 10", false, {}};
+  for (int i = 0; i < std::max(settings.repetitions, 10); ++i) {
+    const double floor = run_program({"/bin/true"}) * 1e3;
+    one.floor.push_back(floor);
+    version.floor.push_back(floor);
+    one.runs.push_back(run_program(run) * 1e3);
+    version.runs.push_back(run_program({settings.program, "version"}) * 1e3);
+  }
+  one.met = median(one.runs) <= 40;
+  version.met = median(version.runs) <= 10;
+  return {one, version};
+}
+
+}  // namespace reprise::bench

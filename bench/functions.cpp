@@ -1,0 +1,195 @@
+// P1, P3 and P7: functions in this process, beside a bare thread pool and a bare hand-over between threads.
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "bench/measure.hpp"
+#include "bench/support.hpp"
+#include "core/assert.hpp"
+
+namespace reprise::bench {
+
+namespace {
+
+/// The least that a pool does: a locked queue of functions and threads that take from it.
+class BarePool {
+ public:
+  explicit BarePool(unsigned threads) {
+    for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+  }
+  ~BarePool() {
+    {
+      const std::lock_guard guard(mutex_);
+      closed_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+  void run(std::size_t count, const std::function<void()>& body) {
+    std::unique_lock guard(mutex_);
+    left_ = count;
+    for (std::size_t i = 0; i < count; ++i) queue_.push_back(body);
+    changed_.notify_all();
+    done_.wait(guard, [this] { return left_ == 0; });
+  }
+
+ private:
+  void work() {
+    std::unique_lock guard(mutex_);
+    for (;;) {
+      changed_.wait(guard, [this] { return closed_ || !queue_.empty(); });
+      if (queue_.empty()) return;
+      std::function<void()> body = std::move(queue_.front());
+      queue_.pop_front();
+      guard.unlock();
+      body();
+      guard.lock();
+      if (--left_ == 0) done_.notify_all();
+    }
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_, done_;
+  std::deque<std::function<void()>> queue_;
+  std::size_t left_ = 0;
+  bool closed_ = false;
+  std::vector<std::thread> threads_;
+};
+
+/// Seconds of one hand-over between two threads and back, by condition variable.
+double round_trip() {
+  constexpr int trips = 2000;
+  std::mutex mutex;
+  std::condition_variable changed;
+  int turn = 0;
+  std::thread other([&] {
+    std::unique_lock guard(mutex);
+    for (int i = 0; i < trips; ++i) {
+      changed.wait(guard, [&] { return turn == 1; });
+      turn = 0;
+      changed.notify_one();
+    }
+  });
+  const double took = seconds_of([&] {
+    std::unique_lock guard(mutex);
+    for (int i = 0; i < trips; ++i) {
+      turn = 1;
+      changed.notify_one();
+      changed.wait(guard, [&] { return turn == 0; });
+    }
+  });
+  other.join();
+  return took / trips;
+}
+
+}  // namespace
+
+std::vector<Figure> functions_p1(const Settings& settings) {
+  const auto count = static_cast<std::size_t>(100'000 * settings.size);
+  const auto flow = no_ops(count, false);
+  Figure memory{"P1", fmt::format("{} no-op functions, no journal", count), "tasks/s", {}, "bare thread pool", {}, ">= 1,000,000", false, {}};
+  Figure durable{"P1", fmt::format("{} no-op functions, durable", count), "tasks/s", {}, "bare thread pool", {}, ">= 300,000", false, {}};
+  BarePool pool(std::max(1U, std::thread::hardware_concurrency()));
+  const auto engine = open_engine("");
+  const auto journalled = open_engine(fresh_folder(settings.folder));
+  run_flow(*engine, flow);  // warm up
+  run_flow(*journalled, flow);
+  for (int i = 0; i < settings.repetitions; ++i) {
+    const double floor = static_cast<double>(count) / seconds_of([&] { pool.run(count, [] {}); });
+    memory.floor.push_back(floor);
+    durable.floor.push_back(floor);
+    memory.runs.push_back(static_cast<double>(count) / run_flow(*engine, flow));
+    durable.runs.push_back(static_cast<double>(count) / run_flow(*journalled, flow));
+  }
+  memory.met = median(memory.runs) >= 1e6;
+  durable.met = median(durable.runs) >= 3e5;
+  return {memory, durable};
+}
+
+std::vector<Figure> chain_p3(const Settings& settings) {
+  const std::size_t count = 1000;
+  const auto flow = no_ops(count, true);
+  Figure memory{"P3", "chain of 1,000 no-ops, no journal", "us/task", {}, "thread hand-over and back", {}, "<= 15", false, {}};
+  Figure durable{"P3", "chain of 1,000 no-ops, durable", "us/task", {}, "thread hand-over and back", {}, "<= 15", false, {}};
+  const auto engine = open_engine("");
+  const auto journalled = open_engine(fresh_folder(settings.folder));
+  run_flow(*engine, flow);
+  run_flow(*journalled, flow);
+  for (int i = 0; i < settings.repetitions; ++i) {
+    const double floor = round_trip() * 1e6;
+    memory.floor.push_back(floor);
+    durable.floor.push_back(floor);
+    memory.runs.push_back(run_flow(*engine, flow) * 1e6 / count);
+    durable.runs.push_back(run_flow(*journalled, flow) * 1e6 / count);
+  }
+  memory.met = median(memory.runs) <= 15;
+  durable.met = median(durable.runs) <= 15;
+  return {memory, durable};
+}
+
+std::vector<Figure> short_tasks_p7(const Settings& settings) {
+  // 2,000 bodies of 1 ms, then sums of four until one is left: 667 more bodies that take no time.
+  const auto count = static_cast<std::size_t>(2000 * settings.size);
+  constexpr std::size_t fan_in = 4;
+  auto functions = std::make_shared<worker::FunctionTable>();
+  const auto add = [&](std::string name, worker::FunctionBody body) {
+    worker::Function function;
+    function.name = std::move(name);
+    function.body = std::move(body);
+    REPRISE_ASSERT(functions->add(std::move(function)).has_value(), 0);
+  };
+  add("bench.sleep", [](const worker::Call&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds{1});
+    return worker::Returned{*Payload::of(Value{1}), {}};
+  });
+  add("bench.sum", [](const worker::Call& call) {
+    std::int64_t sum = 0;
+    for (const Argument& argument : call.arguments) {
+      const Value list = *argument.value.value();
+      for (const Value& value : *list.get_if<List>()) sum += *value.get_if<std::int64_t>();
+    }
+    return worker::Returned{*Payload::of(Value{sum}), {}};
+  });
+  FlowBuilder builder("sleep-and-sum");
+  TaskKind sleep, sum;
+  sleep.cache_name = "bench.sleep";
+  sleep.body = FunctionBody{"bench.sleep@1"};
+  sum.cache_name = "bench.sum";
+  sum.body = FunctionBody{"bench.sum@1"};
+  const auto sleeping = builder.add_kind(std::move(sleep));
+  const auto summing = builder.add_kind(std::move(sum));
+  std::vector<NodeId> level;
+  for (std::size_t i = 0; i < count; ++i) level.push_back(builder.add_node(fmt::format("s{}", i), sleeping));
+  for (int depth = 0; level.size() > 1; ++depth) {
+    std::vector<NodeId> above;
+    for (std::size_t i = 0; i < level.size(); i += fan_in) {
+      above.push_back(builder.add_node(fmt::format("r{}.{}", depth, i / fan_in), summing));
+      for (std::size_t j = i; j < std::min(i + fan_in, level.size()); ++j)
+        builder.add_upstream("values", level[j], {.gathered = true});
+    }
+    level = std::move(above);
+  }
+  const auto flow = std::make_shared<const FlowSpec>(*std::move(builder).finish());
+  EngineOptions options;
+  options.data = fresh_folder(settings.folder);
+  options.functions = functions;
+  options.slots = 2;
+  const auto engine = Engine::open(options);
+  REPRISE_ASSERT(engine.has_value(), engine.error().message);
+  BarePool pool(2);
+  Figure figure{"P7", fmt::format("{} x 1 ms on 2 slots, then a tree", count), "s", {}, "bare pool, no tree", {}, "<= 1.02 x ideal", false, {}};
+  for (int i = 0; i < settings.repetitions; ++i) {
+    figure.floor.push_back(seconds_of(
+        [&] { pool.run(count, [] { std::this_thread::sleep_for(std::chrono::milliseconds{1}); }); }));
+    figure.runs.push_back(run_flow(**engine, flow));
+  }
+  const double ideal = static_cast<double>(count) * 1e-3 / 2;
+  figure.met = median(figure.runs) <= 1.02 * ideal;
+  figure.note = fmt::format("{:.3f} x ideal", median(figure.runs) / ideal);
+  return {figure};
+}
+
+}  // namespace reprise::bench

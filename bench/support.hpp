@@ -1,0 +1,24 @@
+// What several benchmarks need: flows of no-ops, an engine, processes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/engine.hpp"
+#include "flow/flow_builder.hpp"
+
+namespace reprise::bench {
+
+/// An engine that keeps nothing, or, with a folder, journals with group durability.
+[[nodiscard]] std::unique_ptr<Engine> open_engine(const std::string& folder, unsigned slots = 0);
+/// Seconds from submit to the durable end. Aborts when the run does not succeed.
+double run_flow(Engine& engine, const std::shared_ptr<const FlowSpec>& flow);
+/// `count` nodes that call `function`, each waiting for the one before when `chained`.
+[[nodiscard]] std::shared_ptr<const FlowSpec> no_ops(std::size_t count, bool chained);
+/// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a non-zero exit
+double run_program(const std::vector<std::string>& argv);
+/// A fresh folder below `folder`.
+[[nodiscard]] std::string fresh_folder(const std::string& folder);
+
+}  // namespace reprise::bench

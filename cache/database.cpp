@@ -1,0 +1,37 @@
+#include "cache/database.hpp"
+
+namespace reprise::cache {
+namespace {
+
+// Times are nanoseconds since 1970. `version.id` grows in the order of commits, `number` counts per key. A value above the
+// inline limit is NULL here and lies in the blob store under its digest. Materials are as large as values and rarely read:
+// they lie apart, once per key, under the id of the key's first version.
+constexpr std::string_view format_1 = R"(
+CREATE TABLE name(id INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE);
+CREATE TABLE version(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL, number INTEGER NOT NULL, name INTEGER NOT NULL,
+  status INTEGER NOT NULL, generation INTEGER NOT NULL, committed INTEGER NOT NULL, expires INTEGER,
+  digest BLOB NOT NULL, size INTEGER NOT NULL, run BLOB NOT NULL, task TEXT NOT NULL, cost INTEGER NOT NULL,
+  material INTEGER, value BLOB);
+CREATE UNIQUE INDEX version_key ON version(key, number);
+CREATE INDEX version_name ON version(name);
+CREATE TABLE material(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE file_digest(
+  device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
+  digest BLOB NOT NULL, day INTEGER NOT NULL, PRIMARY KEY(device, inode)) WITHOUT ROWID;
+)";
+constexpr std::string_view scripts[] = {format_1};
+constexpr sqlite::Schema schema{"cache", 0x5250'4331, scripts};  // "RPC1"
+
+}  // namespace
+
+Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::path& path, bool read_only) {
+  return sqlite::Database::open({.path = path,
+                                 .schema = schema,
+                                 .sync = sqlite::Sync::normal,
+                                 .busy_timeout = std::chrono::seconds{5},
+                                 .read_only = read_only});
+}
+
+}  // namespace reprise::cache

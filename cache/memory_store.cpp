@@ -1,0 +1,99 @@
+#include "cache/memory_store.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cache/key_prefix.hpp"
+
+namespace reprise::cache {
+namespace {
+
+bool is_fresh(const Record& record, Time now) { return !record.expires || now < *record.expires; }
+
+}  // namespace
+
+Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const Key> keys, Time now) {
+  const std::lock_guard guard(mutex_);
+  std::vector<std::optional<Record>> found(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    ++statistics_.look_ups;
+    if (const auto versions = versions_by_key_.find(keys[i]); versions != versions_by_key_.end()) {
+      const auto newest_fresh = std::find_if(versions->second.rbegin(), versions->second.rend(),
+                                             [&](std::size_t at) { return is_fresh(records_[at], now); });
+      if (newest_fresh != versions->second.rend()) {
+        found[i] = records_[*newest_fresh];
+        found[i]->material.clear();
+      }
+    }
+    ++(found[i] ? statistics_.hits : statistics_.misses);
+  }
+  return found;
+}
+
+Status MemoryStore::commit(std::span<const Commit> commits, Time now) {
+  for (const Commit& each : commits)
+    if (each.value.is_none() || !each.value.is_at_hand())
+      return fail(ErrorCode::invalid_argument, fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
+  const std::lock_guard guard(mutex_);
+  for (const Commit& each : commits) {
+    std::optional<Time> expires;
+    if (each.expires_after) expires = now + *each.expires_after;
+    std::vector<std::size_t>& versions = versions_by_key_[each.key];
+    Record* head = versions.empty() ? nullptr : &records_[versions.back()];
+    if (head && head->value == each.value) {
+      head->expires = expires;
+      continue;
+    }
+    Record record{each.key, 1, each.name, each.value, now, expires, each.run, each.task, each.cost, each.material};
+    if (head) {
+      record.version = head->version + 1;
+      record.committed = std::max(now, head->committed + Duration{1});
+      record.material = head->material;
+    } else {
+      ++statistics_.entries;
+    }
+    ++statistics_.versions;
+    statistics_.value_bytes += each.value.size;
+    versions.push_back(records_.size());
+    records_.push_back(std::move(record));
+  }
+  return {};
+}
+
+Result<std::vector<Record>> MemoryStore::list(const Listing& listing) {
+  const std::lock_guard guard(mutex_);
+  const auto counts = [&](const Record& record) { return !listing.as_of || record.committed <= *listing.as_of; };
+  std::vector<Record> heads;
+  for (std::size_t at = records_.size(); at-- > 0 && heads.size() < listing.limit;) {
+    const Record& record = records_[at];
+    if (!record.name.starts_with(listing.name_prefix) || !counts(record)) continue;
+    const std::vector<std::size_t>& versions = versions_by_key_.at(record.key);
+    const auto newest = std::find_if(versions.rbegin(), versions.rend(), [&](std::size_t v) { return counts(records_[v]); });
+    if (*newest != at) continue;
+    heads.push_back(record);
+    heads.back().value.bytes = nullptr;
+    heads.back().material.clear();
+  }
+  return heads;
+}
+
+Result<std::vector<Record>> MemoryStore::versions(std::string_view key_prefix) {
+  auto range = keys_with_prefix(key_prefix);
+  if (!range) return tl::unexpected(range.error());
+  const std::lock_guard guard(mutex_);
+  std::vector<std::size_t> positions;
+  for (auto it = versions_by_key_.lower_bound(range->first); it != versions_by_key_.end() && it->first <= range->last; ++it)
+    positions.insert(positions.end(), it->second.begin(), it->second.end());
+  std::sort(positions.rbegin(), positions.rend());
+  std::vector<Record> records;
+  for (std::size_t at : positions) records.push_back(records_[at]);
+  return records;
+}
+
+Result<Statistics> MemoryStore::statistics() {
+  const std::lock_guard guard(mutex_);
+  return statistics_;
+}
+
+}  // namespace reprise::cache

@@ -1,0 +1,438 @@
+#include "cache/sqlite_store.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <numeric>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "cache/database.hpp"
+#include "cache/key_prefix.hpp"
+
+namespace reprise::cache {
+namespace {
+
+using sqlite::Blob;
+using sqlite::ResetAtEnd;
+using sqlite::Statement;
+using sqlite::Transaction;
+
+// Columns of a record; `value` is last, because SQLite walks a row from its beginning.
+constexpr std::string_view head_columns = "id, key, number, name, committed, expires, digest, size, run, task, cost, material";
+enum Column { id, key, number, name, committed, expires, digest, size, run, task, cost, material, value };
+
+std::int64_t nanoseconds(Time time) { return time.time_since_epoch().count(); }
+Time time_of(std::int64_t nanoseconds) { return Time(Duration(nanoseconds)); }
+std::string_view raw(const RunId& id) { return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()}; }
+
+// What the rows add up to, kept so that nobody has to count them, and what look-ups saw.
+struct Counts {
+  std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0, corrupt = 0;
+
+  template <class F>
+  void each(F visit) {
+    visit("entries", entries);
+    visit("versions", versions);
+    visit("value_bytes", value_bytes);
+    visit("look_ups", look_ups);
+    visit("hits", hits);
+    visit("misses", misses);
+    visit("corrupt", corrupt);
+  }
+};
+
+}  // namespace
+
+struct SqliteStore::State {
+  std::mutex mutex;
+  std::unique_ptr<sqlite::Database> database;
+  std::shared_ptr<BlobStore> blobs;
+  bool read_only = false;
+  std::unordered_map<std::int64_t, std::string> names;
+  Counts seen;  // by look-ups and not written yet
+  std::optional<Statement> find, find_head, find_name, find_ok, add_name, insert, set_expires, add_material, count;
+
+  Statement& prepared(std::optional<Statement>& statement, std::string_view sql) {
+    if (!statement) statement.emplace(*database, sql);
+    return *statement;
+  }
+
+  struct Damaged {
+    std::int64_t id;
+  };
+  struct Head {
+    std::int64_t id = 0;  // 0: the key is new
+    std::int64_t number = 0;
+    VersionStatus status = VersionStatus::ok;
+    Time committed;
+    std::optional<Time> expires;
+    Digest digest;
+    std::optional<std::int64_t> material;
+  };
+
+  Result<std::string> name_of(std::int64_t name_id);
+  Result<std::int64_t> id_of(const std::string& text);
+  Result<Record> record_of(const Statement& row);
+  Result<std::optional<Payload>> value_of(const Statement& row, const Payload& expected);
+  Result<std::optional<Record>> newest_fresh(const Key& wanted, Time now, std::vector<Damaged>& damaged);
+  Result<Head> head_of(const Key& wanted);
+  Result<bool> has_good_version(const Key& wanted);
+  Status commit_one(const Commit& commit, Time now, Counts& change);
+  Status write(Counts& change);
+  void mark(const std::vector<Damaged>& damaged);
+  void write_seen();
+};
+
+Result<std::string> SqliteStore::State::name_of(std::int64_t name_id) {
+  if (const auto known = names.find(name_id); known != names.end()) return known->second;
+  Statement select(*database, "SELECT text FROM name WHERE id = ?1");
+  select.start(name_id);
+  auto found = select.next();
+  if (!found) return tl::unexpected(found.error());
+  return names[name_id] = *found ? select.text(0) : std::string();
+}
+
+// Not remembered by text: a rolled back transaction would leave an id that is not there.
+Result<std::int64_t> SqliteStore::State::id_of(const std::string& text) {
+  Statement& select = prepared(find_name, "SELECT id FROM name WHERE text = ?1");
+  ResetAtEnd reset(select);
+  select.start(Blob{text});
+  auto found = select.next();
+  if (!found) return tl::unexpected(found.error());
+  if (*found) return select.integer(0);
+  if (auto done = prepared(add_name, "INSERT INTO name(text) VALUES(?1)").run(Blob{text}); !done)
+    return tl::unexpected(done.error());
+  return database->last_row_id();
+}
+
+Result<Record> SqliteStore::State::record_of(const Statement& row) {
+  Record record;
+  auto key_digest = Digest::from_raw(row.bytes(Column::key));
+  auto value_digest = Digest::from_raw(row.bytes(Column::digest));
+  const std::string_view run_bytes = row.bytes(Column::run);
+  if (!key_digest || !value_digest || run_bytes.size() != record.run.bytes.size())
+    return fail(ErrorCode::corrupt, fmt::format("version {} in the cache does not decode", row.integer(Column::id)));
+  auto text = name_of(row.integer(Column::name));
+  if (!text) return tl::unexpected(text.error());
+  record.key = Key{*key_digest};
+  record.version = static_cast<std::uint32_t>(row.integer(Column::number));
+  record.name = std::move(*text);
+  record.value.digest = *value_digest;
+  record.value.size = static_cast<std::uint64_t>(row.integer(Column::size));
+  record.committed = time_of(row.integer(Column::committed));
+  if (!row.is_null(Column::expires)) record.expires = time_of(row.integer(Column::expires));
+  std::memcpy(record.run.bytes.data(), run_bytes.data(), run_bytes.size());
+  record.task = row.text(Column::task);
+  record.cost = Duration(row.integer(Column::cost));
+  return record;
+}
+
+// nullopt: the value is gone or not what it was.
+Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row, const Payload& expected) {
+  if (expected.is_nil()) return Payload::nil();
+  if (!row.is_null(Column::value)) {
+    Payload found = Payload::of(row.text(Column::value));
+    if (found == expected) return found;
+    return std::nullopt;
+  }
+  auto found = blobs->get_value(expected.digest);
+  if (found) return *found;
+  if (found.error().code == ErrorCode::not_found || found.error().code == ErrorCode::corrupt) return std::nullopt;
+  return tl::unexpected(found.error());
+}
+
+Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted, Time now, std::vector<Damaged>& damaged) {
+  static const std::string sql =
+      fmt::format("SELECT {}, value, status FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
+  Statement& select = prepared(find, sql);
+  ResetAtEnd reset(select);
+  select.start(Blob{wanted.digest.raw()});
+  for (;;) {
+    auto more = select.next();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return std::nullopt;
+    const auto status = static_cast<VersionStatus>(select.integer(Column::value + 1));
+    if (status == VersionStatus::tombstone) return std::nullopt;
+    if (status != VersionStatus::ok) continue;
+    if (!select.is_null(Column::expires) && time_of(select.integer(Column::expires)) <= now) continue;
+    auto record = record_of(select);
+    if (record) {
+      auto bytes = value_of(select, record->value);
+      if (!bytes) return tl::unexpected(bytes.error());
+      if (*bytes) {
+        record->value = std::move(**bytes);
+        return *std::move(record);
+      }
+    } else if (record.error().code != ErrorCode::corrupt) {
+      return tl::unexpected(record.error());
+    }
+    damaged.push_back({select.integer(Column::id)});
+  }
+}
+
+Result<SqliteStore::State::Head> SqliteStore::State::head_of(const Key& wanted) {
+  Statement& select = prepared(find_head, "SELECT id, number, status, committed, expires, digest, material FROM version "
+                                          "WHERE key = ?1 ORDER BY number DESC LIMIT 1");
+  ResetAtEnd reset(select);
+  select.start(Blob{wanted.digest.raw()});
+  auto found = select.next();
+  if (!found) return tl::unexpected(found.error());
+  Head head;
+  if (!*found) return head;
+  head.id = select.integer(0);
+  head.number = select.integer(1);
+  head.status = static_cast<VersionStatus>(select.integer(2));
+  head.committed = time_of(select.integer(3));
+  if (!select.is_null(4)) head.expires = time_of(select.integer(4));
+  if (auto stored = Digest::from_raw(select.bytes(5))) head.digest = *stored;
+  if (!select.is_null(6)) head.material = select.integer(6);
+  return head;
+}
+
+Result<bool> SqliteStore::State::has_good_version(const Key& wanted) {
+  Statement& select = prepared(find_ok, "SELECT 1 FROM version WHERE key = ?1 AND status = 0 LIMIT 1");
+  ResetAtEnd reset(select);
+  select.start(Blob{wanted.digest.raw()});
+  return select.next();
+}
+
+Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& change) {
+  auto head = head_of(commit.key);
+  if (!head) return tl::unexpected(head.error());
+  std::optional<Time> expiry;
+  if (commit.expires_after) expiry = now + *commit.expires_after;
+  std::optional<std::int64_t> expiry_number;
+  if (expiry) expiry_number = nanoseconds(*expiry);
+
+  const bool is_same = head->id != 0 && head->status == VersionStatus::ok && head->digest == commit.value.digest;
+  if (is_same) {
+    if (head->expires == expiry) return {};
+    return prepared(set_expires, "UPDATE version SET expires = ?2 WHERE id = ?1").run(head->id, expiry_number);
+  }
+  auto had_good_version = head->id == 0 ? Result<bool>(false) : has_good_version(commit.key);
+  if (!had_good_version) return tl::unexpected(had_good_version.error());
+  auto name_id = id_of(commit.name);
+  if (!name_id) return tl::unexpected(name_id.error());
+
+  Statement& add = prepared(insert, "INSERT INTO version(key, number, name, status, generation, committed, expires, digest, "
+                                    "size, run, task, cost, material, value) "
+                                    "VALUES(?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+  // Times of one key always increase, whatever the clocks of several processes say.
+  const Time at = head->id == 0 ? now : std::max(now, head->committed + Duration{1});
+  std::optional<Blob> bytes;
+  if (commit.value.size <= inline_value_bytes && !commit.value.is_nil()) bytes = Blob{commit.value.view()};
+  if (auto done = add.run(Blob{commit.key.digest.raw()}, head->number + 1, *name_id, nanoseconds(at), expiry_number,
+                          Blob{commit.value.digest.raw()}, commit.value.size, Blob{raw(commit.run)}, commit.task,
+                          commit.cost.count(), head->material, bytes);
+      !done)
+    return done;
+  if (!head->material && !commit.material.empty()) {
+    const std::int64_t version_id = database->last_row_id();
+    Statement& keep = prepared(add_material, "INSERT INTO material(id, bytes) VALUES(?1, ?2)");
+    if (auto done = keep.run(version_id, Blob{commit.material}); !done) return done;
+    Statement refer(*database, "UPDATE version SET material = id WHERE id = ?1");
+    if (auto done = refer.run(version_id); !done) return done;
+  }
+  ++change.versions;
+  change.value_bytes += static_cast<std::int64_t>(commit.value.size);
+  if (!*had_good_version) ++change.entries;
+  return {};
+}
+
+Status SqliteStore::State::write(Counts& change) {
+  Status status;
+  change.each([&](std::string_view what, std::int64_t by) {
+    if (by == 0 || !status) return;
+    status = prepared(count, "INSERT INTO counter(name, value) VALUES(?1, ?2) "
+                             "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value")
+                 .run(what, by);
+  });
+  return status;
+}
+
+// A version whose value is not what it was is of no use to anybody. Failing to say so is no trouble: the next reader will.
+void SqliteStore::State::mark(const std::vector<Damaged>& damaged) {
+  seen.corrupt += static_cast<std::int64_t>(damaged.size());
+  if (damaged.empty() || read_only) return;
+  auto transaction = Transaction::begin(*database);
+  if (!transaction) return;
+  Counts change;
+  for (const Damaged& each : damaged) {
+    Statement select(*database, "SELECT key, size FROM version WHERE id = ?1 AND status = 0");
+    select.start(each.id);
+    const auto found = select.next();
+    if (!found || !*found) continue;
+    const std::string key_bytes = select.text(0);
+    --change.versions;
+    change.value_bytes -= select.integer(1);
+    select.reset();
+    Statement update(*database, "UPDATE version SET status = 3, value = NULL WHERE id = ?1");
+    if (!update.run(each.id)) return;
+    const auto key_digest = Digest::from_raw(key_bytes);
+    const auto still = key_digest ? has_good_version(Key{*key_digest}) : Result<bool>(false);
+    if (still && !*still) --change.entries;
+  }
+  if (write(change)) (void)transaction->commit();
+}
+
+void SqliteStore::State::write_seen() {
+  if (read_only || (seen.look_ups == 0 && seen.corrupt == 0)) return;
+  auto transaction = Transaction::begin(*database);
+  if (transaction && write(seen) && transaction->commit()) seen = {};
+}
+
+SqliteStore::SqliteStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+SqliteStore::~SqliteStore() { state_->write_seen(); }
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
+  auto state = std::make_unique<State>();
+  auto database = open_database(options.path, options.read_only);
+  if (!database) return tl::unexpected(database.error());
+  state->database = std::move(*database);
+  state->read_only = options.read_only;
+  state->blobs = std::move(options.blobs);
+  if (!state->blobs) {
+    auto blobs = BlobStore::open({.folder = options.path.parent_path() / "blobs"});
+    if (!blobs) return tl::unexpected(blobs.error());
+    state->blobs = std::move(*blobs);
+  }
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(state)));
+}
+
+Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const Key> keys, Time now) {
+  const std::lock_guard guard(state_->mutex);
+  std::vector<std::optional<Record>> found(keys.size());
+  std::vector<State::Damaged> damaged;
+  {
+    auto transaction = Transaction::begin(*state_->database, Transaction::Kind::read);
+    if (!transaction) return tl::unexpected(transaction.error());
+    // In the order of the index, neighbours share pages.
+    std::vector<std::uint32_t> order(keys.size());
+    std::iota(order.begin(), order.end(), 0u);
+    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return keys[a] < keys[b]; });
+    for (std::uint32_t i : order) {
+      auto record = state_->newest_fresh(keys[i], now, damaged);
+      if (!record) return tl::unexpected(record.error());
+      found[i] = std::move(*record);
+    }
+  }
+  std::sort(damaged.begin(), damaged.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  damaged.erase(std::unique(damaged.begin(), damaged.end(), [](const auto& a, const auto& b) { return a.id == b.id; }),
+                damaged.end());
+  state_->mark(damaged);
+  const auto hits = std::count_if(found.begin(), found.end(), [](const auto& record) { return record.has_value(); });
+  state_->seen.look_ups += static_cast<std::int64_t>(keys.size());
+  state_->seen.hits += hits;
+  state_->seen.misses += static_cast<std::int64_t>(keys.size()) - hits;
+  return found;
+}
+
+Status SqliteStore::commit(std::span<const Commit> commits, Time now) {
+  for (const Commit& each : commits)
+    if (each.value.is_none() || !each.value.is_at_hand())
+      return fail(ErrorCode::invalid_argument, fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
+  const std::lock_guard guard(state_->mutex);
+  // Large values first and outside of the transaction, so that no reader sees a version whose value is not there yet.
+  for (const Commit& each : commits)
+    if (each.value.size > inline_value_bytes)
+      if (auto kept = state_->blobs->put_value(each.value); !kept) return kept;
+  auto transaction = Transaction::begin(*state_->database);
+  if (!transaction) return tl::unexpected(transaction.error());
+  Counts change = state_->seen;
+  for (const Commit& each : commits)
+    if (auto done = state_->commit_one(each, now, change); !done) return done;
+  if (auto done = state_->write(change); !done) return done;
+  if (auto done = transaction->commit(); !done) return done;
+  state_->seen = {};
+  return {};
+}
+
+Result<std::vector<Record>> SqliteStore::list(const Listing& listing) {
+  const std::lock_guard guard(state_->mutex);
+  const std::int64_t as_of = listing.as_of ? nanoseconds(*listing.as_of) : INT64_MAX;
+  std::string sql = fmt::format(
+      "SELECT {} FROM version v WHERE status = 0 AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM version w WHERE "
+      "w.key = v.key AND w.number > v.number AND w.committed <= ?1 AND w.status <> 3)",
+      head_columns);
+  if (!listing.name_prefix.empty()) sql += " AND name IN (SELECT id FROM name WHERE substr(text, 1, length(?2)) = ?2)";
+  sql += " ORDER BY id DESC LIMIT ?3";
+  Statement select(*state_->database, sql);
+  select.bind_integer(1, as_of);
+  if (!listing.name_prefix.empty()) select.bind_blob(2, listing.name_prefix);
+  select.bind_integer(3, listing.limit);
+  std::vector<Record> records;
+  for (;;) {
+    auto more = select.next();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return records;
+    auto record = state_->record_of(select);
+    if (!record) return tl::unexpected(record.error());
+    records.push_back(std::move(*record));
+  }
+}
+
+Result<std::vector<Record>> SqliteStore::versions(std::string_view key_prefix) {
+  auto range = keys_with_prefix(key_prefix);
+  if (!range) return tl::unexpected(range.error());
+  const std::lock_guard guard(state_->mutex);
+  Statement select(*state_->database,
+                   fmt::format("SELECT {}, value, (SELECT bytes FROM material m WHERE m.id = version.material) FROM version "
+                               "WHERE key BETWEEN ?1 AND ?2 AND status = 0 ORDER BY id DESC",
+                               head_columns));
+  select.start(Blob{range->first.digest.raw()}, Blob{range->last.digest.raw()});
+  std::vector<Record> records;
+  std::vector<State::Damaged> damaged;
+  std::uint64_t at_hand = 0;
+  for (;;) {
+    auto more = select.next();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) break;
+    auto record = state_->record_of(select);
+    if (!record) return tl::unexpected(record.error());
+    record->material = select.text(Column::value + 1);
+    if (at_hand + record->value.size <= values_at_hand_bytes) {
+      auto bytes = state_->value_of(select, record->value);
+      if (!bytes) return tl::unexpected(bytes.error());
+      if (!*bytes) {
+        damaged.push_back({select.integer(Column::id)});
+        continue;
+      }
+      record->value = std::move(**bytes);
+      at_hand += record->value.size;
+    }
+    records.push_back(std::move(*record));
+  }
+  select.reset();
+  state_->mark(damaged);
+  return records;
+}
+
+Result<Statistics> SqliteStore::statistics() {
+  const std::lock_guard guard(state_->mutex);
+  Counts all = state_->seen;
+  Statement select(*state_->database, "SELECT name, value FROM counter");
+  for (;;) {
+    auto more = select.next();
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) break;
+    all.each([&](std::string_view what, std::int64_t& value_here) {
+      if (select.bytes(0) == what) value_here += select.integer(1);
+    });
+  }
+  const auto counted = [](std::int64_t value_here) { return static_cast<std::uint64_t>(std::max<std::int64_t>(value_here, 0)); };
+  Statistics statistics;
+  statistics.entries = counted(all.entries);
+  statistics.versions = counted(all.versions);
+  statistics.value_bytes = counted(all.value_bytes);
+  statistics.look_ups = counted(all.look_ups);
+  statistics.hits = counted(all.hits);
+  statistics.misses = counted(all.misses);
+  statistics.corrupt = counted(all.corrupt);
+  std::tie(statistics.blob_files, statistics.blob_bytes) = state_->blobs->usage();
+  return statistics;
+}
+
+}  // namespace reprise::cache

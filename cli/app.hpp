@@ -1,0 +1,33 @@
+// The command line: which commands and flags there are, and what a mistyped one was meant to be.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/console.hpp"
+#include "cli/options.hpp"
+
+namespace reprise::cli {
+
+/// What the command line asks for.
+struct Invocation {
+  GlobalOptions globals;
+  std::function<int(Console&)> action;  // empty: only `text` is to be printed
+  std::string text;                     // help that was asked for
+};
+
+struct UsageError {
+  Error error;
+  std::string hint;        // the way out, a second line for people; may be empty
+  bool wants_json = false;
+};
+
+/// @param arguments without the program's name
+[[nodiscard]] tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string> arguments);
+
+/// All of main(): parses, acts, and turns every way out into an exit code.
+[[nodiscard]] int main_program(int argc, char** argv);
+
+}  // namespace reprise::cli

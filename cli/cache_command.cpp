@@ -1,0 +1,301 @@
+// `reprise cache ls|get|show|stats`: looking into the cache without touching it.
+#include <algorithm>
+#include <fstream>
+#include <memory>
+#include <system_error>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cache/blob_store.hpp"
+#include "cli/clock_text.hpp"
+#include "cli/commands.hpp"
+#include "cli/data_access.hpp"
+#include "cli/documents.hpp"
+#include "cli/outputs.hpp"
+#include "cli/table.hpp"
+#include "cli/terminal.hpp"
+#include "cli/text.hpp"
+#include "core/canon.hpp"
+
+namespace reprise::cli {
+namespace {
+
+constexpr std::size_t key_columns = 15;  // "k1:" and 12 digits: how people see and type a key
+
+std::string short_key(const Key& key) { return key.text().substr(0, key_columns); }
+
+/// The current version of the one key that begins so.
+Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix) {
+  auto records = store.versions(prefix);
+  const bool is_no_key = !records && records.error().code == ErrorCode::invalid_argument;
+  if (!records && !is_no_key) return tl::unexpected(records.error());
+  std::vector<Key> keys;
+  if (is_no_key) records = std::vector<cache::Record>{};
+  for (const cache::Record& record : *records)
+    if (std::find(keys.begin(), keys.end(), record.key) == keys.end()) keys.push_back(record.key);
+  if (keys.empty())
+    return fail(ErrorCode::not_found, fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
+                                                  escape_for_terminal(prefix)));
+  if (keys.size() > 1) {
+    std::string list;
+    for (std::size_t i = 0; i < std::min<std::size_t>(keys.size(), 5); ++i) list += (i ? ", " : "") + short_key(keys[i]);
+    return fail(ErrorCode::not_found, fmt::format("\"{}\" is the beginning of several keys: {}{}", escape_for_terminal(prefix),
+                                                  list, keys.size() > 5 ? ", …" : ""));
+  }
+  return *std::max_element(records->begin(), records->end(),
+                           [](const cache::Record& a, const cache::Record& b) { return a.version < b.version; });
+}
+
+Result<std::unique_ptr<cache::BlobStore>> open_blobs(const GlobalOptions& globals) {
+  const auto path = data_path(globals);
+  if (!path) return tl::unexpected(path.error());
+  return cache::BlobStore::open({*path / "blobs", false});
+}
+
+/// The bytes that stand for the value in the cache, also when they lie in the blob store.
+Result<Value> value_of(const cache::Record& record, const GlobalOptions& globals) {
+  if (record.value.is_none()) return Value();
+  if (record.value.is_at_hand()) return record.value.value();
+  const auto blobs = open_blobs(globals);
+  if (!blobs) return tl::unexpected(blobs.error());
+  const auto bytes = (*blobs)->get(record.value.digest);
+  if (!bytes) return tl::unexpected(bytes.error());
+  return decode(*bytes);
+}
+
+/// Every file within a value, with its path there: "report.html" of {"outputs": {"report.html": file}}.
+void collect_files(const Value& value, const std::string& path, std::vector<std::pair<std::string, FileValue>>& files) {
+  if (is_file(value)) {
+    if (const auto file = as_file(value)) files.emplace_back(path, *file);
+  } else if (const Map* map = value.get_if<Map>()) {
+    for (const auto& [key, item] : *map) {
+      const auto* name = key.get_if<std::string>();
+      if (!name) continue;
+      const bool is_outputs = path.empty() && *name == "outputs";
+      collect_files(item, is_outputs ? "" : path.empty() ? *name : path + "/" + *name, files);
+    }
+  } else if (const List* list = value.get_if<List>()) {
+    for (std::size_t i = 0; i < list->size(); ++i)
+      collect_files((*list)[i], path.empty() ? std::to_string(i) : fmt::format("{}/{}", path, i), files);
+  }
+}
+
+/// Writes a file of the blob store to stdout, or puts it at a path that does not exist yet.
+int give_file(const FileValue& file, const std::string& output, Console& console) {
+  const auto blobs = open_blobs(console.options());
+  if (!blobs) return console.fail(blobs.error());
+  if (!output.empty() && output != "-") {
+    std::error_code error;
+    if (std::filesystem::exists(std::filesystem::symlink_status(output, error)))
+      return console.fail({ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
+    if (const auto status = (*blobs)->restore(file, output, false); !status) return console.fail(status.error());
+    console.say(fmt::format("{} → {}", describe_bytes(file.size), escape_for_terminal(output)));
+    return exit_ok;
+  }
+  // In parts: a file may be larger than memory. Its digest was verified when it was put there; verify() checks again.
+  std::ifstream stream((*blobs)->path_of(file.content), std::ios::binary);
+  if (!stream) return console.fail({ErrorCode::not_found, fmt::format("the file {} is not in the cache any more", file.content.text())});
+  std::string buffer(256 * 1024, '\0');
+  Sha256 hash;
+  while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || stream.gcount() > 0) {
+    const std::string_view part(buffer.data(), static_cast<std::size_t>(stream.gcount()));
+    hash.update(part);
+    console.raw(part);
+    if (!console.is_open()) return exit_ok;
+  }
+  console.flush();
+  if (hash.finish() != file.content)
+    return console.fail({ErrorCode::corrupt, fmt::format("the file {} is damaged in the cache", file.content.text())});
+  return exit_ok;
+}
+
+int write_text(const std::string& text, const std::string& output, Console& console) {
+  if (output.empty() || output == "-") {
+    console.out(text);
+    return exit_ok;
+  }
+  std::error_code error;
+  if (std::filesystem::exists(std::filesystem::symlink_status(output, error)))
+    return console.fail({ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
+  std::ofstream stream(output, std::ios::binary);
+  stream << text << '\n';
+  stream.close();
+  if (!stream) return console.fail(system_error(fmt::format("write \"{}\"", output), errno), exit_failed);
+  console.say(fmt::format("{} → {}", describe_bytes(text.size() + 1), escape_for_terminal(output)));
+  return exit_ok;
+}
+
+std::string_view word(Digest digest) { return digest.is_none() ? "none" : "set"; }
+
+Json material_json(const std::string& bytes) {
+  const auto material = Material::decode(bytes);
+  if (bytes.empty() || !material) return nullptr;
+  Json arguments = Json::object(), dependencies = Json::object(), environment = Json::object();
+  for (const auto& [name, digest] : material->arguments) arguments[name] = digest.text();
+  for (const auto& [name, digest] : material->dependencies) dependencies[name] = digest.text();
+  for (const auto& [name, value] : material->environment) environment[name] = value;
+  return {{"name", material->name},       {"version", material->version},
+          {"signature", material->signature.text()},
+          {"salt", material->salt},       {"account", material->account},
+          {"arguments", std::move(arguments)}, {"dependencies", std::move(dependencies)},
+          {"environment", std::move(environment)}};
+}
+
+void print_material(const std::string& bytes, Console& console) {
+  const auto material = Material::decode(bytes);
+  if (bytes.empty() || !material) return console.out("made of   unknown");
+  console.out(fmt::format("made of   {}@{}  signature {}  code {}", escape_for_terminal(material->name),
+                          escape_for_terminal(material->version), material->signature.text().substr(0, 19),
+                          word(material->code.value_or(Digest{}))));
+  if (!material->salt.empty()) console.out("  salt    " + escape_for_terminal(material->salt));
+  for (const auto& [name, digest] : material->arguments)
+    console.out(fmt::format("  input   {}  {}", pad(escape_for_terminal(name), 16), digest.text().substr(0, 19)));
+  for (const auto& [name, digest] : material->dependencies)
+    console.out(fmt::format("  depends {}  {}", pad(escape_for_terminal(name), 16), digest.text().substr(0, 19)));
+  for (const auto& [name, value] : material->environment)
+    console.out(fmt::format("  env     {}={}", escape_for_terminal(name), escape_for_terminal(value)));
+}
+
+}  // namespace
+
+int cache_list_command(const CacheListOptions& options, Console& console) {
+  cache::Listing listing;
+  listing.name_prefix = options.task;
+  listing.limit = options.limit;
+  if (!options.as_of.empty()) {
+    const auto moment = parse_moment(options.as_of, now());
+    if (!moment) return console.fail(moment.error());
+    listing.as_of = *moment;
+  }
+  const auto store = open_cache(console.options());
+  std::vector<cache::Record> records;
+  if (store) {
+    auto listed = (*store)->list(listing);
+    if (!listed) return console.fail(listed.error());
+    records = std::move(*listed);
+  } else if (store.error().code != ErrorCode::not_found) {
+    return console.fail(store.error());
+  }
+  if (options.sort == "size")
+    std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.value.size > b.value.size; });
+  if (options.sort == "saved")
+    std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.cost > b.cost; });
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Record& record : records) list.push_back(record_json(record));
+    return console.document({{"schema", "reprise.cache-list/1"}, {"entries", std::move(list)}}, exit_ok, "entries");
+  }
+  if (console.is_quiet()) {
+    for (const cache::Record& record : records) console.out(record.key.text());
+    return exit_ok;
+  }
+  if (records.empty()) {
+    console.say("no entries");
+    return exit_ok;
+  }
+  Table table{{"KEY", "TASK", "VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "EXPIRES"},
+              {false, false, true, false, true, true},
+              {}};
+  for (const cache::Record& r : records)
+    table.rows.push_back({short_key(r.key), escape_for_terminal(r.task.empty() ? r.name : r.task), std::to_string(r.version),
+                          local_text_seconds(r.committed), describe_bytes(r.value.size), describe(r.cost),
+                          r.run.short_text(), r.expires ? local_text_seconds(*r.expires) : "never"});
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
+  if (records.size() == options.limit) console.say(fmt::format("the first {}; --limit N shows more", grouped(options.limit)));
+  return exit_ok;
+}
+
+int cache_get_command(const CacheGetOptions& options, Console& console) {
+  // KEY, k1:KEY, KEY:PATH, k1:KEY:PATH
+  std::string key = options.key, path;
+  const std::size_t begin = key.starts_with("k1:") ? 3 : 0;
+  if (const std::size_t colon = key.find(':', begin); colon != std::string::npos) {
+    path = key.substr(colon + 1);
+    key.resize(colon);
+  }
+  const auto store = open_cache(console.options());
+  if (!store) return console.fail(store.error());
+  const auto record = find_entry(**store, key);
+  if (!record) return console.fail(record.error());
+  const auto value = value_of(*record, console.options());
+  if (!value) return console.fail(value.error());
+
+  std::vector<std::pair<std::string, FileValue>> files;
+  collect_files(*value, {}, files);
+  if (!path.empty()) {
+    for (const auto& [name, file] : files)
+      if (name == path) return give_file(file, options.output, console);
+    std::string names;
+    for (const auto& [name, file] : files) names += (names.empty() ? "" : ", ") + escape_for_terminal(name);
+    return console.fail({ErrorCode::not_found, fmt::format("entry {} has no file \"{}\"; {}", short_key(record->key),
+                                                           escape_for_terminal(path),
+                                                           names.empty() ? "it has no files" : "its files: " + names)});
+  }
+  if (console.is_json()) {
+    Json document{{"schema", "reprise.cache-value/1"}};
+    document.update(record_json(*record));
+    document["value"] = Json::parse(to_json(*value), nullptr, false);
+    Json list = Json::array();
+    for (const auto& [name, file] : files)
+      list.push_back({{"path", name}, {"digest", file.content.text()}, {"size_bytes", file.size}});
+    document["files"] = std::move(list);
+    return console.document(std::move(document));
+  }
+  if (is_file(*value)) return give_file(files.front().second, options.output, console);
+  if (const Bytes* bytes = value->get_if<Bytes>(); bytes && (options.output.empty() || options.output == "-") && !is_terminal(STDOUT_FILENO)) {
+    console.raw(bytes->data);
+    return exit_ok;
+  }
+  return write_text(to_json(*value), options.output, console);
+}
+
+int cache_show_command(const std::string& key, Console& console) {
+  const auto store = open_cache(console.options());
+  if (!store) return console.fail(store.error());
+  const auto current = find_entry(**store, key);
+  if (!current) return console.fail(current.error());
+  const auto versions = (*store)->versions(current->key.text());
+  if (!versions) return console.fail(versions.error());
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Record& record : *versions) list.push_back(record_json(record));
+    return console.document({{"schema", "reprise.cache-entry/1"}, {"key", current->key.text()}, {"name", current->name},
+                             {"material", material_json(current->material)}, {"versions", std::move(list)}}, exit_ok, "versions");
+  }
+  console.out(fmt::format("key       {}", current->key.text()));
+  console.out(fmt::format("task      {}", escape_for_terminal(current->name)));
+  print_material(current->material, console);
+  Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST"}, {true, false, true, true}, {}};
+  for (const cache::Record& r : *versions)
+    table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed), describe_bytes(r.value.size),
+                          describe(r.cost), r.run.short_text(), escape_for_terminal(r.task), r.value.digest.text().substr(0, 19)});
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
+  return exit_ok;
+}
+
+int cache_stats_command(Console& console) {
+  cache::Statistics s;
+  const auto store = open_cache(console.options());
+  if (store) {
+    const auto statistics = (*store)->statistics();
+    if (!statistics) return console.fail(statistics.error());
+    s = *statistics;
+  } else if (store.error().code != ErrorCode::not_found) {
+    return console.fail(store.error());
+  }
+  const double rate = s.look_ups == 0 ? 0 : static_cast<double>(s.hits) / static_cast<double>(s.look_ups);
+  if (console.is_json())
+    return console.document({{"schema", "reprise.cache-stats/1"}, {"entries", s.entries}, {"versions", s.versions},
+                             {"value_bytes", s.value_bytes}, {"blob_files", s.blob_files}, {"blob_bytes", s.blob_bytes},
+                             {"look_ups", s.look_ups}, {"hits", s.hits}, {"misses", s.misses},
+                             {"hit_rate", s.look_ups == 0 ? Json(nullptr) : Json(rate)}});
+  console.out(fmt::format("entries   {} ({})", grouped(s.entries), counted(s.versions, "version")));
+  console.out(fmt::format("values    {}", describe_bytes(s.value_bytes)));
+  console.out(fmt::format("files     {}, {}", grouped(s.blob_files), describe_bytes(s.blob_bytes)));
+  console.out(fmt::format("look-ups  {}: {} hits, {} misses{}", grouped(s.look_ups), grouped(s.hits), grouped(s.misses),
+                          s.look_ups == 0 ? "" : fmt::format(" ({:.0f} % hits)", 100 * rate)));
+  return exit_ok;
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,86 @@
+#include "cli/data_access.hpp"
+
+#include <system_error>
+
+#include "cache/sqlite_store.hpp"
+#include "journal/sqlite_journal.hpp"
+
+namespace reprise::cli {
+namespace {
+
+Result<Reading> open_folder(const GlobalOptions& options, bool read_only) {
+  const auto path = data_path(options);
+  if (!path) return tl::unexpected(path.error());
+  auto folder = journal::DataFolder::open({*path, false});
+  if (!folder) return tl::unexpected(folder.error());
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder->journal_file(), ignored))
+    return fail(ErrorCode::not_found, "there are no runs yet; start one with `reprise run FLOW`");
+  journal::SqliteJournal::Options how;
+  how.path = folder->journal_file();
+  how.read_only = read_only;
+  auto opened = journal::SqliteJournal::open(std::move(how));
+  if (!opened) return tl::unexpected(opened.error());
+  return Reading{std::move(*folder), std::move(*opened)};
+}
+
+}  // namespace
+
+Result<std::filesystem::path> data_path(const GlobalOptions& options) {
+  if (!options.data.empty()) return std::filesystem::path(options.data);
+  return journal::DataFolder::default_path();
+}
+
+Result<Reading> open_for_reading(const GlobalOptions& options) { return open_folder(options, true); }
+Result<Reading> open_for_writing(const GlobalOptions& options) { return open_folder(options, false); }
+
+Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
+  const auto path = data_path(options);
+  if (!path) return tl::unexpected(path.error());
+  const auto folder = journal::DataFolder::open({*path, false});
+  if (!folder) return tl::unexpected(folder.error());
+  std::error_code ignored;
+  if (!std::filesystem::exists(folder->cache_file(), ignored))
+    return fail(ErrorCode::not_found, "the cache is empty; runs of flows with `cache:` fill it");
+  auto blobs = cache::BlobStore::open({folder->blobs(), false});
+  if (!blobs) return tl::unexpected(blobs.error());
+  cache::SqliteStore::Options how;
+  how.path = folder->cache_file();
+  how.blobs = std::move(*blobs);
+  how.read_only = true;
+  auto store = cache::SqliteStore::open(std::move(how));
+  if (!store) return tl::unexpected(store.error());
+  return std::move(*store);
+}
+
+Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal, const journal::RunRow& row) {
+  const auto bytes = journal.flow(row.flow);
+  if (!bytes) return tl::unexpected(bytes.error());
+  auto flow = FlowSpec::decode(*bytes);
+  if (!flow) return tl::unexpected(flow.error());
+  flow->folder = row.folder;
+  flow->source_file = row.source_file;
+  return std::make_shared<const FlowSpec>(std::move(*flow));
+}
+
+Result<RunState> current_state(Reading& reading, journal::RunRow& row) {
+  journal::RunQuery query;
+  query.id_prefix = row.id.text();
+  RunState state = RunState::queued;
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    auto rows = reading.journal->runs(query);
+    if (!rows) return tl::unexpected(rows.error());
+    if (rows->empty()) return fail(ErrorCode::not_found, "run " + row.id.short_text() + " was removed");
+    row = std::move(rows->front());
+    state = reading.folder.effective_state(row);
+    if (state != RunState::interrupted) break;
+  }
+  return state;
+}
+
+Duration age_of(const journal::RunRow& row, RunState state, Time now) {
+  if (row.finished) return *row.finished - row.submitted;
+  return state == RunState::interrupted ? Duration{0} : now - row.submitted;
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,153 @@
+#include "cli/documents.hpp"
+
+#include <cmath>
+
+namespace reprise::cli {
+namespace {
+
+Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(std::string(text)); }
+
+std::string_view name(FailureClass failure) {
+  switch (failure) {
+    case FailureClass::none: return "none";
+    case FailureClass::task: return "task";
+    case FailureClass::signal: return "signal";
+    case FailureClass::timeout: return "timeout";
+    case FailureClass::worker_lost: return "worker_lost";
+    case FailureClass::cannot_start: return "cannot_start";
+    case FailureClass::validation: return "validation";
+    case FailureClass::cancelled: return "cancelled";
+  }
+  return "none";
+}
+
+}  // namespace
+
+Json seconds_json(Duration duration) { return std::round(seconds(duration) * 1e6) / 1e6; }
+
+Json value_json(const Payload& payload) {
+  if (payload.is_none()) return nullptr;
+  if (!payload.is_at_hand()) return {{"$digest", payload.digest.text()}, {"size", payload.size}};
+  const auto value = payload.value();
+  if (!value) return {{"$digest", payload.digest.text()}, {"size", payload.size}};
+  Json parsed = Json::parse(to_json(*value), nullptr, false);
+  return parsed.is_discarded() ? Json(nullptr) : parsed;
+}
+
+Json summary_json(const journal::Summary& s) {
+  return {{"tasks", s.tasks},   {"executed", s.executed}, {"cached", s.cached},
+          {"failed", s.failed}, {"skipped", s.skipped},   {"cancelled", s.cancelled}};
+}
+
+Json cache_json(journal::CacheOutcome outcome) {
+  switch (outcome) {
+    case journal::CacheOutcome::none: return nullptr;
+    case journal::CacheOutcome::hit: return "hit";
+    case journal::CacheOutcome::stored: return "stored";
+    case journal::CacheOutcome::miss: return "miss";
+    case journal::CacheOutcome::bypass: return "bypass";
+  }
+  return nullptr;
+}
+
+const std::vector<std::string>& run_fields() {
+  static const std::vector<std::string> fields{"run",     "flow",       "state",     "message", "outputs",
+                                               "summary", "makespan_s", "continued", "failures"};
+  return fields;
+}
+
+Json run_json(const RunDocument& d) {
+  Json outputs = Json::object();
+  for (const auto& [name, payload] : d.result.outputs) {
+    outputs[name] = value_json(payload);
+    if (const auto file = d.files.find(name); file != d.files.end() && outputs[name].is_object())
+      outputs[name]["path"] = file->second;
+  }
+  Json failures = Json::array();
+  for (const TaskNews& news : d.failures)
+    failures.push_back({{"task", news.name},
+                        {"state", reprise::name(news.state)},
+                        {"message", text_or_null(news.message)},
+                        {"attempt", news.attempt}});
+  return {{"schema", "reprise.run/1"},
+          {"run", d.result.id.text()},
+          {"flow", d.flow},
+          {"state", reprise::name(d.result.state)},
+          {"message", text_or_null(d.result.message)},
+          {"outputs", std::move(outputs)},
+          {"summary", summary_json(d.result.summary)},
+          {"makespan_s", seconds_json(d.result.makespan)},
+          {"continued", d.continued},
+          {"failures", std::move(failures)}};
+}
+
+Json event_json(const RunId& run, const std::string& task_name, const journal::TaskChange& c,
+                journal::Offset offset) {
+  Json event{{"schema", "reprise.event/1"},
+             {"offset", offset == 0 ? Json(nullptr) : Json(offset)},
+             {"type", "task"},
+             {"run", run.text()},
+             {"at", to_rfc3339(c.at)},
+             {"task", task_name},
+             {"state", reprise::name(c.state)},
+             {"attempt", c.run_count},
+             {"cache", cache_json(c.cache)},
+             {"executed", c.executed},
+             {"duration_s", seconds_json(c.duration)}};
+  if (!c.result.is_none()) event["result"] = {{"digest", c.result.digest.text()}, {"size_bytes", c.result.size}};
+  if (c.detail) {
+    const journal::ChangeDetail& d = *c.detail;
+    if (!d.message.empty()) event["message"] = d.message;
+    if (d.start_time) event["start_time"] = to_rfc3339(*d.start_time);
+    if (d.key) event["key"] = d.key->text();
+    if (d.origin) event["origin"] = d.origin->text();
+    if (d.width > 0) event["width"] = d.width;
+    if (d.failure != FailureClass::none) event["failure"] = name(d.failure);
+    if (d.exit_code != 0) event["exit_code"] = d.exit_code;
+    if (d.signal != 0) event["signal"] = d.signal;
+    if (!d.worker.empty()) event["worker"] = d.worker;
+  }
+  return event;
+}
+
+Json event_json(const RunId& run, const journal::RunChange& change, journal::Offset offset) {
+  return {{"schema", "reprise.event/1"},
+          {"offset", offset == 0 ? Json(nullptr) : Json(offset)},
+          {"type", "run"},
+          {"run", run.text()},
+          {"at", to_rfc3339(change.at)},
+          {"state", reprise::name(change.state)},
+          {"message", text_or_null(change.message)}};
+}
+
+Json row_json(const journal::RunRow& row, RunState state) {
+  Json parameters = Json::object();
+  for (const auto& [name, value] : row.parameters) parameters[name] = value_json(value);
+  const bool has_end = row.finished.has_value();
+  return {{"run", row.id.text()},
+          {"flow", row.flow_name},
+          {"state", reprise::name(state)},
+          {"message", text_or_null(row.message)},
+          {"submitted", to_rfc3339(row.submitted)},
+          {"finished", has_end ? Json(to_rfc3339(*row.finished)) : Json(nullptr)},
+          {"duration_s", has_end ? seconds_json(*row.finished - row.submitted) : Json(nullptr)},
+          {"submitted_by", text_or_null(row.submitted_by)},
+          {"source_file", text_or_null(row.source_file)},
+          {"parameters", std::move(parameters)},
+          {"summary", has_end ? summary_json(row.summary) : Json(nullptr)}};
+}
+
+Json record_json(const cache::Record& r) {
+  return {{"key", r.key.text()},
+          {"version", r.version},
+          {"name", r.name},
+          {"task", r.task},
+          {"run", r.run.text()},
+          {"committed", to_rfc3339(r.committed)},
+          {"expires", r.expires ? Json(to_rfc3339(*r.expires)) : Json(nullptr)},
+          {"digest", r.value.digest.text()},
+          {"size_bytes", r.value.size},
+          {"cost_s", seconds_json(r.cost)}};
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,84 @@
+// `reprise events`: a run's changes of state with their offsets.
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "cli/data_access.hpp"
+#include "cli/documents.hpp"
+#include "cli/run_selector.hpp"
+#include "cli/text.hpp"
+
+namespace reprise::cli {
+namespace {
+
+constexpr std::size_t changes_per_read = 10'000;
+
+/// "   81204  2026-11-20T17:02:11.004312Z  ✓ success  align[s3]  attempt 2".
+std::string task_line(journal::Offset offset, const std::string& task_name, const journal::TaskChange& change, Style style) {
+  const bool hit = change.cache == journal::CacheOutcome::hit;
+  const bool stored = change.state == TaskState::cached && !hit;
+  const TaskState shown = stored ? TaskState::success : change.state;
+  std::string line = fmt::format("{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
+                                 style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 12))),
+                                 escape_for_terminal(task_name));
+  if (change.run_count > 1) line += fmt::format("  attempt {}", change.run_count);
+  if (stored) line += "  stored";
+  if (change.detail && change.detail->origin) line += "  from run " + change.detail->origin->short_text();
+  if (change.detail && change.detail->width > 0) line += fmt::format("  width {}", change.detail->width);
+  if (change.detail && !change.detail->message.empty()) line += "  " + escape_for_terminal(change.detail->message);
+  return line;
+}
+
+std::string run_line(journal::Offset offset, const journal::RunChange& change, Style style) {
+  std::string line =
+      fmt::format("{:>8}  {}  {}  (run)", offset, to_rfc3339(change.at),
+                  style(ink(change.state), fmt::format("{} {}", glyph(change.state), pad(name(change.state), 12))));
+  if (!change.message.empty()) line += "  " + escape_for_terminal(change.message);
+  return line;
+}
+
+}  // namespace
+
+int events_command(const EventsOptions& options, Console& console) {
+  const auto reading = open_for_reading(console.options());
+  if (!reading) return console.fail(reading.error());
+  const auto row = find_run(options.run, *reading->journal);
+  if (!row) return console.fail(row.error());
+  const auto flow = flow_of(*reading->journal, *row);
+  if (!flow) return console.fail(flow.error());
+
+  // Names of elements come from earlier changes, so reading starts at the beginning whatever --after says.
+  journal::RunView view(*flow);
+  Json events = Json::array();
+  journal::Offset position = 0;
+  while (console.is_open()) {
+    const auto entries = reading->journal->read(row->id, position, changes_per_read);
+    if (!entries) return console.fail(entries.error());
+    if (entries->empty()) break;
+    for (const auto& [first, batch] : *entries) {
+      if (const auto status = view.apply(batch); !status) return console.fail(status.error());
+      journal::Offset offset = first;
+      const auto emit = [&](const auto& make_json, const auto& make_line) {
+        const journal::Offset at = offset++;
+        if (at <= options.after) return;
+        if (console.is_json() && !options.lines) events.push_back(make_json(at));
+        else if (options.lines) console.out(to_line(make_json(at)));
+        else console.out(make_line(at));
+      };
+      for (const journal::TaskChange& change : batch.tasks) {
+        const std::string task = view.task_name(change.task);
+        emit([&](journal::Offset at) { return event_json(row->id, task, change, at); },
+             [&](journal::Offset at) { return task_line(at, task, change, console.out_style()); });
+      }
+      if (batch.change)
+        emit([&](journal::Offset at) { return event_json(row->id, *batch.change, at); },
+             [&](journal::Offset at) { return run_line(at, *batch.change, console.out_style()); });
+      position = first + batch.count() - 1;
+    }
+  }
+  if (console.is_json() && !options.lines)
+    return console.document({{"schema", "reprise.events/1"}, {"run", row->id.text()}, {"events", std::move(events)}}, exit_ok,
+                            "events");
+  return exit_ok;
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,130 @@
+#include "cli/flow_source.hpp"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cli/text.hpp"
+#include "flow/diagnostics.hpp"
+#include "flow/input_file.hpp"
+#include "flow/yaml.hpp"
+#include "worker/functions.hpp"
+
+namespace reprise::cli {
+namespace {
+
+Error with_context(const Error& error, std::string_view what) {
+  return {error.code, fmt::format("{}: {}", what, error.message)};
+}
+
+const Parameter* find_parameter(const FlowSpec& flow, std::string_view name) {
+  for (const Parameter& parameter : flow.parameters)
+    if (parameter.name == name) return &parameter;
+  return nullptr;
+}
+
+Status read_file(const FlowSpec& flow, const std::string& path, Parameters& result) {
+  const auto text = read_input(path);
+  if (!text) return tl::unexpected(text.error());
+  std::vector<Diagnostic> diagnostics;
+  const auto document = yaml::Document::parse(*text, diagnostics);
+  if (!diagnostics.empty() || !document.root() || !document.root()->is_mapping()) {
+    const std::string why = diagnostics.empty() ? "it is no map of names to values" : diagnostics.front().message;
+    const std::uint32_t line = diagnostics.empty() ? 1 : diagnostics.front().span.line;
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("parameter file \"{}\" line {}: {}", escape_for_terminal(path), line, why));
+  }
+  for (const yaml::Entry& entry : document.root()->entries) {
+    const Parameter* parameter = find_parameter(flow, entry.key->text);
+    // A scalar is read as the parameter's type wants it, so that 30 is fine for a float.
+    const bool as_text = parameter && entry.value->is_scalar() && parameter->type != "any" && parameter->type != "list";
+    auto payload = as_text ? parse_parameter(*parameter, entry.value->text) : Payload::of(yaml::to_value(*entry.value));
+    if (!payload)
+      return tl::unexpected(with_context(payload.error(), fmt::format("parameter file \"{}\"", escape_for_terminal(path))));
+    result[entry.key->text] = std::move(*payload);
+  }
+  return {};
+}
+
+/// The functions that a flow file may call: those this program has.
+std::map<std::string, Signature, std::less<>> known_functions() {
+  worker::FunctionTable table;
+  worker::add_builtins(table);
+  std::map<std::string, Signature, std::less<>> signatures;
+  for (const std::string& id : table.ids())
+    if (const auto function = table.find(id)) signatures[id] = function->signature;
+  return signatures;
+}
+
+std::string json_path(const std::string& path) { return path == "-" ? "<stdin>" : path; }
+
+}  // namespace
+
+Result<LoadOptions> load_options(const SourceOptions& source) {
+  LoadOptions options;
+  options.trace_options_given = !source.mode.empty() || source.scale || !source.touches.empty();
+  if (!source.mode.empty()) options.trace.mode = trace_mode_from(source.mode).value_or(TraceMode::hash);
+  if (source.scale) options.trace.scale = *source.scale;
+  for (const std::string& text : source.touches) {
+    auto touch = parse_assignment(text, "--touch");
+    if (!touch) return tl::unexpected(touch.error());
+    if (!options.trace.touch.emplace(touch->name, touch->value).second)
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("--touch names task \"{}\" twice", escape_for_terminal(touch->name)));
+  }
+  options.flow_file.functions = known_functions();
+  return options;
+}
+
+Mistakes describe(const LoadFailure& failure, const std::string& path) {
+  Mistakes result;
+  std::size_t errors = 0;
+  const Diagnostic* first = nullptr;
+  for (const Diagnostic& diagnostic : failure.mistakes) {
+    if (diagnostic.severity != Diagnostic::Severity::error) continue;
+    ++errors;
+    if (!first) first = &diagnostic;
+  }
+  result.error.code = ErrorCode::invalid_argument;
+  result.error.message = fmt::format("\"{}\": {}", escape_for_terminal(json_path(path)),
+                                     first ? escape_for_terminal(first->message) : "cannot be read");
+  if (errors > 1) result.error.message += fmt::format(" (and {} more)", counted(errors - 1, "mistake"));
+  result.errors = Json::parse(to_json(failure.mistakes, json_path(path)), nullptr, false);
+  return result;
+}
+
+tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& console) {
+  auto options = load_options(source);
+  if (!options) return tl::unexpected(console.fail(options.error(), exit_invalid));
+  auto loaded = load_flow(source.path, *options);
+  if (!loaded) {
+    const LoadFailure& failure = loaded.error();
+    console.complain(render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
+    const Mistakes mistakes = describe(failure, source.path);
+    console.problem_only(mistakes.error, exit_invalid, mistakes.errors);
+    return tl::unexpected(static_cast<int>(exit_invalid));
+  }
+  if (!loaded->warnings.empty() && !console.is_quiet())
+    console.complain(render(loaded->warnings, json_path(source.path), loaded->text, console.err_style().colored));
+  return std::move(*loaded);
+}
+
+Result<Parameters> read_parameters(const FlowSpec& flow, const std::vector<std::string>& assignments,
+                                   const std::vector<std::string>& files) {
+  Parameters result;
+  for (const std::string& file : files)
+    if (const auto status = read_file(flow, file, result); !status) return tl::unexpected(status.error());
+  for (const std::string& text : assignments) {
+    const auto assignment = parse_assignment(text, "-p");
+    if (!assignment) return tl::unexpected(assignment.error());
+    const Parameter* parameter = find_parameter(flow, assignment->name);
+    // An unknown one is kept as text: binding says what is wrong with it, with a suggestion.
+    auto payload = parameter ? parse_parameter(*parameter, assignment->value) : Payload::of(Value(assignment->value));
+    if (!payload) return tl::unexpected(payload.error());
+    result[assignment->name] = std::move(*payload);
+  }
+  if (const auto bound = bind_parameters(flow, result); !bound) return tl::unexpected(bound.error());
+  return result;
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,39 @@
+// From what was typed to a flow that can be run: the file, its mistakes, its parameters.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/console.hpp"
+#include "flow/load.hpp"
+
+namespace reprise::cli {
+
+struct SourceOptions {
+  std::string path;                  // "-" = stdin
+  std::string mode;                  // of a trace; empty = by the file's kind
+  std::optional<double> scale;
+  std::vector<std::string> touches;  // "TASK=TEXT"
+};
+
+/// What load_flow() is to know. @error invalid_argument: a --touch that is no assignment
+[[nodiscard]] Result<LoadOptions> load_options(const SourceOptions& source);
+
+/// The mistakes in a file, for the problem object.
+struct Mistakes {
+  Error error;
+  Json errors;  // list of single ones, with their places
+};
+[[nodiscard]] Mistakes describe(const LoadFailure& failure, const std::string& path);
+
+/// Loads a flow. What is wrong with it is printed here, and the exit code is what comes back instead.
+[[nodiscard]] tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& console);
+
+/// Parameters from files and from "name=value", which win, in the types that the flow declares.
+/// @error invalid_argument
+[[nodiscard]] Result<Parameters> read_parameters(const FlowSpec& flow, const std::vector<std::string>& assignments,
+                                                 const std::vector<std::string>& files);
+
+}  // namespace reprise::cli

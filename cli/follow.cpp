@@ -1,0 +1,302 @@
+#include "cli/follow.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "cache/blob_store.hpp"
+#include "cli/data_access.hpp"
+#include "cli/documents.hpp"
+#include "cli/outputs.hpp"
+#include "cli/progress.hpp"
+#include "cli/signals.hpp"
+#include "cli/text.hpp"
+#include "cluster/control_socket.hpp"
+#include "journal/history.hpp"
+
+namespace reprise::cli {
+namespace {
+
+constexpr Duration poll_interval = std::chrono::milliseconds{50};  // how soon a signal is acted upon
+constexpr std::size_t value_columns_max = 200;
+
+/// What the signals asked for so far; written by the watcher's thread, read by the main one.
+struct Wishes {
+  std::atomic<int> interrupts{0};
+  std::atomic<int> ended_by{0};  // SIGTERM or SIGHUP
+};
+
+/// How following ended when not by the run's end.
+enum class Left { no, interrupted, terminated };
+
+class Follower {
+ public:
+  Follower(FollowOptions options, Console& console)
+      : options_(std::move(options)), console_(console), watcher_([this](int signal) { on_signal(signal); }) {}
+
+  int go() {
+    if (const auto status = check_out(); !status) return console_.fail(status.error(), exit_invalid);
+    auto engine = Engine::open(options_.engine);
+    if (!engine) return console_.fail(engine.error(), start_error_code(engine.error().code));
+    engine_ = std::move(*engine);
+    make_progress();
+    const auto started = engine_->submit(options_.flow, options_.run);
+    if (!started) return console_.fail(started.error(), start_error_code(started.error().code));
+    started_ = *started;
+    announce();
+    serve_requests();
+    progress_->start(started_.id, started_.folder, past_changes());
+    auto result = wait();
+    progress_->finish();
+    control_.reset();
+    if (!result) return leave();
+    return conclude(*result);
+  }
+
+  ~Follower() {
+    control_.reset();  // before the engine it talks to
+    engine_.reset();
+  }
+
+ private:
+  Status check_out() {
+    std::error_code error;
+    if (!may_give_files(*options_.flow) || !std::filesystem::exists(options_.out, error)) return {};
+    if (!std::filesystem::is_directory(options_.out, error))
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("--out \"{}\" is no directory", escape_for_terminal(options_.out)));
+    return {};
+  }
+
+  void make_progress() {
+    Progress::Options how;
+    how.choice = resolve(console_.options().progress, is_terminal(STDERR_FILENO), std::getenv("TERM"));
+    const char* github = std::getenv("GITHUB_ACTIONS");
+    how.github = github && std::string_view(github) == "true";
+    how.flow_file = options_.flow->source_file.empty() ? options_.flow_name : options_.flow->source_file;
+    const std::lock_guard lock(progress_mutex_);
+    progress_ = std::make_unique<Progress>(options_.flow, now(), console_, std::move(how));
+    engine_->listen([this](const journal::Batch& batch) { progress_->take(batch); });
+  }
+
+  void announce() {
+    const Style style = console_.err_style();
+    std::string line = fmt::format("run {}  {}", style(Ink::bold, started_.id.short_text()),
+                                   escape_for_terminal(options_.flow->name));
+    if (started_.continued) line += style(Ink::dim, "  continues where it was interrupted (--new starts over)");
+    console_.say(line);
+    if (console_.is_quiet() && !console_.is_json()) {
+      console_.out(started_.id.text());
+      console_.flush();
+    }
+  }
+
+  /// Other processes may ask to cancel. That nobody can ask is no reason not to run.
+  void serve_requests() {
+    if (started_.folder.empty()) return;
+    auto server = cluster::ControlServer::open(started_.folder, [this](const cluster::ControlRequest& request) -> Status {
+      if (request.op != "cancel")
+        return fail(ErrorCode::invalid_argument, fmt::format("unknown request \"{}\"", escape_for_terminal(request.op)));
+      const auto status = engine_->cancel(started_.id, request.tasks, request.reason);
+      if (status && request.tasks.empty()) progress_->say("cancelling: another process asked for it");
+      return status;
+    });
+    if (server) control_ = std::move(*server);
+    else if (console_.options().verbosity > 0) console_.warn("`reprise cancel` cannot reach this run: " + server.error().message);
+  }
+
+  /// What a continued run went through before, and how long its tasks usually take.
+  std::vector<journal::Batch> past_changes() {
+    std::vector<journal::Batch> past;
+    if (options_.engine.durability == Durability::none) return past;
+    const bool shows = !console_.is_quiet() && console_.options().progress != ProgressChoice::none;
+    if (!shows && !started_.continued) return past;
+    const auto reading = open_for_reading(console_.options());
+    if (!reading) return past;
+    if (is_terminal(STDERR_FILENO))
+      progress_->set_usual(journal::usual_durations(*reading->journal, options_.flow->name),
+                           options_.engine.slots ? options_.engine.slots : std::thread::hardware_concurrency());
+    if (!started_.continued) return past;
+    if (auto entries = reading->journal->read(started_.id, 0))
+      for (auto& entry : *entries) past.push_back(std::move(entry.batch));
+    return past;
+  }
+
+  std::optional<RunResult> wait() {
+    bool asked = false;
+    for (;;) {
+      if (auto result = engine_->wait(started_.id, poll_interval)) return result;
+      if (wishes_.ended_by != 0) {
+        left_ = Left::terminated;
+        return std::nullopt;
+      }
+      if (wishes_.interrupts >= 2) {
+        left_ = Left::interrupted;
+        return std::nullopt;
+      }
+      if (wishes_.interrupts == 1 && !asked) {
+        asked = true;
+        progress_->say("cancelling; press Ctrl-C again to leave the run interrupted instead");
+        if (const auto status = engine_->cancel(started_.id, {}, "Ctrl-C"); !status)
+          progress_->say("cancel: " + escape_for_terminal(status.error().message));
+      }
+    }
+  }
+
+  /// The run is left as it is: interrupted, to be continued.
+  int leave() {
+    const int code = left_ == Left::terminated ? 128 + wishes_.ended_by.load() : static_cast<int>(exit_interrupted);
+    console_.say(fmt::format("run {} is left interrupted; what is finished is kept", started_.id.short_text()));
+    console_.say(fmt::format("continue: reprise resume {}   ·   see: reprise status {}", started_.id.short_text(),
+                             started_.id.short_text()));
+    console_.problem_only({ErrorCode::cancelled, fmt::format("run {} was left interrupted", started_.id.text())}, code,
+                          nullptr);
+    return code;
+  }
+
+  int conclude(const RunResult& result) {
+    std::map<std::string, std::string> files;
+    int code = exit_code_of(result.state);
+    Status put_status;
+    if (!result.outputs.empty()) put_status = put(result, files);
+    if (!put_status) {
+      if (code == exit_ok) code = exit_failed;
+      if (!console_.is_json()) console_.fail(put_status.error(), code);
+      else console_.warn(escape_for_terminal(put_status.error().message));
+    }
+    const auto& failures = progress_->failures();
+    if (console_.is_json())
+      code = console_.document(run_json({result, options_.flow->name, started_.continued, files, failures}), code);
+    else if (console_.options().progress == ProgressChoice::json)
+      console_.out(to_line(run_json({result, options_.flow->name, started_.continued, files, failures})));
+    else if (!console_.is_quiet())
+      print_outputs(result, files);
+    print_end(result);
+    return code;
+  }
+
+  Status put(const RunResult& result, std::map<std::string, std::string>& files) {
+    if (!may_give_files(*options_.flow) || options_.engine.data.empty()) return {};
+    const auto folder = journal::DataFolder::open({options_.engine.data, false});
+    if (!folder) return tl::unexpected(folder.error());
+    auto blobs = cache::BlobStore::open({folder->blobs(), false});
+    if (!blobs) return tl::unexpected(blobs.error());
+    auto placed = put_files(*options_.flow, result.outputs, **blobs, options_.out);
+    if (!placed) return tl::unexpected(placed.error());
+    files = std::move(*placed);
+    return {};
+  }
+
+  void print_outputs(const RunResult& result, const std::map<std::string, std::string>& files) {
+    for (const auto& [name, payload] : result.outputs) {
+      const std::string shown = escape_for_terminal(name);
+      if (const auto file = files.find(name); file != files.end()) {
+        console_.out(fmt::format("output {} → {}", shown, escape_for_terminal(file->second)));
+        continue;
+      }
+      const Json value = value_json(payload);
+      std::string text = value.is_string() ? escape_for_terminal(value.get<std::string>()) : to_line(value);
+      if (console_.options().verbosity == 0 && is_terminal(STDOUT_FILENO)) text = shorten(text, value_columns_max);
+      console_.out(fmt::format("output {} = {}", shown, text));
+    }
+    console_.flush();
+  }
+
+  /// "success in 2m 04s — 8 tasks: 5 cached, 3 ran (1 retried). Slowest: align[s3] 1m 04s."
+  void print_end(const RunResult& result) {
+    const Style style = console_.err_style();
+    const journal::Summary& sum = result.summary;
+    std::vector<std::string> parts;
+    const auto add = [&](std::uint64_t count, std::string_view what) {
+      if (count > 0) parts.push_back(fmt::format("{} {}", grouped(count), what));
+    };
+    add(sum.cached, "cached");
+    add(sum.executed, "ran");
+    if (sum.executed > 0 && progress_->retried() > 0)
+      parts.back() += fmt::format(" ({} retried)", grouped(progress_->retried()));
+    add(sum.failed, "failed");
+    add(sum.skipped, "skipped");
+    add(sum.cancelled, "cancelled");
+    std::string line = style(ink(result.state), name(result.state)) +
+                       fmt::format(" in {} — {}", describe(result.makespan), counted(sum.tasks, "task"));
+    if (!parts.empty()) line += fmt::format(": {}", fmt::join(parts, ", "));
+    if (const auto& slowest = progress_->slowest(); slowest && sum.executed > 1 && slowest->duration >= std::chrono::seconds{1})
+      line += fmt::format(". Slowest: {} {}", escape_for_terminal(slowest->name), describe(slowest->duration));
+    console_.say(line);
+    if (!result.message.empty()) console_.say("  " + escape_for_terminal(result.message));
+    const std::string run = started_.id.short_text();
+    if (progress_->failure_count() > progress_->failures().size())
+      console_.say(fmt::format("  … {} more failures", progress_->failure_count() - progress_->failures().size()));
+    if (result.state == RunState::failed)
+      console_.say(style(Ink::dim, fmt::format("next: reprise status {}   ·   reprise logs {} --failed", run, run)));
+    else if (result.state == RunState::paused)
+      console_.say(style(Ink::dim, fmt::format("the run waits for a person: reprise status {}", run)));
+    else if (is_terminal(STDERR_FILENO))
+      console_.say(style(Ink::dim, "details: reprise status last"));
+  }
+
+  void on_signal(int signal) {
+    const auto with_progress = [&](auto action) {
+      const std::lock_guard lock(progress_mutex_);
+      if (progress_) action(*progress_);
+    };
+    switch (signal) {
+      case SIGINT:
+        if (++wishes_.interrupts == 3) {  // it does not even leave: go now
+          with_progress([](Progress& p) { p.suspend(); });
+          ::_exit(exit_interrupted);
+        }
+        break;
+      case SIGTSTP:
+        with_progress([](Progress& p) { p.suspend(); });
+        ::kill(::getpid(), SIGSTOP);  // goes on here after SIGCONT
+        with_progress([](Progress& p) { p.resume(); });
+        break;
+      default: wishes_.ended_by = signal;
+    }
+  }
+
+  FollowOptions options_;
+  Console& console_;
+  Wishes wishes_;
+  std::mutex progress_mutex_;
+  std::unique_ptr<Progress> progress_;
+  SignalWatcher watcher_;  // before the engine: its threads inherit the blocked signals
+  std::unique_ptr<Engine> engine_;
+  std::unique_ptr<cluster::ControlServer> control_;
+  RunStarted started_;
+  Left left_ = Left::no;
+};
+
+}  // namespace
+
+int start_error_code(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::unavailable:
+    case ErrorCode::conflict:
+    case ErrorCode::internal:
+    case ErrorCode::cancelled: return exit_code_of(code);
+    case ErrorCode::invalid_argument:
+    case ErrorCode::not_found:
+    case ErrorCode::corrupt:
+    case ErrorCode::io:
+    case ErrorCode::exhausted:
+    case ErrorCode::denied: return exit_invalid;
+  }
+  return exit_internal;
+}
+
+int follow(FollowOptions options, Console& console) {
+  Follower follower(std::move(options), console);
+  return follower.go();
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,146 @@
+// What the person asked for: the global flags, and one struct per command.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/engine.hpp"
+#include "cli/style.hpp"
+#include "core/time.hpp"
+
+namespace reprise::cli {
+
+enum class ProgressChoice { automatic, bar, counter, json, none };
+
+/// Accepted before and after the command.
+struct GlobalOptions {
+  bool json = false;                  // one document on stdout
+  std::vector<std::string> fields;    // of that document; empty = all
+  std::string data;                   // data directory; empty = default
+  ColorChoice color = ColorChoice::automatic;
+  ProgressChoice progress = ProgressChoice::automatic;
+  bool quiet = false;                 // ids only
+  int verbosity = 0;                  // -v, -vv
+  bool no_input = false;              // never ask
+  bool yes = false;                   // do not ask, do it
+};
+
+struct RunCommandOptions {
+  std::string flow;
+  std::vector<std::string> parameters;        // "name=value"
+  std::vector<std::string> parameter_files;
+  unsigned slots = 0;                         // 0 = number of processors
+  CacheMode cache = CacheMode::normal;
+  bool no_cache = false;
+  bool always_new = false;
+  std::string out = ".";                      // where files among the outputs go
+  Durability durability = Durability::group;
+  std::string mode;                           // of a trace: hash, sleep, noop; empty = by the file's kind
+  std::optional<double> scale;                // seconds slept for each recorded one
+  std::vector<std::string> touches;           // "TASK=TEXT"
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct ResumeOptions {
+  std::string run;                            // selector
+  unsigned slots = 0;
+  std::string out = ".";
+  Durability durability = Durability::group;
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct CheckOptions {
+  std::vector<std::string> files;
+};
+
+
+struct PlanOptions {
+  std::string flow;
+  std::vector<std::string> parameters;
+  std::vector<std::string> parameter_files;
+  std::string mode;
+  std::optional<double> scale;                // seconds slept for each recorded one
+  std::vector<std::string> touches;
+  bool exit_code = false;                     // 10 when something would run
+};
+
+struct StatusOptions {
+  std::string run = "last";
+  bool ready = false;                         // only: can this data directory be used?
+};
+
+struct ListOptions {                          // ps and history
+  bool all = false;
+  std::string state;
+  std::string flow;
+  std::string since;                          // duration ago or RFC 3339 time
+  std::string task;
+  std::uint32_t limit = 20;
+};
+
+struct EventsOptions {
+  std::string run;
+  bool lines = false;                         // --jsonl
+  std::uint64_t after = 0;
+};
+
+struct LogsOptions {
+  std::string run;
+  std::string task;
+  bool follow = false;
+  std::string attempt;                        // number, "all", or empty = the last
+  std::string stream;                         // "out", "err", or empty = both
+  bool failed = false;
+  std::string pattern;                        // --grep
+  bool lines = false;                         // --jsonl
+  bool raw = false;                           // bytes as they were printed, control characters too
+};
+
+struct WaitOptions {
+  std::vector<std::string> runs;
+  std::optional<Duration> timeout;
+  std::string until = "finished";             // or "succeeded"
+};
+
+struct CancelOptions {
+  std::string run;
+  std::vector<std::string> tasks;
+  std::string reason;
+};
+
+struct RemoveOptions {
+  std::vector<std::string> runs;
+};
+
+struct CollectOptions {                       // runs gc
+  std::optional<std::uint32_t> keep;
+  std::optional<Duration> older_than;
+  bool dry_run = false;
+};
+
+struct CacheListOptions {
+  std::string task;
+  std::string as_of;
+  std::string sort = "age";
+  std::uint32_t limit = 1000;
+};
+
+struct CacheGetOptions {
+  std::string key;                            // KEY or KEY:PATH
+  std::string output;                         // "-" or empty = stdout
+};
+
+/// A name and a value given as "name=value".
+struct Assignment {
+  std::string name;
+  std::string value;
+};
+/// @error invalid_argument: no "=", or nothing before it. `option` is named in the message.
+[[nodiscard]] Result<Assignment> parse_assignment(std::string_view text, std::string_view option);
+
+/// "2h" (ago) or an RFC 3339 time. @error invalid_argument
+[[nodiscard]] Result<Time> parse_moment(std::string_view text, Time now);
+
+}  // namespace reprise::cli

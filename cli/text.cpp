@@ -1,0 +1,40 @@
+#include "cli/text.hpp"
+
+namespace reprise::cli {
+
+std::string escape_log_line(std::string_view line) {
+  std::string result;
+  for (;;) {
+    const std::size_t tab = line.find('\t');
+    result += escape_for_terminal(line.substr(0, tab));
+    if (tab == std::string_view::npos) return result;
+    result += '\t';
+    line.remove_prefix(tab + 1);
+  }
+}
+
+std::string pad(std::string_view text, std::size_t columns) {
+  std::string result = shorten(text, columns);
+  const std::size_t width = display_width(result);
+  if (width < columns) result.append(columns - width, ' ');
+  return result;
+}
+
+std::string pad_left(std::string_view text, std::size_t columns) {
+  std::string result = shorten(text, columns);
+  const std::size_t width = display_width(result);
+  if (width < columns) result.insert(0, columns - width, ' ');
+  return result;
+}
+
+std::string grouped(std::uint64_t number) {
+  std::string digits = std::to_string(number);
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
+}
+
+std::string counted(std::uint64_t number, std::string_view noun) {
+  return grouped(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+}
+
+}  // namespace reprise::cli

@@ -1,0 +1,480 @@
+// FlowSpec as bytes and back: one msgpack array whose first element is the format's version. Every struct is an array of
+// its fields in the order of the header, so that the same flow always gives the same bytes. Change a field, raise the version.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/assert.hpp"
+#include "core/pack.hpp"
+#include "flow/flow_spec.hpp"
+
+namespace reprise {
+namespace {
+
+constexpr std::uint64_t format_version = 1;
+
+// ---------------------------------------------------------------------------------------------------------- writing
+
+class Writer {
+ public:
+  explicit Writer(std::string& out) : pack_(out) {}
+
+  void write(const FlowSpec& flow) {
+    array(11);
+    write(format_version);
+    write(flow.name);
+    list(flow.kinds);
+    list(flow.names);
+    write_nodes(flow);
+    list(flow.inputs);
+    list(flow.constants);
+    list(flow.expressions);
+    list(flow.parameters);
+    list(flow.outputs);
+    list(flow.reference_nodes);
+  }
+
+ private:
+  void array(std::size_t count) { pack_.array(count); }
+
+  template <class T>
+  void list(const std::vector<T>& elements) {
+    array(elements.size());
+    for (const T& element : elements) write(element);
+  }
+  template <class T>
+  void map(const std::map<std::string, T>& entries) {
+    pack_.map(entries.size());
+    for (const auto& [name, value] : entries) {
+      write(name);
+      write(value);
+    }
+  }
+  template <class T>
+  void optional(const std::optional<T>& value) {
+    if (value) write(*value);
+    else pack_.nil();
+  }
+  template <class Enum>
+    requires std::is_enum_v<Enum>
+  void write(Enum value) {
+    write(static_cast<std::uint64_t>(value));
+  }
+
+  void write(std::uint64_t value) { pack_.unsigned_integer(value); }
+  void write(std::uint32_t value) { pack_.unsigned_integer(value); }
+  void write(bool value) { pack_.boolean(value); }
+  void write(double value) { pack_.real(value); }
+  void write(const std::string& value) { pack_.text(value); }
+  void write(const Digest& value) { pack_.bytes(value.raw()); }
+  void write(Duration value) { pack_.integer(value.count()); }
+  void write(NodeId id) { pack_.unsigned_integer(id.value); }
+
+  void write(const SourceSpan& span) {
+    if (span == SourceSpan{}) return pack_.nil();
+    array(3);
+    write(span.line);
+    write(span.column);
+    write(span.end_column);
+  }
+  void write(const Template& text) {
+    array(2);
+    write(text.text);
+    write(text.span);
+  }
+  /// The bytes where they are at hand, else what identifies them.
+  void write(const Payload& payload) {
+    if (payload.is_none()) return pack_.nil();
+    if (payload.is_at_hand()) return pack_.bytes(payload.view());
+    array(2);
+    write(payload.digest);
+    write(payload.size);
+  }
+
+  void write(const Body& body) { std::visit([this](const auto& b) { write_body(b); }, body); }
+  void write_body(const PassBody&) { pack_.nil(); }
+  void write_body(const FunctionBody& body) { write(body.function); }
+  void write_body(const CommandBody& body) {
+    array(6);
+    list(body.argv);
+    write(body.script);
+    list(body.input_files);
+    list(body.outputs);
+    map(body.environment);
+    write(body.in_flow_folder);
+  }
+  void write_names(const std::vector<std::pair<std::string, std::string>>& names) {
+    array(names.size());
+    for (const auto& [name, type] : names) {
+      array(2);
+      write(name);
+      write(type);
+    }
+  }
+  void write(const Signature& signature) {
+    array(2);
+    write_names(signature.inputs);
+    write_names(signature.outputs);
+  }
+  void write(const Trigger& trigger) {
+    array(4);
+    write(trigger.kind);
+    write(trigger.at_least);
+    write(trigger.at_most);
+    write(trigger.function);
+  }
+  void write(const RetryPolicy& retry) {
+    array(5);
+    write(retry.max);
+    write(retry.delay);
+    write(retry.exponential);
+    write(retry.max_delay);
+    list(retry.on);
+  }
+  void write(const std::vector<std::string>& names) { list(names); }
+  void write(const CachePolicy& cache) {
+    array(9);
+    write(cache.enabled);
+    optional(cache.expires_after);
+    write(cache.validator);
+    optional(cache.validate_on);
+    optional(cache.shared_key);
+    list(cache.ignored);
+    pack_.bytes(cache.salt);
+    list(cache.environment);
+    map(cache.dependencies);
+  }
+  void write(const Resources& resources) {
+    array(3);
+    write(resources.cpu_milli);
+    write(resources.memory_bytes);
+    map(resources.custom);
+  }
+  void write(const TaskKind& kind) {
+    array(15);
+    write(kind.cache_name);
+    write(kind.version);
+    write(kind.body);
+    write(kind.signature);
+    write(kind.trigger);
+    write(kind.skip_on_upstream_skip);
+    write(kind.retry);
+    write(kind.timeout);
+    write(kind.cache);
+    write(kind.resources);
+    write(kind.isolated);
+    write(kind.when);
+    write(kind.when_span);
+    write(kind.max_parallel);
+    write(kind.reduce_fanin);
+  }
+
+  /// Without the position of the first input: inputs lie one after the other.
+  void write_nodes(const FlowSpec& flow) {
+    array(flow.nodes.size());
+    std::uint32_t inputs = 0;
+    for (const Node& node : flow.nodes) {
+      REPRISE_ASSERT(node.first_input == inputs, node.name, node.first_input, inputs);
+      inputs += node.input_count;
+      array(5);
+      write(node.name);
+      write(node.kind);
+      write(node.input_count);
+      if (node.expected_seconds == 0) pack_.nil();
+      else write(static_cast<double>(node.expected_seconds));
+      write(node.span);
+    }
+  }
+  void write(const Input& input) {
+    unsigned flags = static_cast<unsigned>(input.source) | (input.mapped ? 8u : 0u) |
+                     (input.flattened ? 16u : 0u) | (input.gathered ? 32u : 0u);
+    array(3);
+    write(input.name);
+    write(input.index);
+    write(flags);
+  }
+  void write(const Expression& expression) {
+    array(3);
+    write(expression.text);
+    write(expression.span);
+    list(expression.reads);
+  }
+  void write(const Parameter& parameter) {
+    array(6);
+    write(parameter.name);
+    write(parameter.type);
+    optional(parameter.default_value);
+    write(parameter.description);
+    list(parameter.choices);
+    write(parameter.span);
+  }
+  void write(const Output& output) {
+    array(4);
+    write(output.name);
+    write(output.kind);
+    write(output.text);
+    write(output.node);
+  }
+
+  Packer pack_;
+};
+
+// ---------------------------------------------------------------------------------------------------------- reading
+
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : unpack_(bytes), size_(bytes.size()) {}
+
+  /// False for bytes of another version, too.
+  bool read(FlowSpec& flow) {
+    unpack_.array(11);
+    if (unpack_.unsigned_integer() != format_version) unpack_.fail();
+    read(flow.name);
+    list(flow.kinds);
+    list(flow.names);
+    list(flow.nodes);
+    list(flow.inputs);
+    list(flow.constants);
+    list(flow.expressions);
+    list(flow.parameters);
+    list(flow.outputs);
+    list(flow.reference_nodes);
+    place_inputs(flow);
+    return unpack_.at_end();
+  }
+
+ private:
+  template <class T>
+  void list(std::vector<T>& elements) {
+    std::uint32_t count = unpack_.array();
+    // Counts are bounded by the bytes that are left; big structs take several bytes each, so this never reserves more than a
+    // small multiple of the input, even when there is less than was promised.
+    elements.reserve(std::min<std::size_t>(count, size_ / (1 + sizeof(T) / 16)));
+    for (; count > 0 && !unpack_.failed(); --count) {
+      T element{};
+      read(element);
+      elements.push_back(std::move(element));
+    }
+  }
+  template <class T>
+  void map(std::map<std::string, T>& entries) {
+    for (std::uint32_t count = unpack_.map(); count > 0 && !unpack_.failed(); --count) {
+      std::string name;
+      T value{};
+      read(name);
+      read(value);
+      if (!entries.empty() && entries.rbegin()->first >= name) unpack_.fail();  // one order only
+      entries.emplace_hint(entries.end(), std::move(name), std::move(value));
+    }
+  }
+  template <class T>
+  void optional(std::optional<T>& value) {
+    if (unpack_.next_is_nil()) return unpack_.nil();
+    read(value.emplace());
+  }
+  template <class Enum>
+  void enumerated(Enum& value, Enum last) {
+    value = static_cast<Enum>(unpack_.unsigned_integer(static_cast<std::uint64_t>(last)));
+  }
+
+  void read(std::uint64_t& value) { value = unpack_.unsigned_integer(); }
+  void read(std::uint32_t& value) { value = unpack_.index(); }
+  void read(bool& value) { value = unpack_.boolean(); }
+  void read(double& value) { value = unpack_.real(); }
+  void read(std::string& value) { value = unpack_.text(); }
+  void read(Duration& value) { value = Duration(unpack_.integer()); }
+  void read(NodeId& id) { id.value = unpack_.index(); }
+  void read(std::vector<std::string>& names) { list(names); }
+  void read(Digest& digest) {
+    if (auto read = Digest::from_raw(unpack_.bytes())) digest = *read;
+    else unpack_.fail();
+  }
+
+  void read(SourceSpan& span) {
+    if (unpack_.next_is_nil()) return unpack_.nil();
+    unpack_.array(3);
+    read(span.line);
+    read(span.column);
+    read(span.end_column);
+    if (span == SourceSpan{}) unpack_.fail();
+  }
+  void read(Template& text) {
+    unpack_.array(2);
+    read(text.text);
+    read(text.span);
+  }
+  void read(Payload& payload) {
+    Unpacker::Token token;
+    if (!unpack_.next(token)) return;
+    if (token.kind == Unpacker::Kind::nil) return;
+    if (token.kind == Unpacker::Kind::bytes) {
+      Unpacker value(token.data);
+      (void)value.skip();
+      if (!value.at_end()) return unpack_.fail();
+      payload = Payload::of(std::string(token.data));
+      return;
+    }
+    if (token.kind != Unpacker::Kind::array || token.count != 2) return unpack_.fail();
+    read(payload.digest);
+    read(payload.size);
+    if (payload.is_none()) unpack_.fail();
+  }
+
+  void read(Body& body) {
+    if (unpack_.next_is_nil()) {
+      body = PassBody{};
+      return unpack_.nil();
+    }
+    Unpacker::Token token;
+    if (!unpack_.next(token)) return;
+    if (token.kind == Unpacker::Kind::text) {
+      body = FunctionBody{std::string(token.data)};
+      return;
+    }
+    if (token.kind != Unpacker::Kind::array || token.count != 6) return unpack_.fail();
+    auto& command = body.emplace<CommandBody>();
+    list(command.argv);
+    read(command.script);
+    list(command.input_files);
+    list(command.outputs);
+    map(command.environment);
+    read(command.in_flow_folder);
+  }
+  void read(std::pair<std::string, std::string>& named) {
+    unpack_.array(2);
+    read(named.first);
+    read(named.second);
+  }
+  void read(Signature& signature) {
+    unpack_.array(2);
+    list(signature.inputs);
+    list(signature.outputs);
+  }
+  void read(Trigger& trigger) {
+    unpack_.array(4);
+    enumerated(trigger.kind, Trigger::Kind::custom);
+    read(trigger.at_least);
+    read(trigger.at_most);
+    read(trigger.function);
+  }
+  void read(FailureClass& failure) { enumerated(failure, FailureClass::cancelled); }
+  void read(RetryPolicy& retry) {
+    unpack_.array(5);
+    read(retry.max);
+    read(retry.delay);
+    read(retry.exponential);
+    read(retry.max_delay);
+    retry.on.clear();
+    list(retry.on);
+  }
+  void read(CachePolicy& cache) {
+    unpack_.array(9);
+    read(cache.enabled);
+    optional(cache.expires_after);
+    enumerated(cache.validator, Validator::custom);
+    optional(cache.validate_on);
+    optional(cache.shared_key);
+    list(cache.ignored);
+    cache.salt = unpack_.bytes();
+    list(cache.environment);
+    map(cache.dependencies);
+  }
+  void read(Resources& resources) {
+    unpack_.array(3);
+    read(resources.cpu_milli);
+    read(resources.memory_bytes);
+    map(resources.custom);
+  }
+  void read(TaskKind& kind) {
+    unpack_.array(15);
+    read(kind.cache_name);
+    read(kind.version);
+    read(kind.body);
+    read(kind.signature);
+    read(kind.trigger);
+    read(kind.skip_on_upstream_skip);
+    read(kind.retry);
+    read(kind.timeout);
+    read(kind.cache);
+    read(kind.resources);
+    read(kind.isolated);
+    read(kind.when);
+    read(kind.when_span);
+    read(kind.max_parallel);
+    read(kind.reduce_fanin);
+  }
+
+  void read(Node& node) {
+    unpack_.array(5);
+    read(node.name);
+    read(node.kind);
+    read(node.input_count);
+    if (unpack_.next_is_nil()) unpack_.nil();
+    else node.expected_seconds = static_cast<float>(unpack_.real());
+    read(node.span);
+  }
+  void read(Input& input) {
+    unpack_.array(3);
+    read(input.name);
+    read(input.index);
+    auto flags = static_cast<unsigned>(unpack_.unsigned_integer(63));
+    if ((flags & 7) > static_cast<unsigned>(Input::Source::state_only)) return unpack_.fail();
+    input.source = static_cast<Input::Source>(flags & 7);
+    input.mapped = (flags & 8) != 0;
+    input.flattened = (flags & 16) != 0;
+    input.gathered = (flags & 32) != 0;
+  }
+  void read(Expression& expression) {
+    unpack_.array(3);
+    read(expression.text);
+    read(expression.span);
+    list(expression.reads);
+  }
+  void read(Parameter& parameter) {
+    unpack_.array(6);
+    read(parameter.name);
+    read(parameter.type);
+    optional(parameter.default_value);
+    read(parameter.description);
+    list(parameter.choices);
+    read(parameter.span);
+  }
+  void read(Output& output) {
+    unpack_.array(4);
+    read(output.name);
+    enumerated(output.kind, Output::Kind::chain_digest);
+    read(output.text);
+    read(output.node);
+  }
+
+  void place_inputs(FlowSpec& flow) {
+    std::uint64_t inputs = 0;
+    for (Node& node : flow.nodes) {
+      node.first_input = static_cast<std::uint32_t>(inputs);
+      inputs += node.input_count;
+      if (inputs > flow.inputs.size()) return unpack_.fail();
+    }
+  }
+
+  Unpacker unpack_;
+  std::size_t size_;
+};
+
+}  // namespace
+
+std::string FlowSpec::encode() const {
+  std::string bytes;
+  bytes.reserve(1024 + 32 * nodes.size() + 12 * inputs.size() + 16 * constants.size());
+  Writer(bytes).write(*this);
+  return bytes;
+}
+
+Result<FlowSpec> FlowSpec::decode(std::string_view bytes) {
+  FlowSpec flow;
+  if (!Reader(bytes).read(flow)) return fail(ErrorCode::corrupt, "flow record does not decode");
+  if (auto fine = check(flow); !fine)
+    return fail(ErrorCode::corrupt, "flow record makes no sense: " + fine.error().message);
+  return flow;
+}
+
+}  // namespace reprise

@@ -1,0 +1,93 @@
+// A flow file after decoding and before checking: every value with the place it came from. Internal to the decoder.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "flow/flow_spec.hpp"
+#include "flow/yaml.hpp"
+
+namespace reprise::flow_file {
+
+/// Text with its place. No node: not given.
+struct Text {
+  std::string text;
+  const yaml::Node* node = nullptr;
+  explicit operator bool() const { return node != nullptr; }
+};
+
+struct PolicyDraft {
+  std::optional<Duration> timeout;
+  std::optional<RetryPolicy> retry;
+  std::optional<CachePolicy> cache;
+  Text cache_version;
+  std::vector<Text> cache_ignored;  // to be checked against the task's inputs
+  std::optional<Resources> resources;
+  std::vector<std::pair<std::string, Text>> environment;
+};
+
+struct MapDraft {
+  const yaml::Node* over = nullptr;
+  Text as{.text = "item", .node = nullptr};
+  std::uint32_t max_parallel = 0;
+};
+
+struct ReduceDraft {
+  Text over;
+  std::uint32_t fanin = 16;
+};
+
+struct TaskDraft {
+  std::string name;
+  const yaml::Node* key = nullptr;
+  const yaml::Node* node = nullptr;
+
+  std::vector<Text> run;
+  const yaml::Node* run_node = nullptr;
+  Text shell;
+  Text call;
+  const yaml::Node* args = nullptr;
+  std::vector<Text> needs;
+  std::optional<MapDraft> map;
+  std::optional<ReduceDraft> reduce;
+  Text when;
+  std::vector<Text> inputs;
+  std::vector<Text> outputs;
+  PolicyDraft policy;
+  std::optional<Trigger> trigger;
+  bool skip_on_upstream_skip = true;
+  bool allow_failure = false;
+  bool isolated = false;
+  bool in_flow_folder = false;
+  Text version;
+  bool broken = false;  // its result and needs are unknown, complaints about them would be noise
+
+  [[nodiscard]] bool is_command() const { return run_node != nullptr || shell; }
+};
+
+struct ParameterDraft {
+  std::string name;
+  const yaml::Node* key = nullptr;
+  Text type;
+  const yaml::Node* default_value = nullptr;
+  std::string description;
+  const yaml::Node* choices = nullptr;
+  bool broken = false;
+};
+
+struct OutputDraft {
+  std::string name;
+  Text value;
+};
+
+struct FlowDraft {
+  Text name;
+  std::vector<ParameterDraft> parameters;
+  PolicyDraft defaults;
+  std::vector<TaskDraft> tasks;
+  std::vector<OutputDraft> outputs;
+};
+
+}  // namespace reprise::flow_file

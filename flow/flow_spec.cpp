@@ -1,0 +1,211 @@
+#include "flow/flow_spec.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "core/text.hpp"
+
+namespace reprise {
+namespace {
+
+tl::unexpected<Error> bad(std::string message) {
+  return fail(ErrorCode::invalid_argument, std::move(message));
+}
+
+std::string shown(std::string_view name) { return shorten(escape_for_terminal(name), 80); }
+
+Status check_parameters(const FlowSpec& flow) {
+  std::unordered_set<std::string_view> seen;
+  for (const Parameter& parameter : flow.parameters)
+    if (!seen.insert(parameter.name).second)
+      return bad(fmt::format("parameter \"{}\" is declared twice", shown(parameter.name)));
+  return {};
+}
+
+Status check_node(const FlowSpec& flow, const Node& node, std::size_t inputs_before) {
+  if (node.name.empty()) return bad("a task has no name");
+  if (node.kind >= flow.kinds.size())
+    return bad(fmt::format("task \"{}\" is of kind {}, but there are {}", shown(node.name), node.kind,
+                           flow.kinds.size()));
+  if (node.first_input != inputs_before || node.input_count > flow.inputs.size() - inputs_before)
+    return bad(fmt::format("inputs of task \"{}\" are not where they should be", shown(node.name)));
+  if (!std::isfinite(node.expected_seconds) || node.expected_seconds < 0)
+    return bad(fmt::format("task \"{}\" is expected to take {} seconds", shown(node.name),
+                           node.expected_seconds));
+  return {};
+}
+
+/// Size of the table that an input's index points into.
+std::size_t table_size(const FlowSpec& flow, Input::Source source) {
+  switch (source) {
+    case Input::Source::constant: return flow.constants.size();
+    case Input::Source::upstream: return flow.nodes.size();
+    case Input::Source::parameter: return flow.parameters.size();
+    case Input::Source::expression: return flow.expressions.size();
+    case Input::Source::state_only: return flow.nodes.size();
+  }
+  return 0;
+}
+
+Status check_nodes(const FlowSpec& flow) {
+  std::unordered_set<std::string_view> names;
+  names.reserve(flow.nodes.size());
+  // Per input name the last node that used it, to find repetitions without a set per node.
+  struct Use {
+    std::uint32_t node = UINT32_MAX;
+    bool gathered = false;
+  };
+  std::vector<Use> last_use(flow.names.size());
+  std::size_t inputs = 0;
+  for (std::uint32_t i = 0; i < flow.nodes.size(); ++i) {
+    const Node& node = flow.nodes[i];
+    if (auto fine = check_node(flow, node, inputs); !fine) return fine;
+    if (!names.insert(node.name).second)
+      return bad(fmt::format("two tasks are named \"{}\"", shown(node.name)));
+    inputs += node.input_count;
+    for (const Input& input : flow.inputs_of(NodeId{i})) {
+      if (input.index >= table_size(flow, input.source))
+        return bad(fmt::format("task \"{}\" has an input from something that does not exist",
+                               shown(node.name)));
+      if (input.source == Input::Source::state_only) continue;
+      if (input.name >= flow.names.size())
+        return bad(fmt::format("an input of task \"{}\" has no name", shown(node.name)));
+      Use& use = last_use[input.name];
+      if (use.node == i && !(use.gathered && input.gathered))
+        return bad(fmt::format("task \"{}\" has two inputs named \"{}\"", shown(node.name),
+                               shown(flow.names[input.name])));
+      use = {i, input.gathered};
+    }
+  }
+  if (inputs != flow.inputs.size()) return bad("flow has inputs that belong to no task");
+  return {};
+}
+
+Status check_references(const FlowSpec& flow) {
+  auto exists = [&](NodeId id) { return id.value < flow.nodes.size(); };
+  for (const Expression& expression : flow.expressions)
+    if (!std::all_of(expression.reads.begin(), expression.reads.end(), exists))
+      return bad(fmt::format("expression \"{}\" reads a task that does not exist", shown(expression.text)));
+  std::unordered_set<std::string_view> names;
+  for (const Output& output : flow.outputs) {
+    if (!names.insert(output.name).second)
+      return bad(fmt::format("two outputs are named \"{}\"", shown(output.name)));
+    if (output.kind == Output::Kind::node && !exists(output.node))
+      return bad(fmt::format("output \"{}\" is the result of a task that does not exist", shown(output.name)));
+  }
+  if (!std::all_of(flow.reference_nodes.begin(), flow.reference_nodes.end(), exists))
+    return bad("a reference task does not exist");
+  return {};
+}
+
+/// What must come before what, as a graph whose vertices are nodes and, behind them, expressions. As expressions are
+/// vertices, many nodes that share one that reads many nodes do not multiply.
+class Needs {
+ public:
+  explicit Needs(const FlowSpec& flow) : flow_(flow) {}
+
+  std::size_t vertices() const { return flow_.nodes.size() + flow_.expressions.size(); }
+  bool is_node(std::size_t vertex) const { return vertex < flow_.nodes.size(); }
+
+  std::size_t edges(std::size_t vertex) const {
+    return is_node(vertex) ? flow_.nodes[vertex].input_count : reads(vertex).size();
+  }
+  static constexpr std::size_t none = SIZE_MAX;
+  /// The vertex at the end of an edge; none = the input waits for nothing.
+  std::size_t target(std::size_t vertex, std::size_t edge) const {
+    if (!is_node(vertex)) return reads(vertex)[edge].value;
+    const Input& input = flow_.inputs[flow_.nodes[vertex].first_input + edge];
+    switch (input.source) {
+      case Input::Source::upstream:
+      case Input::Source::state_only: return input.index;
+      case Input::Source::expression: return flow_.nodes.size() + input.index;
+      case Input::Source::constant:
+      case Input::Source::parameter: break;
+    }
+    return none;
+  }
+
+ private:
+  const std::vector<NodeId>& reads(std::size_t vertex) const {
+    return flow_.expressions[vertex - flow_.nodes.size()].reads;
+  }
+
+  const FlowSpec& flow_;
+};
+
+/// "a → b → a", with the middle of a long way left out.
+std::string describe_cycle(const FlowSpec& flow, std::vector<std::uint32_t> nodes) {
+  // Found by walking from need to need; people think in the other direction. Begin at the task that was written first.
+  std::reverse(nodes.begin(), nodes.end());
+  std::rotate(nodes.begin(), std::min_element(nodes.begin(), nodes.end()), nodes.end());
+  constexpr std::size_t most = 12;
+  std::string path;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes.size() > most && i == most / 2) {
+      std::size_t left_out = nodes.size() - most + 1;
+      path += fmt::format("… {} more … → ", left_out);
+      i += left_out;
+    }
+    path += shown(flow.nodes[nodes[i]].name) + " → ";
+  }
+  return path + shown(flow.nodes[nodes.front()].name);
+}
+
+/// Depth-first search with a stack of its own: flows may be a million tasks deep.
+Status check_acyclic(const FlowSpec& flow) {
+  enum class Mark : std::uint8_t { unseen, on_path, done };
+  struct Step {
+    std::size_t vertex, next_edge;
+  };
+  Needs needs(flow);
+  std::vector<Mark> marks(needs.vertices(), Mark::unseen);
+  std::vector<Step> path;
+  for (std::size_t root = 0; root < flow.nodes.size(); ++root) {
+    if (marks[root] != Mark::unseen) continue;
+    marks[root] = Mark::on_path;
+    path.push_back({root, 0});
+    while (!path.empty()) {
+      Step& step = path.back();
+      if (step.next_edge == needs.edges(step.vertex)) {
+        marks[step.vertex] = Mark::done;
+        path.pop_back();
+        continue;
+      }
+      std::size_t target = needs.target(step.vertex, step.next_edge++);
+      if (target == Needs::none || marks[target] == Mark::done) continue;
+      if (marks[target] == Mark::on_path) {
+        auto begin = std::find_if(path.begin(), path.end(),
+                                  [&](const Step& s) { return s.vertex == target; });
+        std::vector<std::uint32_t> nodes;
+        for (; begin != path.end(); ++begin)
+          if (needs.is_node(begin->vertex)) nodes.push_back(static_cast<std::uint32_t>(begin->vertex));
+        return bad("tasks wait for each other: " + describe_cycle(flow, std::move(nodes)));
+      }
+      marks[target] = Mark::on_path;
+      path.push_back({target, 0});
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool FlowSpec::is_mapped(NodeId id) const {
+  auto own = inputs_of(id);
+  return std::any_of(own.begin(), own.end(), [](const Input& input) { return input.mapped; });
+}
+
+Status check(const FlowSpec& flow) {
+  if (flow.nodes.size() >= UINT32_MAX || flow.inputs.size() >= UINT32_MAX)
+    return bad("flow has too many tasks");
+  if (auto fine = check_parameters(flow); !fine) return fine;
+  if (auto fine = check_nodes(flow); !fine) return fine;
+  if (auto fine = check_references(flow); !fine) return fine;
+  return check_acyclic(flow);
+}
+
+}  // namespace reprise

@@ -1,0 +1,226 @@
+// One run of a flow: which task is in which state, and what that allows next. Pure: no clock, no threads, no I/O.
+//
+// Tasks are numbers. The first tasks are the flow's nodes; expanding a mapped node appends one task per element. State lies in
+// parallel arrays, so a task costs about a hundred bytes and a change touches few of them.
+//
+// A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? → `when` → trigger → cache
+// look-up → slot → body → retry. Consequences are worked off from a list instead of by recursion: a chain of a million skipped
+// tasks is no deep stack.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "flow/attempt.hpp"
+#include "journal/records.hpp"
+#include "scheduler/events.hpp"
+#include "scheduler/flow_graph.hpp"
+#include "scheduler/ready_queue.hpp"
+
+namespace reprise::scheduler {
+
+class Run {
+ public:
+  Run(RunIndex index, std::shared_ptr<const RunContext> context);
+
+  /// What the run wants after an event, besides ready tasks.
+  struct Wants {
+    std::vector<Attempt> look_ups;
+    std::vector<AttemptRef> stops;
+    journal::Batch batch;
+  };
+
+  /// Begins, or goes on after `past`. Ready tasks are pushed to `ready`, here and below.
+  void start(const std::vector<journal::Batch>& past, Time now, ReadyQueue& ready, Wants& wants);
+  void looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants);
+  void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
+  void began(const Began::Start& start, Wants& wants);
+  void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
+  void tick(Time now, ReadyQueue& ready, Wants& wants);
+
+  /// The attempt to hand to a worker for a ready task; nullopt: the task no longer wants to run (cancelled, or its
+  /// arguments could not be made, in which case it has failed).
+  [[nodiscard]] std::optional<Attempt> dispatch(TaskId task, Time now, ReadyQueue& ready, Wants& wants);
+
+  /// Set once, when nothing can happen any more without a person.
+  [[nodiscard]] std::optional<Ended> ended() const { return ended_; }
+  [[nodiscard]] std::optional<Time> next_timer() const;
+  [[nodiscard]] std::uint32_t slots_of(TaskId task) const;
+
+  [[nodiscard]] const RunContext& context() const { return *context_; }
+  [[nodiscard]] TaskState state(TaskId task) const { return state_[task.value]; }
+  [[nodiscard]] std::size_t task_count() const { return state_.size(); }
+  /// Result of a node, the list of its elements' results for a mapped one; nil where there is none.
+  [[nodiscard]] Payload value_of(NodeId node);
+  /// The same for people. @error unavailable: not finished; not_found: finished without a result, says why
+  [[nodiscard]] Result<Payload> result_of(NodeId node);
+
+  /// The task with this name, as people see it: "align", "align[s3]", "align[2]". none: there is none.
+  [[nodiscard]] std::optional<TaskId> find_task(std::string_view name) const;
+
+  /// Counts of this process's part of the run, and of all of it.
+  struct Totals {
+    journal::Summary here;       // executed and cached: since start(); the rest: all tasks
+    journal::Summary whole;      // with what `past` said
+    std::uint64_t carried = 0;   // tasks that were finished before start()
+  };
+  [[nodiscard]] Totals totals() const;
+
+  /// The run's outputs by name, as far as they can be made; for a run that has ended.
+  [[nodiscard]] std::map<std::string, Payload> outputs();
+
+  /// Restates every invariant; aborts on a broken one. For tests.
+  void check_invariants() const;
+
+ private:
+  // What a task is doing besides its state.
+  enum Flag : std::uint8_t {
+    looking_up = 1,  // waits for the cache's answer
+    queued = 2,      // in the ready queue
+    held = 4,        // waits for a place among its node's max_parallel
+    dispatched = 8,  // at the worker
+    announced = 16,  // its running state was recorded
+    stopping = 32,   // asked to end
+  };
+  static constexpr std::uint8_t active = looking_up | queued | held | dispatched;
+
+  // The elements of an expanded mapped node.
+  struct Group {
+    NodeId node;
+    TaskId first;
+    std::uint32_t width = 0;
+    std::uint32_t finished = 0, successful = 0, failed = 0, skipped = 0;
+    std::uint32_t in_flight = 0;                // for max_parallel
+    std::vector<TaskId> held;                   // waiting for in_flight to fall, first come first served
+    struct Elements {                           // one mapped input split into its elements
+      Payload whole;
+      std::vector<std::string_view> parts;      // views into whole
+    };
+    std::map<std::uint32_t, Elements> elements; // by position of the input within the node's inputs
+    std::vector<std::string> labels;            // names of the elements; empty = their indices
+    // A reduction level by level: elements [levels[l], levels[l + 1]) combine the results of the level before, `fanin`
+    // at a time; level 0 combines the members of the input. The last element's result is the node's.
+    std::uint32_t fanin = 0;                    // 0 = no reduction
+    std::uint32_t reduced_input = 0;            // its position among the node's inputs
+    std::vector<std::uint32_t> levels;
+  };
+
+  struct Step {
+    ReadyQueue& ready;
+    Wants& wants;
+    Time now;
+  };
+
+  // -- structure
+  [[nodiscard]] NodeId node_of(TaskId task) const;
+  [[nodiscard]] std::int32_t map_index(TaskId task) const;
+  [[nodiscard]] bool is_element(TaskId task) const { return task.value >= flow_.nodes.size(); }
+  [[nodiscard]] Group* group_of(NodeId node);
+  [[nodiscard]] const Group* group_of(NodeId node) const;
+  Group& add_group(NodeId node, std::uint32_t width);
+  [[nodiscard]] bool edge_is_elementwise(NodeId from, const Input& input) const;
+
+  // -- progress
+  void recount();
+  void settle(Step& step);                       // works off work_
+  void node_ready(NodeId node, Step& step);      // all upstreams of the node are there
+  void expand(NodeId node, Step& step);
+  void reduce(NodeId node, Step& step);
+  [[nodiscard]] bool may_run(TaskId task, Step& step);  // skips, trigger, `when`; ends the task when not
+  [[nodiscard]] std::optional<std::uint32_t> reduced_input(NodeId node) const;
+  [[nodiscard]] static std::vector<std::uint32_t> reduction_levels(std::size_t members, std::uint32_t fanin);
+  [[nodiscard]] std::uint32_t fanin_of(NodeId node) const;
+  void restore_reductions();
+  void count_reduction_waits(const Group& group);
+  void task_ready(TaskId task, Step& step);
+  void want_slot(TaskId task, Step& step);
+  void propagate(TaskId task, Step& step);       // tells downstreams that `task` is finished
+  void node_done(NodeId node, Step& step);
+  void finish(TaskId task, journal::TaskChange change, Step& step);
+  void fail_task(TaskId task, TaskState state, FailureClass failure, std::string message, Step& step);
+  void release_held(Group& group, Step& step);
+  void leave_active(TaskId task, std::uint8_t flag);
+  void enter_active(TaskId task, std::uint8_t flag);
+  [[nodiscard]] bool retry(TaskId task, const Report& report, Step& step);
+  [[nodiscard]] bool repeat(TaskId task, Report& report, Step& step);
+  [[nodiscard]] std::uint32_t tries(TaskId task) const;
+  journal::TaskChange ending(TaskId task, TaskState state, const Outcome& outcome, Time at) const;
+  void conclude(Step& step);
+  [[nodiscard]] RunState final_state(std::string& message) const;
+
+  // -- questions about upstreams
+  [[nodiscard]] UpstreamCounts upstream_counts(TaskId task) const;
+  [[nodiscard]] bool has_skipped_upstream(NodeId node, std::int32_t index) const;
+
+  // -- values (run_values.cpp)
+  [[nodiscard]] Result<std::vector<Argument>> arguments(TaskId task);
+  [[nodiscard]] Result<Payload> input_value(NodeId node, std::uint32_t position, std::int32_t index);
+  [[nodiscard]] Result<Payload> source_value(NodeId node, const Input& input, std::int32_t index);
+  [[nodiscard]] Result<Payload> reduction_members(const Group& group, std::uint32_t element);
+  [[nodiscard]] Status split_elements(NodeId node, std::uint32_t position, Group::Elements& out);
+  [[nodiscard]] Result<bool> when_holds(TaskId task);
+  [[nodiscard]] Result<std::vector<Argument>> scope_values(NodeId node, std::int32_t index);
+  [[nodiscard]] Result<Value> evaluate(std::string_view text, NodeId node, std::int32_t index);
+  [[nodiscard]] std::vector<std::string> labels(NodeId node, const Group& group);
+  [[nodiscard]] Result<Attempt> make_attempt(TaskId task);
+
+  RunIndex index_;
+  std::shared_ptr<const RunContext> context_;
+  const FlowSpec& flow_;
+  FlowGraph graph_;
+
+  // per node
+  std::vector<std::uint32_t> waiting_;    // edges not yet satisfied
+  std::vector<bool> node_done_;           // finished, with all its elements
+  std::vector<std::uint32_t> group_index_;  // of mapped nodes once expanded; none otherwise
+  std::vector<Group> groups_;             // in order of expansion
+
+  // per task
+  std::vector<TaskState> state_;
+  std::vector<std::uint8_t> flags_;
+  std::vector<std::uint16_t> run_count_;  // attempts so far
+  std::vector<Payload> result_;
+  std::vector<NodeId> element_node_;            // per element task
+  std::vector<std::uint32_t> element_waiting_;  // per element task: upstream elements not finished
+
+  std::unordered_map<TaskId, Key> keys_;  // of tasks that missed and will be stored
+  std::unordered_map<TaskId, std::string> bypass_;  // why a task went past the cache
+  std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
+
+  // A task that runs its body over and over (docs/semantics.md, "Looping").
+  struct Loop {
+    std::uint32_t count = 1;     // of the iteration that runs or is next
+    Payload result;              // of the one before
+    std::uint32_t attempts = 0;  // made before this iteration: retries are counted anew in each
+  };
+  std::unordered_map<TaskId, Loop> loops_;
+  std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
+
+  struct Timer {
+    Time at;
+    TaskId task;
+    bool operator>(const Timer& other) const {
+      return std::pair(at, task) > std::pair(other.at, other.task);
+    }
+  };
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+
+  std::uint64_t executed_ = 0, hits_ = 0, executed_before_ = 0, hits_before_ = 0, carried_ = 0;
+
+  std::vector<TaskId> work_;    // finished tasks whose downstreams do not know yet
+  std::size_t open_nodes_ = 0;  // not done
+  std::size_t active_ = 0;      // tasks with an active flag
+  bool cancelled_ = false;
+  std::string cancel_reason_;
+  std::optional<Ended> ended_;
+};
+
+}  // namespace reprise::scheduler

@@ -1,0 +1,316 @@
+// The part of Run that makes values: arguments of attempts, elements of mapped inputs, conditions.
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "flow/argument_scope.hpp"
+#include "flow/chain_digest.hpp"
+#include "flow/template.hpp"
+#include "scheduler/run.hpp"
+
+namespace reprise::scheduler {
+
+namespace {
+
+const Payload& or_nil(const Payload& payload) {
+  return payload.is_none() ? Payload::nil() : payload;
+}
+
+Result<Payload> list_of(const std::vector<Payload>& values) {
+  std::vector<std::string_view> views;
+  views.reserve(values.size());
+  for (const Payload& value : values) {
+    if (!value.is_at_hand())
+      return fail(ErrorCode::unavailable,
+                  fmt::format("value {} is not at hand", value.digest.text()));
+    views.push_back(value.view());
+  }
+  return Payload::of(encode_list(views));
+}
+
+}  // namespace
+
+Payload Run::value_of(NodeId node) {
+  const Group* group = group_of(node);
+  Payload& kept = result_[node.value];
+  if (group != nullptr && group->fanin > 0)
+    return or_nil(result_[group->first.value + group->width - 1]);
+  if (group != nullptr && kept.is_none()) {
+    std::vector<Payload> values;
+    values.reserve(group->width);
+    for (std::uint32_t i = 0; i < group->width; ++i)
+      values.push_back(or_nil(result_[group->first.value + i]));
+    Result<Payload> list = list_of(values);
+    if (!list) return Payload::nil();
+    if (!node_done_[node.value]) return *list;  // not final yet
+    kept = std::move(*list);
+  }
+  return or_nil(kept);
+}
+
+Result<Payload> Run::result_of(NodeId node) {
+  const std::string& node_name = flow_.nodes[node.value].name;
+  if (!node_done_[node.value])
+    return fail(ErrorCode::unavailable, fmt::format("task \"{}\" is not finished", node_name));
+  const TaskState state = state_[node.value];
+  if (is_failed(state) || state == TaskState::cancelled) {
+    const auto why = failures_.find(TaskId{node.value});
+    return fail(state == TaskState::cancelled ? ErrorCode::cancelled : ErrorCode::not_found,
+                fmt::format("task \"{}\" has no result: {}{}{}", node_name, name(state),
+                            why == failures_.end() ? "" : ": ",
+                            why == failures_.end() ? "" : why->second));
+  }
+  if (const Group* group = group_of(node); group != nullptr && group->successful < group->width) {
+    for (std::uint32_t i = 0; i < group->width; ++i) {
+      const TaskId task{group->first.value + i};
+      if (is_success(state_[task.value])) continue;
+      const auto why = failures_.find(task);
+      return fail(ErrorCode::not_found,
+                  fmt::format("task \"{}[{}]\" has no result: {}{}{}", node_name, i,
+                              name(state_[task.value]), why == failures_.end() ? "" : ": ",
+                              why == failures_.end() ? "" : why->second));
+    }
+  }
+  return value_of(node);
+}
+
+std::map<std::string, Payload> Run::outputs() {
+  std::map<std::string, Payload> made;
+  for (const Output& output : flow_.outputs) {
+    switch (output.kind) {
+      case Output::Kind::node:
+        if (Result<Payload> value = result_of(output.node)) made.emplace(output.name, std::move(*value));
+        break;
+      case Output::Kind::chain_digest: {
+        std::vector<Payload> results;
+        results.reserve(flow_.nodes.size());
+        for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+          Result<Payload> value = result_of(NodeId{n});
+          if (!value) break;
+          results.push_back(std::move(*value));
+        }
+        if (results.size() != flow_.nodes.size()) break;  // a failed run has no digest
+        if (auto digest = chain_digest(flow_, results))
+          if (auto payload = Payload::of(Value{digest->hex()})) made.emplace(output.name, std::move(*payload));
+        break;
+      }
+      case Output::Kind::expression: {
+        std::vector<Argument> values;
+        for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+          if (output.text.text.find(flow_.nodes[n].name) != std::string::npos && node_done_[n])
+            values.push_back({flow_.nodes[n].name, value_of(NodeId{n})});
+        const Result<Value> value =
+            evaluate_value(output.text.text, ArgumentScope(values, context_->parameters));
+        if (!value) break;
+        if (auto payload = Payload::of(*value)) made.emplace(output.name, std::move(*payload));
+        break;
+      }
+    }
+  }
+  return made;
+}
+
+Result<Payload> Run::source_value(NodeId node, const Input& input, std::int32_t index) {
+  switch (input.source) {
+    case Input::Source::constant:
+      return flow_.constants[input.index];
+    case Input::Source::upstream:
+      return value_of(NodeId{input.index});
+    case Input::Source::parameter: {
+      const auto found = context_->parameters.find(flow_.parameters[input.index].name);
+      return found == context_->parameters.end() ? Payload::nil() : found->second;
+    }
+    case Input::Source::expression: {
+      Result<Value> value = evaluate(flow_.expressions[input.index].text, node, index);
+      if (!value) return tl::unexpected(value.error());
+      return Payload::of(*value);
+    }
+    case Input::Source::state_only:
+      break;
+  }
+  return Payload::nil();
+}
+
+Result<Payload> Run::input_value(NodeId node, std::uint32_t position, std::int32_t index) {
+  const Input& input = flow_.inputs_of(node)[position];
+  if (const Group* group = group_of(node);
+      group != nullptr && group->fanin > 0 && index >= 0 && position == group->reduced_input)
+    return reduction_members(*group, static_cast<std::uint32_t>(index));
+  if (!input.mapped || index < 0) return source_value(node, input, index);
+  const auto element = static_cast<std::uint32_t>(index);
+  if (input.source == Input::Source::upstream) {
+    const Group* source = group_of(NodeId{input.index});
+    if (source != nullptr && !input.flattened) return or_nil(result_[source->first.value + element]);
+    if (source == nullptr && !is_success(state_[input.index])) return Payload::nil();
+  }
+  Group& group = *group_of(node);
+  auto [place, fresh] = group.elements.try_emplace(position);
+  if (fresh) {
+    if (const Status split = split_elements(node, position, place->second); !split) {
+      group.elements.erase(place);
+      return tl::unexpected(split.error());
+    }
+  }
+  if (element >= place->second.parts.size())
+    return fail(ErrorCode::corrupt,
+                fmt::format("element {} of {} is missing", element, place->second.parts.size()));
+  return Payload::of(std::string(place->second.parts[element]));
+}
+
+Result<Payload> Run::reduction_members(const Group& group, std::uint32_t element) {
+  std::size_t level = 0;
+  while (element >= group.levels[level + 1]) ++level;
+  const std::uint32_t first = (element - group.levels[level]) * group.fanin;
+  if (level == 0) {
+    const std::vector<std::string_view>& parts = group.elements.at(group.reduced_input).parts;
+    const std::size_t end = std::min<std::size_t>(first + group.fanin, parts.size());
+    return Payload::of(encode_list({parts.begin() + first, parts.begin() + static_cast<std::ptrdiff_t>(end)}));
+  }
+  std::vector<Payload> members;
+  for (std::uint32_t m = group.levels[level - 1] + first;
+       m < std::min(group.levels[level - 1] + first + group.fanin, group.levels[level]); ++m)
+    members.push_back(or_nil(result_[group.first.value + m]));
+  return list_of(members);
+}
+
+Status Run::split_elements(NodeId node, std::uint32_t position, Group::Elements& out) {
+  const Input& input = flow_.inputs_of(node)[position];
+  Result<Payload> whole = source_value(node, input, -1);
+  if (!whole) return tl::unexpected(whole.error());
+  if (!whole->is_at_hand())
+    return fail(ErrorCode::unavailable, fmt::format("value {} is not at hand", whole->digest.text()));
+  out.whole = std::move(*whole);
+  Result<std::vector<std::string_view>> parts = list_elements(out.whole.view());
+  if (!parts)
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("input \"{}\" is an unmappable result: it must be a list",
+                            flow_.names[input.name]));
+  if (input.flattened) {
+    // One level: elements that are lists are replaced by theirs, others stay.
+    std::vector<std::string_view> flat;
+    for (std::string_view part : *parts) {
+      if (Result<std::vector<std::string_view>> inner = list_elements(part))
+        flat.insert(flat.end(), inner->begin(), inner->end());
+      else
+        flat.push_back(part);
+    }
+    parts = std::move(flat);
+  }
+  out.parts = std::move(*parts);
+  return {};
+}
+
+Result<std::vector<Argument>> Run::arguments(TaskId task) {
+  const NodeId node = node_of(task);
+  const std::int32_t index = map_index(task);
+  const auto inputs = flow_.inputs_of(node);
+  std::vector<Argument> made;
+  made.reserve(inputs.size());
+  for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+    const Input& input = inputs[i];
+    if (input.source == Input::Source::state_only) continue;
+    if (!input.gathered) {
+      Result<Payload> value = input_value(node, i, index);
+      if (!value) return tl::unexpected(value.error());
+      made.push_back({flow_.names[input.name], std::move(*value)});
+      continue;
+    }
+    std::vector<Payload> members;
+    const std::uint32_t name = input.name;
+    for (; i < inputs.size() && inputs[i].gathered && inputs[i].name == name; ++i) {
+      Result<Payload> value = input_value(node, i, index);
+      if (!value) return tl::unexpected(value.error());
+      members.push_back(or_nil(*value));
+    }
+    --i;  // the loop above stopped one past the last member
+    Result<Payload> list = list_of(members);
+    if (!list) return tl::unexpected(list.error());
+    made.push_back({flow_.names[name], std::move(*list)});
+  }
+  return made;
+}
+
+Result<Attempt> Run::make_attempt(TaskId task) {
+  Result<std::vector<Argument>> values = arguments(task);
+  if (!values) return tl::unexpected(values.error());
+  Attempt attempt;
+  attempt.run = index_.value;
+  attempt.task = task;
+  attempt.number = run_count_[task.value] + 1U;
+  attempt.context = context_;
+  attempt.node = node_of(task);
+  attempt.map_index = map_index(task);
+  attempt.run_count = tries(task) + 1U;
+  if (const auto loop = loops_.find(task); loop != loops_.end()) {
+    attempt.loop_count = loop->second.count;
+    attempt.loop_result = loop->second.result;
+  }
+  attempt.arguments = std::move(*values);
+  if (const auto key = keys_.find(task); key != keys_.end() && writes(context_->cache))
+    attempt.key = key->second;
+  return attempt;
+}
+
+Result<std::vector<Argument>> Run::scope_values(NodeId node, std::int32_t index) {
+  std::vector<Argument> values;
+  const auto inputs = flow_.inputs_of(node);
+  for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+    // Expressions may name upstreams, parameters and the map variable, but not other expressions: no cycles.
+    if (inputs[i].source == Input::Source::state_only || inputs[i].source == Input::Source::expression)
+      continue;
+    if (inputs[i].mapped && index < 0) continue;
+    Result<Payload> value = input_value(node, i, index);
+    if (!value) return tl::unexpected(value.error());
+    values.push_back({flow_.names[inputs[i].name], std::move(*value)});
+  }
+  return values;
+}
+
+Result<Value> Run::evaluate(std::string_view text, NodeId node, std::int32_t index) {
+  const auto values = scope_values(node, index);
+  if (!values) return tl::unexpected(values.error());
+  const auto tree = expression::Tree::parse(text);
+  if (!tree) return fail(ErrorCode::invalid_argument, tree.error().message);
+  auto evaluated =
+      expression::evaluate(*tree, ArgumentScope(*values, context_->parameters));
+  if (!evaluated) return tl::unexpected(evaluated.error());
+  return std::move(evaluated->value);
+}
+
+Result<bool> Run::when_holds(TaskId task) {
+  const auto values = scope_values(node_of(task), map_index(task));
+  if (!values) return tl::unexpected(values.error());
+  return expression::evaluate_condition(flow_.kind_of(node_of(task)).when,
+                                        ArgumentScope(*values, context_->parameters));
+}
+
+// People recognise align[s3] more easily than align[2]: elements that are short distinct texts name their tasks.
+std::vector<std::string> Run::labels(NodeId node, const Group& group) {
+  constexpr std::size_t label_bytes_max = 64;
+  if (group.width == 0) return {};
+  if (group.elements.empty()) {
+    // Mapped over a mapped node: element i is about what element i there is about.
+    for (const Input& input : flow_.inputs_of(node)) {
+      if (!input.mapped || input.flattened || input.source != Input::Source::upstream) continue;
+      const Group* source = group_of(NodeId{input.index});
+      if (source != nullptr && source->labels.size() >= group.width)
+        return {source->labels.begin(), source->labels.begin() + group.width};
+    }
+    return {};
+  }
+  std::vector<std::string> made;
+  std::set<std::string> distinct;
+  const Group::Elements& elements = group.elements.begin()->second;
+  for (std::uint32_t i = 0; i < group.width; ++i) {
+    const Result<Value> value = decode(elements.parts[i]);
+    const std::string* text = value ? value->get_if<std::string>() : nullptr;
+    if (text == nullptr || text->empty() || text->size() > label_bytes_max ||
+        !distinct.insert(*text).second)
+      return {};
+    made.push_back(*text);
+  }
+  return made;
+}
+
+}  // namespace reprise::scheduler

@@ -1,0 +1,3 @@
+#include "common.hpp"
+
+constexpr auto bad = reprise::task<"bad">([](auto x) { return x; });

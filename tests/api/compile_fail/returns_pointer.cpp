@@ -1,0 +1,3 @@
+#include "common.hpp"
+
+constexpr auto bad = reprise::task<"bad">([](int) -> const char* { return "x"; });

@@ -1,0 +1,59 @@
+// Fresh folders for commands to run in, below one folder of the run.
+//
+// Making and removing a folder costs a journalled file system about as much as a third of a process. So folders are
+// used again once they are empty, and a command that leaves nothing behind, or whose leavings were removed, costs none.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.hpp"
+
+namespace reprise::worker {
+
+/// Safe from any thread. One per run and process.
+class AttemptFolders {
+ public:
+  explicit AttemptFolders(std::filesystem::path parent) : parent_(std::move(parent)) {}
+  ~AttemptFolders();  // removes the folders, all of which must have been given back
+  AttemptFolders(const AttemptFolders&) = delete;
+  AttemptFolders& operator=(const AttemptFolders&) = delete;
+
+  /// An empty folder for one attempt; emptied and given back when this goes.
+  class Lease {
+   public:
+    Lease(AttemptFolders& folders, std::filesystem::path path) : folders_(&folders), path_(std::move(path)) {}
+    Lease(Lease&& other) noexcept
+        : folders_(std::exchange(other.folders_, nullptr)), path_(std::move(other.path_)) {}
+    Lease& operator=(Lease&&) = delete;
+    ~Lease() {
+      if (folders_ != nullptr) folders_->give_back(path_);
+    }
+    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+   private:
+    AttemptFolders* folders_;
+    std::filesystem::path path_;
+  };
+
+  /// @error io, exhausted
+  [[nodiscard]] Result<Lease> take();
+
+ private:
+  void give_back(const std::filesystem::path& path);
+
+  const std::filesystem::path parent_;
+  std::mutex mutex_;
+  std::vector<std::filesystem::path> free_;
+  std::size_t made_ = 0;
+};
+
+/// Removes a folder with all below it, also where a command took itself the permission. Follows no links.
+void remove_tree(const std::filesystem::path& folder);
+
+}  // namespace reprise::worker
