@@ -58,16 +58,14 @@ struct Stop {
   std::vector<scheduler::AttemptRef> attempts;
 };
 
-/// worker's slots → worker: attempts that ended, with what is needed to keep their results.
+/// worker's slots → worker, through a queue (finished_queue.hpp): an attempt that ended, with what is needed to keep
+/// its result.
 struct Finished {
-  struct Item {
-    scheduler::Report report;
-    std::shared_ptr<const RunContext> context;
-    NodeId node;
-    std::int32_t map_index = -1;
-    std::optional<Key> key;  // keep the value under this key
-  };
-  std::vector<Item> items;
+  scheduler::Report report;
+  std::shared_ptr<const RunContext> context;
+  NodeId node;
+  std::int32_t map_index = -1;
+  std::optional<Key> key;  // keep the value under this key
 };
 
 /// worker → cache: results to keep, before they are reported. `ticket` comes back with Stored.
@@ -105,7 +103,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Finished)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stored)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Append)

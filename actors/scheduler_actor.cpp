@@ -1,7 +1,7 @@
 #include "actors/scheduler_actor.hpp"
 
 #include <deque>
-#include <unordered_set>
+#include <utility>
 
 #include <caf/all.hpp>
 #include <fmt/format.h>
@@ -13,6 +13,12 @@ namespace reprise::actors {
 
 namespace {
 
+struct WriteOut {};  // to itself: the group has waited long enough
+
+// A group of changes goes to the journal when it is this large or this old, and at once when somebody waits for it.
+constexpr std::size_t group_changes = 512;
+constexpr std::chrono::milliseconds group_age{1};
+
 struct Wake {
   std::uint64_t generation = 0;  // a delayed message cannot be recalled; an old generation is ignored
 };
@@ -22,6 +28,7 @@ struct Wake {
 }  // namespace reprise::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Wake)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 
 namespace reprise::actors {
 
@@ -31,7 +38,10 @@ struct SchedulerState {
   static inline const char* name = "scheduler";
   SchedulerActorOptions options;
   scheduler::Scheduler core{1};
-  std::uint64_t last_ticket = 0;
+  std::uint64_t last_ticket = 0;  // of the last Append sent
+  Append group;                   // changes that wait for company
+  std::size_t group_size = 0;
+  bool write_out_sent = false;
   struct Waiting {
     std::uint64_t ticket;
     scheduler::Effects effects;  // what may happen once the ticket is durable
@@ -70,6 +80,14 @@ void schedule_wake(Self* self, std::optional<Time> at) {
   caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), delay, Wake{++state.wake_generation});
 }
 
+void write_out(Self* self) {
+  SchedulerState& state = self->state;
+  if (state.group.batches.empty()) return;
+  state.group.ticket = ++state.last_ticket;
+  self->send(state.options.journal, std::exchange(state.group, {}));
+  state.group_size = 0;
+}
+
 // Record, tell, then act (scheduler/events.hpp, Effects).
 void perform(Self* self, scheduler::Effects effects) {
   SchedulerState& state = self->state;
@@ -81,18 +99,23 @@ void perform(Self* self, scheduler::Effects effects) {
     tell_ended(self, effects.ended);
     return;
   }
-  const std::uint64_t ticket = ++state.last_ticket;
-  Append append{ticket, {}, std::move(effects.batches)};
+  const bool waits = state.options.durability == Durability::sync || !effects.ended.empty();
+  for (journal::Batch& batch : effects.batches) {
+    state.group_size += batch.count();
+    state.group.batches.push_back(std::move(batch));
+  }
+  effects.batches.clear();
   for (const scheduler::Ended& ended : effects.ended)
     if (const scheduler::Run* run = state.core.find(ended.run))
-      append.summaries.emplace_back(run->context().run, run->totals().whole);
-  self->send(state.options.journal, std::move(append));
-  effects.batches.clear();
-  if (state.options.durability == Durability::group) {
-    release(self, effects);
-    if (effects.ended.empty()) return;
+      state.group.summaries.emplace_back(run->context().run, run->totals().whole);
+  if (state.options.durability == Durability::group) release(self, effects);
+  if (waits || state.group_size >= group_changes) {
+    write_out(self);
+  } else if (!state.write_out_sent) {
+    state.write_out_sent = true;
+    caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), group_age, WriteOut{});
   }
-  state.waiting.push_back({ticket, std::move(effects)});
+  if (waits) state.waiting.push_back({state.last_ticket, std::move(effects)});
 }
 
 void durable(Self* self, const Durable& news) {
@@ -148,6 +171,10 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
         if (wake.generation != self->state.wake_generation) return;
         self->state.wake_at.reset();
         handle(scheduler::Tick{});
+      },
+      [self](const WriteOut&) {
+        self->state.write_out_sent = false;
+        write_out(self);
       },
       [self](const Durable& news) { durable(self, news); },
       [self](const CancelRun& request) { return cancel(self, request); },

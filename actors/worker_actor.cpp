@@ -4,6 +4,7 @@
 
 #include <caf/all.hpp>
 
+#include "actors/finished_queue.hpp"
 #include "actors/messages.hpp"
 #include "worker/slot_pool.hpp"
 
@@ -13,14 +14,21 @@ namespace {
 
 struct Look {};  // to itself, now and then: which attempts have been running for a while?
 
+struct Collect {};  // from the slots: something is in the queue
+
 // Shorter attempts are never announced as running: their end says it all, at half the messages.
 constexpr Duration announce_after = std::chrono::milliseconds{20};
+
+// Bodies up to this long are worth waiting for on the spot, for about as long as a wake-up would cost.
+constexpr double short_body_seconds = 10e-6;
+constexpr std::chrono::microseconds patience{20};
 
 }  // namespace
 
 }  // namespace reprise::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Look)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Collect)
 
 namespace reprise::actors {
 
@@ -29,12 +37,14 @@ namespace {
 struct WorkerState {
   static inline const char* name = "worker";
   WorkerActorOptions options;
-  std::unique_ptr<worker::SlotPool> pool;
+  std::shared_ptr<FinishedQueue<Finished>> queue = std::make_shared<FinishedQueue<Finished>>();
+  std::unique_ptr<worker::SlotPool> pool;  // after the queue: its slots use it until it is closed
   caf::actor_addr scheduler;
   std::uint64_t last_ticket = 0;
   std::unordered_map<std::uint64_t, std::vector<scheduler::Report>> storing;
   std::size_t in_flight = 0;
   bool looking = false;
+  double mean_body_seconds = 1;
   Time announced_until;  // starts up to here were announced
 };
 
@@ -71,12 +81,14 @@ void look(Self* self) {
   look_again(self);
 }
 
-void finished(Self* self, Finished& batch) {
+void finished(Self* self, std::vector<Finished> batch) {
+  if (batch.empty()) return;
   std::vector<scheduler::Report> reports;
   std::vector<scheduler::Report> stored_first;
   std::vector<cache::Commit> commits;
-  for (Finished::Item& item : batch.items) {
+  for (Finished& item : batch) {
     const Outcome& outcome = item.report.outcome;
+    self->state.mean_body_seconds += 0.1 * (seconds(outcome.duration) - self->state.mean_body_seconds);
     const bool keep =
         item.key && outcome.state == TaskState::success && !outcome.uncacheable && self->state.options.cache;
     if (!keep) {
@@ -115,10 +127,10 @@ void stored(Self* self, const Stored& answer) {
 }
 
 // Called on slot threads: keeps large values, then hands the batch to the actor.
-void deliver(const caf::actor_addr& to, cache::BlobStore* blobs,
+void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::BlobStore* blobs,
              std::vector<worker::Finished> batch) {
-  Finished message;
-  message.items.reserve(batch.size());
+  std::vector<Finished> items;
+  items.reserve(batch.size());
   for (worker::Finished& done : batch) {
     Outcome& outcome = done.outcome;
     if (blobs != nullptr && outcome.value.size > journal::inline_result_bytes) {
@@ -129,7 +141,7 @@ void deliver(const caf::actor_addr& to, cache::BlobStore* blobs,
         outcome.value = {};
       }
     }
-    Finished::Item& item = message.items.emplace_back();
+    Finished& item = items.emplace_back();
     item.report.attempt = to_ref(done.id);
     item.report.outcome = std::move(outcome);
     item.context = std::move(done.context);
@@ -137,7 +149,8 @@ void deliver(const caf::actor_addr& to, cache::BlobStore* blobs,
     item.map_index = done.map_index;
     item.key = done.key;
   }
-  if (const auto actor = caf::actor_cast<caf::actor>(to)) caf::anon_send(actor, std::move(message));
+  if (!queue.put(std::move(items))) return;
+  if (const auto actor = caf::actor_cast<caf::actor>(to)) caf::anon_send(actor, Collect{});
 }
 
 caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> options) {
@@ -149,9 +162,9 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
   pool.warn = state.options.warn;
   state.pool = std::make_unique<worker::SlotPool>(
       std::move(pool), state.options.runner,
-      [me = caf::actor_cast<caf::actor_addr>(self),
+      [me = caf::actor_cast<caf::actor_addr>(self), queue = state.queue,
        blobs = state.options.blobs](std::vector<worker::Finished> batch) {
-        deliver(me, blobs.get(), std::move(batch));
+        deliver(me, *queue, blobs.get(), std::move(batch));
       });
   return {
       [self](Dispatch& dispatch) {
@@ -159,6 +172,8 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
         self->state.in_flight += dispatch.attempts.size();
         self->state.pool->submit(std::move(dispatch.attempts));
         look_again(self);
+        if (self->state.mean_body_seconds < short_body_seconds && self->state.in_flight <= self->state.options.slots)
+          finished(self, self->state.queue->poll(patience));
       },
       [self](const Stop& stop) {
         std::vector<worker::AttemptId> ids;
@@ -166,7 +181,7 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
           ids.push_back({attempt.run.value, attempt.task, attempt.number});
         self->state.pool->cancel(ids);
       },
-      [self](Finished& batch) { finished(self, batch); },
+      [self](const Collect&) { finished(self, self->state.queue->take()); },
       [self](const Stored& answer) { stored(self, answer); },
       [self](const Look&) { look(self); },
   };

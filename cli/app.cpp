@@ -339,6 +339,10 @@ std::string command_path(const CLI::App& command) {
   return command_path(*command.get_parent()) + " " + command.get_name();
 }
 
+std::string help_of(const CLI::App& command) {
+  return command.help(command.get_parent() ? command_path(*command.get_parent()) : std::string());
+}
+
 UsageError describe(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
   UsageError result{{ErrorCode::invalid_argument, error.what()}, {}, false};
   for (const std::string& argument : arguments) {
@@ -402,7 +406,7 @@ tl::expected<Invocation, UsageError> help(CLI::App& app, const std::shared_ptr<S
                                        s->globals.json});
     command = next;
   }
-  invocation.text = command->help(command_path(command->get_parent() ? *command->get_parent() : *command));
+  invocation.text = help_of(*command);
   return invocation;
 }
 
@@ -417,8 +421,7 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
     app->parse(std::move(arguments));
   } catch (const CLI::CallForHelp&) {
     const CLI::App& command = chosen(*app);
-    return Invocation{settings->globals, {},
-                      command.help(command.get_parent() ? command_path(*command.get_parent()) : "reprise")};
+    return Invocation{settings->globals, {}, help_of(command)};
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(describe(error, *app, given));
   } catch (const CLI::Error& error) {

@@ -18,7 +18,7 @@ std::string task_line(journal::Offset offset, const std::string& task_name, cons
   const bool stored = change.state == TaskState::cached && !hit;
   const TaskState shown = stored ? TaskState::success : change.state;
   std::string line = fmt::format("{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
-                                 style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 12))),
+                                 style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 14))),
                                  escape_for_terminal(task_name));
   if (change.run_count > 1) line += fmt::format("  attempt {}", change.run_count);
   if (stored) line += "  stored";
@@ -31,7 +31,7 @@ std::string task_line(journal::Offset offset, const std::string& task_name, cons
 std::string run_line(journal::Offset offset, const journal::RunChange& change, Style style) {
   std::string line =
       fmt::format("{:>8}  {}  {}  (run)", offset, to_rfc3339(change.at),
-                  style(ink(change.state), fmt::format("{} {}", glyph(change.state), pad(name(change.state), 12))));
+                  style(ink(change.state), fmt::format("{} {}", glyph(change.state), pad(name(change.state), 14))));
   if (!change.message.empty()) line += "  " + escape_for_terminal(change.message);
   return line;
 }

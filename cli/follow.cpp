@@ -203,7 +203,14 @@ class Follower {
         continue;
       }
       const Json value = value_json(payload);
-      std::string text = value.is_string() ? escape_for_terminal(value.get<std::string>()) : to_line(value);
+      const std::string* words = value.is_string() ? value.get_ptr<const std::string*>() : nullptr;
+      if (words && words->find('\n') < words->size() - 1) {  // several lines: as a block
+        console_.out(fmt::format("output {} =", shown));
+        for (const std::string& line : lines_of(*words)) console_.out("  " + escape_log_line(line));
+        continue;
+      }
+      std::string text = words ? escape_for_terminal(words->ends_with('\n') ? words->substr(0, words->size() - 1) : *words)
+                               : to_line(value);
       if (console_.options().verbosity == 0 && is_terminal(STDOUT_FILENO)) text = shorten(text, value_columns_max);
       console_.out(fmt::format("output {} = {}", shown, text));
     }

@@ -21,6 +21,7 @@ constexpr auto gather_interval = std::chrono::milliseconds{30};    // what arriv
 constexpr Duration heartbeat_interval = std::chrono::seconds{30};
 constexpr std::size_t failure_blocks_max = 20;
 constexpr std::size_t log_tail_lines = 10;
+constexpr std::size_t log_tail_bytes = 8192;
 constexpr std::uint64_t told_tasks_max = 50;  // in a larger flow finished tasks only move the bar
 
 /// What people are told goes out whole or not at all; a closed or broken stderr is nobody's problem.
@@ -221,19 +222,11 @@ void Progress::add_events(const journal::Batch& batch, std::string& text) const 
 }
 
 std::vector<std::string> Progress::log_tail(const TaskNews& news) const {
-  std::vector<std::string> lines;
   const auto log = worker::open_log(run_folder_, news.task, news.attempt, worker::Stream::err);
-  if (!log) return lines;
-  const auto text = log->tail(log_tail_lines, 8192);
-  if (!text) return lines;
-  std::string_view rest = *text;
-  while (!rest.empty()) {
-    const std::size_t end = rest.find('\n');
-    lines.emplace_back(rest.substr(0, end));
-    if (end == std::string_view::npos) break;
-    rest.remove_prefix(end + 1);
-  }
-  return lines;
+  if (!log) return {};
+  const auto text = log->tail(log_tail_lines, log_tail_bytes);
+  if (!text) return {};
+  return lines_of(*text);
 }
 
 void Progress::repaint(std::vector<std::string> above, bool with_region) {

@@ -17,6 +17,7 @@ constexpr std::size_t max_group_lines = 2;
 constexpr std::size_t bar_columns_max = 40;
 constexpr std::size_t name_columns_max = 60;
 constexpr std::size_t group_columns_max = 24;
+constexpr Duration told_least = std::chrono::milliseconds{1};
 
 std::string_view word(const TaskNews& news) {
   if (news.hit) return "cached";
@@ -336,9 +337,9 @@ std::string remarks(const TaskNews& news) {
 std::string counter_line(const TaskNews& news, Style style) {
   const std::string total = std::to_string(news.total);
   std::string line = fmt::format("[{:>{}}/{}] ", news.done, total.size(), total);
-  line += style(ink_of(news), fmt::format("{} {}", glyph_of(news), pad(word(news), 10)));
+  line += style(ink_of(news), fmt::format("{} {:<10}", glyph_of(news), word(news)));
   line += " " + escape_for_terminal(news.name);
-  if (!news.hit && news.duration > Duration{0}) line += "  " + describe(news.duration);
+  if (!news.hit && news.duration >= told_least) line += "  " + describe(news.duration);
   if (const std::string more = remarks(news); !more.empty()) line += "  " + more;
   return line;
 }
@@ -346,7 +347,7 @@ std::string counter_line(const TaskNews& news, Style style) {
 std::string finished_line(const TaskNews& news, Style style) {
   std::string line = style(ink_of(news), glyph_of(news)) + " " + escape_for_terminal(news.name);
   if (news.hit || !is_success(news.state) || news.state == TaskState::skipped) line += "  " + std::string(word(news));
-  if (!news.hit && news.duration > Duration{0}) line += "  " + describe(news.duration);
+  if (!news.hit && news.duration >= told_least) line += "  " + describe(news.duration);
   if (const std::string more = remarks(news); !more.empty()) line += "  " + more;
   return line;
 }
@@ -357,7 +358,7 @@ std::vector<std::string> failure_block(const TaskNews& news, const std::vector<s
   if (!news.message.empty()) head += "  " + escape_for_terminal(news.message);
   if (news.attempts > 1 && news.attempt > 0)
     head += fmt::format("  attempt {}/{}", news.attempt, std::max(news.attempt, news.attempts));
-  if (news.duration > Duration{0}) head += "  after " + describe(news.duration);
+  if (news.duration >= told_least) head += "  after " + describe(news.duration);
   if (news.retry_in) head += "  retry in " + describe(*news.retry_in);
   std::vector<std::string> lines{std::move(head)};
   for (const std::string& line : log_tail) lines.push_back("    " + escape_log_line(line));

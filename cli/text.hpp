@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/text.hpp"
 
@@ -15,6 +16,9 @@ namespace reprise::cli {
 /// `text` in exactly `columns` columns: shortened with "…" or filled with spaces. `text` is printable.
 [[nodiscard]] std::string pad(std::string_view text, std::size_t columns);
 [[nodiscard]] std::string pad_left(std::string_view text, std::size_t columns);
+
+/// The lines of a text without their ends; a last one without end counts.
+[[nodiscard]] std::vector<std::string> lines_of(std::string_view text);
 
 /// "1,204": digits in groups of three.
 [[nodiscard]] std::string grouped(std::uint64_t number);

@@ -102,16 +102,6 @@ class Checker {
     } else {
       const std::vector<std::string> known = declarations_.known_names ? declarations_.known_names()
                                                                         : std::vector<std::string>{};
-      // align-reads reads as a subtraction; when a task is called so, that is what was meant.
-      const std::string_view behind = std::string_view(tree_.source()).substr(term.begin);
-      for (const std::string& candidate : known) {
-        if (!is_identifier(candidate) && candidate.size() > term.text.size() && behind.starts_with(candidate)) {
-          suggestion = reference_to(candidate);
-          report("RP1302", term, fmt::format("unknown name '{}'", term.text), {},
-                 {fmt::format("a task is called '{}': write {}", candidate, suggestion)});
-          return {};
-        }
-      }
       if (auto near = suggest(term.text, known)) suggestion = reference_to(*near);
       std::string names;
       for (const std::string& candidate : known) {
@@ -125,6 +115,20 @@ class Checker {
     }
     report("RP1302", term, fmt::format("unknown name '{}'", term.text), std::move(suggestion), std::move(help));
     return {};
+  }
+
+  /// align-reads is a subtraction; when a task is called so, that is not what was meant.
+  bool is_task_with_dash(const Term& term) {
+    const Term& left = tree_.terms()[term.operands[0]];
+    const std::string_view behind = std::string_view(tree_.source()).substr(left.begin);
+    if (left.kind != Term::Kind::name || !declarations_.known_names || !behind.substr(left.end - left.begin).starts_with('-')) return false;
+    for (const std::string& candidate : declarations_.known_names()) {
+      if (is_identifier(candidate) || candidate.size() <= left.text.size() || !behind.starts_with(candidate)) continue;
+      problems_.push_back({.code = "RP1302", .message = fmt::format("'{}' is read as a subtraction", candidate), .begin = left.begin,
+                           .end = left.begin + candidate.size(), .suggestion = reference_to(candidate), .help = {"names with other characters than letters, digits and '_' are quoted"}});
+      return true;
+    }
+    return false;
   }
 
   Type parameter(const Term& term) {
@@ -322,6 +326,7 @@ class Checker {
 
   Type binary(const Term& term) {
     const std::string& sign = term.text;
+    if (sign == "-" && is_task_with_dash(term)) return {};
     if (sign == "&&" || sign == "||") {
       const std::string who = "'" + sign + "'";
       condition(term.operands[0], who);

@@ -123,7 +123,10 @@ class Evaluator {
  private:
   [[noreturn]] void refuse(const Term& term, std::string_view why) const {
     const std::string place = shorten(escape_for_terminal(tree_.source_of(term)), 60);
-    const std::string whole = shorten(escape_for_terminal(tree_.source()), 80);
+    std::string_view source = tree_.source();
+    source.remove_prefix(std::min(source.find_first_not_of(" \t\r\n"), source.size()));
+    source = source.substr(0, source.find_last_not_of(" \t\r\n") + 1);
+    const std::string whole = shorten(escape_for_terminal(source), 80);
     std::string message = fmt::format("cannot evaluate \"{}\"", place);
     if (place != whole) message += fmt::format(" in \"{}\"", whole);
     throw Failure{{ErrorCode::invalid_argument, fmt::format("{}: {}", message, why)}};

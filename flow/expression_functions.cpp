@@ -14,14 +14,14 @@ using Kind = Type::Kind;
 constexpr std::size_t max_pattern_length = 256;
 constexpr std::size_t max_pattern_states = 8192;
 constexpr std::size_t max_matched_bytes = 64 << 10;
-constexpr std::size_t max_matching_work = 32u << 20;  // states × bytes
+constexpr std::size_t max_matching_work = 8u << 20;  // states × bytes, about a second
 
 // libstdc++'s breadth-first matcher: no back references, no exponential time and, what matters as much, a stack that depends
 // on the pattern and not on the text. The default matcher recurses once per character.
 #ifdef __GLIBCXX__
-constexpr auto syntax = std::regex::ECMAScript | std::regex_constants::__polynomial;
+constexpr auto syntax = std::regex::ECMAScript | std::regex::nosubs | std::regex_constants::__polynomial;
 #else
-constexpr auto syntax = std::regex::ECMAScript;
+constexpr auto syntax = std::regex::ECMAScript | std::regex::nosubs;
 #endif
 
 /// Upper bound of the matcher's states: counted repetitions copy what they repeat.
@@ -49,7 +49,9 @@ Result<std::regex> compile(std::string_view pattern) {
     return fail(ErrorCode::invalid_argument, "the pattern's counted repetitions multiply to too much");
   }
   try {
-    return std::regex(pattern.begin(), pattern.end(), syntax);
+    (void)std::regex(pattern.begin(), pattern.end(), syntax);
+    // Searching would begin anew at every byte; this way one pass does.
+    return std::regex(fmt::format("[^]*?(?:{})", pattern), syntax);
   } catch (const std::regex_error& error) {
     std::string_view what = "it cannot be read";
     switch (error.code()) {
@@ -108,7 +110,7 @@ Result<bool> matches(std::string_view text, std::string_view pattern) {
                 fmt::format("the text of {} bytes is too long for this pattern", text.size()));
   }
   try {
-    return std::regex_search(text.begin(), text.end(), *compiled);
+    return std::regex_search(text.begin(), text.end(), *compiled, std::regex_constants::match_continuous);
   } catch (const std::regex_error&) {
     return fail(ErrorCode::invalid_argument, "the pattern is too complex");
   }

@@ -203,7 +203,9 @@ class Lexer {
     std::size_t length = 1;
     while (at_ + length < source_.size() && (static_cast<unsigned char>(source_[at_ + length]) & 0xc0) == 0x80) ++length;
     refuse(at_, at_ + length, fmt::format("'{}' has no place in an expression", source_.substr(at_, length)), {},
-           c == '$' ? std::vector<std::string>{"inside ${{ }} names stand without '$'"} : std::vector<std::string>{});
+           c == '$'      ? std::vector<std::string>{"inside ${{ }} names stand without '$'"}
+           : length > 1 ? std::vector<std::string>{"a task whose name is no identifier is tasks['its name']"}
+                        : std::vector<std::string>{});
   }
 
   std::string_view source_;

@@ -88,6 +88,7 @@ void Checker::call(std::uint32_t at) {
 void Checker::arguments(std::uint32_t at, const Signature* signature) {
   const TaskDraft& task = flow_.tasks[at];
   TaskFacts& facts = facts_.tasks[at];
+  if (task.args != nullptr && task.args->is_scalar()) return;  // a complaint exists
   std::vector<Argument> given;
   std::vector<const yaml::Node*> nodes;
   const auto parameter_name = [&](std::size_t i) {
@@ -140,23 +141,25 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
     const auto place = static_cast<std::size_t>(argument - given.begin());
     if (nodes[place] != nullptr) argument_type(task, *nodes[place], argument->source, name, type);
   }
-  if (!missing.empty()) {
-    complaints_.add("RP1205", task.args != nullptr ? *task.args->key : *task.call.node,
-                    fmt::format("'{}' lacks {} '{}'", task.call.text, missing.size() == 1 ? "the argument" : "the arguments", listed(missing)),
-                    {.suggestion = {}, .label = {}, .help = {form}});
-  }
   if (task.args != nullptr && task.args->is_mapping()) {
     std::vector<std::string> names;
     for (const auto& input : signature->inputs) names.push_back(input.first);
     for (std::size_t i = first; i < given.size(); ++i) {
       const yaml::Node& key = *nodes[i]->key;
       if (std::ranges::find(names, given[i].name) == names.end()) {
+        const std::string meant = complaints_.near(given[i].name, names);
+        std::erase(missing, meant);  // misspelt, not missing
         complaints_.add("RP1205", key, fmt::format("'{}' has no argument '{}'", task.call.text, given[i].name),
-                        {.suggestion = complaints_.near(given[i].name, names), .label = {}, .help = {form}});
+                        {.suggestion = meant, .label = {}, .help = {form}});
       } else if (first == 1 && given[i].name == given[0].name) {
         complaints_.add("RP1205", key, fmt::format("the argument '{}' is what is reduced", given[i].name));
       }
     }
+  }
+  if (!missing.empty()) {
+    complaints_.add("RP1205", task.args != nullptr ? *task.args->key : *task.call.node,
+                    fmt::format("'{}' lacks {} '{}'", task.call.text, missing.size() == 1 ? "the argument" : "the arguments", listed(missing)),
+                    {.suggestion = {}, .label = {}, .help = {form}});
   }
   // In call order, whatever order they were written in.
   std::ranges::stable_sort(given, {}, [&](const Argument& argument) {

@@ -474,8 +474,12 @@ void Checker::flow_outputs() {
 // ---- expressions ----------------------------------------------------------------------------------------------------
 
 void Checker::problem(const Problem& problem, const yaml::Node& node, std::size_t offset) {
+  std::vector<std::string> help = problem.help;
+  if (node.style == yaml::Node::Style::plain && problem.message.starts_with("the expression ends")) {
+    help.emplace_back("within { } and [ ] a comma ends text that is not in quotes");
+  }
   complaints_.add_within(problem.code, node, offset + problem.begin, offset + problem.end, problem.message,
-                         {.suggestion = problem.suggestion, .label = {}, .help = problem.help});
+                         {.suggestion = problem.suggestion, .label = {}, .help = std::move(help)});
 }
 
 std::optional<TemplateText> Checker::parse(const Text& text) {

@@ -57,7 +57,7 @@ Diagnostic& Complaints::add(std::string_view code, const yaml::Node& node, std::
 Diagnostic& Complaints::add_within(std::string_view code, const yaml::Node& scalar, std::size_t begin,
                                    std::size_t end, std::string message, Advice advice) {
   Diagnostic& diagnostic = add(code, scalar, std::move(message), std::move(advice));
-  diagnostic.span = document_.span_within(scalar, begin, end);
+  if (!scalar.text.empty()) diagnostic.span = document_.span_within(scalar, begin, end);
   return diagnostic;
 }
 
@@ -114,20 +114,31 @@ void Decoder::wrong_type(const yaml::Node& node, std::string_view wanted, Advice
                   std::move(advice));
 }
 
-void Decoder::unknown_key(const yaml::Node& key, std::string_view what, const std::vector<std::string>& known) {
+void Decoder::unknown_key(const yaml::Node& key, const yaml::Node& map, const std::vector<std::string>& known) {
   Advice advice{.suggestion = complaints_.near(key.text, known), .label = {}, .help = {}};
   if (advice.suggestion.empty()) {
     std::string names;  // in the table's order: the important ones come first
     for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
     advice.help = {"known keys: " + names};
   }
-  complaints_.add("RP1101", key, fmt::format("unknown key '{}' in {}", key.text, what), std::move(advice));
+  complaints_.add("RP1101", key, fmt::format("unknown key '{}' in {}", key.text, complaints_.name_of(map)), std::move(advice));
+}
+
+void Decoder::missing_key(const yaml::Node& map, std::string_view key, std::string_view description) {
+  std::string help = fmt::format("{}: {}", key, description);
+  if (help.ends_with('.')) help.pop_back();
+  const std::size_t start = key.size() + 2;
+  if (start + 1 < help.size() && !(help[start + 1] >= 'A' && help[start + 1] <= 'Z')) {
+    help[start] = static_cast<char>(std::tolower(static_cast<unsigned char>(help[start])));
+  }
+  complaints_.add("RP1102", map.key != nullptr ? *map.key : map, fmt::format("{} has no '{}'", complaints_.name_of(map), key),
+                  {.suggestion = {}, .label = {}, .help = {std::move(help)}});
 }
 
 std::optional<std::string> Decoder::text(const yaml::Node& node, std::string_view wanted) {
   if (node.is_scalar() && yaml::scalar_value(node).get_if<std::string>() != nullptr) return node.text;
   Advice advice;
-  if (node.is_scalar() && !node.text.empty()) {
+  if (node.is_scalar() && !node.text.empty() && wanted == "text") {
     advice.suggestion = fmt::format("\"{}\"", node.text);
     advice.label = "in quotes it is text";
   }
@@ -135,22 +146,22 @@ std::optional<std::string> Decoder::text(const yaml::Node& node, std::string_vie
   return std::nullopt;
 }
 
-std::optional<bool> Decoder::boolean(const yaml::Node& node) {
+std::optional<bool> Decoder::boolean(const yaml::Node& node, std::string_view wanted) {
   if (node.is_scalar()) {
     const Value value = yaml::scalar_value(node);
     if (const bool* result = value.get_if<bool>()) return *result;
     const bool yes = looks_like_bool(node.text);
     if (yes || looks_like_no(node.text)) {
-      wrong_type(node, "true or false",
+      wrong_type(node, wanted,
                  {.suggestion = yes ? "true" : "false", .label = {}, .help = {"yes, no, on and off are plain text in a flow file"}});
       return std::nullopt;
     }
     if (node.text == "true" || node.text == "false") {
-      wrong_type(node, "true or false", {.suggestion = node.text, .label = "quotes make it text", .help = {}});
+      wrong_type(node, wanted, {.suggestion = node.text, .label = "quotes make it text", .help = {}});
       return std::nullopt;
     }
   }
-  wrong_type(node, "true or false");
+  wrong_type(node, wanted);
   return std::nullopt;
 }
 

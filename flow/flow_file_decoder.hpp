@@ -61,7 +61,7 @@ class Decoder {
 
   // Values. Each complains by itself and then returns nothing.
   std::optional<std::string> text(const yaml::Node& node, std::string_view wanted = "text");
-  std::optional<bool> boolean(const yaml::Node& node);
+  std::optional<bool> boolean(const yaml::Node& node, std::string_view wanted = "true or false");
   std::optional<std::int64_t> integer(const yaml::Node& node, std::int64_t least, std::int64_t most);
   std::optional<double> number(const yaml::Node& node);
   std::optional<Duration> duration(const yaml::Node& node);
@@ -79,12 +79,13 @@ class Decoder {
 
   /// Decodes a map by its table; complains about unknown and missing keys. False when the node is no map.
   template <class Target>
-  bool map(const yaml::Node& node, std::string_view what, std::span<const KeyRule<Target>> rules, Target& target);
+  bool map(const yaml::Node& node, std::span<const KeyRule<Target>> rules, Target& target);
 
   [[nodiscard]] Complaints& complaints() { return complaints_; }
 
  private:
-  void unknown_key(const yaml::Node& key, std::string_view what, const std::vector<std::string>& known);
+  void unknown_key(const yaml::Node& key, const yaml::Node& map, const std::vector<std::string>& known);
+  void missing_key(const yaml::Node& map, std::string_view key, std::string_view description);
 
   Complaints& complaints_;
 };
@@ -107,8 +108,7 @@ class Decoder {
 [[nodiscard]] std::span<const KeyRule<PolicyDraft>> cache_keys();
 
 template <class Target>
-bool Decoder::map(const yaml::Node& node, std::string_view what, std::span<const KeyRule<Target>> rules,
-                  Target& target) {
+bool Decoder::map(const yaml::Node& node, std::span<const KeyRule<Target>> rules, Target& target) {
   if (!node.is_mapping()) {
     if (!node.broken) wrong_type(node, "a map of keys and values");
     return false;
@@ -123,12 +123,10 @@ bool Decoder::map(const yaml::Node& node, std::string_view what, std::span<const
     if (known) continue;
     std::vector<std::string> names;
     for (const KeyRule<Target>& rule : rules) names.emplace_back(rule.name);
-    unknown_key(*entry.key, what, names);
+    unknown_key(*entry.key, node, names);
   }
   for (const KeyRule<Target>& rule : rules) {
-    if (!rule.required || node.find(rule.name) != nullptr) continue;
-    complaints_.add("RP1102", node.key != nullptr ? *node.key : node, std::string(what) + " has no '" +
-                    std::string(rule.name) + "'", {.suggestion = {}, .label = {}, .help = {std::string(rule.description)}});
+    if (rule.required && !node.incomplete && node.find(rule.name) == nullptr) missing_key(node, rule.name, rule.description);
   }
   return true;
 }

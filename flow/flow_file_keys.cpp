@@ -100,12 +100,12 @@ std::vector<std::string> only_text(const std::vector<Text>& texts) {
 void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   CachePolicy& cache = cache_of(policy);
   if (value.is_scalar()) {
-    if (const auto on = decoder.boolean(value)) cache.enabled = *on;
+    if (const auto on = decoder.boolean(value, "true, false or a map of settings")) cache.enabled = *on;
     return;
   }
   if (!decoder.is_map(value, "true, false or a map of cache settings")) return;
   cache.enabled = true;
-  decoder.map(value, "'cache'", cache_keys(), policy);
+  decoder.map(value, cache_keys(), policy);
   const Node* ttl = value.find("ttl");
   if (value.find("for") != nullptr && ttl != nullptr) {
     decoder.complaints().add("RP1114", *ttl->key, "'for' and 'ttl' are two names of one setting",
@@ -233,7 +233,12 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
       Rule{"retry", R"({"$ref": "#/definitions/retry"})", "When and how often a failed task is tried again.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              RetryPolicy retry;
-             d.map(v, "'retry'", retry_keys(), retry);
+             const Value count = v.is_scalar() ? yaml::scalar_value(v) : Value();
+             if (count.get_if<std::int64_t>() != nullptr) {
+               d.wrong_type(v, "a map", {.suggestion = fmt::format("{{max: {}}}", v.text), .label = {}, .help = {}});
+               return;
+             }
+             d.map(v, retry_keys(), retry);
              policy.retry = std::move(retry);
            }},
       Rule{"cache", R"({"$ref": "#/definitions/cache"})", "Reuse results: true, false, or settings.", read_cache},
@@ -319,7 +324,7 @@ void read_trigger(Decoder& decoder, const Node& value, TaskDraft& task) {
   Trigger trigger;
   if (value.is_scalar()) {
     trigger_keys()[0].decode(decoder, value, trigger);
-  } else if (decoder.map(value, "'trigger'", trigger_keys(), trigger)) {
+  } else if (decoder.map(value, trigger_keys(), trigger)) {
     const bool counts = trigger.kind == Trigger::Kind::some_failed || trigger.kind == Trigger::Kind::some_successful;
     for (const char* bound : {"at_least", "at_most"}) {
       const Node* given = value.find(bound);
@@ -376,20 +381,22 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
       Rule{"args", R"({"type": ["array", "object"]})", "Arguments of call, by position or by name; may contain ${{ }}.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              if (v.is_scalar()) d.is_list(v, "a list or map of arguments");
-             else task.args = &v;
+             task.args = &v;
            }},
       Rule{"needs", texts_schema, "Tasks that must be over before this one runs.",
            [](Decoder& d, const Node& v, TaskDraft& task) { task.needs = d.texts(v, "a list of tasks", true); }},
       Rule{"map", R"({"$ref": "#/definitions/map"})", "Runs the task once per element of a list.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              MapDraft map;
-             d.map(v, "'map'", map_keys(), map);
+             if (v.is_mapping()) d.map(v, map_keys(), map);
+             else d.wrong_type(v, "a map with at least 'over'", {.suggestion = {}, .label = {}, .help = {"as in map: {over: [1, 2, 3], as: number}"}});
              task.map = std::move(map);
            }},
       Rule{"reduce", R"({"$ref": "#/definitions/reduce"})", "Combines the results of a mapped task, some at a time.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              ReduceDraft reduce;
-             d.map(v, "'reduce'", reduce_keys(), reduce);
+             if (v.is_mapping()) d.map(v, reduce_keys(), reduce);
+             else d.wrong_type(v, "a map with at least 'over'", {.suggestion = {}, .label = {}, .help = {"as in reduce: {over: align, fanin: 16}"}});
              task.reduce = std::move(reduce);
            }},
       Rule{"when", R"({"type": ["string", "boolean"]})", "A condition; when it is false the task is skipped.",
@@ -468,7 +475,7 @@ void read_parameters(Decoder& decoder, const Node& value, FlowDraft& flow) {
       decoder.wrong_type(*entry.value, "a map with at least 'type'", std::move(advice));
       parameter.broken = true;
     } else {
-      decoder.map(*entry.value, fmt::format("parameter '{}'", parameter.name), parameter_keys(), parameter);
+      decoder.map(*entry.value, parameter_keys(), parameter);
       if (!parameter.type) parameter.broken = true;
     }
     flow.parameters.push_back(std::move(parameter));
@@ -476,7 +483,7 @@ void read_parameters(Decoder& decoder, const Node& value, FlowDraft& flow) {
 }
 
 void read_defaults(Decoder& decoder, const Node& value, FlowDraft& flow) {
-  decoder.map(value, "'defaults'", policy_keys(), flow.defaults);
+  decoder.map(value, policy_keys(), flow.defaults);
 }
 
 void one_body(Decoder& decoder, TaskDraft& task) {
@@ -502,6 +509,7 @@ void one_body(Decoder& decoder, TaskDraft& task) {
       static const std::vector<std::string> names{"run", "shell", "call"};
       if (suggest(entry.key->text, names)) task.broken = true;
     }
+    if (task.node->incomplete) task.broken = true;
     if (!task.broken) {
       decoder.complaints().add("RP1109", *task.key, fmt::format("task '{}' does nothing", task.name),
                                {.suggestion = {}, .label = "one of run, shell and call is missing",
@@ -517,7 +525,7 @@ void read_tasks(Decoder& decoder, const Node& value, FlowDraft& flow) {
                        {.suggestion = {}, .label = {}, .help = {"write 'tasks:' and below it 'name:' with the task's keys, without '-'"}});
     return;
   }
-  if (value.entries.empty()) {
+  if (value.entries.empty() && !value.incomplete) {
     decoder.complaints().add("RP1108", value, "'tasks' is empty", {.suggestion = {}, .label = {}, .help = {"a flow has at least one task"}});
   }
   for (const yaml::Entry& entry : value.entries) {
@@ -535,7 +543,7 @@ void read_tasks(Decoder& decoder, const Node& value, FlowDraft& flow) {
       }
       task.broken = true;
     } else {
-      decoder.map(*entry.value, fmt::format("task '{}'", task.name), task_keys(), task);
+      decoder.map(*entry.value, task_keys(), task);
       one_body(decoder, task);
     }
     flow.tasks.push_back(std::move(task));
@@ -593,7 +601,7 @@ void Decoder::flow(const yaml::Node& root, FlowDraft& flow) {
     }
     return;
   }
-  map(root, "the flow", flow_keys(), flow);
+  map(root, flow_keys(), flow);
 }
 
 }  // namespace reprise::flow_file

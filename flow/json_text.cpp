@@ -270,18 +270,4 @@ std::size_t JsonTree::size(Index parent) const {
   return count;
 }
 
-SourceSpan place_of(std::string_view text, std::size_t position) {
-  std::string_view before = text.substr(0, std::min(position, text.size()));
-  if (before.starts_with(byte_order_mark)) before.remove_prefix(byte_order_mark.size());
-  SourceSpan span;
-  span.line = static_cast<std::uint32_t>(std::count(before.begin(), before.end(), '\n')) + 1;
-  const std::string_view line = before.substr(before.rfind('\n') + 1);  // npos + 1 = 0
-  span.column = 1 + static_cast<std::uint32_t>(std::count_if(line.begin(), line.end(), [](char c) {
-                  return (static_cast<unsigned char>(c) & 0xC0U) !=
-                         0x80U;  // continuation bytes are no characters
-                }));
-  span.end_column = span.column + 1;
-  return span;
-}
-
 }  // namespace reprise

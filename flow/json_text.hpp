@@ -15,8 +15,6 @@
 #include <variant>
 #include <vector>
 
-#include "flow/flow_spec.hpp"
-
 namespace reprise {
 
 struct JsonLimits {
@@ -90,8 +88,5 @@ struct ParsedJson {
 /// twice in one object, a limit passed. Memory is at most a small multiple of what was read up to
 /// there.
 [[nodiscard]] ParsedJson parse_json(std::string_view text, const JsonLimits& limits = {});
-
-/// Line and column, in characters, of byte `position`.
-[[nodiscard]] SourceSpan place_of(std::string_view text, std::size_t position);
 
 }  // namespace reprise

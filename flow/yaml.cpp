@@ -6,6 +6,7 @@
 #include <limits>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include <fmt/format.h>
 #include <libfyaml.h>
@@ -407,6 +408,9 @@ class Reader {
     const std::size_t first = text_.find_first_not_of(" \t\r\n");
     const bool json = first != std::string_view::npos && text_[first] == '{';
     report("RP1005", document_.span(at, end), fmt::format("not valid {}: {}", json ? "JSON" : "YAML", message), std::move(help));
+    if (const Open* open = open_bracket(); open != nullptr && message == "brackets do not match") {
+      diagnostics_.back().related.push_back({document_.span(open->node->begin, open->node->begin + 1), "opened here"});
+    }
   }
 
   [[nodiscard]] const Open* open_bracket() const {
@@ -438,6 +442,9 @@ class Reader {
         {"cannot start with '`'", "text cannot start with '@' or '`'", "put the text in quotes"},
         {"cannot start with '%'", "text cannot start with '%'", "put the text in quotes"},
         {"mapping values are not allowed", "a ': ' where no key can be", "text with ': ' in it needs quotes"},
+        {"nested block mapping on the same line", "a ': ' within text", "text with ': ' in it needs quotes"},
+        {"missing document start", "there is more text behind the end", {}},
+        {"mismatched flow", "brackets do not match", "every '[' needs a ']' and every '{' a '}'"},
         {"did not find expected key", "this line does not fit the indentation of those around it",
          "keys of one map start in the same column"},
     };
@@ -465,7 +472,7 @@ class Reader {
     for (const Hint& hint : hints) {
       if (said.find(hint.part) == std::string_view::npos) continue;
       message = hint.message;
-      help = {std::string(hint.help)};
+      if (!hint.help.empty()) help = {std::string(hint.help)};
       return;
     }
   }
@@ -562,6 +569,7 @@ class Reader {
   void take_key(Open& top, Node* key) {
     top.drop_value = true;
     top.key = key;
+    const bool was_incomplete = std::exchange(top.node->incomplete, true);
     if (!key->is_scalar()) {
       if (!top.quiet) report("RP1012", document_.span(key->begin, key->begin + 1), "a list or map cannot be a key",
                              {"text that starts with '[' or '{' needs quotes"});
@@ -586,6 +594,7 @@ class Reader {
       return;
     }
     top.drop_value = false;
+    top.node->incomplete = was_incomplete;
   }
 
   bool open(Node::Kind kind, fy_token* token) {

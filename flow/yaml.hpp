@@ -42,6 +42,7 @@ struct Node {
   const Node* key = nullptr;  // within a mapping, the key of this value
   std::uint32_t index = 0;    // within a sequence
   bool broken = false;        // already complained about (an alias, say): take no offence at its type
+  bool incomplete = false;    // a map that lost entries whose keys were refused: take no offence at what it lacks
   std::string text;           // of a scalar
   std::vector<const Node*> items;
   std::vector<Entry> entries;

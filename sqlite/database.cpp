@@ -5,6 +5,8 @@
 #include <thread>
 #include <utility>
 
+#include <unistd.h>
+
 #include <fmt/format.h>
 #include <sqlite3.h>
 
@@ -78,8 +80,11 @@ Status persist(Action action, std::chrono::milliseconds timeout) {
 }  // namespace
 
 Error Database::error(int code) const {
-  const int system_errno = handle_ ? sqlite3_system_errno(handle_) : 0;
+  int system_errno = handle_ ? sqlite3_system_errno(handle_) : 0;
   const int primary = code & 0xff;
+  // Before giving up SQLite tries to open for reading only, and then reports why that failed.
+  if (primary == SQLITE_CANTOPEN && !read_only_ && ::access(path_.parent_path().c_str(), W_OK) != 0)
+    system_errno = errno;
   std::string why{bare(sqlite3_errstr(code))};
   // SQLite's own words name the statement's mistake; for the environment's failures errno says more.
   if (handle_ && (primary == SQLITE_ERROR || primary == SQLITE_CONSTRAINT)) why = bare(sqlite3_errmsg(handle_));

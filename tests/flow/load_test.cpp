@@ -190,13 +190,6 @@ BOOST_AUTO_TEST_CASE(depth_and_number_of_values_are_limited) {
   BOOST_TEST((parse_json("[1,2,3,4]", limits).error.kind == JsonError::Kind::too_many));
 }
 
-BOOST_AUTO_TEST_CASE(place_counts_lines_and_characters) {
-  const std::string_view text = "\xef\xbb\xbf{\n \"\xc3\xa9\": x";
-  const SourceSpan span = place_of(text, text.size() - 1);
-  BOOST_TEST(span.line == 2U);
-  BOOST_TEST(span.column == 7U);
-}
-
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE(Load)

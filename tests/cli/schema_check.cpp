@@ -1,0 +1,90 @@
+#include "tests/cli/schema_check.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <regex>
+
+namespace reprise::cli::test {
+namespace {
+
+using Json = nlohmann::json;
+
+bool has_type(const Json& value, const std::string& type) {
+  if (type == "object") return value.is_object();
+  if (type == "array") return value.is_array();
+  if (type == "string") return value.is_string();
+  if (type == "integer") return value.is_number_integer();
+  if (type == "number") return value.is_number();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "null") return value.is_null();
+  return false;
+}
+
+Json load(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  return Json::parse(stream, nullptr, false);
+}
+
+}  // namespace
+
+std::string violation(const Json& document, const Json& schema, const std::filesystem::path& folder, const std::string& place) {
+  if (schema.contains("$ref")) {
+    const Json other = load(folder / schema["$ref"].get<std::string>());
+    if (other.is_discarded()) return place + ": no schema " + schema["$ref"].get<std::string>();
+    return violation(document, other, folder, place);
+  }
+  if (schema.contains("anyOf")) {
+    std::string all;
+    for (const Json& choice : schema["anyOf"]) {
+      const std::string one = violation(document, choice, folder, place);
+      if (one.empty()) return {};
+      all += (all.empty() ? "" : "; or ") + one;
+    }
+    return all;
+  }
+  if (schema.contains("const") && document != schema["const"]) return place + ": is not " + schema["const"].dump();
+  if (schema.contains("enum") &&
+      std::find(schema["enum"].begin(), schema["enum"].end(), document) == schema["enum"].end())
+    return place + ": " + document.dump() + " is none of " + schema["enum"].dump();
+  if (schema.contains("type")) {
+    const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
+    if (std::none_of(types.begin(), types.end(), [&](const Json& t) { return has_type(document, t); }))
+      return place + ": " + document.dump() + " is no " + schema["type"].dump();
+  }
+  if (schema.contains("minimum") && document.is_number() && document < schema["minimum"]) return place + ": too small";
+  if (schema.contains("pattern") && document.is_string() &&
+      !std::regex_search(document.get<std::string>(), std::regex(schema["pattern"].get<std::string>())))
+    return place + ": " + document.dump() + " does not match " + schema["pattern"].dump();
+  if (document.is_object() && schema.contains("required"))
+    for (const Json& name : schema["required"])
+      if (!document.contains(name)) return place + ": lacks " + name.dump();
+  if (document.is_object() && schema.contains("properties"))
+    for (const auto& [name, value] : document.items()) {
+      if (!schema["properties"].contains(name)) {
+        if (schema.value("additionalProperties", false)) continue;
+        return place + ": \"" + name + "\" is not in the schema";
+      }
+      if (auto inner = violation(value, schema["properties"][name], folder, place + "." + name); !inner.empty()) return inner;
+    }
+  if (document.is_array() && schema.contains("items"))
+    for (std::size_t i = 0; i < document.size(); ++i)
+      if (auto inner = violation(document[i], schema["items"], folder, place + "[" + std::to_string(i) + "]"); !inner.empty())
+        return inner;
+  return {};
+}
+
+std::string violation(const Json& document) {
+  const std::string name = document.is_object() ? document.value("schema", "") : "";
+  if (!name.starts_with("reprise.") || name.find('/') == std::string::npos) return "no schema named: " + document.dump().substr(0, 80);
+  const char* root = std::getenv("REPRISE_SOURCE_DIR");
+  if (!root) return "REPRISE_SOURCE_DIR is not set";
+  std::string file = name.substr(8);
+  std::replace(file.begin(), file.end(), '/', '-');
+  const std::filesystem::path folder = std::filesystem::path(root) / "docs" / "schema";
+  const Json schema = load(folder / (file + ".json"));
+  if (schema.is_discarded()) return "no schema " + file + ".json";
+  return violation(document, schema, folder);
+}
+
+}  // namespace reprise::cli::test
