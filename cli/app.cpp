@@ -243,7 +243,7 @@ void add_looking_commands(CLI::App& app, Settings& s) {
 }
 
 void add_steering_commands(CLI::App& app, Settings& s) {
-  CLI::App* wait = add_command(app, s, "wait", "Wait until runs are finished; the exit code is the worst result",
+  CLI::App* wait = add_command(app, s, "wait", "Wait until runs are finished; the exit code is that of the first without success",
                                [&s](Console& c) { return wait_command(s.wait, c); });
   wait->add_option("RUN", s.wait.runs, "Ids, beginnings of ids, last or last:FLOW")->required();
   add_duration(*wait, "--timeout", s.wait.timeout, "Give up after this long, with exit code 7; the runs go on");
@@ -274,7 +274,7 @@ void add_cache_commands(CLI::App& app, Settings& s) {
   CLI::App* list = add_command(*cache, s, "ls", "List entries, newest first",
                                [&s](Console& c) { return cache_list_command(s.cache_list, c); });
   list->add_option("--task", s.cache_list.task, "Only entries whose task's name begins so")->type_name("NAME");
-  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h ago, or a time")->type_name("WHEN");
+  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h for two hours ago, or a time")->type_name("WHEN");
   add_choice<std::string>(*list, "--sort", s.cache_list.sort, {{"age", "age"}, {"size", "size"}, {"saved", "saved"}},
                           "Order");
   add_number(*list, "--limit", s.cache_list.limit, 1, 1'000'000, "At most so many (default: 1000)");

@@ -11,6 +11,7 @@
 namespace reprise::cli {
 namespace {
 
+constexpr std::size_t narrowest = 20;  // columns; below only the bar makes sense
 constexpr std::size_t max_running_lines = 8;
 constexpr std::size_t max_groups_shown = 12;  // beyond, only totals
 constexpr std::size_t max_group_lines = 2;
@@ -244,7 +245,7 @@ std::vector<std::string> ProgressView::render(Time now, std::size_t width, std::
   if (height == 0 || width < 4) return {};
   const std::size_t columns = width - 1;  // the last column stays free: writing there may wrap
   const std::string bar = bar_line(now, columns, style);
-  if (height < 3) return {bar};
+  if (height < 3 || width < narrowest) return {bar};
 
   // Which groups there are, as long as they fit into two lines; else only how many tasks are where.
   std::vector<std::string> lines = group_lines(columns, style);

@@ -565,7 +565,7 @@ void read_outputs(Decoder& decoder, const Node& value, FlowDraft& flow) {
 std::span<const KeyRule<FlowDraft>> flow_keys() {
   using Rule = KeyRule<FlowDraft>;
   static const std::array rules{
-      Rule{"version", R"({"const": 1})", "Version of the format; 1.",
+      Rule{"version", R"({"const": 1})", "Version of the format, which is 1.",
            [](Decoder& d, const Node& v, FlowDraft&) {
              const auto version = d.integer(v, std::numeric_limits<std::int64_t>::min(), most_int64);
              if (version && *version != 1) {

@@ -444,6 +444,7 @@ class Reader {
         {"mapping values are not allowed", "a ': ' where no key can be", "text with ': ' in it needs quotes"},
         {"nested block mapping on the same line", "a ': ' within text", "text with ': ' in it needs quotes"},
         {"missing document start", "there is more text behind the end", {}},
+        {"missing comma in flow", "a comma is missing, or text needs quotes", "text with ',' or quotes in it needs quotes around it within { } and [ ]"},
         {"mismatched flow", "brackets do not match", "every '[' needs a ']' and every '{' a '}'"},
         {"did not find expected key", "this line does not fit the indentation of those around it",
          "keys of one map start in the same column"},
@@ -639,7 +640,10 @@ class Reader {
     if (token != nullptr) {
       node->style = style_of(fy_token_scalar_style(token));
       std::size_t length = 0;
-      if (const char* text = fy_token_get_text(token, &length)) node->text.assign(text, length);
+      const char* text = fy_token_get_text(token, &length);
+      // A block scalar without a line, at the end of the file, comes with a byte that is not in the file (libfyaml 0.7.12).
+      const bool no_lines = begin == end && (node->style == Node::Style::literal || node->style == Node::Style::folded);
+      if (text != nullptr && !no_lines) node->text.assign(text, length);
     }
     attach(node);
     return true;

@@ -3,7 +3,7 @@
 // Tasks are numbers. The first tasks are the flow's nodes; expanding a mapped node appends one task per element. State lies in
 // parallel arrays, so a task costs about a hundred bytes and a change touches few of them.
 //
-// A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? → `when` → trigger → cache
+// A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? → trigger → `when` → cache
 // look-up → slot → body → retry. Consequences are worked off from a list instead of by recursion: a chain of a million skipped
 // tasks is no deep stack.
 #pragma once
@@ -58,6 +58,7 @@ class Run {
   [[nodiscard]] const RunContext& context() const { return *context_; }
   [[nodiscard]] TaskState state(TaskId task) const { return state_[task.value]; }
   [[nodiscard]] std::size_t task_count() const { return state_.size(); }
+  [[nodiscard]] NodeId node_of(TaskId task) const;
   /// Result of a node, the list of its elements' results for a mapped one; nil where there is none.
   [[nodiscard]] Payload value_of(NodeId node);
   /// The same for people. @error unavailable: not finished; not_found: finished without a result, says why
@@ -120,7 +121,6 @@ class Run {
   };
 
   // -- structure
-  [[nodiscard]] NodeId node_of(TaskId task) const;
   [[nodiscard]] std::int32_t map_index(TaskId task) const;
   [[nodiscard]] bool is_element(TaskId task) const { return task.value >= flow_.nodes.size(); }
   [[nodiscard]] Group* group_of(NodeId node);

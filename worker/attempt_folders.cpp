@@ -1,9 +1,12 @@
 #include "worker/attempt_folders.hpp"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -16,10 +19,31 @@ namespace {
 
 constexpr mode_t folder_mode = 0700;
 
-bool is_as_made(const fs::path& folder) {
-  struct stat info {};
-  return ::lstat(folder.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && (info.st_mode & 07777) == folder_mode &&
-         info.st_uid == ::geteuid();
+FileDescriptor open_folder(const fs::path& path) {
+  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+}
+
+// Few and cheap calls, for this is all that most commands need.
+bool is_empty_folder(const FileDescriptor& folder) {
+  alignas(dirent64) char buffer[4096];
+  if (::lseek(folder.get(), 0, SEEK_SET) != 0) return false;
+  const ssize_t size = ::getdents64(folder.get(), buffer, sizeof buffer);
+  for (ssize_t at = 0; at < size;) {
+    const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+    at += entry->d_reclen;
+  }
+  return size > 0;
+}
+
+// A command may have moved its folder away and put another in its place, or changed its mode.
+bool is_as_made(const AttemptFolders::Folder& folder) {
+  struct stat by_path {};
+  struct stat by_handle {};
+  return folder.handle.is_open() && ::lstat(folder.path.c_str(), &by_path) == 0 &&
+         ::fstat(folder.handle.get(), &by_handle) == 0 && by_path.st_dev == by_handle.st_dev &&
+         by_path.st_ino == by_handle.st_ino && (by_path.st_mode & 07777) == folder_mode;
 }
 
 void open_up(const fs::path& folder) {
@@ -55,7 +79,7 @@ bool remove_contents(const fs::path& folder) {
 }  // namespace
 
 AttemptFolders::~AttemptFolders() {
-  for (const fs::path& folder : free_) ::rmdir(folder.c_str());
+  for (const Folder& folder : free_) ::rmdir(folder.path.c_str());
   if (made_ > 0) ::rmdir(parent_.c_str());
 }
 
@@ -64,30 +88,37 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
   {
     const std::scoped_lock lock(mutex_);
     if (!free_.empty()) {
-      path = std::move(free_.back());
+      Folder folder = std::move(free_.back());
       free_.pop_back();
-      return Lease(*this, std::move(path));
+      return Lease(*this, std::move(folder));
     }
     path = parent_ / std::to_string(made_++);
   }
-  if (::mkdir(path.c_str(), folder_mode) == 0) return Lease(*this, std::move(path));
-  if (errno == EEXIST) {
-    remove_tree(path);  // of a process that was killed
-  } else if (errno == ENOENT) {
-    std::error_code ignored;  // the next try tells
-    fs::create_directories(parent_, ignored);
+  if (::mkdir(path.c_str(), folder_mode) != 0) {
+    if (errno == EEXIST) {
+      remove_tree(path);  // of a process that was killed
+    } else if (errno == ENOENT) {
+      std::error_code ignored;  // the next try tells
+      fs::create_directories(parent_, ignored);
+    }
+    if (::mkdir(path.c_str(), folder_mode) != 0) {
+      return tl::unexpected(system_error(fmt::format("make folder \"{}\"", path.string()), errno));
+    }
   }
-  if (::mkdir(path.c_str(), folder_mode) == 0) return Lease(*this, std::move(path));
-  return tl::unexpected(system_error(fmt::format("make folder \"{}\"", path.string()), errno));
+  FileDescriptor handle = open_folder(path);
+  return Lease(*this, Folder{std::move(path), std::move(handle)});
 }
 
-void AttemptFolders::give_back(const fs::path& path) {
-  if (!is_as_made(path) || !remove_contents(path)) {
-    remove_tree(path);
-    if (::mkdir(path.c_str(), folder_mode) != 0) return;
+void AttemptFolders::give_back(Folder folder) {
+  const bool is_kept =
+      is_as_made(folder) && (is_empty_folder(folder.handle) || remove_contents(folder.path));
+  if (!is_kept) {
+    remove_tree(folder.path);
+    if (::mkdir(folder.path.c_str(), folder_mode) != 0) return;
+    folder.handle = open_folder(folder.path);
   }
   const std::scoped_lock lock(mutex_);
-  free_.push_back(path);
+  free_.push_back(std::move(folder));
 }
 
 void remove_tree(const fs::path& folder) {

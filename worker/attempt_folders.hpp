@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "worker/file_descriptor.hpp"
 
 namespace reprise::worker {
 
@@ -24,32 +25,37 @@ class AttemptFolders {
   AttemptFolders(const AttemptFolders&) = delete;
   AttemptFolders& operator=(const AttemptFolders&) = delete;
 
+  struct Folder {
+    std::filesystem::path path;
+    FileDescriptor handle;  // to look inside; not open when that failed
+  };
+
   /// An empty folder for one attempt; emptied and given back when this goes.
   class Lease {
    public:
-    Lease(AttemptFolders& folders, std::filesystem::path path) : folders_(&folders), path_(std::move(path)) {}
+    Lease(AttemptFolders& folders, Folder folder) : folders_(&folders), folder_(std::move(folder)) {}
     Lease(Lease&& other) noexcept
-        : folders_(std::exchange(other.folders_, nullptr)), path_(std::move(other.path_)) {}
+        : folders_(std::exchange(other.folders_, nullptr)), folder_(std::move(other.folder_)) {}
     Lease& operator=(Lease&&) = delete;
     ~Lease() {
-      if (folders_ != nullptr) folders_->give_back(path_);
+      if (folders_ != nullptr) folders_->give_back(std::move(folder_));
     }
-    [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+    [[nodiscard]] const std::filesystem::path& path() const { return folder_.path; }
 
    private:
     AttemptFolders* folders_;
-    std::filesystem::path path_;
+    Folder folder_;
   };
 
   /// @error io, exhausted
   [[nodiscard]] Result<Lease> take();
 
  private:
-  void give_back(const std::filesystem::path& path);
+  void give_back(Folder folder);
 
   const std::filesystem::path parent_;
   std::mutex mutex_;
-  std::vector<std::filesystem::path> free_;
+  std::vector<Folder> free_;
   std::size_t made_ = 0;
 };
 

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -28,6 +29,9 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr Duration leftover_grace = 2s;
+// How long the output of a new process waits: a program that ends within this time wakes us once, by its end, instead of
+// twice, by the end of its output too. More than a pipe's worth of output waits as long.
+constexpr int first_look_ms = 3;
 constexpr Duration force_patience = 5s;  // for processes to go after SIGKILL; longer only in uninterruptible sleep
 
 struct Pipe {
@@ -155,8 +159,10 @@ class Execution {
       if (stop.stop_possible()) callback.emplace(stop, ring);
       while (!has_exited_) step(stop_event.get());
     }
-    std::uint64_t rings = 0;
-    static_cast<void>(!::read(stop_event.get(), &rings, sizeof rings));
+    if (stop.stop_requested()) {
+      std::uint64_t rings = 0;  // for the next one in this thread
+      static_cast<void>(!::read(stop_event.get(), &rings, sizeof rings));
+    }
     clean_up();
     return end_;
   }
@@ -187,6 +193,10 @@ class Execution {
         pollfd{.fd = pidfd_.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = end_.stopped ? -1 : stop_event, .events = POLLIN, .revents = 0}};
     int timeout = -1;
+    if (std::exchange(is_new_, false)) {
+      waiting[0].fd = waiting[1].fd = -1;
+      timeout = first_look_ms;
+    }
     if (end_.stopped && !forced_) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(force_at_ - Clock::now());
       timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
@@ -321,6 +331,7 @@ class Execution {
   std::optional<ProcessTree> tree_;
   Clock::time_point force_at_;
   bool forced_ = false;
+  bool is_new_ = true;
   bool has_exited_ = false;
   ProcessEnd end_;
 };
