@@ -8,10 +8,11 @@
 
 #include <caf/all.hpp>
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <pwd.h>
 #include <unistd.h>
 
 #include "actors/cache_actor.hpp"
+#include "actors/file_hasher.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/scheduler_actor.hpp"
@@ -31,16 +32,6 @@ namespace {
 using actors::RunEnd;
 using scheduler::RunIndex;
 
-/// Digests of input files for the keys of commands, remembered in the cache's database.
-class Hasher final : public worker::FileHasher {
- public:
-  explicit Hasher(std::unique_ptr<cache::FileDigests> digests) : digests_(std::move(digests)) {}
-  Result<FileValue> hash(const std::filesystem::path& path) override { return digests_->digest(path); }
-
- private:
-  std::unique_ptr<cache::FileDigests> digests_;
-};
-
 /// What `RunRow::options` holds, so that a resumed run goes on as it began.
 std::string encode_options(const RunOptions& options) {
   return *encode(Value{Map{{"cache", static_cast<int>(options.cache)}}});
@@ -49,8 +40,12 @@ std::string encode_options(const RunOptions& options) {
 std::string user_at_host() {
   char host[256] = "localhost";
   gethostname(host, sizeof host - 1);
-  const char* user = std::getenv("USER");
-  return fmt::format("{}@{}", user != nullptr && *user != 0 ? user : std::to_string(getuid()), host);
+  std::string user = std::to_string(getuid());
+  passwd entry{};
+  passwd* found = nullptr;
+  char buffer[4096];
+  if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr) user = found->pw_name;
+  return fmt::format("{}@{}", user, host);
 }
 
 Digest digest_of(const Parameters& parameters) {
@@ -174,7 +169,7 @@ void EmbeddedEngine::start_actors() {
   if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
   actors::CacheActorOptions cache;
   cache.store = std::move(store_);
-  cache.hasher = std::make_unique<Hasher>(std::move(digests_));
+  cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
   actors::WorkerActorOptions worker;
   worker.slots = options_.slots;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
@@ -31,7 +32,9 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   const auto path = data_path(globals);
   if (!path) return tl::unexpected(path.error());
   EngineOptions engine;
-  engine.data = std::filesystem::absolute(*path);
+  std::error_code error;
+  engine.data = std::filesystem::absolute(*path, error);
+  if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   engine.slots = slots;
   engine.durability = durability;
   engine.grace = grace;

@@ -76,9 +76,10 @@ Time now() {
 }
 
 std::string to_rfc3339(Time time) {
-  auto day = floor<days>(time);
+  auto whole = floor<microseconds>(time);  // in nanoseconds, the first day that Time knows begins too early for it
+  auto day = floor<days>(whole);
   year_month_day date(day);
-  hh_mm_ss clock(floor<microseconds>(time - day));
+  hh_mm_ss clock(whole - day);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
@@ -139,8 +140,9 @@ Result<Duration> parse_duration(std::string_view text) {
   return sum;
 }
 
-std::string describe(Duration duration) {
-  if (duration < Duration{0}) return "-" + describe(duration == Duration::min() ? Duration::max() : -duration);
+std::string describe(Duration exact) {
+  auto duration = duration_cast<microseconds>(exact);  // leaves room for rounding up
+  if (duration < microseconds{0}) return "-" + describe(-duration);
   if (duration < milliseconds{10}) {
     auto tenths = round<std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>>(duration).count();
     if (tenths % 10 == 0) return fmt::format("{} ms", tenths / 10);

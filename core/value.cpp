@@ -107,10 +107,10 @@ std::string timestamp_payload(std::int64_t seconds, std::uint32_t nanoseconds) {
 }
 
 Value timestamp_value(Time time) {
-  auto whole = std::chrono::floor<std::chrono::seconds>(time);
-  return Ext{ext::timestamp,
-             timestamp_payload(whole.time_since_epoch().count(),
-                               static_cast<std::uint32_t>((time - whole).count()))};
+  auto seconds = std::chrono::floor<std::chrono::seconds>(time).time_since_epoch().count();
+  constexpr std::int64_t second = 1'000'000'000;
+  auto nanoseconds = (time.time_since_epoch().count() % second + second) % second;
+  return Ext{ext::timestamp, timestamp_payload(seconds, static_cast<std::uint32_t>(nanoseconds))};
 }
 
 Result<Time> as_timestamp(const Value& value) {

@@ -103,6 +103,8 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options) {
   if (int code = sqlite3_open_v2(options.path.c_str(), &database->handle_, flags, nullptr); code != SQLITE_OK)
     return tl::unexpected(database->error(code));
   sqlite3_busy_timeout(database->handle_, static_cast<int>(options.busy_timeout.count()));
+  // Closing must not fold the log by itself: not ours for bytes_folded_at_close, and somebody else's not at all.
+  sqlite3_db_config(database->handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ready = database->prepare_file(options); !ready) return tl::unexpected(ready.error());
   return database;
 }
@@ -138,8 +140,7 @@ Status Database::prepare_file(const Options& options) {
   }
   if (*version < known)
     if (auto made = bring_up_to_date(options, *version); !made) return made;
-  // Closing must not fold the log by itself (see bytes_folded_at_close).
-  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  is_ours_ = true;
   return set_sync(options.sync);
 }
 
@@ -171,7 +172,7 @@ Status Database::bring_up_to_date(const Options& options, std::int64_t found) {
 
 Database::~Database() {
   if (!handle_) return;
-  if (!read_only_) {
+  if (is_ours_ && !read_only_) {
     sqlite3_file* log = nullptr;
     sqlite3_int64 bytes = 0;
     if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&

@@ -82,6 +82,7 @@ class Database {
   sqlite3* handle_ = nullptr;
   Sync sync_ = Sync::normal;
   bool read_only_ = false;
+  bool is_ours_ = false;  // format and owner were checked
 };
 
 /// Bytes to bind; not copied, must live until the statement is reset.

@@ -1,12 +1,9 @@
 #include "worker/attempt_folders.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <string_view>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -19,31 +16,37 @@ namespace {
 
 constexpr mode_t folder_mode = 0700;
 
-FileDescriptor open_folder(const fs::path& path) {
-  return FileDescriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+std::int64_t to_ns(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+
+timespec coarse_now() {
+  timespec time{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &time);  // the clock of file times
+  return time;
 }
 
-// Few and cheap calls, for this is all that most commands need.
-bool is_empty_folder(const FileDescriptor& folder) {
-  alignas(dirent64) char buffer[4096];
-  if (::lseek(folder.get(), 0, SEEK_SET) != 0) return false;
-  const ssize_t size = ::getdents64(folder.get(), buffer, sizeof buffer);
-  for (ssize_t at = 0; at < size;) {
-    const auto* entry = reinterpret_cast<const dirent64*>(buffer + at);
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") return false;
-    at += entry->d_reclen;
+// File times stand still for up to a tick of the kernel; what is older than that cannot have been written unseen.
+constexpr std::int64_t settled_ns = 20'000'000;
+
+enum class Look { untouched, may_have_changed, not_as_made };
+
+// One call, for this is all that most commands need. A command may have moved its folder away and put another in its
+// place, or changed its mode.
+Look look_at(const AttemptFolders::Folder& folder) {
+  struct stat info {};
+  if (::lstat(folder.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_ino != folder.inode ||
+      (info.st_mode & 07777) != folder_mode) {
+    return Look::not_as_made;
   }
-  return size > 0;
+  const bool is_settled = to_ns(folder.taken) - to_ns(folder.changed) > settled_ns;
+  return is_settled && to_ns(info.st_mtim) == to_ns(folder.changed) ? Look::untouched : Look::may_have_changed;
 }
 
-// A command may have moved its folder away and put another in its place, or changed its mode.
-bool is_as_made(const AttemptFolders::Folder& folder) {
-  struct stat by_path {};
-  struct stat by_handle {};
-  return folder.handle.is_open() && ::lstat(folder.path.c_str(), &by_path) == 0 &&
-         ::fstat(folder.handle.get(), &by_handle) == 0 && by_path.st_dev == by_handle.st_dev &&
-         by_path.st_ino == by_handle.st_ino && (by_path.st_mode & 07777) == folder_mode;
+bool note_empty(AttemptFolders::Folder& folder) {
+  struct stat info {};
+  if (::lstat(folder.path.c_str(), &info) != 0) return false;
+  folder.inode = info.st_ino;
+  folder.changed = info.st_mtim;
+  return true;
 }
 
 void open_up(const fs::path& folder) {
@@ -90,6 +93,7 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
     if (!free_.empty()) {
       Folder folder = std::move(free_.back());
       free_.pop_back();
+      folder.taken = coarse_now();
       return Lease(*this, std::move(folder));
     }
     path = parent_ / std::to_string(made_++);
@@ -105,18 +109,20 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
       return tl::unexpected(system_error(fmt::format("make folder \"{}\"", path.string()), errno));
     }
   }
-  FileDescriptor handle = open_folder(path);
-  return Lease(*this, Folder{std::move(path), std::move(handle)});
+  Folder folder;
+  folder.path = std::move(path);
+  folder.taken = coarse_now();
+  static_cast<void>(note_empty(folder));
+  return Lease(*this, std::move(folder));
 }
 
 void AttemptFolders::give_back(Folder folder) {
-  const bool is_kept =
-      is_as_made(folder) && (is_empty_folder(folder.handle) || remove_contents(folder.path));
-  if (!is_kept) {
+  const Look look = look_at(folder);
+  if (look == Look::not_as_made || (look == Look::may_have_changed && !remove_contents(folder.path))) {
     remove_tree(folder.path);
     if (::mkdir(folder.path.c_str(), folder_mode) != 0) return;
-    folder.handle = open_folder(folder.path);
   }
+  if (look != Look::untouched && !note_empty(folder)) return;
   const std::scoped_lock lock(mutex_);
   free_.push_back(std::move(folder));
 }

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <ctime>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -13,7 +15,6 @@
 #include <vector>
 
 #include "core/result.hpp"
-#include "worker/file_descriptor.hpp"
 
 namespace reprise::worker {
 
@@ -27,7 +28,9 @@ class AttemptFolders {
 
   struct Folder {
     std::filesystem::path path;
-    FileDescriptor handle;  // to look inside; not open when that failed
+    std::uint64_t inode = 0;
+    timespec changed{};  // when it was last seen empty
+    timespec taken{};    // when the present attempt got it
   };
 
   /// An empty folder for one attempt; emptied and given back when this goes.

@@ -220,7 +220,7 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
   write("broken.yaml", "version: 1\ntasks: {a: {rnu: [x]}}\n");
   const std::vector<std::vector<std::string>> commands{
       {"run", "good.yaml", "--out", "out"}, {"check", "good.yaml", "bad.yaml"}, {"check", "broken.yaml"}, {"run", "broken.yaml"},
-      {"ps", "--all"}, {"ps"}, {"status"}, {"status", "last:bad"}, {"status", "--ready"}, {"history"},
+      {"plan", "good.yaml"}, {"plan", "broken.yaml"}, {"ps", "--all"}, {"ps"}, {"status"}, {"status", "last:bad"}, {"status", "--ready"}, {"history"},
       {"history", "good", "--task", "hello"}, {"events", "last:good"}, {"events", "last:bad"}, {"logs", "last:good"},
       {"logs", "last:bad", "--failed"}, {"wait", "last:good"}, {"wait", "last:bad"}, {"cache", "ls"}, {"cache", "stats"},
       {"cache", "show", key}, {"cache", "get", key}, {"doctor"}, {"version"}, {"help", "RP1203"},
@@ -241,6 +241,20 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
       BOOST_TEST(!f.err.empty(), line);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_tells_what_would_run_and_changes_nothing) {
+  const Finished before = run({"plan", "good.yaml", "--json", "--exit-code"});
+  BOOST_TEST(before.code == 10, message_of(before));
+  BOOST_TEST(parse(before.out)["summary"]["run"] == 3);
+  BOOST_TEST(!std::filesystem::exists(path / "data"));
+  fill();
+  const std::string counters = run({"cache", "stats", "--json"}).out;
+  const Finished after = run({"plan", "good.yaml", "--json", "--exit-code"});
+  BOOST_TEST(after.code == 0, message_of(after));
+  BOOST_TEST(parse(after.out)["summary"]["cached"] == 3);
+  BOOST_TEST(run({"plan", "good.yaml", "-p", "who=other", "--exit-code"}).code == 10);
+  BOOST_TEST(run({"cache", "stats", "--json"}).out == counters);
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_in_a_file_are_listed_with_their_places) {

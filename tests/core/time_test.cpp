@@ -23,6 +23,11 @@ BOOST_AUTO_TEST_CASE(times_are_written_in_utc) {
   BOOST_TEST(to_rfc3339(Time(-1ns)) == "1969-12-31T23:59:59.999999Z");
 }
 
+BOOST_AUTO_TEST_CASE(the_first_and_the_last_instant_are_written) {
+  BOOST_TEST(to_rfc3339(Time::min()) == "1677-09-21T00:12:43.145224Z");
+  BOOST_TEST(to_rfc3339(Time::max()) == "2262-04-11T23:47:16.854775Z");
+}
+
 BOOST_AUTO_TEST_CASE(times_are_parsed) {
   Time time = Time(1795194131004312us);
   BOOST_TEST((parse_rfc3339("2026-11-20T17:02:11.004312Z").value() == time));
@@ -69,7 +74,7 @@ BOOST_AUTO_TEST_CASE(durations_are_described) {
   BOOST_TEST(describe(3599600ms) == "1h 00m");
   BOOST_TEST(describe(76h) == "3d 04h");
   BOOST_TEST(describe(-64s) == "-1m 04s");
-  BOOST_TEST(!describe(Duration::min()).empty());
+  BOOST_TEST(describe(Duration::min()) == "-" + describe(Duration::max()));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -58,6 +58,8 @@ BOOST_AUTO_TEST_CASE(timestamps_are_read_back) {
     Time time{Duration(nanoseconds)};
     BOOST_TEST((as_timestamp(timestamp_value(time)).value() == time));
   }
+  for (Time time : {Time::min(), Time::max()})
+    BOOST_TEST(timestamp_value(time).get_if<Ext>()->payload.size() == 12u);
   BOOST_TEST(!as_timestamp(Ext{ext::timestamp, timestamp_payload(1, 1'000'000'000)}));
   BOOST_TEST(!as_timestamp(Ext{ext::timestamp, timestamp_payload(INT64_MAX, 0)}));
   BOOST_TEST(!as_timestamp(Ext{ext::timestamp, "1234"}));

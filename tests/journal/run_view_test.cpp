@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_CASE(before_anything_happened_every_node_is_pending) {
 BOOST_AUTO_TEST_CASE(a_task_is_what_its_last_change_says) {
   TaskChange success = ended(0, TaskState::success, 50, 20);
   success.run_count = 2;
-  success.result = Payload::of("\x05");
+  success.result = Payload::of(std::string("\x05"));
   success.cache = CacheOutcome::stored;
   RunView view = view_of("a -> b", {change(0, TaskState::running, 10), failed(0, "exit 2"), success});
   const TaskId a{0};
