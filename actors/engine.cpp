@@ -346,7 +346,8 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, 
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past)}});
+  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past), options.resume.has_value(),
+                                            std::move(options.resume_tasks)}});
   return started;
 }
 

@@ -38,7 +38,8 @@ struct RunOptions {
   Parameters parameters;          // given ones; defaults are filled in
   CacheMode cache = CacheMode::normal;
   bool always_new = false;        // do not continue an interrupted run of the same flow and parameters
-  std::optional<RunId> resume;    // continue exactly this run
+  std::optional<RunId> resume;    // continue exactly this run; its paused tasks go on
+  std::vector<std::string> resume_tasks;  // only these paused tasks, by name as shown; empty = all
 };
 
 struct RunStarted {

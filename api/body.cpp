@@ -17,7 +17,8 @@ class call_source final : public context_source {
   std::string flow_name() const override { return shared().flow->name; }
   std::string task_name() const override {
     const std::string& node = shared().flow->nodes[call_.attempt.node.value].name;
-    return call_.attempt.map_index < 0 ? node : fmt::format("{}[{}]", node, call_.attempt.map_index);
+    return call_.attempt.map_index < 0 ? node
+                                       : fmt::format("{}[{}]", node, call_.attempt.map_index);
   }
   std::optional<std::size_t> map_index() const override {
     if (call_.attempt.map_index < 0) return std::nullopt;
@@ -54,12 +55,24 @@ worker::Ending to_ending(const signal::base& signal) {
   if (signal.value()) ending.value = Payload::of(signal.value()->bytes);
   if (signal.start_in()) ending.start_time = now() + *signal.start_in();
   switch (signal.which()) {
-    case signal::base::kind::skip: ending.state = TaskState::skipped; break;
-    case signal::base::kind::fail: ending.state = TaskState::failed; break;
-    case signal::base::kind::success: ending.state = TaskState::success; break;
-    case signal::base::kind::retry: ending.state = TaskState::retrying; break;
-    case signal::base::kind::pause: ending.state = TaskState::paused; break;
-    case signal::base::kind::loop: ending.state = TaskState::looped; break;
+    case signal::base::kind::skip:
+      ending.state = TaskState::skipped;
+      break;
+    case signal::base::kind::fail:
+      ending.state = TaskState::failed;
+      break;
+    case signal::base::kind::success:
+      ending.state = TaskState::success;
+      break;
+    case signal::base::kind::retry:
+      ending.state = TaskState::retrying;
+      break;
+    case signal::base::kind::pause:
+      ending.state = TaskState::paused;
+      break;
+    case signal::base::kind::loop:
+      ending.state = TaskState::looped;
+      break;
   }
   return ending;
 }

@@ -6,7 +6,8 @@
 
 namespace reprise::detail {
 
-/// Decodes nothing itself: arguments pass as bytes. A reprise::signal becomes a worker::Ending, other exceptions pass.
+/// Decodes nothing itself: arguments pass as bytes. A reprise::signal becomes a worker::Ending,
+/// other exceptions pass.
 [[nodiscard]] worker::FunctionBody to_worker_body(erased_body body);
 
 }  // namespace reprise::detail

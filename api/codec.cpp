@@ -13,10 +13,11 @@
 namespace reprise::codec {
 namespace {
 
-constexpr int max_depth = 256;       // of lists and maps in what we read, more than anything of ours has
+constexpr int max_depth = 256;  // of lists and maps in what we read, more than anything of ours has
 constexpr std::size_t max_payload_depth = 128;
 
-/// Whole and alone, and small enough to be unpacked: msgpack reserves memory for whatever a header announces.
+/// Whole and alone, and small enough to be unpacked: msgpack reserves memory for whatever a header
+/// announces.
 void check_shape(std::string_view bytes) {
   Unpacker unpack(bytes);
   (void)unpack.skip();
@@ -24,7 +25,9 @@ void check_shape(std::string_view bytes) {
   if (!unpack.at_end()) throw decode_error("more bytes follow the value");
 }
 
-bool points_into_input(msgpack::type::object_type, std::size_t, void*) { return true; }
+bool points_into_input(msgpack::type::object_type, std::size_t, void*) {
+  return true;
+}
 
 }  // namespace
 
@@ -36,8 +39,8 @@ msgpack::object reader::parse(std::string_view bytes) {
     bool referenced = false;
     const msgpack::unpack_limit limit(bytes.size(), bytes.size(), bytes.size(), bytes.size(),
                                       bytes.size(), max_depth);
-    return msgpack::unpack(*zone_, bytes.data(), bytes.size(), offset, referenced, points_into_input,
-                           nullptr, limit);
+    return msgpack::unpack(*zone_, bytes.data(), bytes.size(), offset, referenced,
+                           points_into_input, nullptr, limit);
   } catch (const msgpack::unpack_error&) {
     throw decode_error("they are nested too deeply");
   }
@@ -47,8 +50,9 @@ msgpack::object reader::items(const msgpack::object& value, std::int8_t code) {
   if (value.type == msgpack::type::ARRAY) return value;
   if (value.type != msgpack::type::EXT || value.via.ext.type() != code) throw msgpack::type_error();
   const std::string_view payload(value.via.ext.data(), value.via.ext.size);
-  while (!open_.empty() && !(payload.data() >= open_.back().data() &&
-                             payload.data() + payload.size() <= open_.back().data() + open_.back().size()))
+  while (!open_.empty() &&
+         !(payload.data() >= open_.back().data() &&
+           payload.data() + payload.size() <= open_.back().data() + open_.back().size()))
     open_.pop_back();
   if (open_.size() >= max_payload_depth) throw decode_error("they are nested too deeply");
   open_.push_back(payload);
@@ -70,7 +74,8 @@ void reader::flatten(msgpack::object& value, int level) {
     value = items(value, code);
   }
   if (value.type == msgpack::type::ARRAY) {
-    for (std::uint32_t i = 0; i < value.via.array.size; ++i) flatten(value.via.array.ptr[i], level + 1);
+    for (std::uint32_t i = 0; i < value.via.array.size; ++i)
+      flatten(value.via.array.ptr[i], level + 1);
   } else if (value.type == msgpack::type::MAP) {
     for (std::uint32_t i = 0; i < value.via.map.size; ++i) {
       flatten(value.via.map.ptr[i].key, level + 1);
@@ -94,8 +99,12 @@ namespace {
 thread_local std::vector<const void*> names_in_progress;
 }
 
-naming::naming(const void* tag) { names_in_progress.push_back(tag); }
-naming::~naming() { names_in_progress.pop_back(); }
+naming::naming(const void* tag) {
+  names_in_progress.push_back(tag);
+}
+naming::~naming() {
+  names_in_progress.pop_back();
+}
 
 std::size_t naming::distance(const void* tag) {
   const auto found = std::find(names_in_progress.rbegin(), names_in_progress.rend(), tag);

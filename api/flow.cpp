@@ -15,36 +15,55 @@ namespace {
   throw usage_error(code, message);
 }
 
-std::string shown(std::string_view name) { return shorten(escape_for_terminal(name), 80); }
+std::string shown(std::string_view name) {
+  return shorten(escape_for_terminal(name), 80);
+}
 
 Trigger::Kind to_internal(trigger::kind kind) {
   switch (kind) {
-    case trigger::kind::all_successful: return Trigger::Kind::all_successful;
-    case trigger::kind::all_failed: return Trigger::Kind::all_failed;
-    case trigger::kind::any_successful: return Trigger::Kind::any_successful;
-    case trigger::kind::any_failed: return Trigger::Kind::any_failed;
-    case trigger::kind::all_finished: return Trigger::Kind::all_finished;
-    case trigger::kind::some_failed: return Trigger::Kind::some_failed;
-    case trigger::kind::some_successful: return Trigger::Kind::some_successful;
-    case trigger::kind::not_all_skipped: return Trigger::Kind::not_all_skipped;
-    case trigger::kind::manual_only: return Trigger::Kind::manual_only;
+    case trigger::kind::all_successful:
+      return Trigger::Kind::all_successful;
+    case trigger::kind::all_failed:
+      return Trigger::Kind::all_failed;
+    case trigger::kind::any_successful:
+      return Trigger::Kind::any_successful;
+    case trigger::kind::any_failed:
+      return Trigger::Kind::any_failed;
+    case trigger::kind::all_finished:
+      return Trigger::Kind::all_finished;
+    case trigger::kind::some_failed:
+      return Trigger::Kind::some_failed;
+    case trigger::kind::some_successful:
+      return Trigger::Kind::some_successful;
+    case trigger::kind::not_all_skipped:
+      return Trigger::Kind::not_all_skipped;
+    case trigger::kind::manual_only:
+      return Trigger::Kind::manual_only;
   }
   return Trigger::Kind::all_successful;
 }
 
 Validator to_internal(validator kind) {
   switch (kind) {
-    case validator::all_inputs: return Validator::all_inputs;
-    case validator::duration_only: return Validator::duration_only;
-    case validator::never_use: return Validator::never_use;
-    case validator::all_parameters: return Validator::all_parameters;
-    case validator::partial_inputs: return Validator::partial_inputs;
-    case validator::partial_parameters: return Validator::partial_parameters;
+    case validator::all_inputs:
+      return Validator::all_inputs;
+    case validator::duration_only:
+      return Validator::duration_only;
+    case validator::never_use:
+      return Validator::never_use;
+    case validator::all_parameters:
+      return Validator::all_parameters;
+    case validator::partial_inputs:
+      return Validator::partial_inputs;
+    case validator::partial_parameters:
+      return Validator::partial_parameters;
   }
   return Validator::all_inputs;
 }
 
-std::vector<std::string> to_internal(const names& all) { return {all.begin(), all.end()}; }
+std::vector<std::string> to_internal(const names& all) {
+  return {all.begin(), all.end()};
+}
 
 CachePolicy to_internal(const cache_option& option) {
   CachePolicy policy;
@@ -52,7 +71,8 @@ CachePolicy to_internal(const cache_option& option) {
   const cached& given = option.policy;
   if (given.expires_after.count() > 0) policy.expires_after = given.expires_after;
   policy.validator = to_internal(given.validator);
-  if (given.validator == validator::partial_inputs || given.validator == validator::partial_parameters)
+  if (given.validator == validator::partial_inputs ||
+      given.validator == validator::partial_parameters)
     policy.validate_on = to_internal(given.validate_on);
   if (!given.shared_key.empty()) policy.shared_key = std::string(given.shared_key);
   policy.ignored = to_internal(given.ignore);
@@ -91,17 +111,19 @@ void check_options(const std::string& task, const task_options& options) {
   if (options.retry_delay.count() < 0 || options.timeout.count() < 0 ||
       options.cache.policy.expires_after.count() < 0)
     wrong("times must not be negative");
-  if (!(options.resources.cpus >= 0 && options.resources.cpus <= 1'000'000)) wrong("cpus must be 0 to 1000000");
+  if (!(options.resources.cpus >= 0 && options.resources.cpus <= 1'000'000))
+    wrong("cpus must be 0 to 1000000");
 }
 
 /// "a0", "a1" … or the names that the options give. @throws usage_error: another number of names
 std::vector<std::pair<std::string, std::string>> named_inputs(const detail::task_record& record,
-                                                              const TaskKind& policies, bool is_reduction,
+                                                              const TaskKind& policies,
+                                                              bool is_reduction,
                                                               std::size_t arity) {
   const auto& given = policies.signature.inputs;
   if (!given.empty() && !is_reduction && given.size() != arity)
-    refuse(error_code::invalid_argument,
-           fmt::format("task \"{}\" names {} parameters and takes {}", shown(record.name), given.size(), arity));
+    refuse(error_code::invalid_argument, fmt::format("task \"{}\" names {} parameters and takes {}",
+                                                     shown(record.name), given.size(), arity));
   std::vector<std::pair<std::string, std::string>> inputs;
   for (std::size_t i = 0; i < arity; ++i)
     inputs.emplace_back(given.empty() || is_reduction ? fmt::format("a{}", i) : given[i].first,
@@ -115,8 +137,8 @@ void check_names_exist(const detail::task_record& record, const TaskKind& kind) 
       bool exists = false;
       for (const auto& [input, type] : kind.signature.inputs) exists = exists || input == name;
       if (!exists)
-        refuse(error_code::invalid_argument,
-               fmt::format("task \"{}\" has no input \"{}\" to {}", shown(record.name), shown(name), option));
+        refuse(error_code::invalid_argument, fmt::format("task \"{}\" has no input \"{}\" to {}",
+                                                         shown(record.name), shown(name), option));
     }
   };
   check(kind.cache.ignored, "ignore");
@@ -136,7 +158,8 @@ std::string parameter_type(const std::string& type) {
 
 }  // namespace
 
-dynamic_task::dynamic_task(std::string name, std::string version, body_type body, const task_options& how)
+dynamic_task::dynamic_task(std::string name, std::string version, body_type body,
+                           const task_options& how)
     : options_(how) {
   if (name.empty() || version.find_first_not_of(" \t\n") == std::string::npos || !body)
     refuse(error_code::invalid_argument, "a dynamic task needs a name, a version and a body");
@@ -189,9 +212,13 @@ void add_output(flow_state& flow, std::string name, const node_ref& node) {
   flow.add_output(std::move(name), node);
 }
 
-void name_node(const node_ref& node, std::string name) { node.flow->name_node(node, std::move(name)); }
+void name_node(const node_ref& node, std::string name) {
+  node.flow->name_node(node, std::move(name));
+}
 
-void order_after(const node_ref& node, const node_ref& earlier) { node.flow->order_after(node, earlier); }
+void order_after(const node_ref& node, const node_ref& earlier) {
+  node.flow->order_after(node, earlier);
+}
 
 argument_ref refer(const flow_state& flow, const node_ref& node) {
   if (node.flow.get() != &flow)
@@ -206,7 +233,8 @@ argument_ref refer(const flow_state& flow, const flow_state* owner, std::uint32_
 }
 
 void out_of_range(std::string_view type) {
-  refuse(error_code::invalid_argument, fmt::format("an integer argument does not fit its parameter ({})", type));
+  refuse(error_code::invalid_argument,
+         fmt::format("an integer argument does not fit its parameter ({})", type));
 }
 
 std::uint32_t flow_state::add_constant(codec::encoded value) {
@@ -214,7 +242,8 @@ std::uint32_t flow_state::add_constant(codec::encoded value) {
   return static_cast<std::uint32_t>(constants_.size() - 1);
 }
 
-std::uint32_t flow_state::add_task(const task_ref& task, const std::vector<argument_ref>& arguments) {
+std::uint32_t flow_state::add_task(const task_ref& task,
+                                   const std::vector<argument_ref>& arguments) {
   bool is_cacheable = true;
   for (const argument_ref& argument : arguments)
     if (argument.from == argument_ref::source::constant)
@@ -242,7 +271,8 @@ std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool 
   if (kind.version.empty()) kind.version = record.version;
   kind.body = FunctionBody{fmt::format("{}@{}", record.name, record.version)};
   kind.signature.inputs = named_inputs(record, policies, !task.suffix.empty(), arity);
-  for (const std::string& type : record.outputs) kind.signature.outputs.emplace_back("result", type);
+  for (const std::string& type : record.outputs)
+    kind.signature.outputs.emplace_back("result", type);
   if (!task.suffix.empty()) {
     kind.cache.ignored.clear();  // they are named for the two sides of one step
     kind.cache.validate_on.reset();
@@ -253,7 +283,8 @@ std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool 
   const std::uint32_t body = function_of(std::move(record));
   kinds_.push_back(std::move(kind));
   functions_[body].kinds.push_back(index);
-  known_.emplace(task.identity, known_kind{task.record, arity, is_cacheable, std::move(policies), index});
+  known_.emplace(task.identity,
+                 known_kind{task.record, arity, is_cacheable, std::move(policies), index});
   return index;
 }
 
@@ -264,8 +295,9 @@ std::uint32_t flow_state::function_of(task_record record) {
     const task_record& known = functions_[it->second].record;
     if (known.identity == record.identity) return it->second;
     if (!known.dynamic || !record.dynamic)
-      refuse(error_code::conflict,
-             fmt::format("two tasks are named \"{}\"; give one another name or version", shown(id)));
+      refuse(
+          error_code::conflict,
+          fmt::format("two tasks are named \"{}\"; give one another name or version", shown(id)));
   }
   const auto index = static_cast<std::uint32_t>(functions_.size());
   functions_.push_back({std::move(record), {}});
@@ -277,7 +309,8 @@ std::uint32_t flow_state::add_parameter(parameter added) {
   if (added.name.empty()) refuse(error_code::invalid_argument, "a parameter needs a name");
   for (const parameter& known : parameters_)
     if (known.name == added.name)
-      refuse(error_code::conflict, fmt::format("there is a parameter \"{}\" already", shown(added.name)));
+      refuse(error_code::conflict,
+             fmt::format("there is a parameter \"{}\" already", shown(added.name)));
   parameters_.push_back(std::move(added));
   return static_cast<std::uint32_t>(parameters_.size() - 1);
 }
@@ -395,7 +428,9 @@ Result<Parameters> flow_state::bind(const std::map<std::string, value>& given) c
                     fmt::format("parameter \"{}\": {}", shown(name), fitting.error().message));
       bytes = std::move(fitting->bytes);
     }
-    bound.emplace(name, Payload::of(std::move(bytes)));  // unknown ones are refused with the others, by bind_parameters
+    bound.emplace(name,
+                  Payload::of(std::move(
+                      bytes)));  // unknown ones are refused with the others, by bind_parameters
   }
   return bound;
 }

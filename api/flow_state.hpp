@@ -1,4 +1,5 @@
-// What a reprise::flow holds: tasks in the order in which they were added, to be made into a FlowSpec when it is run.
+// What a reprise::flow holds: tasks in the order in which they were added, to be made into a
+// FlowSpec when it is run.
 #pragma once
 
 #include <cstdint>
@@ -39,13 +40,16 @@ class flow_state {
   void name_node(const node_ref& node, std::string name);
   void order_after(const node_ref& node, const node_ref& earlier);
 
-  /// The flow as data. @error invalid_argument: two nodes were given one name, or `after` made a cycle
+  /// The flow as data. @error invalid_argument: two nodes were given one name, or `after` made a
+  /// cycle
   [[nodiscard]] Result<FlowSpec> build() const;
   /// @error invalid_argument: unknown parameter, or a value of another type
   [[nodiscard]] Result<Parameters> bind(const std::map<std::string, value>& given) const;
 
   [[nodiscard]] const std::vector<function>& functions() const { return functions_; }
-  [[nodiscard]] const Payload& constant(std::uint32_t index) const { return constants_[index].value; }
+  [[nodiscard]] const Payload& constant(std::uint32_t index) const {
+    return constants_[index].value;
+  }
 
  private:
   struct kept_constant {

@@ -17,39 +17,58 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 /// An ending that lasts: a looped task goes on.
-bool is_over(TaskState state) { return is_finished(state) && state != TaskState::looped; }
+bool is_over(TaskState state) {
+  return is_finished(state) && state != TaskState::looped;
+}
 
 Durability to_internal(durability kind) {
   switch (kind) {
-    case durability::none: return Durability::none;
-    case durability::group: return Durability::group;
-    case durability::sync: return Durability::sync;
+    case durability::none:
+      return Durability::none;
+    case durability::group:
+      return Durability::group;
+    case durability::sync:
+      return Durability::sync;
   }
   return Durability::group;
 }
 
 CacheMode to_internal(cache_mode mode) {
   switch (mode) {
-    case cache_mode::normal: return CacheMode::normal;
-    case cache_mode::refresh: return CacheMode::refresh;
-    case cache_mode::read_only: return CacheMode::read_only;
-    case cache_mode::write_only: return CacheMode::write_only;
-    case cache_mode::off: return CacheMode::off;
-    case cache_mode::only: return CacheMode::only;
+    case cache_mode::normal:
+      return CacheMode::normal;
+    case cache_mode::refresh:
+      return CacheMode::refresh;
+    case cache_mode::read_only:
+      return CacheMode::read_only;
+    case cache_mode::write_only:
+      return CacheMode::write_only;
+    case cache_mode::off:
+      return CacheMode::off;
+    case cache_mode::only:
+      return CacheMode::only;
   }
   return CacheMode::normal;
 }
 
 run_state to_public(RunState state) {
   switch (state) {
-    case RunState::queued: return run_state::queued;
-    case RunState::running: return run_state::running;
-    case RunState::paused: return run_state::paused;
-    case RunState::success: return run_state::success;
-    case RunState::failed: return run_state::failed;
-    case RunState::cancelling: return run_state::cancelling;
-    case RunState::cancelled: return run_state::cancelled;
-    case RunState::interrupted: return run_state::interrupted;
+    case RunState::queued:
+      return run_state::queued;
+    case RunState::running:
+      return run_state::running;
+    case RunState::paused:
+      return run_state::paused;
+    case RunState::success:
+      return run_state::success;
+    case RunState::failed:
+      return run_state::failed;
+    case RunState::cancelling:
+      return run_state::cancelling;
+    case RunState::cancelled:
+      return run_state::cancelled;
+    case RunState::interrupted:
+      return run_state::interrupted;
   }
   return run_state::interrupted;
 }
@@ -69,14 +88,16 @@ run_result to_public(const RunResult& ended) {
   result.makespan = ended.makespan;
   for (const auto& [name, payload] : ended.outputs) {
     if (payload.is_none() || !payload.is_at_hand()) continue;
-    if (expected<value> read = value::from_bytes(payload.view())) result.outputs.emplace(name, std::move(*read));
+    if (expected<value> read = value::from_bytes(payload.view()))
+      result.outputs.emplace(name, std::move(*read));
   }
   return result;
 }
 
 }  // namespace
 
-// --- run_watch ----------------------------------------------------------------------------------------------------
+// --- run_watch
+// ----------------------------------------------------------------------------------------------------
 
 void run_watch::set_node_count(std::size_t count) {
   const std::lock_guard guard(mutex_);
@@ -89,8 +110,10 @@ void run_watch::set_node_count(std::size_t count) {
 void run_watch::observe(const journal::Batch& batch) {
   const std::lock_guard guard(mutex_);
   for (const journal::TaskChange& change : batch.tasks) {
-    if (node_count_ == 0) early_.push_back(change);
-    else note(change);
+    if (node_count_ == 0)
+      early_.push_back(change);
+    else
+      note(change);
   }
   if (batch.change) run_ended_ = is_finished(batch.change->state);
   changed_.notify_all();
@@ -105,7 +128,8 @@ void run_watch::note(const journal::TaskChange& change) {
     next_task_ += width;
   }
   ended_[task] = detail::is_over(change.state);
-  if (is_failed(change.state) || change.state == TaskState::cancelled || change.state == TaskState::skipped) {
+  if (is_failed(change.state) || change.state == TaskState::cancelled ||
+      change.state == TaskState::skipped) {
     failure& noted = failures_[change.task];
     noted.state = change.state;
     noted.attempt = change.run_count;
@@ -122,7 +146,8 @@ bool run_watch::is_over(NodeId node) const {
   if (!ended(node.value)) return false;
   const auto found = elements_.find(TaskId{node.value});
   if (found == elements_.end()) return true;
-  // Elements that ended stay so, but for one that is retried: then the engine says that it is not finished.
+  // Elements that ended stay so, but for one that is retried: then the engine says that it is not
+  // finished.
   for (std::uint32_t& done = found->second.done; done < found->second.width; ++done)
     if (!ended(found->second.first.value + done)) return false;
   return true;
@@ -155,11 +180,13 @@ std::optional<run_watch::failed_task> run_watch::failure_of(NodeId node) const {
   if (mapped == elements_.end()) return std::nullopt;
   const elements& all = mapped->second;
   const auto first = failures_.lower_bound(all.first);
-  if (first == failures_.end() || first->first.value >= all.first.value + all.width) return std::nullopt;
+  if (first == failures_.end() || first->first.value >= all.first.value + all.width)
+    return std::nullopt;
   return make(first->first, first->first.value - all.first.value, first->second);
 }
 
-// --- engine_state -------------------------------------------------------------------------------------------------
+// --- engine_state
+// -------------------------------------------------------------------------------------------------
 
 Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& options) {
   EngineOptions internal;
@@ -183,7 +210,8 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   return std::make_shared<engine_state>(std::move(*engine), functions);
 }
 
-engine_state::engine_state(std::unique_ptr<Engine> engine, std::shared_ptr<worker::FunctionTable> functions)
+engine_state::engine_state(std::unique_ptr<Engine> engine,
+                           std::shared_ptr<worker::FunctionTable> functions)
     : functions_(std::move(functions)), engine_(std::move(engine)) {
   engine_->listen([this](const journal::Batch& batch) { observe(batch); });
 }
@@ -198,19 +226,26 @@ Status engine_state::register_functions(const flow_state& flow, FlowSpec& spec) 
       id = fmt::format("{}@{}", name, record.version);
       const auto known = bodies_.find(id);
       if (known == bodies_.end() ? !functions_->find(id) : known->second == record.identity) break;
-      // Two dynamic tasks of one name share results, not bodies. Typed ones of one name are a mistake.
+      // Two dynamic tasks of one name share results, not bodies. Typed ones of one name are a
+      // mistake.
       if (!record.dynamic)
-        return fail(ErrorCode::conflict,
-                    fmt::format("another task \"{}\" is known to this engine; give one another name or version",
-                                escape_for_terminal(id)));
+        return fail(
+            ErrorCode::conflict,
+            fmt::format(
+                "another task \"{}\" is known to this engine; give one another name or version",
+                escape_for_terminal(id)));
       name = fmt::format("{}~{}", record.name, number + 1);
     }
     for (std::uint32_t kind : function.kinds) spec.kinds[kind].body = FunctionBody{id};
     if (bodies_.contains(id)) continue;
     Signature signature;
-    if (record.dynamic) signature.outputs.emplace_back("result", "any");
-    else if (!function.kinds.empty()) signature = spec.kinds[function.kinds.front()].signature;
-    if (Status added = functions_->add({name, record.version, signature, to_worker_body(record.body)}); !added)
+    if (record.dynamic)
+      signature.outputs.emplace_back("result", "any");
+    else if (!function.kinds.empty())
+      signature = spec.kinds[function.kinds.front()].signature;
+    if (Status added =
+            functions_->add({name, record.version, signature, to_worker_body(record.body)});
+        !added)
       return added;
     bodies_.emplace(id, record.identity);
   }
@@ -264,8 +299,10 @@ void engine_state::observe(const journal::Batch& batch) {
   {
     const std::lock_guard guard(mutex_);
     const auto found = watches_.find(batch.run);
-    if (found != watches_.end()) watch = found->second;
-    else if (submitting_ > 0) watch = watches_[batch.run] = std::make_shared<run_watch>();
+    if (found != watches_.end())
+      watch = found->second;
+    else if (submitting_ > 0)
+      watch = watches_[batch.run] = std::make_shared<run_watch>();
   }
   if (watch) watch->observe(batch);
 }
@@ -287,17 +324,21 @@ void engine_state::forget_the_finished() {
   for (const RunId& run : all) forget(run);
 }
 
-// --- live_run -----------------------------------------------------------------------------------------------------
+// --- live_run
+// -----------------------------------------------------------------------------------------------------
 
 live_run::live_run(std::shared_ptr<engine_state> engine, std::shared_ptr<flow_state> flow,
-                   std::shared_ptr<const FlowSpec> spec, RunStarted started, std::shared_ptr<run_watch> watch)
+                   std::shared_ptr<const FlowSpec> spec, RunStarted started,
+                   std::shared_ptr<run_watch> watch)
     : engine_(std::move(engine)),
       flow_(std::move(flow)),
       spec_(std::move(spec)),
       started_(std::move(started)),
       watch_(std::move(watch)) {}
 
-live_run::~live_run() { engine_->forget(started_.id); }
+live_run::~live_run() {
+  engine_->forget(started_.id);
+}
 
 fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanoseconds> timeout) {
   if (node.is_constant) return std::string(flow_->constant(node.index).view());
@@ -307,17 +348,20 @@ fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanosec
   const auto start = steady::now();
   // As far as the clock goes: adding "forever" would overflow.
   const auto limit = timeout && *timeout < std::chrono::hours(24 * 365) ? start + *timeout
-                                                                       : steady::time_point::max();
-  // The watch knows when to ask; that it may know less (of a continued run) or sooner than the engine costs a second look.
+                                                                        : steady::time_point::max();
+  // The watch knows when to ask; that it may know less (of a continued run) or sooner than the
+  // engine costs a second look.
   auto pause = std::chrono::milliseconds(1);
   for (;;) {
     const bool was_over = watch_->run_ended();
     Result<Payload> found = engine_->engine().result(started_.id, id);
     // A skipped task is a success without a result, which the engine passes on as nil.
-    const bool is_absent = found && (found->is_none() || (found->is_nil() && watch_->was_skipped(id)));
+    const bool is_absent =
+        found && (found->is_none() || (found->is_nil() && watch_->was_skipped(id)));
     if (found && !is_absent) {
       if (!found->is_at_hand())
-        return error{error_code::unavailable, "the result is kept elsewhere and cannot be read here"};
+        return error{error_code::unavailable,
+                     "the result is kept elsewhere and cannot be read here"};
       return std::string(found->view());
     }
     if (found) return why_no_result(id, "it ended without a result");
@@ -346,7 +390,8 @@ task_error::details live_run::why_no_result(NodeId node, const std::string& mess
   details.state = reprise::name(failed->why.state);
   details.exit = failed->why.exit_code;
   details.message = failed->why.message;
-  const auto log = worker::open_log(started_.folder, failed->task, failed->why.attempt, worker::Stream::err);
+  const auto log =
+      worker::open_log(started_.folder, failed->task, failed->why.attempt, worker::Stream::err);
   if (log) details.log_tail = log->tail(20).value_or("");
   return details;
 }

@@ -21,14 +21,15 @@
 
 namespace reprise::detail {
 
-/// What is known of a run's tasks from the changes the engine tells, to wait for one of them without asking again and again.
-/// Thread-safe.
+/// What is known of a run's tasks from the changes the engine tells, to wait for one of them
+/// without asking again and again. Thread-safe.
 class run_watch {
  public:
   void set_node_count(std::size_t count);
   void observe(const journal::Batch& batch);
 
-  /// Waits until, so far as is known here, the node and all its elements or the run ended; false: `limit` passed.
+  /// Waits until, so far as is known here, the node and all its elements or the run ended; false:
+  /// `limit` passed.
   bool wait_for_node(NodeId node, std::chrono::steady_clock::time_point limit);
   [[nodiscard]] bool run_ended() const;
   [[nodiscard]] bool was_skipped(NodeId node) const;
@@ -44,7 +45,8 @@ class run_watch {
     std::optional<std::uint32_t> index;  // of an element of a mapped node
     failure why;
   };
-  /// How the node, or its first failed element, ended without a result; none: nothing of the kind is known.
+  /// How the node, or its first failed element, ended without a result; none: nothing of the kind
+  /// is known.
   [[nodiscard]] std::optional<failed_task> failure_of(NodeId node) const;
 
  private:
@@ -58,10 +60,10 @@ class run_watch {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::size_t node_count_ = 0;            // 0 = not known yet
-  std::uint32_t next_task_ = 0;           // the next mapped node's first element
-  std::vector<bool> ended_;               // by task
-  std::map<TaskId, elements> elements_;   // by mapped node
+  std::size_t node_count_ = 0;           // 0 = not known yet
+  std::uint32_t next_task_ = 0;          // the next mapped node's first element
+  std::vector<bool> ended_;              // by task
+  std::map<TaskId, elements> elements_;  // by mapped node
   std::map<TaskId, failure> failures_;
   std::vector<journal::TaskChange> early_;  // from before the number of nodes was known
   bool run_ended_ = false;
@@ -77,10 +79,11 @@ class engine_state {
   /// `functions` must be the table that `engine` runs from.
   engine_state(std::unique_ptr<Engine> engine, std::shared_ptr<worker::FunctionTable> functions);
 
-  /// @error as Engine::submit(); conflict: another body has the name and version of one of the flow's
-  [[nodiscard]] static Result<std::shared_ptr<live_run>> submit(const std::shared_ptr<engine_state>& self,
-                                                                 std::shared_ptr<flow_state> flow,
-                                                                 const submit_options& options);
+  /// @error as Engine::submit(); conflict: another body has the name and version of one of the
+  /// flow's
+  [[nodiscard]] static Result<std::shared_ptr<live_run>> submit(
+      const std::shared_ptr<engine_state>& self, std::shared_ptr<flow_state> flow,
+      const submit_options& options);
 
   [[nodiscard]] Engine& engine() { return *engine_; }
   /// Nobody asks about the run any more.
@@ -93,11 +96,12 @@ class engine_state {
 
   std::shared_ptr<worker::FunctionTable> functions_;
   std::mutex registry_mutex_;
-  std::unordered_map<std::string, const void*> bodies_;  // "name@version" → identity of the body registered
+  std::unordered_map<std::string, const void*>
+      bodies_;  // "name@version" → identity of the body registered
 
   std::mutex mutex_;
   std::unordered_map<RunId, std::shared_ptr<run_watch>> watches_;
-  int submitting_ = 0;  // changes of a run may arrive before its id does
+  int submitting_ = 0;            // changes of a run may arrive before its id does
   std::vector<RunId> forgotten_;  // still running when they were
 
   std::unique_ptr<Engine> engine_;  // last: its threads use all of the above
@@ -106,13 +110,15 @@ class engine_state {
 class live_run {
  public:
   live_run(std::shared_ptr<engine_state> engine, std::shared_ptr<flow_state> flow,
-            std::shared_ptr<const FlowSpec> spec, RunStarted started, std::shared_ptr<run_watch> watch);
+           std::shared_ptr<const FlowSpec> spec, RunStarted started,
+           std::shared_ptr<run_watch> watch);
   ~live_run();
   live_run(const live_run&) = delete;
   live_run& operator=(const live_run&) = delete;
 
   /// Bytes of a node's result. Blocks for at most `timeout`.
-  [[nodiscard]] fetched fetch(const node_ref& node, std::optional<std::chrono::nanoseconds> timeout);
+  [[nodiscard]] fetched fetch(const node_ref& node,
+                              std::optional<std::chrono::nanoseconds> timeout);
   [[nodiscard]] std::optional<run_result> wait(std::optional<std::chrono::nanoseconds> timeout);
   [[nodiscard]] expected<void> cancel(std::vector<std::string> tasks, std::string reason);
 

@@ -13,34 +13,48 @@ std::string_view name(error_code code) {
 
 std::string_view name(run_state state) {
   switch (state) {
-    case run_state::queued: return "queued";
-    case run_state::running: return "running";
-    case run_state::paused: return "paused";
-    case run_state::success: return "success";
-    case run_state::failed: return "failed";
-    case run_state::cancelling: return "cancelling";
-    case run_state::cancelled: return "cancelled";
-    case run_state::interrupted: return "interrupted";
+    case run_state::queued:
+      return "queued";
+    case run_state::running:
+      return "running";
+    case run_state::paused:
+      return "paused";
+    case run_state::success:
+      return "success";
+    case run_state::failed:
+      return "failed";
+    case run_state::cancelling:
+      return "cancelling";
+    case run_state::cancelled:
+      return "cancelled";
+    case run_state::interrupted:
+      return "interrupted";
   }
   return "unknown";
 }
 
 namespace detail {
 
-fetched fetch(live_run& run, const node_ref& node, std::optional<std::chrono::nanoseconds> timeout) {
+fetched fetch(live_run& run, const node_ref& node,
+              std::optional<std::chrono::nanoseconds> timeout) {
   return run.fetch(node, timeout);
 }
 
 void check_owner(const live_run& run, const node_ref& node) {
   if (node.flow != run.flow())
-    throw usage_error(error_code::invalid_argument, "the node belongs to another flow than the run");
+    throw usage_error(error_code::invalid_argument,
+                      "the node belongs to another flow than the run");
 }
 
 }  // namespace detail
 
-std::string run::id() const { return state_->started().id.text(); }
+std::string run::id() const {
+  return state_->started().id.text();
+}
 
-bool run::continued() const { return state_->started().continued; }
+bool run::continued() const {
+  return state_->started().continued;
+}
 
 run_result run::wait() const {
   std::optional<run_result> ended = state_->wait(std::nullopt);
@@ -80,7 +94,9 @@ run engine::run(const flow& flow, const submit_options& options) const {
   return std::move(*started);
 }
 
-run flow::run() const { return run(run_options{}); }
+run flow::run() const {
+  return run(run_options{});
+}
 
 run flow::run(const run_options& options) const {
   const engine own({.data = options.data,

@@ -34,20 +34,35 @@ void format<value>::write(writer& out, const value& any) {
 
 void format<value>::read(reader& from, const object& in, value& any) {
   switch (in.type) {
-    case msgpack::type::NIL: any = value(); return;
-    case msgpack::type::BOOLEAN: any = in.via.boolean; return;
-    case msgpack::type::POSITIVE_INTEGER: any = in.via.u64; return;
-    case msgpack::type::NEGATIVE_INTEGER: any = in.via.i64; return;
+    case msgpack::type::NIL:
+      any = value();
+      return;
+    case msgpack::type::BOOLEAN:
+      any = in.via.boolean;
+      return;
+    case msgpack::type::POSITIVE_INTEGER:
+      any = in.via.u64;
+      return;
+    case msgpack::type::NEGATIVE_INTEGER:
+      any = in.via.i64;
+      return;
     case msgpack::type::FLOAT32:
-    case msgpack::type::FLOAT64: any = in.via.f64; return;
-    case msgpack::type::STR: any = std::string(in.via.str.ptr, in.via.str.size); return;
-    case msgpack::type::BIN: any = reprise::bytes{{in.via.bin.ptr, in.via.bin.size}}; return;
+    case msgpack::type::FLOAT64:
+      any = in.via.f64;
+      return;
+    case msgpack::type::STR:
+      any = std::string(in.via.str.ptr, in.via.str.size);
+      return;
+    case msgpack::type::BIN:
+      any = reprise::bytes{{in.via.bin.ptr, in.via.bin.size}};
+      return;
     case msgpack::type::EXT:
       any = extension{in.via.ext.type(), {in.via.ext.data(), in.via.ext.size}};
       return;
     case msgpack::type::ARRAY: {
       value::list items(in.via.array.size);
-      for (std::uint32_t i = 0; i < in.via.array.size; ++i) read(from, in.via.array.ptr[i], items[i]);
+      for (std::uint32_t i = 0; i < in.via.array.size; ++i)
+        read(from, in.via.array.ptr[i], items[i]);
       any = std::move(items);
       return;
     }
@@ -82,7 +97,9 @@ value::list value::items() const {
   return payload && payload->get_if<list>() ? *payload->get_if<list>() : list{};
 }
 
-expected<value> value::from_bytes(std::string_view bytes) { return codec::decode<value>(bytes); }
+expected<value> value::from_bytes(std::string_view bytes) {
+  return codec::decode<value>(bytes);
+}
 
 value value::from_bytes_or_throw(std::string_view bytes) {
   expected<value> decoded = from_bytes(bytes);

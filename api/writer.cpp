@@ -187,13 +187,17 @@ void writer::pop() {
 
 void writer::close(const frame& done) {
   switch (done.kind) {
-    case shape::list: return;
-    case shape::map: return sort_map(done);
-    case shape::set: return sort_set(done);
+    case shape::list:
+      return;
+    case shape::map:
+      return sort_map(done);
+    case shape::set:
+      return sort_set(done);
     case shape::wrapper:
     case shape::text_body:
     case shape::bytes_body:
-    case shape::ext_body: break;
+    case shape::ext_body:
+      break;
   }
   const std::string body = out_.substr(done.start);
   out_.resize(done.start);
@@ -219,8 +223,8 @@ void writer::sort_map(const frame& done) {
   entries.reserve((marks_.size() - done.first_mark) / 2);
   for (std::size_t i = done.first_mark; i < marks_.size(); i += 2) {
     const std::size_t end = i + 2 < marks_.size() ? marks_[i + 2] : all.size();
-    entries.push_back({all.substr(marks_[i], marks_[i + 1] - marks_[i]),
-                       all.substr(marks_[i], end - marks_[i])});
+    entries.push_back(
+        {all.substr(marks_[i], marks_[i + 1] - marks_[i]), all.substr(marks_[i], end - marks_[i])});
   }
   const auto before = [](const entry& a, const entry& b) { return a.key < b.key; };
   const bool sorted = std::is_sorted(entries.begin(), entries.end(), before);

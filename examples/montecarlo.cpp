@@ -1,9 +1,11 @@
-// Monte Carlo sweep: the price of a call option for several strikes, each estimated from many independently seeded samples.
+// Monte Carlo sweep: the price of a call option for several strikes, each estimated from many
+// independently seeded samples.
 //
 //   montecarlo [--data DIR] [SEEDS]         default: 16 seeds per strike
 //
-// A task per strike and seed, cached: asking for more seeds later computes only the new ones. The generator is part of the
-// task, so the numbers are the same everywhere; std::normal_distribution would differ between standard libraries.
+// A task per strike and seed, cached: asking for more seeds later computes only the new ones. The
+// generator is part of the task, so the numbers are the same everywhere; std::normal_distribution
+// would differ between standard libraries.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -43,7 +45,9 @@ struct generator {
     return z ^ (z >> 31);
   }
   double uniform() { return (static_cast<double>(next() >> 11) + 0.5) * 0x1p-53; }
-  double normal() { return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform()); }
+  double normal() {
+    return std::sqrt(-2 * std::log(uniform())) * std::cos(2 * std::numbers::pi * uniform());
+  }
 };
 
 }  // namespace
@@ -72,8 +76,10 @@ int main(int argc, char** argv) try {
   std::filesystem::path data;
   std::uint64_t seed_count = 16;
   for (int i = 1; i < argc; ++i) {
-    if (std::string(argv[i]) == "--data" && i + 1 < argc) data = argv[++i];
-    else seed_count = std::stoull(argv[i]);
+    if (std::string(argv[i]) == "--data" && i + 1 < argc)
+      data = argv[++i];
+    else
+      seed_count = std::stoull(argv[i]);
   }
 
   reprise::flow f("montecarlo");
@@ -83,7 +89,8 @@ int main(int argc, char** argv) try {
   const std::vector<double> strikes{90, 100, 110};
   std::vector<reprise::node<estimate>> prices;
   for (const double strike : strikes) {
-    auto samples = f.map(sample, conditions, strike, seeds, 20'000).named("samples at " + std::to_string(static_cast<int>(strike)));
+    auto samples = f.map(sample, conditions, strike, seeds, 20'000)
+                       .named("samples at " + std::to_string(static_cast<int>(strike)));
     prices.push_back(f.reduce(pool, samples, estimate{}));
   }
 
@@ -96,7 +103,8 @@ int main(int argc, char** argv) try {
     std::printf("strike %3.0f: price %6.3f +- %.3f\n", strikes[i], mean, error);
   }
   const reprise::run_result ended = r.wait();
-  std::fprintf(stderr, "%llu tasks ran, %llu came from the cache\n", static_cast<unsigned long long>(ended.executed),
+  std::fprintf(stderr, "%llu tasks ran, %llu came from the cache\n",
+               static_cast<unsigned long long>(ended.executed),
                static_cast<unsigned long long>(ended.cached));
   return ended.is_success() ? 0 : 1;
 } catch (const std::exception& e) {

@@ -1,4 +1,5 @@
-// Word count: one task per text, one that merges what they found, one that picks the most frequent words.
+// Word count: one task per text, one that merges what they found, one that picks the most frequent
+// words.
 //
 //   wordcount [--data DIR] [FILE…]          without files: a few lines of its own
 //
@@ -42,7 +43,8 @@ inline constexpr auto merge = reprise::task<"wc.merge">([](words a, words b) -> 
 
 inline constexpr auto top = reprise::task<"wc.top">([](words all, int most) -> ranking {
   ranking ranked(all.begin(), all.end());
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   if (ranked.size() > static_cast<std::size_t>(most)) ranked.resize(static_cast<std::size_t>(most));
   return ranked;
 });
@@ -61,7 +63,8 @@ int main(int argc, char** argv) try {
     texts.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
   if (texts.empty())
-    texts = {"the quick brown fox jumps over the lazy dog", "the dog sleeps", "a fox is no dog, the fox says"};
+    texts = {"the quick brown fox jumps over the lazy dog", "the dog sleeps",
+             "a fox is no dog, the fox says"};
 
   reprise::flow f("wordcount");
   auto sums = f.reduce(merge, f.map(count, f.constant(texts)), words{});

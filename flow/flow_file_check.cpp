@@ -674,7 +674,7 @@ void Checker::cycles() {
 void Checker::report_cycle(const std::vector<std::uint32_t>& found) {
   // Begin with the task that was written first, so that the message does not depend on the search.
   std::vector<std::uint32_t> way = found;
-  std::ranges::rotate(way, std::ranges::min_element(way));
+  std::rotate(way.begin(), std::min_element(way.begin(), way.end()), way.end());
   constexpr std::size_t most = 10;
   const auto name = [&](std::size_t i) { return flow_.tasks[way[i % way.size()]].name; };
   const auto edge = [&](std::size_t i) {

@@ -202,6 +202,9 @@ bool FlowSpec::is_mapped(NodeId id) const {
 Status check(const FlowSpec& flow) {
   if (flow.nodes.size() >= UINT32_MAX || flow.inputs.size() >= UINT32_MAX)
     return bad("flow has too many tasks");
+  for (const TaskKind& kind : flow.kinds)
+    if (kind.reduce_fanin == 1)  // would never end
+      return bad(fmt::format("task \"{}\" reduces lists of one value; a fan-in is at least 2", shown(kind.cache_name)));
   if (auto fine = check_parameters(flow); !fine) return fine;
   if (auto fine = check_nodes(flow); !fine) return fine;
   if (auto fine = check_references(flow); !fine) return fine;

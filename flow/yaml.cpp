@@ -639,14 +639,30 @@ class Reader {
     if (node == nullptr) return false;
     if (token != nullptr) {
       node->style = style_of(fy_token_scalar_style(token));
-      std::size_t length = 0;
-      const char* text = fy_token_get_text(token, &length);
-      // A block scalar without a line, at the end of the file, comes with a byte that is not in the file (libfyaml 0.7.12).
-      const bool no_lines = begin == end && (node->style == Node::Style::literal || node->style == Node::Style::folded);
-      if (text != nullptr && !no_lines) node->text.assign(text, length);
+      node->text = text_of(token, *node);
     }
     attach(node);
     return true;
+  }
+
+  /// The text of a scalar, around two mistakes of libfyaml 0.7.12.
+  [[nodiscard]] std::string text_of(fy_token* token, const Node& node) const {
+    // A block scalar without a line, at the end of the file, comes with a byte that is not in the file.
+    const bool is_block = node.style == Node::Style::literal || node.style == Node::Style::folded;
+    if (is_block && node.begin == node.end) return {};
+    // Many quotes in single quotes leak memory; on one line nothing but them has to be decoded.
+    const std::string_view source = text_.substr(node.begin, node.end - node.begin);
+    if (node.style == Node::Style::single_quoted && source.find_first_of("\r\n") == std::string_view::npos) {
+      std::string text;
+      for (std::size_t i = 0; i < source.size(); ++i) {
+        text += source[i];
+        if (source[i] == '\'') ++i;
+      }
+      return text;
+    }
+    std::size_t length = 0;
+    const char* text = fy_token_get_text(token, &length);
+    return text != nullptr ? std::string(text, length) : std::string();
   }
 
   bool alias(fy_token* token) {

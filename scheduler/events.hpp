@@ -28,6 +28,8 @@ struct Submit {
   RunIndex run;
   std::shared_ptr<const RunContext> context;
   std::vector<journal::Batch> past;
+  bool resume = false;                     // a person said go on: paused tasks do
+  std::vector<std::string> resume_tasks;   // only these, by name as shown; empty = all
 };
 
 /// The cache's answer for one attempt.

@@ -39,7 +39,7 @@ class Run {
   };
 
   /// Begins, or goes on after `past`. Ready tasks are pushed to `ready`, here and below.
-  void start(const std::vector<journal::Batch>& past, Time now, ReadyQueue& ready, Wants& wants);
+  void start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants);
   void looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants);
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
@@ -129,6 +129,8 @@ class Run {
   [[nodiscard]] bool edge_is_elementwise(NodeId from, const Input& input) const;
 
   // -- progress
+  void restore(const std::vector<journal::Batch>& past);
+  void resume(const Submit& submit, Step& step);
   void recount();
   void settle(Step& step);                       // works off work_
   void node_ready(NodeId node, Step& step);      // all upstreams of the node are there

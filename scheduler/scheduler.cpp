@@ -62,12 +62,12 @@ void Scheduler::for_each_run(Items& items, RunOf run_of, F f, Effects& effects) 
 
 void Scheduler::on(Submit& event, Time now, Effects& effects) {
   auto [place, fresh] =
-      runs_.emplace(event.run, std::make_unique<Run>(event.run, std::move(event.context)));
+      runs_.emplace(event.run, std::make_unique<Run>(event.run, event.context));
   REPRISE_ASSERT(fresh, event.run.value);
   Run& run = *place->second;
   Run::Wants wants;
   wants.batch.change = journal::RunChange{RunState::running, now, {}};
-  run.start(event.past, now, ready_, wants);
+  run.start(event, now, ready_, wants);
   collect(run, wants, effects);
 }
 

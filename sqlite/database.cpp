@@ -56,6 +56,19 @@ const char* pragma_of(Sync sync) {
   return "";
 }
 
+// SQLite keeps errno of a failed call per file, and passes it on to the connection only sometimes.
+int last_errno(sqlite3* handle) {
+  if (const int known = sqlite3_system_errno(handle)) return known;
+  for (const int which : {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER}) {
+    sqlite3_file* file = nullptr;
+    int value = 0;
+    if (sqlite3_file_control(handle, "main", which, &file) == SQLITE_OK && file && file->pMethods &&
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &value) == SQLITE_OK && value != 0)
+      return value;
+  }
+  return 0;
+}
+
 Result<std::int64_t> number(Database& database, std::string_view sql) {
   Statement statement(database, sql);
   auto row = statement.next();
@@ -80,7 +93,7 @@ Status persist(Action action, std::chrono::milliseconds timeout) {
 }  // namespace
 
 Error Database::error(int code) const {
-  int system_errno = handle_ ? sqlite3_system_errno(handle_) : 0;
+  int system_errno = handle_ ? last_errno(handle_) : 0;
   const int primary = code & 0xff;
   // Before giving up SQLite tries to open for reading only, and then reports why that failed.
   if (primary == SQLITE_CANTOPEN && !read_only_ && ::access(path_.parent_path().c_str(), W_OK) != 0)

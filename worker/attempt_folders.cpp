@@ -16,7 +16,9 @@ namespace {
 
 constexpr mode_t folder_mode = 0700;
 
-std::int64_t to_ns(const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+std::int64_t to_ns(const timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 
 timespec coarse_now() {
   timespec time{};
@@ -24,21 +26,23 @@ timespec coarse_now() {
   return time;
 }
 
-// File times stand still for up to a tick of the kernel; what is older than that cannot have been written unseen.
+// File times stand still for up to a tick of the kernel; what is older than that cannot have been
+// written unseen.
 constexpr std::int64_t settled_ns = 20'000'000;
 
 enum class Look { untouched, may_have_changed, not_as_made };
 
-// One call, for this is all that most commands need. A command may have moved its folder away and put another in its
-// place, or changed its mode.
+// One call, for this is all that most commands need. A command may have moved its folder away and
+// put another in its place, or changed its mode.
 Look look_at(const AttemptFolders::Folder& folder) {
   struct stat info {};
-  if (::lstat(folder.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_ino != folder.inode ||
-      (info.st_mode & 07777) != folder_mode) {
+  if (::lstat(folder.path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) ||
+      info.st_ino != folder.inode || (info.st_mode & 07777) != folder_mode) {
     return Look::not_as_made;
   }
   const bool is_settled = to_ns(folder.taken) - to_ns(folder.changed) > settled_ns;
-  return is_settled && to_ns(info.st_mtim) == to_ns(folder.changed) ? Look::untouched : Look::may_have_changed;
+  return is_settled && to_ns(info.st_mtim) == to_ns(folder.changed) ? Look::untouched
+                                                                    : Look::may_have_changed;
 }
 
 bool note_empty(AttemptFolders::Folder& folder) {
@@ -51,14 +55,18 @@ bool note_empty(AttemptFolders::Folder& folder) {
 
 void open_up(const fs::path& folder) {
   std::error_code ignored;
-  fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow, ignored);
+  fs::permissions(folder, fs::perms::owner_all, fs::perm_options::add | fs::perm_options::nofollow,
+                  ignored);
 }
 
-// A folder without permission to write keeps its entries; give it back to its owner, before the iterator enters it.
+// A folder without permission to write keeps its entries; give it back to its owner, before the
+// iterator enters it.
 void open_up_tree(const fs::path& folder) {
   open_up(folder);
   std::error_code error;
-  for (fs::recursive_directory_iterator entry(folder, fs::directory_options::skip_permission_denied, error), end;
+  for (fs::recursive_directory_iterator
+           entry(folder, fs::directory_options::skip_permission_denied, error),
+       end;
        !error && entry != end; entry.increment(error)) {
     std::error_code ignored;
     if (fs::is_directory(entry->symlink_status(ignored))) open_up(entry->path());
@@ -68,7 +76,8 @@ void open_up_tree(const fs::path& folder) {
 bool remove_contents(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> entries;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(folder, error), end; !error && entry != end;
+       entry.increment(error)) {
     entries.push_back(entry->path());
   }
   if (error) return false;
@@ -118,7 +127,8 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
 
 void AttemptFolders::give_back(Folder folder) {
   const Look look = look_at(folder);
-  if (look == Look::not_as_made || (look == Look::may_have_changed && !remove_contents(folder.path))) {
+  if (look == Look::not_as_made ||
+      (look == Look::may_have_changed && !remove_contents(folder.path))) {
     remove_tree(folder.path);
     if (::mkdir(folder.path.c_str(), folder_mode) != 0) return;
   }

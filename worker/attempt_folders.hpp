@@ -1,7 +1,8 @@
 // Fresh folders for commands to run in, below one folder of the run.
 //
-// Making and removing a folder costs a journalled file system about as much as a third of a process. So folders are
-// used again once they are empty, and a command that leaves nothing behind, or whose leavings were removed, costs none.
+// Making and removing a folder costs a journalled file system about as much as a third of a
+// process. So folders are used again once they are empty, and a command that leaves nothing behind,
+// or whose leavings were removed, costs none.
 #pragma once
 
 #include <cstddef>
@@ -36,7 +37,8 @@ class AttemptFolders {
   /// An empty folder for one attempt; emptied and given back when this goes.
   class Lease {
    public:
-    Lease(AttemptFolders& folders, Folder folder) : folders_(&folders), folder_(std::move(folder)) {}
+    Lease(AttemptFolders& folders, Folder folder)
+        : folders_(&folders), folder_(std::move(folder)) {}
     Lease(Lease&& other) noexcept
         : folders_(std::exchange(other.folders_, nullptr)), folder_(std::move(other.folder_)) {}
     Lease& operator=(Lease&&) = delete;
@@ -62,7 +64,8 @@ class AttemptFolders {
   std::size_t made_ = 0;
 };
 
-/// Removes a folder with all below it, also where a command took itself the permission. Follows no links.
+/// Removes a folder with all below it, also where a command took itself the permission. Follows no
+/// links.
 void remove_tree(const std::filesystem::path& folder);
 
 }  // namespace reprise::worker

@@ -1,4 +1,5 @@
-// How long bodies of one kind usually take, so that short ones can be handled in bulk and long ones one by one.
+// How long bodies of one kind usually take, so that short ones can be handled in bulk and long ones
+// one by one.
 #pragma once
 
 #include <array>
@@ -10,8 +11,8 @@
 
 namespace reprise::worker {
 
-/// A small table without locks; two kinds may share a place and then forget each other, which costs speed only. A kind
-/// nobody has run yet counts as long. Safe from any thread.
+/// A small table without locks; two kinds may share a place and then forget each other, which costs
+/// speed only. A kind nobody has run yet counts as long. Safe from any thread.
 class BodyTimes {
  public:
   static constexpr std::uint32_t short_ns = 50'000;
@@ -22,7 +23,8 @@ class BodyTimes {
            place.ns.load(std::memory_order_relaxed) < short_ns;
   }
 
-  /// Believes a long time at once and a short one slowly: handling a long body in bulk is the costlier mistake.
+  /// Believes a long time at once and a short one slowly: handling a long body in bulk is the
+  /// costlier mistake.
   void note(const TaskKind& kind, std::chrono::nanoseconds took) {
     Place& place = places_[index_of(kind)];
     const auto ns = static_cast<std::uint32_t>(std::min<std::int64_t>(took.count(), 4'000'000'000));

@@ -90,7 +90,8 @@ void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
 
 bool is_executable_file(const fs::path& path) {
   struct stat info {};
-  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) && ::access(path.c_str(), X_OK) == 0;
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+         ::access(path.c_str(), X_OK) == 0;
 }
 
 // Opens an output the command has made; neither its parts nor itself may be symbolic links.
@@ -114,9 +115,10 @@ Result<FileValue> collect_output(const fs::path& folder, int folder_fd, const st
       return fail(ErrorCode::not_found, fmt::format("declared output \"{}\" was not made", shown));
     }
     if (errno == ELOOP || errno == EXDEV) {
-      return fail(ErrorCode::denied, fmt::format("declared output \"{}\" is, or lies behind, a symbolic link; "
-                                                 "write the file itself",
-                                                 shown));
+      return fail(ErrorCode::denied,
+                  fmt::format("declared output \"{}\" is, or lies behind, a symbolic link; "
+                              "write the file itself",
+                              shown));
     }
     return tl::unexpected(system_error(fmt::format("declared output \"{}\"", shown), errno));
   }
@@ -125,16 +127,22 @@ Result<FileValue> collect_output(const fs::path& folder, int folder_fd, const st
     return tl::unexpected(system_error(fmt::format("declared output \"{}\"", shown), errno));
   }
   if (!S_ISREG(info.st_mode)) {
-    const char* what = S_ISDIR(info.st_mode) ? "a folder; name the files in it, or pack them into one" : "no file";
-    return fail(ErrorCode::invalid_argument, fmt::format("declared output \"{}\" is {}", shown, what));
+    const char* what =
+        S_ISDIR(info.st_mode) ? "a folder; name the files in it, or pack them into one" : "no file";
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("declared output \"{}\" is {}", shown, what));
   }
-  if (blobs == nullptr) return fail(ErrorCode::unavailable, "there is no blob store to keep output files in");
+  if (blobs == nullptr)
+    return fail(ErrorCode::unavailable, "there is no blob store to keep output files in");
   auto kept = blobs->put_file(folder / path);
-  if (!kept) return fail(kept.error().code, fmt::format("declared output \"{}\": {}", shown, kept.error().message));
+  if (!kept)
+    return fail(kept.error().code,
+                fmt::format("declared output \"{}\": {}", shown, kept.error().message));
   return kept;
 }
 
-Result<Map> collect_outputs(const fs::path& folder, const std::vector<std::string>& outputs, cache::BlobStore* blobs) {
+Result<Map> collect_outputs(const fs::path& folder, const std::vector<std::string>& outputs,
+                            cache::BlobStore* blobs) {
   Map files;
   if (outputs.empty()) return files;
   const FileDescriptor folder_fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -152,7 +160,8 @@ Result<Map> collect_outputs(const fs::path& folder, const std::vector<std::strin
 std::vector<std::string> as_entries(const Environment& environment) {
   std::vector<std::string> entries;
   entries.reserve(environment.size());
-  for (const auto& [name, value] : environment) entries.push_back(fmt::format("{}={}", name, value));
+  for (const auto& [name, value] : environment)
+    entries.push_back(fmt::format("{}={}", name, value));
   return entries;
 }
 
@@ -168,9 +177,9 @@ bool judge(const ProcessEnd& end, const TailSink& err, Outcome& outcome) {
   }
   if (end.signal == 0 && end.exit_code == 0) return true;
   const std::string line = err.last_line();
-  const std::string how = end.signal != 0
-                              ? fmt::format("ended by signal {} ({})", end.signal, signal_name(end.signal))
-                              : fmt::format("exit {}", end.exit_code);
+  const std::string how =
+      end.signal != 0 ? fmt::format("ended by signal {} ({})", end.signal, signal_name(end.signal))
+                      : fmt::format("exit {}", end.exit_code);
   set_failed(outcome, end.signal != 0 ? FailureClass::signal : FailureClass::task,
              line.empty() ? how : fmt::format("{}: {}", how, line));
   return false;
@@ -178,8 +187,10 @@ bool judge(const ProcessEnd& end, const TailSink& err, Outcome& outcome) {
 
 }  // namespace
 
-Result<std::string> find_program(std::string_view program, const BoundCommand& command, const fs::path& flow_folder) {
-  if (program.empty()) return fail(ErrorCode::invalid_argument, "cannot run \"\": the program has no name");
+Result<std::string> find_program(std::string_view program, const BoundCommand& command,
+                                 const fs::path& flow_folder) {
+  if (program.empty())
+    return fail(ErrorCode::invalid_argument, "cannot run \"\": the program has no name");
   if (program.front() == '/') return std::string(program);
   const std::string shown = escape_for_terminal(program);
   if (is_flow_program(program)) {
@@ -189,8 +200,9 @@ Result<std::string> find_program(std::string_view program, const BoundCommand& c
     const fs::path of_flow = (flow_folder / program).lexically_normal();
     struct stat info {};
     if (::stat(of_flow.c_str(), &info) == 0) return of_flow.string();
-    return fail(ErrorCode::not_found, fmt::format("cannot run \"{}\": no such file in the flow's folder \"{}\"", shown,
-                                                  escape_for_terminal(flow_folder.string())));
+    return fail(ErrorCode::not_found,
+                fmt::format("cannot run \"{}\": no such file in the flow's folder \"{}\"", shown,
+                            escape_for_terminal(flow_folder.string())));
   }
   const std::string& path = command.environment.at("PATH");
   for (std::size_t at = 0; at <= path.size();) {
@@ -200,8 +212,8 @@ Result<std::string> find_program(std::string_view program, const BoundCommand& c
     if (candidate.is_absolute() && is_executable_file(candidate)) return candidate.string();
     at = end + 1;
   }
-  return fail(ErrorCode::not_found,
-              fmt::format("cannot run \"{}\": no such file in PATH {}", shown, escape_for_terminal(path)));
+  return fail(ErrorCode::not_found, fmt::format("cannot run \"{}\": no such file in PATH {}", shown,
+                                                escape_for_terminal(path)));
 }
 
 Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunResources& run,
@@ -220,7 +232,8 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
   if (auto staged = command->staging.make(command->folder, options_.blobs); !staged) {
     return cannot_start(staged.error());
   }
-  if (command->arguments.empty()) return cannot_start({ErrorCode::invalid_argument, "there is no program to run"});
+  if (command->arguments.empty())
+    return cannot_start({ErrorCode::invalid_argument, "there is no program to run"});
   const auto program = find_program(command->arguments[0], *command, attempt.context->flow->folder);
   if (!program) return cannot_start(program.error());
 
@@ -229,8 +242,12 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
   LogWriter err_log(log_path(run_folder, attempt.task, attempt.number, Stream::err), run.logs);
   HeadSink out(out_log);
   TailSink err(err_log);
-  const ProcessSpec spec{*program, command->arguments, as_entries(command->environment),
-                         command->working_folder.string(), command->mark, options_.grace};
+  const ProcessSpec spec{*program,
+                         command->arguments,
+                         as_entries(command->environment),
+                         command->working_folder.string(),
+                         command->mark,
+                         options_.grace};
   const auto end = run_process(spec, out, err, stop);
   if (!end) {
     return cannot_start({end.error().code, fmt::format("cannot run \"{}\": {}",

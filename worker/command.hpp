@@ -1,7 +1,8 @@
 // Command tasks: from what the flow says to a program that runs, and from what it left to a result.
 //
-// What a command may use enters its cache key, and nothing else is given to it: its arguments, the files and variables it
-// names, and its inputs. Its folder is fresh and its paths are numbered, not named after tasks or runs.
+// What a command may use enters its cache key, and nothing else is given to it: its arguments, the
+// files and variables it names, and its inputs. Its folder is fresh and its paths are numbered, not
+// named after tasks or runs.
 #pragma once
 
 #include <filesystem>
@@ -24,27 +25,31 @@ namespace reprise::worker {
 
 /// An argument that a command finds in its environment, as REPRISE_INPUT_<name> or REPRISE_ITEM.
 struct ExposedInput {
-  std::string_view name;   // of the argument: the upstream's, "fetch[]" for its own element, or the map variable
+  std::string_view
+      name;  // of the argument: the upstream's, "fetch[]" for its own element, or the map variable
   const Payload* value = nullptr;
-  bool is_item = false;    // the current element of a mapped task
-  std::string variable;    // "REPRISE_INPUT_fetch"
+  bool is_item = false;  // the current element of a mapped task
+  std::string variable;  // "REPRISE_INPUT_fetch"
 };
 
-/// In the order of the task's inputs. A name that has to be changed to be one of a variable gives way to one that need
-/// not: of `a-b` and `a_b` the second is REPRISE_INPUT_a_b, and the first has no variable.
+/// In the order of the task's inputs. A name that has to be changed to be one of a variable gives
+/// way to one that need not: of `a-b` and `a_b` the second is REPRISE_INPUT_a_b, and the first has
+/// no variable.
 [[nodiscard]] std::vector<ExposedInput> exposed_inputs(const Attempt& attempt);
 
-/// One that the task declares: a file of the flow's folder, by the path as written, or one that an upstream made.
+/// One that the task declares: a file of the flow's folder, by the path as written, or one that an
+/// upstream made.
 struct InputFile {
-  std::string name;        // where it is put below the task's folder
+  std::string name;  // where it is put below the task's folder
   std::variant<std::filesystem::path, FileValue> source;
 };
 
-/// What a command's templates come to. File references in texts are whatever `file_text` made of them.
+/// What a command's templates come to. File references in texts are whatever `file_text` made of
+/// them.
 struct CommandTexts {
   std::vector<std::string> arguments;  // argv; empty for a script
   std::string script;
-  Environment environment;             // what the task sets
+  Environment environment;  // what the task sets
   std::vector<InputFile> files;
 };
 /// @error invalid_argument: a template cannot be evaluated
@@ -57,7 +62,8 @@ struct CommandTexts {
 /// What the attempts of one run share in one process.
 struct RunResources {
   RunResources(const std::filesystem::path& folder, LogLimits limits)
-      : logs(limits, logged_bytes(folder)), folders(folder / "attempts") {}  // a run that goes on has logs already
+      : logs(limits, logged_bytes(folder)),
+        folders(folder / "attempts") {}  // a run that goes on has logs already
 
   LogBudget logs;
   AttemptFolders folders;
@@ -76,25 +82,28 @@ struct BoundCommand {
 /// @param inherited  where PATH HOME LANG TZ and the variables that the task declares come from
 /// @error invalid_argument
 [[nodiscard]] Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& body,
-                                                std::filesystem::path folder, const Environment& inherited);
+                                                std::filesystem::path folder,
+                                                const Environment& inherited);
 
 /// The file to execute for `program`, absolute.
 /// @error not_found: the message names the places that were looked at
-[[nodiscard]] Result<std::string> find_program(std::string_view program, const BoundCommand& command,
+[[nodiscard]] Result<std::string> find_program(std::string_view program,
+                                               const BoundCommand& command,
                                                const std::filesystem::path& flow_folder);
 
 class CommandRunner {
  public:
   struct Options {
-    cache::BlobStore* blobs = nullptr;  // takes output files and gives input files; may be null when there are none
+    cache::BlobStore* blobs =
+        nullptr;  // takes output files and gives input files; may be null when there are none
     Environment inherited;
     Duration grace{std::chrono::seconds{10}};
     std::function<void(std::string)> warn;  // one line, for people; may be empty
   };
   explicit CommandRunner(Options options) : options_(std::move(options)) {}
 
-  /// Result of a success: map {"exit": 0, "outputs": {path: file…}, "stdout": what it printed, up to 64 KiB, as text, or
-  /// as bytes when it is not UTF-8}. Thread-safe.
+  /// Result of a success: map {"exit": 0, "outputs": {path: file…}, "stdout": what it printed, up
+  /// to 64 KiB, as text, or as bytes when it is not UTF-8}. Thread-safe.
   [[nodiscard]] Outcome run(const Attempt& attempt, const CommandBody& body, RunResources& run,
                             std::stop_token stop) const;
 

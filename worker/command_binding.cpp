@@ -17,14 +17,16 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view default_path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::string_view default_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::array<std::string_view, 4> inherited_names{"PATH", "HOME", "LANG", "TZ"};
 constexpr std::size_t item_bytes_max = 64 << 10;  // the system refuses variables above 128 KiB
 
 std::string as_variable(std::string_view name) {
   std::string text(name);
   for (char& c : text) {
-    const bool is_fine = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    const bool is_fine =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
     if (!is_fine) c = '_';
   }
   return text;
@@ -49,15 +51,18 @@ Result<InputFile> evaluate_input_file(const Template& text, const expression::Sc
   const auto* path = value->value.get_if<std::string>();
   if (path == nullptr || path->empty() || path->find('\0') != std::string::npos) {
     return fail(ErrorCode::invalid_argument,
-                fmt::format("input file \"{}\" is neither a path nor a file", escape_for_terminal(text.text)));
+                fmt::format("input file \"{}\" is neither a path nor a file",
+                            escape_for_terminal(text.text)));
   }
   // "./data/x" is "data/x"; what lies elsewhere keeps its own name only.
   const fs::path normal = fs::path(*path).lexically_normal();
-  const std::string name = is_inner_path(normal.string()) ? normal.string() : normal.filename().string();
+  const std::string name =
+      is_inner_path(normal.string()) ? normal.string() : normal.filename().string();
   return InputFile{name, fs::path(*path)};
 }
 
-// ---- values as files ----------------------------------------------------------------------------------------------
+// ---- values as files
+// ----------------------------------------------------------------------------------------------
 
 using NamedFiles = std::vector<std::pair<std::string, FileValue>>;
 
@@ -71,7 +76,8 @@ std::optional<NamedFiles> files_of(const Value& value) {
     return files;
   }
   const Value* outputs = value.find("outputs");
-  const Map* map = outputs != nullptr && value.find("exit") != nullptr ? outputs->get_if<Map>() : nullptr;
+  const Map* map =
+      outputs != nullptr && value.find("exit") != nullptr ? outputs->get_if<Map>() : nullptr;
   if (map == nullptr) return std::nullopt;
   for (const auto& [name, output] : *map) {
     const auto* path = name.get_if<std::string>();
@@ -91,7 +97,8 @@ std::optional<NamedFiles> files_of_list(const Value& value) {
     const auto files = files_of((*list)[i]);
     if (!files || files->empty()) return std::nullopt;
     for (const auto& [name, file] : *files) {
-      all.emplace_back(is_file((*list)[i]) ? std::to_string(i) : fmt::format("{}/{}", i, name), file);
+      all.emplace_back(is_file((*list)[i]) ? std::to_string(i) : fmt::format("{}/{}", i, name),
+                       file);
     }
   }
   return all;
@@ -109,17 +116,21 @@ std::string place_input(Staging& staging, const Value& value) {
 
 Result<std::string> item_text(const Value& item, const expression::FileText& file_text) {
   const bool is_compound = item.get_if<List>() != nullptr || item.get_if<Map>() != nullptr;
-  return is_compound ? Result<std::string>(to_json(item)) : expression::to_text(item, "file", file_text);
+  return is_compound ? Result<std::string>(to_json(item))
+                     : expression::to_text(item, "file", file_text);
 }
 
-Status expose(const Attempt& attempt, BoundCommand& command, const expression::FileText& file_text) {
+Status expose(const Attempt& attempt, BoundCommand& command,
+              const expression::FileText& file_text) {
   bool has_item = false;
   for (const ExposedInput& input : exposed_inputs(attempt)) {
     if (input.variable.empty()) continue;
     const auto value = input.value->is_none() ? Result<Value>(Value{}) : input.value->value();
-    if (!value) return tl::unexpected(with_context(fmt::format("input \"{}\"", input.name), value.error()));
+    if (!value)
+      return tl::unexpected(with_context(fmt::format("input \"{}\"", input.name), value.error()));
     if (!input.is_item) {
-      command.environment[input.variable] = (command.folder / place_input(command.staging, *value)).string();
+      command.environment[input.variable] =
+          (command.folder / place_input(command.staging, *value)).string();
       continue;
     }
     auto text = item_text(*value, file_text);
@@ -137,7 +148,8 @@ void describe_attempt(const Attempt& attempt, BoundCommand& command) {
   auto& environment = command.environment;
   environment["REPRISE_RUN"] = run;
   const std::string& name = attempt.context->flow->nodes[attempt.node.value].name;
-  environment["REPRISE_TASK"] = name.find('\0') == std::string::npos ? name : escape_for_terminal(name);
+  environment["REPRISE_TASK"] =
+      name.find('\0') == std::string::npos ? name : escape_for_terminal(name);
   environment["REPRISE_ATTEMPT"] = unique;
   environment["REPRISE_RUN_COUNT"] = std::to_string(attempt.run_count);
   if (attempt.map_index >= 0) environment["REPRISE_MAP_INDEX"] = std::to_string(attempt.map_index);
@@ -147,7 +159,8 @@ void describe_attempt(const Attempt& attempt, BoundCommand& command) {
 Environment allowed(const Environment& inherited, const CachePolicy& cache) {
   Environment environment;
   const auto take = [&](const std::string& name) {
-    if (const auto found = inherited.find(name); found != inherited.end()) environment.insert(*found);
+    if (const auto found = inherited.find(name); found != inherited.end())
+      environment.insert(*found);
   };
   for (const std::string_view name : inherited_names) take(std::string(name));
   for (const std::string& name : cache.environment) take(name);
@@ -158,17 +171,20 @@ Environment allowed(const Environment& inherited, const CachePolicy& cache) {
 Status check_texts(const BoundCommand& command) {
   for (const std::string& argument : command.arguments) {
     if (argument.find('\0') != std::string::npos) {
-      return fail(ErrorCode::invalid_argument, "an argument holds a NUL character, which no program can be given");
+      return fail(ErrorCode::invalid_argument,
+                  "an argument holds a NUL character, which no program can be given");
     }
   }
   for (const auto& [name, value] : command.environment) {
     if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("\"{}\" is no name of an environment variable", escape_for_terminal(name)));
+      return fail(
+          ErrorCode::invalid_argument,
+          fmt::format("\"{}\" is no name of an environment variable", escape_for_terminal(name)));
     }
     if (value.find('\0') != std::string::npos) {
       return fail(ErrorCode::invalid_argument,
-                  fmt::format("environment variable \"{}\" holds a NUL character", escape_for_terminal(name)));
+                  fmt::format("environment variable \"{}\" holds a NUL character",
+                              escape_for_terminal(name)));
     }
   }
   return {};
@@ -184,13 +200,16 @@ std::vector<ExposedInput> exposed_inputs(const Attempt& attempt) {
     if (!input.mapped && input.source != Input::Source::upstream) continue;
     const std::string_view name = flow.names[input.name];
     const auto has_name = [&](const auto& other) { return other.name == name; };
-    const auto argument = std::find_if(attempt.arguments.begin(), attempt.arguments.end(), has_name);
-    if (argument == attempt.arguments.end() || std::any_of(all.begin(), all.end(), has_name)) continue;
+    const auto argument =
+        std::find_if(attempt.arguments.begin(), attempt.arguments.end(), has_name);
+    if (argument == attempt.arguments.end() || std::any_of(all.begin(), all.end(), has_name))
+      continue;
     all.push_back({argument->name, &argument->value, input.mapped, {}});
   }
   const auto give = [&](ExposedInput& input, std::string variable) {
     const auto is_same = [&](const auto& other) { return other.variable == variable; };
-    if (input.variable.empty() && std::none_of(all.begin(), all.end(), is_same)) input.variable = std::move(variable);
+    if (input.variable.empty() && std::none_of(all.begin(), all.end(), is_same))
+      input.variable = std::move(variable);
   };
   const auto variable_of = [](const ExposedInput& input, std::string_view name) {
     return fmt::format("{}{}", input.is_item ? "REPRISE_ITEM_" : "REPRISE_INPUT_", name);
@@ -200,7 +219,8 @@ std::vector<ExposedInput> exposed_inputs(const Attempt& attempt) {
   }
   for (ExposedInput& input : all) {
     std::string_view name = input.name;
-    if (name.ends_with("[]")) name.remove_suffix(2);  // its own element, unless all of them are there too
+    if (name.ends_with("[]"))
+      name.remove_suffix(2);  // its own element, unless all of them are there too
     give(input, variable_of(input, as_variable(name)));
     give(input, variable_of(input, as_variable(input.name)));
   }
@@ -226,7 +246,8 @@ Result<CommandTexts> evaluate_command(const Attempt& attempt, const CommandBody&
   for (const auto& [name, text] : body.environment) {
     auto value = evaluate_text(text.text, scope, options);
     if (!value) {
-      const std::string what = fmt::format("environment variable \"{}\"", escape_for_terminal(name));
+      const std::string what =
+          fmt::format("environment variable \"{}\"", escape_for_terminal(name));
       return tl::unexpected(with_context(what, value.error()));
     }
     texts.environment.emplace(name, *std::move(value));
@@ -252,7 +273,8 @@ Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& bod
   BoundCommand command;
   command.folder = std::move(folder);
   command.working_folder = body.in_flow_folder ? fs::path(flow.folder) : command.folder;
-  // Relative where it can be: programs print the names they were given, and results shall not differ from run to run.
+  // Relative where it can be: programs print the names they were given, and results shall not
+  // differ from run to run.
   const expression::FileText file_text = [&](const FileValue& file, std::string_view hint) {
     std::string path = command.staging.add_file(file, hint);
     return body.in_flow_folder ? (command.folder / path).string() : path;
@@ -271,7 +293,8 @@ Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& bod
       if (auto added = command.staging.add_at(file.name, Staging::Place::Local{from}); !added) {
         return tl::unexpected(added.error());
       }
-    } else if (auto added = command.staging.add_at(file.name, std::get<FileValue>(file.source)); !added) {
+    } else if (auto added = command.staging.add_at(file.name, std::get<FileValue>(file.source));
+               !added) {
       return tl::unexpected(added.error());
     }
   }
@@ -280,7 +303,8 @@ Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& bod
 
   command.environment = allowed(inherited, flow.kind_of(attempt.node).cache);
   for (auto& [name, value] : texts->environment) command.environment[name] = std::move(value);
-  if (auto exposed = expose(attempt, command, file_text); !exposed) return tl::unexpected(exposed.error());
+  if (auto exposed = expose(attempt, command, file_text); !exposed)
+    return tl::unexpected(exposed.error());
   describe_attempt(attempt, command);
   if (auto checked = check_texts(command); !checked) return tl::unexpected(checked.error());
   return command;

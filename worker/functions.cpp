@@ -11,10 +11,12 @@ Status FunctionTable::add(Function function) {
   const std::scoped_lock lock(mutex_);
   if (const auto found = functions_.find(id); found != functions_.end()) {
     if (found->second->signature == function.signature) return {};
-    return fail(ErrorCode::conflict,
-                fmt::format("function \"{}\" is already registered with another signature; give the new one "
-                            "another version",
-                            escape_for_terminal(id)));
+    return fail(
+        ErrorCode::conflict,
+        fmt::format(
+            "function \"{}\" is already registered with another signature; give the new one "
+            "another version",
+            escape_for_terminal(id)));
   }
   functions_.emplace(std::move(id), std::make_shared<const Function>(std::move(function)));
   return {};

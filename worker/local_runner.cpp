@@ -50,7 +50,8 @@ void set_ending(Outcome& outcome, Ending&& ending) {
 }
 
 // The one place where what user code throws becomes a state.
-void call(const Function& function, const Attempt& attempt, const std::stop_token& stop, Outcome& outcome) {
+void call(const Function& function, const Attempt& attempt, const std::stop_token& stop,
+          Outcome& outcome) {
   try {
     Returned returned = function.body(Call{attempt.arguments, attempt, stop});
     outcome.state = TaskState::success;
@@ -59,7 +60,8 @@ void call(const Function& function, const Attempt& attempt, const std::stop_toke
   } catch (Ending& ending) {
     set_ending(outcome, std::move(ending));
   } catch (const std::exception& error) {
-    set_failed(outcome, FailureClass::task, fmt::format("{}: {}", type_name(error), first_line(error.what())));
+    set_failed(outcome, FailureClass::task,
+               fmt::format("{}: {}", type_name(error), first_line(error.what())));
   } catch (...) {
     set_failed(outcome, FailureClass::task, "the body threw something that is no std::exception");
   }
@@ -88,8 +90,10 @@ Outcome pass(const Attempt& attempt) {
     map.emplace_back(Value(argument.name), *std::move(value));
   }
   auto joined = Payload::of(Value(std::move(map)));
-  if (joined) outcome.value = *std::move(joined);
-  else set_failed(outcome, FailureClass::task, joined.error().message);
+  if (joined)
+    outcome.value = *std::move(joined);
+  else
+    set_failed(outcome, FailureClass::task, joined.error().message);
   return outcome;
 }
 
@@ -120,7 +124,8 @@ Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
   return pass(attempt);
 }
 
-Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::FunctionBody& body, std::stop_token stop) {
+Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::FunctionBody& body,
+                                  std::stop_token stop) {
   Outcome outcome;
   outcome.started = now();
   const auto function = find_function(body.function);
@@ -135,7 +140,8 @@ Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::Functio
 }
 
 std::shared_ptr<const Function> LocalRunner::find_function(const std::string& id) const {
-  // Most attempts call what the one before called. Entries are never removed, so what was found stays right.
+  // Most attempts call what the one before called. Entries are never removed, so what was found
+  // stays right.
   struct Last {
     std::uint64_t runner = 0;
     std::string id;
@@ -149,17 +155,22 @@ std::shared_ptr<const Function> LocalRunner::find_function(const std::string& id
 }
 
 std::string LocalRunner::unknown_function(const std::string& id) const {
-  const std::vector<std::string> ids = options_.functions ? options_.functions->ids() : std::vector<std::string>{};
+  const std::vector<std::string> ids =
+      options_.functions ? options_.functions->ids() : std::vector<std::string>{};
   const std::string name = id.substr(0, id.rfind('@')) + "@";
   std::string others;
   for (const std::string& known : ids) {
-    if (known.starts_with(name)) others += fmt::format("{}\"{}\"", others.empty() ? "" : ", ", known);
+    if (known.starts_with(name))
+      others += fmt::format("{}\"{}\"", others.empty() ? "" : ", ", known);
   }
-  return others.empty() ? fmt::format("no function \"{}\" here{}", escape_for_terminal(id), did_you_mean(id, ids))
-                        : fmt::format("no function \"{}\" here; there is {}", escape_for_terminal(id), others);
+  return others.empty()
+             ? fmt::format("no function \"{}\" here{}", escape_for_terminal(id),
+                           did_you_mean(id, ids))
+             : fmt::format("no function \"{}\" here; there is {}", escape_for_terminal(id), others);
 }
 
-std::shared_ptr<RunResources> LocalRunner::resources_of(const std::shared_ptr<const RunContext>& run) {
+std::shared_ptr<RunResources> LocalRunner::resources_of(
+    const std::shared_ptr<const RunContext>& run) {
   const std::scoped_lock lock(mutex_);
   if (const auto known = runs_.find(run->folder); known != runs_.end()) {
     known->second.context = run;

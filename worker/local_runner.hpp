@@ -20,22 +20,24 @@ class LocalRunner final : public Runner {
   struct Options {
     std::shared_ptr<const FunctionTable> functions{};
     std::shared_ptr<cache::BlobStore> blobs{};  // null: commands can neither take nor give files
-    Duration grace{std::chrono::seconds{10}}; // a command's between SIGTERM and SIGKILL
+    Duration grace{std::chrono::seconds{10}};   // a command's between SIGTERM and SIGKILL
     LogLimits logs{};
     Environment environment = current_environment();  // that commands inherit a few variables from
-    std::function<void(std::string)> warn{};  // one line, for people; may be empty
+    std::function<void(std::string)> warn{};          // one line, for people; may be empty
   };
   explicit LocalRunner(Options options);
 
-  /// A body that does not look at `stop` cannot be ended here; that is the caller's business (SlotPool). What was
-  /// stopped is reported as cancelled: the runner does not know the reason.
+  /// A body that does not look at `stop` cannot be ended here; that is the caller's business
+  /// (SlotPool). What was stopped is reported as cancelled: the runner does not know the reason.
   [[nodiscard]] Outcome run(const Attempt& attempt, std::stop_token stop) override;
 
  private:
-  [[nodiscard]] Outcome run_function(const Attempt& attempt, const reprise::FunctionBody& body, std::stop_token stop);
+  [[nodiscard]] Outcome run_function(const Attempt& attempt, const reprise::FunctionBody& body,
+                                     std::stop_token stop);
   [[nodiscard]] std::shared_ptr<const Function> find_function(const std::string& id) const;
   [[nodiscard]] std::string unknown_function(const std::string& id) const;
-  [[nodiscard]] std::shared_ptr<RunResources> resources_of(const std::shared_ptr<const RunContext>& run);
+  [[nodiscard]] std::shared_ptr<RunResources> resources_of(
+      const std::shared_ptr<const RunContext>& run);
 
   struct KnownRun {
     std::weak_ptr<const RunContext> context;
@@ -46,7 +48,8 @@ class LocalRunner final : public Runner {
   const std::uint64_t serial_;  // tells this object from an earlier one at the same address
   const CommandRunner commands_;
   std::mutex mutex_;
-  std::map<std::string, KnownRun> runs_;  // by folder; those that nobody knows any more are dropped when one comes
+  std::map<std::string, KnownRun>
+      runs_;  // by folder; those that nobody knows any more are dropped when one comes
 };
 
 }  // namespace reprise::worker

@@ -29,12 +29,13 @@ Result<Digest> digest_of(const Value& value) {
   return digest_in("arg", *bytes);
 }
 
-// Kinds are few and attempts many. A kind is recognised by its address and then compared, since another flow may have
-// taken its place in memory.
+// Kinds are few and attempts many. A kind is recognised by its address and then compared, since
+// another flow may have taken its place in memory.
 Digest signature_digest(const TaskKind& kind, const Signature& signature) {
   thread_local std::unordered_map<const TaskKind*, std::pair<Signature, Digest>> known;
   constexpr std::size_t known_max = 1024;
-  if (const auto found = known.find(&kind); found != known.end() && found->second.first == signature) {
+  if (const auto found = known.find(&kind);
+      found != known.end() && found->second.first == signature) {
     return found->second.second;
   }
   if (known.size() >= known_max) known.clear();
@@ -51,10 +52,12 @@ Signature with_outputs(const TaskKind& kind, const CommandBody& body) {
   return signature;
 }
 
-// ---- texts with files in them ---------------------------------------------------------------------------------------
+// ---- texts with files in them
+// ---------------------------------------------------------------------------------------
 
-// Stands in for the text of a file while templates are evaluated, and is found again afterwards: "NUL number NUL". A text
-// that holds a NUL of its own cannot be an argument, so the command never runs and has no result to confuse.
+// Stands in for the text of a file while templates are evaluated, and is found again afterwards:
+// "NUL number NUL". A text that holds a NUL of its own cannot be an argument, so the command never
+// runs and has no result to confuse.
 class FileMarks {
  public:
   [[nodiscard]] std::string add(const FileValue& file) {
@@ -71,7 +74,9 @@ class FileMarks {
       if (begin > at) parts.emplace_back(text.substr(at, begin - at));
       if (begin == text.size()) break;
       const std::size_t end = text.find('\0', begin + 1);
-      const auto file = end == std::string_view::npos ? std::nullopt : number(text.substr(begin + 1, end - begin - 1));
+      const auto file = end == std::string_view::npos
+                            ? std::nullopt
+                            : number(text.substr(begin + 1, end - begin - 1));
       if (!file) return fail(ErrorCode::invalid_argument, "a text holds a NUL character");
       parts.push_back(files_[*file].to_value());
       at = end + 1;
@@ -105,7 +110,8 @@ Value text_value(std::string_view text) {
 Result<Digest> digest_of_texts(const std::vector<std::string>& arguments, const std::string& script,
                                const FileMarks& marks) {
   const auto one = [&](const std::string& text) -> Result<Value> {
-    return text.find('\0') == std::string::npos ? Result<Value>(text_value(text)) : marks.restore(text);
+    return text.find('\0') == std::string::npos ? Result<Value>(text_value(text))
+                                                : marks.restore(text);
   };
   if (arguments.empty()) {
     auto value = one(script);
@@ -120,9 +126,11 @@ Result<Digest> digest_of_texts(const std::vector<std::string>& arguments, const 
   return digest_of(Value(std::move(list)));
 }
 
-// ---- arguments ------------------------------------------------------------------------------------------------------
+// ---- arguments
+// ------------------------------------------------------------------------------------------------------
 
-Status add_input_files(const Attempt& attempt, const CommandTexts& texts, FileHasher& hasher, Arguments& arguments) {
+Status add_input_files(const Attempt& attempt, const CommandTexts& texts, FileHasher& hasher,
+                       Arguments& arguments) {
   const fs::path folder = attempt.context->flow->folder;
   const auto add = [&](const std::string& name, const FileValue& file) -> Status {
     auto digest = digest_of(file.to_value());
@@ -137,10 +145,12 @@ Status add_input_files(const Attempt& attempt, const CommandTexts& texts, FileHa
   };
   for (const InputFile& file : texts.files) {
     const auto* path = std::get_if<fs::path>(&file.source);
-    auto added = path != nullptr ? add_local(file.name, *path) : add(file.name, std::get<FileValue>(file.source));
+    auto added = path != nullptr ? add_local(file.name, *path)
+                                 : add(file.name, std::get<FileValue>(file.source));
     if (!added) return added;
   }
-  // The name of a program that an upstream has built starts with the mark of its file and is in "command" already.
+  // The name of a program that an upstream has built starts with the mark of its file and is in
+  // "command" already.
   if (texts.arguments.empty() || texts.arguments[0].find('\0') != std::string::npos) return {};
   if (!is_flow_program(texts.arguments[0]) || folder.empty()) return {};
   const std::string& program = texts.arguments[0];
@@ -150,11 +160,11 @@ Status add_input_files(const Attempt& attempt, const CommandTexts& texts, FileHa
   return add_local(program, fs::path(program));
 }
 
-Status add_command(const Attempt& attempt, const CommandBody& body, FileHasher& hasher, Arguments& arguments,
-                   Environment& environment) {
+Status add_command(const Attempt& attempt, const CommandBody& body, FileHasher& hasher,
+                   Arguments& arguments, Environment& environment) {
   FileMarks marks;
-  const auto texts =
-      evaluate_command(attempt, body, [&](const FileValue& file, std::string_view) { return marks.add(file); });
+  const auto texts = evaluate_command(
+      attempt, body, [&](const FileValue& file, std::string_view) { return marks.add(file); });
   if (!texts) return tl::unexpected(texts.error());
   auto command = digest_of_texts(texts->arguments, texts->script, marks);
   if (!command) return tl::unexpected(command.error());
@@ -183,16 +193,18 @@ Status add_unbound_command(const CommandBody& body, Arguments& arguments) {
   return {};
 }
 
-// The names by which a policy may speak of the arguments; a command's inputs go by "fetch" as well as by "in:fetch".
+// The names by which a policy may speak of the arguments; a command's inputs go by "fetch" as well
+// as by "in:fetch".
 bool is_called(std::string_view argument, std::string_view name) {
   return argument == name || (argument.starts_with("in:") && argument.substr(3) == name) ||
          (argument.starts_with("file:") && argument.substr(5) == name);
 }
 
-Status leave_out_ignored(const CachePolicy& policy, const Signature& signature, Arguments& arguments) {
+Status leave_out_ignored(const CachePolicy& policy, const Signature& signature,
+                         Arguments& arguments) {
   for (const std::string& name : policy.ignored) {
-    const auto erased =
-        std::erase_if(arguments, [&](const auto& argument) { return is_called(argument.first, name); });
+    const auto erased = std::erase_if(
+        arguments, [&](const auto& argument) { return is_called(argument.first, name); });
     const bool is_declared = std::any_of(signature.inputs.begin(), signature.inputs.end(),
                                          [&](const auto& input) { return input.first == name; });
     if (erased == 0 && !is_declared) {
@@ -203,7 +215,8 @@ Status leave_out_ignored(const CachePolicy& policy, const Signature& signature, 
   return {};
 }
 
-Status keep_only(const std::vector<std::string>& names, const Signature& signature, Arguments& arguments) {
+Status keep_only(const std::vector<std::string>& names, const Signature& signature,
+                 Arguments& arguments) {
   Arguments kept;
   for (const std::string& name : names) {
     bool is_known = std::any_of(signature.inputs.begin(), signature.inputs.end(),
@@ -214,25 +227,28 @@ Status keep_only(const std::vector<std::string>& names, const Signature& signatu
       is_known = true;
     }
     if (!is_known) {
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("validate_on names \"{}\", which is no input", escape_for_terminal(name)));
+      return fail(
+          ErrorCode::invalid_argument,
+          fmt::format("validate_on names \"{}\", which is no input", escape_for_terminal(name)));
     }
   }
   arguments = std::move(kept);
   return {};
 }
 
-Status add_parameters(const Parameters& parameters, const std::optional<std::vector<std::string>>& only,
-                      Material& material) {
+Status add_parameters(const Parameters& parameters,
+                      const std::optional<std::vector<std::string>>& only, Material& material) {
   if (!only) {
-    for (const auto& [name, value] : parameters) material.dependencies.emplace("param:" + name, value.digest);
+    for (const auto& [name, value] : parameters)
+      material.dependencies.emplace("param:" + name, value.digest);
     return {};
   }
   for (const std::string& name : *only) {
     const auto found = parameters.find(name);
     if (found == parameters.end()) {
       return fail(ErrorCode::invalid_argument,
-                  fmt::format("validate_on names \"{}\", which is no parameter", escape_for_terminal(name)));
+                  fmt::format("validate_on names \"{}\", which is no parameter",
+                              escape_for_terminal(name)));
     }
     material.dependencies.emplace("param:" + name, found->second.digest);
   }
@@ -246,8 +262,11 @@ Status apply_validator(const Attempt& attempt, const TaskKind& kind, Material& m
   switch (policy.validator) {
     case Validator::all_inputs:
     case Validator::never_use:
-    case Validator::custom: return {};
-    case Validator::duration_only: material.arguments.clear(); break;
+    case Validator::custom:
+      return {};
+    case Validator::duration_only:
+      material.arguments.clear();
+      break;
     case Validator::partial_inputs:
       if (auto kept = keep_only(names, kind.signature, material.arguments); !kept) return kept;
       break;
@@ -255,7 +274,8 @@ Status apply_validator(const Attempt& attempt, const TaskKind& kind, Material& m
     case Validator::partial_parameters: {
       material.arguments.clear();
       const bool all = policy.validator == Validator::all_parameters;
-      auto added = add_parameters(attempt.context->parameters, all ? std::nullopt : std::optional(names), material);
+      auto added = add_parameters(attempt.context->parameters,
+                                  all ? std::nullopt : std::optional(names), material);
       if (!added) return added;
       break;
     }
@@ -290,7 +310,8 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
                                             : signature_digest(kind, kind.signature);
   }
   for (const std::string& name : policy.environment) {
-    if (const auto found = environment.find(name); found != environment.end()) material.environment.insert(*found);
+    if (const auto found = environment.find(name); found != environment.end())
+      material.environment.insert(*found);
   }
   if (command != nullptr) {
     auto added = add_command(attempt, *command, files, material.arguments, material.environment);
@@ -306,7 +327,8 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
   if (auto left = leave_out_ignored(policy, kind.signature, material.arguments); !left) {
     return tl::unexpected(left.error());
   }
-  if (auto applied = apply_validator(attempt, kind, material); !applied) return tl::unexpected(applied.error());
+  if (auto applied = apply_validator(attempt, kind, material); !applied)
+    return tl::unexpected(applied.error());
   return material;
 }
 

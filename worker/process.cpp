@@ -29,17 +29,20 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr Duration leftover_grace = 2s;
-// How long the output of a new process waits: a program that ends within this time wakes us once, by its end, instead of
-// twice, by the end of its output too. More than a pipe's worth of output waits as long.
+// How long the output of a new process waits: a program that ends within this time wakes us once,
+// by its end, instead of twice, by the end of its output too. More than a pipe's worth of output
+// waits as long.
 constexpr int first_look_ms = 3;
-constexpr Duration force_patience = 5s;  // for processes to go after SIGKILL; longer only in uninterruptible sleep
+constexpr Duration force_patience =
+    5s;  // for processes to go after SIGKILL; longer only in uninterruptible sleep
 
 struct Pipe {
   FileDescriptor read;
   FileDescriptor write;
 };
 
-// Numbers 0 to 2 are what the child's own streams become; ours must lie above, also in a process that closed them.
+// Numbers 0 to 2 are what the child's own streams become; ours must lie above, also in a process
+// that closed them.
 bool move_up(FileDescriptor& fd) {
   if (fd.get() > 2) return true;
   fd = FileDescriptor(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
@@ -51,7 +54,8 @@ std::optional<Pipe> make_pipe() {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
   Pipe pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
   if (!move_up(pipe.read) || !move_up(pipe.write)) return std::nullopt;
-  ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);  // the reading end only: the child must find an ordinary pipe
+  ::fcntl(pipe.read.get(), F_SETFL,
+          O_NONBLOCK);  // the reading end only: the child must find an ordinary pipe
   return pipe;
 }
 
@@ -67,8 +71,8 @@ class SpawnAttributes {
     ::posix_spawnattr_setsigdefault(&attributes_, &all);
     ::posix_spawnattr_setsigmask(&attributes_, &none);
     ::posix_spawnattr_setpgroup(&attributes_, 0);
-    ::posix_spawnattr_setflags(&attributes_,
-                               POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    ::posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   }
   [[nodiscard]] const posix_spawnattr_t* get() const { return &attributes_; }
 
@@ -112,11 +116,12 @@ int spawn(StartedProcess& process, const ProcessSpec& spec, int out, int err) {
   const auto arguments = pointers_to(spec.arguments);
   const auto environment = pointers_to(spec.environment);
   int error = 0;
-  // ETXTBSY: a file that was just written is still open for writing in a child of ours that has not reached its exec.
+  // ETXTBSY: a file that was just written is still open for writing in a child of ours that has not
+  // reached its exec.
   for (int tries = 0; tries < 50; ++tries) {
     error = process.start([&](pid_t& id) {
-      return ::posix_spawn(&id, spec.program.c_str(), actions.get(), attributes.get(), arguments.data(),
-                           environment.data());
+      return ::posix_spawn(&id, spec.program.c_str(), actions.get(), attributes.get(),
+                           arguments.data(), environment.data());
     });
     if (error != ETXTBSY) break;
     ::poll(nullptr, 0, 2);
@@ -127,16 +132,23 @@ int spawn(StartedProcess& process, const ProcessSpec& spec, int out, int err) {
 Error start_error(int error) {
   const std::string text = std::strerror(error);
   switch (error) {
-    case ENOENT: return {ErrorCode::not_found, "no such file, or its interpreter is missing"};
+    case ENOENT:
+      return {ErrorCode::not_found, "no such file, or its interpreter is missing"};
     case EACCES:
-    case EPERM: return {ErrorCode::denied, "permission denied"};
-    case ENOEXEC: return {ErrorCode::invalid_argument, "not a program; a script needs a first line such as #!/bin/sh"};
-    case E2BIG: return {ErrorCode::exhausted, "its arguments and environment are too long"};
+    case EPERM:
+      return {ErrorCode::denied, "permission denied"};
+    case ENOEXEC:
+      return {ErrorCode::invalid_argument,
+              "not a program; a script needs a first line such as #!/bin/sh"};
+    case E2BIG:
+      return {ErrorCode::exhausted, "its arguments and environment are too long"};
     case EAGAIN:
     case ENOMEM:
     case EMFILE:
-    case ENFILE: return {ErrorCode::exhausted, text};
-    default: return {ErrorCode::io, text};
+    case ENFILE:
+      return {ErrorCode::exhausted, text};
+    default:
+      return {ErrorCode::io, text};
   }
 }
 
@@ -177,7 +189,8 @@ class Execution {
     auto out = make_pipe();
     auto err = make_pipe();
     if (!out || !err) return errno;
-    if (const int error = spawn(process_, spec_, out->write.get(), err->write.get()); error != 0) return error;
+    if (const int error = spawn(process_, spec_, out->write.get(), err->write.get()); error != 0)
+      return error;
     group_ = process_.id();
     pidfd_ = open_pidfd(process_.id());
     if (!pidfd_.is_open()) return errno;  // the destructor of process_ ends it
@@ -213,7 +226,8 @@ class Execution {
     if (end_.stopped && !forced_ && Clock::now() >= force_at_) force();
   }
 
-  // One read, so that one busy stream does not starve the other. False when there is nothing now or ever again.
+  // One read, so that one busy stream does not starve the other. False when there is nothing now or
+  // ever again.
   bool read_some(Stream& stream) {
     std::array<char, 64 * 1024> buffer;
     if (!stream.pipe.is_open()) return false;
@@ -228,8 +242,10 @@ class Execution {
 
   void collect() {
     const siginfo_t info = process_.reap();
-    if (info.si_code == CLD_EXITED) end_.exit_code = info.si_status;
-    else end_.signal = info.si_status;
+    if (info.si_code == CLD_EXITED)
+      end_.exit_code = info.si_status;
+    else
+      end_.signal = info.si_status;
     has_exited_ = true;
   }
 
@@ -252,27 +268,31 @@ class Execution {
   }
 
   [[nodiscard]] bool is_pipe_open() const {
-    return std::any_of(streams_.begin(), streams_.end(), [](const Stream& s) { return s.pipe.is_open(); });
+    return std::any_of(streams_.begin(), streams_.end(),
+                       [](const Stream& s) { return s.pipe.is_open(); });
   }
 
   [[nodiscard]] std::vector<ino_t> open_pipes() const {
     std::vector<ino_t> all;
     for (const Stream& stream : streams_) {
       struct stat info {};
-      if (stream.pipe.is_open() && ::fstat(stream.pipe.get(), &info) == 0) all.push_back(info.st_ino);
+      if (stream.pipe.is_open() && ::fstat(stream.pipe.get(), &info) == 0)
+        all.push_back(info.st_ino);
     }
     return all;
   }
 
   void drain() {
     for (Stream& stream : streams_) {
-      // A writer that outlived the program may keep it up for ever; a pipe's worth or two is what the program wrote.
+      // A writer that outlived the program may keep it up for ever; a pipe's worth or two is what
+      // the program wrote.
       for (int reads = 0; reads < 64 && read_some(stream); ++reads) {
       }
     }
   }
 
-  // The program has ended. Usually nobody else is there: both pipes are at their end and the group is empty.
+  // The program has ended. Usually nobody else is there: both pipes are at their end and the group
+  // is empty.
   void clean_up() {
     drain();
     const bool group_is_alive = ::kill(-group_, 0) == 0;
@@ -285,8 +305,8 @@ class Execution {
     drain();
   }
 
-  // True when both pipes reach their end in time. Between its birth and its exec, a child of another slot holds copies
-  // of our pipes; that is over in a moment.
+  // True when both pipes reach their end in time. Between its birth and its exec, a child of
+  // another slot holds copies of our pipes; that is over in a moment.
   bool wait_for_pipes(Duration patience) {
     const auto until = Clock::now() + patience;
     while (is_pipe_open() && Clock::now() < until) poll_streams({}, 1);
@@ -318,7 +338,8 @@ class Execution {
       }
       if (Clock::now() >= force_at_) force();
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(force_at_ - Clock::now());
-      poll_streams(tree().descriptors(), forced_ ? 5 : static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 50)));
+      poll_streams(tree().descriptors(),
+                   forced_ ? 5 : static_cast<int>(std::clamp<std::int64_t>(left.count(), 1, 50)));
     }
     static_cast<void>(sweep_orphans(spec_.mark));  // reaps them
   }
@@ -338,7 +359,8 @@ class Execution {
 
 }  // namespace
 
-Result<ProcessEnd> run_process(const ProcessSpec& spec, OutputSink& out, OutputSink& err, std::stop_token stop) {
+Result<ProcessEnd> run_process(const ProcessSpec& spec, OutputSink& out, OutputSink& err,
+                               std::stop_token stop) {
   return Execution(spec, out, err).run(stop);
 }
 

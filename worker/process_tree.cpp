@@ -59,7 +59,8 @@ std::optional<ProcessFacts> facts_of(pid_t pid) {
   const std::size_t name_end = text.rfind(") ");
   if (name_end == std::string::npos) return std::nullopt;
   ProcessFacts facts;
-  if (std::sscanf(text.c_str() + name_end + 2, "%c %d %d", &facts.state, &facts.parent, &facts.group) != 3) {
+  if (std::sscanf(text.c_str() + name_end + 2, "%c %d %d", &facts.state, &facts.parent,
+                  &facts.group) != 3) {
     return std::nullopt;
   }
   return facts;
@@ -68,7 +69,8 @@ std::optional<ProcessFacts> facts_of(pid_t pid) {
 bool has_mark(pid_t pid, std::string_view mark) {
   if (mark.empty()) return false;
   const std::string environment = read_all(fmt::format("/proc/{}/environ", pid));
-  for (std::size_t at = environment.find(mark); at != std::string::npos; at = environment.find(mark, at + 1)) {
+  for (std::size_t at = environment.find(mark); at != std::string::npos;
+       at = environment.find(mark, at + 1)) {
     const std::size_t end = at + mark.size();
     const bool starts = at == 0 || environment[at - 1] == '\0';
     const bool ends = end == environment.size() || environment[end] == '\0';
@@ -85,12 +87,13 @@ void for_each_entry(const std::string& folder, Visit visit) {
   ::closedir(entries);
 }
 
-// True when `a` and `b` run the same program. A child of ours that has not reached its exec yet still looks like us,
-// and for that moment has copies of pipes that are not its business.
+// True when `a` and `b` run the same program. A child of ours that has not reached its exec yet
+// still looks like us, and for that moment has copies of pipes that are not its business.
 bool is_same_program(pid_t pid) {
   struct stat own {};
   struct stat other {};
-  return ::stat("/proc/self/exe", &own) == 0 && ::stat(fmt::format("/proc/{}/exe", pid).c_str(), &other) == 0 &&
+  return ::stat("/proc/self/exe", &own) == 0 &&
+         ::stat(fmt::format("/proc/{}/exe", pid).c_str(), &other) == 0 &&
          own.st_dev == other.st_dev && own.st_ino == other.st_ino;
 }
 
@@ -126,7 +129,8 @@ void ProcessTree::find(const std::vector<ino_t>& pipes) {
   const auto add = [&](pid_t pid) {
     FileDescriptor fd = open_pidfd(pid);
     if (!fd.is_open()) return false;
-    // The number may have gone to another process since it was looked at; now that it is held, look again.
+    // The number may have gone to another process since it was looked at; now that it is held, look
+    // again.
     const auto facts = facts_of(pid);
     if (!facts || facts->has_ended() || !belongs(pid, *facts)) return false;
     members_.emplace(pid, Member{std::move(fd), 0});
@@ -183,7 +187,8 @@ StartedProcesses& started_processes() {
   return *processes;
 }
 
-// Orphans are given to the main thread; children that a slot started are listed with the slot's own thread.
+// Orphans are given to the main thread; children that a slot started are listed with the slot's own
+// thread.
 int children_file() {
   static const int fd = [] {
     const auto pid = ::getpid();
@@ -215,13 +220,17 @@ bool sweep_orphans(std::string_view mark) {
     rest.remove_prefix(std::min(space + 1, rest.size()));
     if (!pid || started.contains(*pid)) continue;
     siginfo_t info{};
-    if (::waitid(P_PID, static_cast<id_t>(*pid), &info, WEXITED | WNOHANG) == 0 && info.si_pid == *pid) continue;
+    if (::waitid(P_PID, static_cast<id_t>(*pid), &info, WEXITED | WNOHANG) == 0 &&
+        info.si_pid == *pid)
+      continue;
     found |= has_mark(*pid, mark);
   }
   return found;
 }
 
-std::shared_mutex& StartedProcess::starting() { return started_processes().starting; }
+std::shared_mutex& StartedProcess::starting() {
+  return started_processes().starting;
+}
 
 void StartedProcess::remember() {
   auto& started = started_processes();
@@ -264,7 +273,8 @@ std::size_t end_processes(std::string_view mark, Duration grace) {
       tree.send(SIGKILL);
     }
     std::vector<pollfd> waiting;
-    for (const int fd : tree.descriptors()) waiting.push_back({.fd = fd, .events = POLLIN, .revents = 0});
+    for (const int fd : tree.descriptors())
+      waiting.push_back({.fd = fd, .events = POLLIN, .revents = 0});
     ::poll(waiting.data(), waiting.size(), 20);
   }
   return count;

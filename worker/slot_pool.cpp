@@ -11,79 +11,24 @@
 #include <utility>
 #include <variant>
 
-#include <sys/prctl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 
 #include "core/assert.hpp"
 #include "core/text.hpp"
 #include "worker/body_times.hpp"
+#include "worker/slot.hpp"
 
 namespace reprise::worker {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using TimePoint = Clock::time_point;
 using namespace std::chrono_literals;
 
-constexpr TimePoint never = TimePoint::max();
-constexpr std::size_t bulk = 64;            // attempts taken, or handed over, at once
-constexpr auto hand_over_after = 250us;     // a finished attempt waits no longer for company
-constexpr auto watch_after = 1ms;           // … and no longer than this while a body runs that was thought to be short
-constexpr auto spin_time = 20us;            // for the next link of a chain; waking a thread takes about 10 µs
-
-struct Batch {
-  std::vector<Attempt> attempts;  // without context: cancelled while waiting
-};
-
-// Part of a batch. An attempt belongs to one range at a time.
-struct Range {
-  std::shared_ptr<Batch> batch;
-  std::size_t next = 0;
-  std::size_t end = 0;
-  [[nodiscard]] std::size_t size() const { return end - next; }
-  [[nodiscard]] bool is_empty() const { return next == end; }
-  // Skips the cancelled ones.
-  [[nodiscard]] Attempt* pop() {
-    while (next < end) {
-      Attempt& attempt = batch->attempts[next++];
-      if (attempt.context) return &attempt;
-    }
-    return nullptr;
-  }
-};
-
-enum class StopReason : std::uint8_t { none, cancelled, timed_out, closing };
-
-struct Slot {
-  std::mutex mutex;  // guards all below; when the queue's is needed too, that one is locked first
-  Range range;                      // taken, not started
-  std::vector<Finished> finished;   // not yet handed over
-  TimePoint oldest_finished;        // when finished[0] ended
-  const Attempt* current = nullptr; // in `batch`; null = no body runs
-  std::shared_ptr<Batch> batch;
-  TimePoint started;
-  TimePoint deadline = never;
-  TimePoint give_up = never;        // when the body is abandoned
-  StopReason reason = StopReason::none;
-  std::stop_source stop;            // of the running attempt; renewed only after it was used
-  bool is_abandoned = false;        // another slot has taken this one's place
-  bool has_ended = false;           // its thread is about to return
-  std::thread thread;
-};
-
-AttemptId id_of(const Attempt& attempt) { return {attempt.run, attempt.task, attempt.number}; }
-
-const TaskKind& kind_of(const Attempt& attempt) { return attempt.context->flow->kind_of(attempt.node); }
-
-Finished finish(const Attempt& attempt, Outcome outcome) {
-  return {id_of(attempt), attempt.node, attempt.map_index, attempt.run_count, attempt.loop_count,
-          attempt.key, attempt.context, std::move(outcome)};
-}
-
-Finished finish(Attempt&& attempt, Outcome outcome) {
-  return {id_of(attempt), attempt.node, attempt.map_index, attempt.run_count, attempt.loop_count,
-          attempt.key, std::move(attempt.context), std::move(outcome)};
-}
+constexpr std::size_t bulk = 64;         // attempts taken, or handed over, at once
+constexpr auto hand_over_after = 250us;  // a finished attempt waits no longer for company
+constexpr auto watch_after =
+    1ms;  // … and no longer than this while a body runs that was thought to be short
+constexpr auto spin_time = 20us;  // for the next link of a chain; waking a thread takes about 10 µs
 
 void pause() {
 #if defined(__x86_64__)
@@ -91,34 +36,6 @@ void pause() {
 #else
   std::this_thread::yield();
 #endif
-}
-
-// "30s", "1m30s", "250ms", as one writes it in a flow file.
-std::string as_written(Duration duration) {
-  std::string text;
-  const auto put = [&](auto unit, const char* name) {
-    const auto count = std::chrono::duration_cast<decltype(unit)>(duration);
-    if (count.count() == 0) return;
-    text += fmt::format("{}{}", count.count(), name);
-    duration -= count;
-  };
-  put(1h, "h");
-  put(1min, "m");
-  put(1s, "s");
-  put(1ms, "ms");
-  return text.empty() ? fmt::format("{}us", std::chrono::duration_cast<std::chrono::microseconds>(duration).count())
-                      : text;
-}
-
-// What a body made of it does not count once it was asked to stop.
-void rewrite(Outcome& outcome, StopReason reason, const TaskKind& kind) {
-  outcome.state = reason == StopReason::timed_out ? TaskState::timed_out : TaskState::cancelled;
-  outcome.failure = reason == StopReason::timed_out ? FailureClass::timeout : FailureClass::cancelled;
-  outcome.message = reason == StopReason::timed_out ? fmt::format("timed out after {}", as_written(kind.timeout))
-                                                    : "cancelled while it was running";
-  outcome.value = {};
-  outcome.uncacheable.reset();
-  outcome.start_time.reset();
 }
 
 }  // namespace
@@ -171,7 +88,9 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       for (const auto& slot : slots_) {
         const std::scoped_lock slot_lock(slot->mutex);
         cancel_waiting(slot->range, matches, gone);
-        if (slot->current == nullptr || slot->reason != StopReason::none || !matches(*slot->current)) continue;
+        if (slot->current == nullptr || slot->reason != StopReason::none ||
+            !matches(*slot->current))
+          continue;
         stops.push_back(ask_to_stop(*slot, StopReason::cancelled, now));
         first = std::min(first, slot->give_up);
       }
@@ -219,7 +138,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
         const std::scoped_lock slot_lock(slot->mutex);
         slot->range = {};
         if (slot->current == nullptr) continue;
-        if (slot->reason == StopReason::none) stops.push_back(ask_to_stop(*slot, StopReason::closing, Clock::now()));
+        if (slot->reason == StopReason::none)
+          stops.push_back(ask_to_stop(*slot, StopReason::closing, Clock::now()));
         slot->reason = StopReason::closing;
         last = std::max(last, slot->give_up);
       }
@@ -230,7 +150,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  // --- slots ---------------------------------------------------------------------------------------------------
+  // --- slots
+  // ---------------------------------------------------------------------------------------------------
 
   // queue_mutex_ is held.
   std::shared_ptr<Slot> make_slot() {
@@ -240,7 +161,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
   void work(Slot& slot) {
-    // The kernel may wake a sleeper 50 us late to save power; bodies that wait for short times should not pay for that.
+    // The kernel may wake a sleeper 50 us late to save power; bodies that wait for short times
+    // should not pay for that.
     prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);
     TimePoint time = Clock::now();
     std::vector<Finished> ready;
@@ -273,17 +195,20 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     ended_.notify_all();
   }
 
-  // The next attempt of the slot's range, now running; what is to be handed over first goes to `ready`.
+  // The next attempt of the slot's range, now running; what is to be handed over first goes to
+  // `ready`.
   const Attempt* begin(Slot& slot, TimePoint now, std::vector<Finished>& ready) {
     Attempt* const attempt = slot.range.pop();
     if (attempt == nullptr) {
-      if (queued_.load(std::memory_order_relaxed) == 0 || is_due(slot, now)) ready = std::move(slot.finished);
+      if (queued_.load(std::memory_order_relaxed) == 0 || is_due(slot, now))
+        ready = std::move(slot.finished);
       slot.batch.reset();
       slot.range = {};
       return nullptr;
     }
     const TaskKind& kind = kind_of(*attempt);
-    if (is_due(slot, now) || (!slot.finished.empty() && !times_.is_short(kind))) ready = std::move(slot.finished);
+    if (is_due(slot, now) || (!slot.finished.empty() && !times_.is_short(kind)))
+      ready = std::move(slot.finished);
     if (slot.batch != slot.range.batch) slot.batch = slot.range.batch;
     slot.current = attempt;
     slot.started = now;
@@ -299,7 +224,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
   [[nodiscard]] static bool is_due(const Slot& slot, TimePoint now) {
-    return slot.finished.size() >= bulk || (!slot.finished.empty() && now - slot.oldest_finished >= hand_over_after);
+    return slot.finished.size() >= bulk ||
+           (!slot.finished.empty() && now - slot.oldest_finished >= hand_over_after);
   }
 
   void record(Slot& slot, Outcome outcome, TimePoint now) {
@@ -376,7 +302,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     std::size_t count = 1;
     const Attempt& first = front.batch->attempts[front.next];
     if (!first.context || times_.is_short(kind_of(first))) {
-      count = std::clamp<std::size_t>(queued_.load(std::memory_order_relaxed) / (2 * options_.slots), 1, bulk);
+      count = std::clamp<std::size_t>(
+          queued_.load(std::memory_order_relaxed) / (2 * options_.slots), 1, bulk);
     }
     count = std::min(count, front.size());
     {
@@ -389,15 +316,18 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
   void wake_slots(std::size_t count) {
-    if (count >= options_.slots) queue_wake_.notify_all();
-    else for (; count > 0; --count) queue_wake_.notify_one();
+    if (count >= options_.slots)
+      queue_wake_.notify_all();
+    else
+      for (; count > 0; --count) queue_wake_.notify_one();
   }
 
   void hand_over(std::vector<Finished> finished) {
     if (!finished.empty()) sink_(std::move(finished));
   }
 
-  // --- stopping ------------------------------------------------------------------------------------------------
+  // --- stopping
+  // ------------------------------------------------------------------------------------------------
 
   template <class Matches>
   static void cancel_waiting(Range& range, Matches matches, std::vector<Finished>& gone) {
@@ -414,10 +344,12 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     }
   }
 
-  // The slot's mutex is held; the caller requests the stop after releasing it, because callbacks run there.
+  // The slot's mutex is held; the caller requests the stop after releasing it, because callbacks
+  // run there.
   [[nodiscard]] std::stop_source ask_to_stop(Slot& slot, StopReason reason, TimePoint now) const {
     slot.reason = reason;
-    // The runner ends a command's tree within about the grace time; it is given up only if that fails.
+    // The runner ends a command's tree within about the grace time; it is given up only if that
+    // fails.
     const bool is_command = std::holds_alternative<CommandBody>(kind_of(*slot.current).body);
     slot.give_up = now + (is_command ? 2 * options_.grace + 10s : options_.grace);
     return slot.stop;
@@ -446,16 +378,19 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
   [[nodiscard]] std::string left_behind(const Attempt& attempt) const {
-    const std::string name = escape_for_terminal(attempt.context->flow->nodes[attempt.node.value].name);
-    return fmt::format("task \"{}\" did not stop within {} of being asked to; its thread is left behind", name,
-                       as_written(options_.grace));
+    const std::string name =
+        escape_for_terminal(attempt.context->flow->nodes[attempt.node.value].name);
+    return fmt::format(
+        "task \"{}\" did not stop within {} of being asked to; its thread is left behind", name,
+        as_written(options_.grace));
   }
 
   void warn(std::string text) const {
     if (options_.warn) options_.warn(std::move(text));
   }
 
-  // --- watching ------------------------------------------------------------------------------------------------
+  // --- watching
+  // ------------------------------------------------------------------------------------------------
 
   // Makes the watching thread look at `time` at the latest.
   void arm(TimePoint time) {
@@ -470,8 +405,10 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     std::unique_lock lock(watch_mutex_);
     while (!watch_ends_) {
       if (const TimePoint next = next_watch_; Clock::now() < next) {
-        if (next == never) watch_wake_.wait(lock);
-        else watch_wake_.wait_until(lock, next);
+        if (next == never)
+          watch_wake_.wait(lock);
+        else
+          watch_wake_.wait_until(lock, next);
         continue;
       }
       // From here on arm() counts again: what a slot changes after it was looked at is not missed.
@@ -513,16 +450,21 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     return next;
   }
 
-  TimePoint look_at(Slot& slot, TimePoint now, std::vector<Finished>& ready, std::vector<std::stop_source>& stops) {
+  TimePoint look_at(Slot& slot, TimePoint now, std::vector<Finished>& ready,
+                    std::vector<std::stop_source>& stops) {
     TimePoint next = never;
     if (!slot.finished.empty()) {
-      if (now - slot.oldest_finished >= watch_after) move_to(ready, slot.finished);
-      else next = slot.oldest_finished + watch_after;
+      if (now - slot.oldest_finished >= watch_after)
+        move_to(ready, slot.finished);
+      else
+        next = slot.oldest_finished + watch_after;
     }
     if (slot.current == nullptr) return next;
     if (!slot.range.is_empty()) {
-      if (now - slot.started >= watch_after) give_back(slot);
-      else next = std::min(next, slot.started + watch_after);
+      if (now - slot.started >= watch_after)
+        give_back(slot);
+      else
+        next = std::min(next, slot.started + watch_after);
     }
     if (slot.reason == StopReason::none && slot.deadline <= now) {
       stops.push_back(ask_to_stop(slot, StopReason::timed_out, now));
@@ -531,7 +473,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   }
 
   static void move_to(std::vector<Finished>& all, std::vector<Finished>& some) {
-    all.insert(all.end(), std::make_move_iterator(some.begin()), std::make_move_iterator(some.end()));
+    all.insert(all.end(), std::make_move_iterator(some.begin()),
+               std::make_move_iterator(some.end()));
     some.clear();
   }
 
@@ -567,14 +510,15 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   std::mutex queue_mutex_;  // guards the block below
   std::deque<Range> queue_;
   std::vector<std::shared_ptr<Slot>> slots_;
-  std::size_t idle_ = 0;        // slots waiting for queue_wake_
-  bool is_spinning_ = false;    // one slot looks at queued_ all the time
+  std::size_t idle_ = 0;      // slots waiting for queue_wake_
+  bool is_spinning_ = false;  // one slot looks at queued_ all the time
   bool is_closing_ = false;
   std::condition_variable queue_wake_;
-  std::atomic<std::size_t> queued_{0};  // attempts in queue_, cancelled ones included; written under the mutex
+  std::atomic<std::size_t> queued_{
+      0};  // attempts in queue_, cancelled ones included; written under the mutex
 
   std::atomic<std::size_t> abandoned_{0};
-  std::condition_variable_any ended_;   // some slot's has_ended
+  std::condition_variable_any ended_;  // some slot's has_ended
 
   std::mutex watch_mutex_;  // guards watch_ends_ and writing next_watch_
   std::condition_variable watch_wake_;
@@ -588,9 +532,13 @@ SlotPool::SlotPool(Options options, std::shared_ptr<Runner> runner, Sink sink)
   state_->start();
 }
 
-SlotPool::~SlotPool() { close(); }
+SlotPool::~SlotPool() {
+  close();
+}
 
-void SlotPool::submit(std::vector<Attempt> attempts) { state_->submit(std::move(attempts)); }
+void SlotPool::submit(std::vector<Attempt> attempts) {
+  state_->submit(std::move(attempts));
+}
 
 void SlotPool::cancel(std::span<const AttemptId> attempts) {
   if (attempts.size() == 1) {
@@ -605,10 +553,20 @@ void SlotPool::cancel_run(std::uint32_t run) {
   state_->cancel([run](const Attempt& attempt) { return attempt.run == run; });
 }
 
-std::vector<RunningAttempt> SlotPool::running() const { return state_->running(); }
-std::size_t SlotPool::queued() const { return state_->queued(); }
-unsigned SlotPool::slots() const { return state_->slots(); }
-std::size_t SlotPool::abandoned() const { return state_->abandoned(); }
-void SlotPool::close() { state_->close(); }
+std::vector<RunningAttempt> SlotPool::running() const {
+  return state_->running();
+}
+std::size_t SlotPool::queued() const {
+  return state_->queued();
+}
+unsigned SlotPool::slots() const {
+  return state_->slots();
+}
+std::size_t SlotPool::abandoned() const {
+  return state_->abandoned();
+}
+void SlotPool::close() {
+  state_->close();
+}
 
 }  // namespace reprise::worker

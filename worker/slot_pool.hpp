@@ -1,9 +1,10 @@
 // The threads that run attempts: one per slot.
 //
-// Attempts wait in one queue. A slot takes one at a time while bodies are long, and up to 64 at once while they take
-// microseconds; what it has taken and not started is given back when a body turns out to be long. Finished attempts are
-// handed over in batches, but never wait for a body that runs: a watching thread, which sleeps unless something is
-// pending, sees to that, to time limits, and to bodies that do not stop.
+// Attempts wait in one queue. A slot takes one at a time while bodies are long, and up to 64 at
+// once while they take microseconds; what it has taken and not started is given back when a body
+// turns out to be long. Finished attempts are handed over in batches, but never wait for a body
+// that runs: a watching thread, which sleeps unless something is pending, sees to that, to time
+// limits, and to bodies that do not stop.
 #pragma once
 
 #include <cstdint>
@@ -49,13 +50,14 @@ struct RunningAttempt {
 /// Safe from any thread.
 class SlotPool {
  public:
-  /// Called from slots, from the watching thread and from within cancel(), several at once, never with a lock held.
+  /// Called from slots, from the watching thread and from within cancel(), several at once, never
+  /// with a lock held.
   using Sink = std::function<void(std::vector<Finished>)>;
 
   struct Options {
-    unsigned slots = 0;                         // 0 = number of processors
-    Duration grace{std::chrono::seconds{10}};   // for a function to obey its stop token
-    std::function<void(std::string)> warn{};    // one line, for people; may be empty
+    unsigned slots = 0;                        // 0 = number of processors
+    Duration grace{std::chrono::seconds{10}};  // for a function to obey its stop token
+    std::function<void(std::string)> warn{};   // one line, for people; may be empty
   };
 
   SlotPool(Options options, std::shared_ptr<Runner> runner, Sink sink);
@@ -63,12 +65,12 @@ class SlotPool {
   SlotPool(const SlotPool&) = delete;
   SlotPool& operator=(const SlotPool&) = delete;
 
-  /// Queues attempts; they start in this order. `context` is set in each. Each comes back through the sink exactly once,
-  /// unless the pool is closed before.
+  /// Queues attempts; they start in this order. `context` is set in each. Each comes back through
+  /// the sink exactly once, unless the pool is closed before.
   void submit(std::vector<Attempt> attempts);
 
-  /// Attempts in the queue come back cancelled, without having run, before this returns; running ones are asked to stop
-  /// and come back as cancelled. Unknown and finished ones are left alone.
+  /// Attempts in the queue come back cancelled, without having run, before this returns; running
+  /// ones are asked to stop and come back as cancelled. Unknown and finished ones are left alone.
   void cancel(std::span<const AttemptId> attempts);
   void cancel(AttemptId attempt) { cancel({&attempt, 1}); }
   void cancel_run(std::uint32_t run);
@@ -77,12 +79,13 @@ class SlotPool {
   /// Waiting in the queue, roughly.
   [[nodiscard]] std::size_t queued() const;
   [[nodiscard]] unsigned slots() const;
-  /// Threads given up because their body did not stop. They may still run: a program that ends then should do so by
-  /// quick_exit.
+  /// Threads given up because their body did not stop. They may still run: a program that ends then
+  /// should do so by quick_exit.
   [[nodiscard]] std::size_t abandoned() const;
 
-  /// Drops what is queued, asks what is running to stop, and returns when it has, at the latest after the grace time.
-  /// Attempts that finished before are still handed over; those dropped or stopped here are not reported.
+  /// Drops what is queued, asks what is running to stop, and returns when it has, at the latest
+  /// after the grace time. Attempts that finished before are still handed over; those dropped or
+  /// stopped here are not reported.
   void close();
 
  private:

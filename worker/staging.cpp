@@ -26,7 +26,8 @@ constexpr std::uint64_t copied_bytes_max = 4ull << 20;
 constexpr std::size_t name_bytes_max = 255;  // NAME_MAX
 
 Status fail_io(std::string_view what, const fs::path& path) {
-  return tl::unexpected(system_error(fmt::format("{} \"{}\"", what, escape_for_terminal(path.string())), errno));
+  return tl::unexpected(
+      system_error(fmt::format("{} \"{}\"", what, escape_for_terminal(path.string())), errno));
 }
 
 std::string last_part(std::string_view name) {
@@ -45,7 +46,8 @@ Status write_all(int fd, std::string_view bytes, const fs::path& path) {
 }
 
 Status copy_local(const FileDescriptor& from, const struct stat& info, const fs::path& to) {
-  const FileDescriptor target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const FileDescriptor target(
+      ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!target.is_open()) return fail_io("make", to);
   if (::ioctl(target.get(), FICLONE, from.get()) != 0) {
     for (;;) {
@@ -55,7 +57,8 @@ Status copy_local(const FileDescriptor& from, const struct stat& info, const fs:
       if (moved == 0) break;
     }
   }
-  if (::fchmod(target.get(), (info.st_mode & S_IXUSR) != 0 ? 0555 : 0444) != 0) return fail_io("change mode of", to);
+  if (::fchmod(target.get(), (info.st_mode & S_IXUSR) != 0 ? 0555 : 0444) != 0)
+    return fail_io("change mode of", to);
   return {};
 }
 
@@ -64,28 +67,33 @@ Status make_one(const Staging::Place::Local& local, const fs::path& to, cache::B
   struct stat info {};
   if (!from.is_open() || ::fstat(from.get(), &info) != 0) return fail_io("input file", local.from);
   if (S_ISDIR(info.st_mode)) {
-    return fail(ErrorCode::invalid_argument, fmt::format("input \"{}\" is a folder; name the files in it",
-                                                         escape_for_terminal(local.from.string())));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("input \"{}\" is a folder; name the files in it",
+                            escape_for_terminal(local.from.string())));
   }
   if (!S_ISREG(info.st_mode)) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("input \"{}\" is no regular file", escape_for_terminal(local.from.string())));
+    return fail(ErrorCode::invalid_argument, fmt::format("input \"{}\" is no regular file",
+                                                         escape_for_terminal(local.from.string())));
   }
-  if (static_cast<std::uint64_t>(info.st_size) <= copied_bytes_max) return copy_local(from, info, to);
+  if (static_cast<std::uint64_t>(info.st_size) <= copied_bytes_max)
+    return copy_local(from, info, to);
   if (::symlink(local.from.c_str(), to.c_str()) != 0) return fail_io("link", to);
   return {};
 }
 
 Status make_one(const FileValue& file, const fs::path& to, cache::BlobStore* blobs) {
-  if (blobs == nullptr) return fail(ErrorCode::unavailable, "there is no blob store to take input files from");
+  if (blobs == nullptr)
+    return fail(ErrorCode::unavailable, "there is no blob store to take input files from");
   const bool is_link = file.size > copied_bytes_max;
   if (auto restored = blobs->restore(file, to, is_link); !restored) return restored;
-  if (!is_link && ::chmod(to.c_str(), file.executable ? 0555 : 0444) != 0) return fail_io("change mode of", to);
+  if (!is_link && ::chmod(to.c_str(), file.executable ? 0555 : 0444) != 0)
+    return fail_io("change mode of", to);
   return {};
 }
 
 Status make_one(const Staging::Place::Text& text, const fs::path& to, cache::BlobStore*) {
-  const FileDescriptor target(::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444));
+  const FileDescriptor target(
+      ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444));
   if (!target.is_open()) return fail_io("make", to);
   return write_all(target.get(), text.content, to);
 }
@@ -128,10 +136,12 @@ std::string Staging::add_folder(const std::vector<std::pair<std::string, FileVal
   return folder;
 }
 
-Status Staging::add_at(std::string path, std::variant<FileValue, Place::Local, Place::Text> source) {
+Status Staging::add_at(std::string path,
+                       std::variant<FileValue, Place::Local, Place::Text> source) {
   if (!is_inner_path(path)) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("input \"{}\" is no path below the task's folder", escape_for_terminal(path)));
+    return fail(
+        ErrorCode::invalid_argument,
+        fmt::format("input \"{}\" is no path below the task's folder", escape_for_terminal(path)));
   }
   Place place{path, std::move(source)};
   if (const auto [taken, is_new] = taken_.emplace(path, places_.size()); !is_new) {
@@ -156,7 +166,8 @@ Status Staging::make(const fs::path& folder, cache::BlobStore* blobs) const {
       }
       last_parent = std::move(parent);
     }
-    auto made = std::visit([&](const auto& source) { return make_one(source, to, blobs); }, place.source);
+    auto made =
+        std::visit([&](const auto& source) { return make_one(source, to, blobs); }, place.source);
     if (!made) return made;
   }
   return {};

@@ -15,18 +15,26 @@
 
 namespace reprise::worker {
 
-/// True for a path that stays below its folder: relative, not empty, no "..", no NUL, no empty or "." part.
+/// True for a path that stays below its folder: relative, not empty, no "..", no NUL, no empty or
+/// "." part.
 [[nodiscard]] bool is_inner_path(std::string_view path);
 
-/// Places below the attempt's folder. Names of tasks are no part of any path: places are numbered in the order in which
-/// they are asked for, which the flow alone decides, so that a command's arguments are the same in every run.
+/// Places below the attempt's folder. Names of tasks are no part of any path: places are numbered
+/// in the order in which they are asked for, which the flow alone decides, so that a command's
+/// arguments are the same in every run.
 class Staging {
  public:
   struct Place {
     std::string path;  // relative to the attempt's folder
     // From the blob store, from a local path, or written here.
-    struct Local { std::filesystem::path from; bool operator==(const Local&) const = default; };
-    struct Text { std::string content; bool operator==(const Text&) const = default; };
+    struct Local {
+      std::filesystem::path from;
+      bool operator==(const Local&) const = default;
+    };
+    struct Text {
+      std::string content;
+      bool operator==(const Text&) const = default;
+    };
     std::variant<FileValue, Local, Text> source;
     bool operator==(const Place&) const = default;
   };
@@ -36,13 +44,15 @@ class Staging {
   [[nodiscard]] std::string add_text(std::string content, std::string_view name);
   /// "inputs/<n>", a folder with these files; names that are no inner path become numbers.
   [[nodiscard]] std::string add_folder(const std::vector<std::pair<std::string, FileValue>>& files);
-  /// At exactly this inner path. @error invalid_argument: not an inner path, or taken by another file
+  /// At exactly this inner path. @error invalid_argument: not an inner path, or taken by another
+  /// file
   Status add_at(std::string path, std::variant<FileValue, Place::Local, Place::Text> source);
 
   [[nodiscard]] const std::vector<Place>& places() const { return places_; }
 
-  /// Puts everything in place, read-only. Small files are copies, so that a command that overwrites its input harms
-  /// nobody; large ones from the store are hard links, large local ones symbolic links.
+  /// Puts everything in place, read-only. Small files are copies, so that a command that overwrites
+  /// its input harms nobody; large ones from the store are hard links, large local ones symbolic
+  /// links.
   /// @error not_found, corrupt, io, exhausted
   [[nodiscard]] Status make(const std::filesystem::path& folder, cache::BlobStore* blobs) const;
 

@@ -45,7 +45,8 @@ std::uint64_t logged_bytes(const fs::path& run_folder) {
 void LogWriter::write(std::string_view bytes) {
   if (is_truncated_ || !status_ || bytes.empty()) return;
   if (!file_.is_open() && !open()) return;
-  const std::uint64_t room = budget_.limits().stream_bytes - std::min(written_, budget_.limits().stream_bytes);
+  const std::uint64_t room =
+      budget_.limits().stream_bytes - std::min(written_, budget_.limits().stream_bytes);
   const std::uint64_t fits = budget_.take(std::min<std::uint64_t>(bytes.size(), room));
   append(bytes.substr(0, fits));
   if (fits < bytes.size()) truncate_here();
@@ -60,7 +61,8 @@ bool LogWriter::open() {
     fs::create_directories(path_.parent_path(), ignored);
     file_ = FileDescriptor(::open(path_.c_str(), flags, 0600));
   }
-  if (!file_.is_open()) status_ = tl::unexpected(system_error(fmt::format("open log \"{}\"", path_.string()), errno));
+  if (!file_.is_open())
+    status_ = tl::unexpected(system_error(fmt::format("open log \"{}\"", path_.string()), errno));
   return file_.is_open();
 }
 
@@ -69,7 +71,8 @@ void LogWriter::append(std::string_view bytes) {
     const ssize_t put = ::write(file_.get(), bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
-      status_ = tl::unexpected(system_error(fmt::format("write log \"{}\"", path_.string()), errno));
+      status_ =
+          tl::unexpected(system_error(fmt::format("write log \"{}\"", path_.string()), errno));
       return;
     }
     const auto count = static_cast<std::size_t>(put);
@@ -83,7 +86,8 @@ void LogWriter::truncate_here() {
   const LogLimits& limits = budget_.limits();
   const bool own = written_ >= limits.stream_bytes;
   append(fmt::format("{}… output truncated at {}{}\n", last_ == '\n' ? "" : "\n",
-                     describe_bytes(own ? limits.stream_bytes : limits.run_bytes), own ? "" : " for the whole run"));
+                     describe_bytes(own ? limits.stream_bytes : limits.run_bytes),
+                     own ? "" : " for the whole run"));
   is_truncated_ = true;
   file_.close();
 }
@@ -97,8 +101,8 @@ Result<std::string> LogReader::read(std::uint64_t offset, std::size_t limit) con
   std::string bytes(std::min<std::uint64_t>(limit, size() - std::min(offset, size())), '\0');
   std::size_t have = 0;
   while (have < bytes.size()) {
-    const ssize_t got =
-        ::pread(file_.get(), bytes.data() + have, bytes.size() - have, static_cast<off_t>(offset + have));
+    const ssize_t got = ::pread(file_.get(), bytes.data() + have, bytes.size() - have,
+                                static_cast<off_t>(offset + have));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return tl::unexpected(system_error("read log", errno));
     if (got == 0) break;
@@ -128,7 +132,8 @@ Result<std::string> LogReader::tail(std::size_t lines, std::size_t limit) const 
   return bytes->substr(std::min(start, bytes->size()));
 }
 
-Result<LogReader> open_log(const fs::path& run_folder, TaskId task, std::uint32_t attempt, Stream stream) {
+Result<LogReader> open_log(const fs::path& run_folder, TaskId task, std::uint32_t attempt,
+                           Stream stream) {
   const fs::path path = log_path(run_folder, task, attempt, stream);
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (file.is_open()) return LogReader(std::move(file));

@@ -1,4 +1,5 @@
-// What commands print: two files per attempt below the run's folder, logs/<task>.<attempt>.out and .err.
+// What commands print: two files per attempt below the run's folder, logs/<task>.<attempt>.out and
+// .err.
 #pragma once
 
 #include <atomic>
@@ -42,12 +43,13 @@ class LogBudget {
 /// Bytes in the logs of a run, for the budget of a run that goes on.
 [[nodiscard]] std::uint64_t logged_bytes(const std::filesystem::path& run_folder);
 
-/// Writes one log. The file is made at the first byte. What goes beyond a limit is dropped after a line that says so.
-/// Not safe for concurrent use.
+/// Writes one log. The file is made at the first byte. What goes beyond a limit is dropped after a
+/// line that says so. Not safe for concurrent use.
 class LogWriter final : public OutputSink {
  public:
   /// `budget` must outlive it.
-  LogWriter(std::filesystem::path path, LogBudget& budget) : path_(std::move(path)), budget_(budget) {}
+  LogWriter(std::filesystem::path path, LogBudget& budget)
+      : path_(std::move(path)), budget_(budget) {}
 
   void write(std::string_view bytes) override;
   [[nodiscard]] bool is_truncated() const { return is_truncated_; }

@@ -1,5 +1,6 @@
-// Values as canonical bytes and back. Canonical: the same value always gives the same bytes, so that a digest of them
-// identifies it. Which C++ types can be carried: reprise/detail/format.hpp; your own structs: reprise/adapt.hpp.
+// Values as canonical bytes and back. Canonical: the same value always gives the same bytes, so
+// that a digest of them identifies it. Which C++ types can be carried: reprise/detail/format.hpp;
+// your own structs: reprise/adapt.hpp.
 #pragma once
 
 #include <exception>
@@ -14,11 +15,13 @@
 namespace reprise::codec {
 
 /// Why bytes do not decode, in words; `seen` is what they hold.
-[[nodiscard]] error cannot_read(const std::string& type, std::string_view bytes, std::string_view why);
+[[nodiscard]] error cannot_read(const std::string& type, std::string_view bytes,
+                                std::string_view why);
 
-/// Canonical bytes of `value`. Text that is not UTF-8, duplicate keys of a map or nesting above 64 levels still encode but
-/// must not be cached: `uncacheable` says why.
-/// @throws std::length_error when text, bytes or a container has more than 2^32-1 elements; std::logic_error when a
+/// Canonical bytes of `value`. Text that is not UTF-8, duplicate keys of a map or nesting above 64
+/// levels still encode but must not be cached: `uncacheable` says why.
+/// @throws std::length_error when text, bytes or a container has more than 2^32-1 elements;
+/// std::logic_error when a
 ///         hand-written msgpack_pack() announces another number of items than it writes.
 template <class T>
 [[nodiscard]] encoded encode(const T& value) {
@@ -27,9 +30,11 @@ template <class T>
   return out.finish();
 }
 
-/// The value in `bytes`, which may be any msgpack, canonical or not. Integers are range-checked; lists pass as tuples and
-/// sets, integers as floats; memory use is bounded by a multiple of the size of `bytes`.
-/// @error invalid_argument: the bytes hold a value of another type; corrupt: they are no msgpack, or more than one value.
+/// The value in `bytes`, which may be any msgpack, canonical or not. Integers are range-checked;
+/// lists pass as tuples and sets, integers as floats; memory use is bounded by a multiple of the
+/// size of `bytes`.
+/// @error invalid_argument: the bytes hold a value of another type; corrupt: they are no msgpack,
+/// or more than one value.
 template <carriable T>
 [[nodiscard]] expected<T> decode(std::string_view bytes) {
   try {

@@ -1,5 +1,6 @@
-// What a task body can find out about the attempt it is, by taking a `reprise::context&` as its first parameter. Nothing of
-// it is part of the cache key: a body whose result depends on it should not be cached.
+// What a task body can find out about the attempt it is, by taking a `reprise::context&` as its
+// first parameter. Nothing of it is part of the cache key: a body whose result depends on it should
+// not be cached.
 #pragma once
 
 #include <chrono>
@@ -56,17 +57,20 @@ class context {
     return source_.run_started();
   }
 
-  /// Asked to stop when the attempt is cancelled or out of time. A body that runs long should look at it now and then.
+  /// Asked to stop when the attempt is cancelled or out of time. A body that runs long should look
+  /// at it now and then.
   [[nodiscard]] std::stop_token stop_token() const { return source_.stop(); }
   [[nodiscard]] bool stop_requested() const { return source_.stop().stop_requested(); }
 
-  /// What the last signal::loop carried; nullopt in the first round. @throws usage_error: it is no T
+  /// What the last signal::loop carried; nullopt in the first round. @throws usage_error: it is no
+  /// T
   template <codec::carriable T>
   [[nodiscard]] std::optional<T> loop_result() const {
     return read<T>(source_.loop_result());
   }
 
-  /// Value of a parameter of the flow; nullopt: the flow has none of this name. @throws usage_error: it is no T
+  /// Value of a parameter of the flow; nullopt: the flow has none of this name. @throws
+  /// usage_error: it is no T
   template <codec::carriable T>
   [[nodiscard]] std::optional<T> parameter(std::string_view name) const {
     return read<T>(source_.parameter(name));

@@ -7,7 +7,8 @@
 //   reprise::run r = f.run({.slots = 4});
 //   for (auto& word : r[best].get()) …
 //
-// Arguments of the wrong type or number do not compile: "constraints not satisfied … callable_with<…>".
+// Arguments of the wrong type or number do not compile: "constraints not satisfied …
+// callable_with<…>".
 #pragma once
 
 #include <concepts>
@@ -29,12 +30,13 @@ namespace reprise {
 class run;
 struct run_options;
 
-/// Task D takes exactly these arguments: nodes and parameters of the same type (or of T for an optional<T>), or values that
-/// convert to it.
+/// Task D takes exactly these arguments: nodes and parameters of the same type (or of T for an
+/// optional<T>), or values that convert to it.
 template <class D, class... A>
 concept callable_with = detail::all_fit<D, A...>();
 
-/// Task D takes the elements of at least one of these arguments, which are lists of what it takes, and the others whole.
+/// Task D takes the elements of at least one of these arguments, which are lists of what it takes,
+/// and the others whole.
 template <class D, class... A>
 concept mappable_with = detail::all_map<D, A...>();
 
@@ -44,7 +46,8 @@ concept reducible_with = detail::folds<D, List, Initial>();
 
 namespace detail {
 
-/// A task as the flow wants it: found again by `identity` and options, described by `record` when it is new.
+/// A task as the flow wants it: found again by `identity` and options, described by `record` when
+/// it is new.
 struct task_ref {
   const void* identity = nullptr;
   std::string_view suffix{};  // of the name: "/reduce"
@@ -61,7 +64,8 @@ template <class D>
           .record = [](const void* task) { return static_cast<const D*>(task)->record(); }};
 }
 
-/// The whole of a reduction as one body: folds the list from left to right, beginning with the initial value.
+/// The whole of a reduction as one body: folds the list from left to right, beginning with the
+/// initial value.
 template <class D>
 [[nodiscard]] task_record reduction(const void* definition) {
   using T = typename D::returned;
@@ -75,8 +79,10 @@ template <class D>
                 auto items = argument<std::vector<T>>(given, 0);
                 T folded = argument<T>(given, 1);
                 for (T& item : items) {
-                  if constexpr (std::invocable<const D&, T, T>) folded = binary(std::move(folded), std::move(item));
-                  else folded = binary(about, std::move(folded), std::move(item));
+                  if constexpr (std::invocable<const D&, T, T>)
+                    folded = binary(std::move(folded), std::move(item));
+                  else
+                    folded = binary(about, std::move(folded), std::move(item));
                 }
                 return codec::encode(folded);
               },
@@ -86,10 +92,13 @@ template <class D>
 [[nodiscard]] std::shared_ptr<flow_state> make_flow(std::string name);
 [[nodiscard]] std::uint32_t add_task(flow_state& flow, const task_ref& task,
                                      const std::vector<argument_ref>& arguments);
-/// Reads a given value as the parameter's type and writes it canonically: 3 becomes 3.0 where a float is asked for.
+/// Reads a given value as the parameter's type and writes it canonically: 3 becomes 3.0 where a
+/// float is asked for.
 using normalizer = expected<codec::encoded> (*)(std::string_view bytes);
-[[nodiscard]] std::uint32_t add_parameter(flow_state& flow, std::string name, const std::string& type,
-                                          std::optional<codec::encoded> otherwise, normalizer normalize);
+[[nodiscard]] std::uint32_t add_parameter(flow_state& flow, std::string name,
+                                          const std::string& type,
+                                          std::optional<codec::encoded> otherwise,
+                                          normalizer normalize);
 template <class T>
 [[nodiscard]] expected<codec::encoded> normalized(std::string_view bytes) {
   return codec::decode<T>(bytes).map([](const T& read) { return codec::encode(read); });
@@ -107,7 +116,8 @@ struct list_of<void> {
 
 }  // namespace detail
 
-/// Not safe for concurrent use of one object. Handles may be used as long as they live, also when the flow is gone.
+/// Not safe for concurrent use of one object. Handles may be used as long as they live, also when
+/// the flow is gone.
 class flow {
  public:
   /// @param name  not empty
@@ -118,43 +128,49 @@ class flow {
   flow& operator=(const flow&) = delete;
 
   /// Calls a task once.
-  /// @throws usage_error invalid_argument: an argument belongs to another flow or is an integer out of range;
+  /// @throws usage_error invalid_argument: an argument belongs to another flow or is an integer out
+  /// of range;
   ///         conflict: another task has the same name and version
   template <class D, class... A>
-    requires callable_with<D, A...>
+  requires callable_with<D, A...>
   auto call(const D& task, A&&... arguments) -> node<typename detail::task_types<D>::returned> {
     std::vector<detail::argument_ref> taken;
     taken.reserve(sizeof...(A));
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (taken.push_back(detail::take_whole<wanted<D, I>>(*state_, std::forward<A>(arguments))), ...);
-    }(std::index_sequence_for<A...>{});
+    }
+    (std::index_sequence_for<A...>{});
     return add<typename detail::task_types<D>::returned>(detail::refer_to_task(task), taken);
   }
 
-  /// Calls a task once per element. Arguments that are lists of what the task takes are taken apart, several of them in step
-  /// until the shortest ends; all others, and unmapped(x), go to every element whole. flatten(x) takes a list of lists.
-  /// The node stands for the list of results, in order; used as an argument of another map it is taken apart again, element
-  /// by element, without waiting for the others. Throws as call().
+  /// Calls a task once per element. Arguments that are lists of what the task takes are taken
+  /// apart, several of them in step until the shortest ends; all others, and unmapped(x), go to
+  /// every element whole. flatten(x) takes a list of lists. The node stands for the list of
+  /// results, in order; used as an argument of another map it is taken apart again, element by
+  /// element, without waiting for the others. Throws as call().
   template <class D, class... A>
-    requires mappable_with<D, A...>
+  requires mappable_with<D, A...>
   auto map(const D& task, A&&... arguments)
       -> node<typename detail::list_of<typename detail::task_types<D>::returned>::type> {
     std::vector<detail::argument_ref> taken;
     taken.reserve(sizeof...(A));
     [&]<std::size_t... I>(std::index_sequence<I...>) {
-      (taken.push_back(detail::take_for_map<wanted<D, I>>(*state_, std::forward<A>(arguments))), ...);
-    }(std::index_sequence_for<A...>{});
+      (taken.push_back(detail::take_for_map<wanted<D, I>>(*state_, std::forward<A>(arguments))),
+       ...);
+    }
+    (std::index_sequence_for<A...>{});
     return add<typename detail::list_of<typename detail::task_types<D>::returned>::type>(
         detail::refer_to_task(task), taken);
   }
 
   /// Folds a list from left to right: task(… task(task(initial, x0), x1) …, xn).
   ///
-  /// It is one task "<name>/reduce", which waits for the whole list and takes it at once: cost and memory are those of all
-  /// elements in one place, and one element that changed means folding again. For lists too long for that, call a task
-  /// that takes a list on parts of it. Throws as call().
+  /// It is one task "<name>/reduce", which waits for the whole list and takes it at once: cost and
+  /// memory are those of all elements in one place, and one element that changed means folding
+  /// again. For lists too long for that, call a task that takes a list on parts of it. Throws as
+  /// call().
   template <class D, class List, class Initial>
-    requires reducible_with<D, List, Initial>
+  requires reducible_with<D, List, Initial>
   auto reduce(const D& task, List&& list, Initial&& initial) -> node<typename D::returned> {
     using T = typename D::returned;
     detail::task_ref whole = detail::refer_to_task(task);
@@ -168,9 +184,9 @@ class flow {
 
   /// A value that is part of the flow. It is no task: it is there before the first one starts.
   template <class T>
-    requires codec::carriable<std::decay_t<T>>
-  node<std::decay_t<T>> constant(T&& fixed) {
-    return node<std::decay_t<T>>({state_, detail::add_constant(*state_, codec::encode(fixed)), true});
+  requires codec::carriable<std::decay_t<T>> node<std::decay_t<T>> constant(T&& fixed) {
+    return node<std::decay_t<T>>(
+        {state_, detail::add_constant(*state_, codec::encode(fixed)), true});
   }
   node<std::string> constant(const char* text) { return constant(std::string(text)); }
 
@@ -194,16 +210,18 @@ class flow {
   }
 
   /// What the run gives back under a name, see run_result::outputs.
-  /// @throws usage_error invalid_argument: a node of another flow, empty name; conflict: the name is taken
+  /// @throws usage_error invalid_argument: a node of another flow, empty name; conflict: the name
+  /// is taken
   template <class T>
-    requires(!std::is_void_v<T>)
-  void output(std::string name, const node<T>& node) {
+  requires(!std::is_void_v<T>) void output(std::string name, const node<T>& node) {
     detail::add_output(*state_, std::move(name), node.ref());
   }
 
-  /// Runs the flow in this process, on an engine of its own that ends with the last handle to the run. The work goes on in
-  /// the background; see reprise/run.hpp, which is to be included. May be called again, also after adding more tasks.
-  /// @throws usage_error invalid_argument: the flow or its parameters; io, exhausted, denied: the data directory
+  /// Runs the flow in this process, on an engine of its own that ends with the last handle to the
+  /// run. The work goes on in the background; see reprise/run.hpp, which is to be included. May be
+  /// called again, also after adding more tasks.
+  /// @throws usage_error invalid_argument: the flow or its parameters; io, exhausted, denied: the
+  /// data directory
   [[nodiscard]] reprise::run run() const;
   [[nodiscard]] reprise::run run(const run_options& options) const;
 

@@ -1,4 +1,5 @@
-// Handles to what a flow is made of: nodes (the results of its tasks, and constants) and parameters.
+// Handles to what a flow is made of: nodes (the results of its tasks, and constants) and
+// parameters.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +29,8 @@ void order_after(const node_ref& node, const node_ref& earlier);
 
 }  // namespace detail
 
-/// A value of type T that a task of the flow will make; void when it makes none. Handles are small and copied freely; they
-/// keep the flow's description alive.
+/// A value of type T that a task of the flow will make; void when it makes none. Handles are small
+/// and copied freely; they keep the flow's description alive.
 template <class T>
 class node {
  public:
@@ -37,8 +38,8 @@ class node {
 
   explicit node(detail::node_ref ref) : ref_(std::move(ref)) {}
 
-  /// Gives the task a name of its own; names are unique in a flow. Without, it has its task's name, made unique as
-  /// "count#2". @throws usage_error invalid_argument: this is a constant
+  /// Gives the task a name of its own; names are unique in a flow. Without, it has its task's name,
+  /// made unique as "count#2". @throws usage_error invalid_argument: this is a constant
   node& named(std::string name) & {
     detail::name_node(ref_, std::move(name));
     return *this;
@@ -48,7 +49,8 @@ class node {
     return std::move(*this);
   }
 
-  /// The task waits for these others, without taking their values. For a mapped task: for all of it.
+  /// The task waits for these others, without taking their values. For a mapped task: for all of
+  /// it.
   /// @throws usage_error invalid_argument: a node of another flow, a constant, or this node itself
   template <class... Other>
   node& after(const node<Other>&... earlier) & {

@@ -9,15 +9,16 @@
 
 namespace reprise {
 
-/// Up to eight texts, so that options can be constants: {"a", "b"}. They must outlive the call that takes the options.
+/// Up to eight texts, so that options can be constants: {"a", "b"}. They must outlive the call that
+/// takes the options.
 struct names {
   std::array<std::string_view, 8> text{};
   std::size_t count = 0;
 
   constexpr names() = default;
   template <class... Text>
-    requires(sizeof...(Text) >= 1 && sizeof...(Text) <= 8)
-  constexpr names(const Text&... all) : text{std::string_view(all)...}, count(sizeof...(Text)) {}
+  requires(sizeof...(Text) >= 1 && sizeof...(Text) <= 8) constexpr names(const Text&... all)
+      : text{std::string_view(all)...}, count(sizeof...(Text)) {}
 
   [[nodiscard]] constexpr const std::string_view* begin() const { return text.data(); }
   [[nodiscard]] constexpr const std::string_view* end() const { return text.data() + count; }
@@ -26,20 +27,26 @@ struct names {
 
 /// Which parts of the inputs a kept result must agree on.
 enum class validator : std::uint8_t {
-  all_inputs, duration_only, never_use, all_parameters, partial_inputs, partial_parameters,
+  all_inputs,
+  duration_only,
+  never_use,
+  all_parameters,
+  partial_inputs,
+  partial_parameters,
 };
 
 /// The task's results are kept and served again: `.cache = reprise::cached{.expires_after = 24h}`.
 struct cached {
   std::chrono::nanoseconds expires_after{0};  // 0 = never
   std::string_view salt{};                    // changing it disowns everything kept so far
-  reprise::names ignore{};                    // inputs left out of the key: "a0", "a1" …, or as in task_options::names
+  reprise::names
+      ignore{};  // inputs left out of the key: "a0", "a1" …, or as in task_options::names
   reprise::validator validator = reprise::validator::all_inputs;
-  reprise::names validate_on{};               // for the partial validators
-  reprise::names environment{};               // variables whose values enter the key
-  std::string_view name{};                    // in the key; empty = the task's name
-  std::string_view version{};                 // in the key; empty = the task's version
-  std::string_view shared_key{};              // replaces name and types in the key
+  reprise::names validate_on{};   // for the partial validators
+  reprise::names environment{};   // variables whose values enter the key
+  std::string_view name{};        // in the key; empty = the task's name
+  std::string_view version{};     // in the key; empty = the task's version
+  std::string_view shared_key{};  // replaces name and types in the key
 
   constexpr bool operator==(const cached&) const = default;
 };
@@ -59,8 +66,15 @@ struct cache_option {
 namespace trigger {
 
 enum class kind : std::uint8_t {
-  all_successful, all_failed, any_successful, any_failed, all_finished, some_failed, some_successful,
-  not_all_skipped, manual_only,
+  all_successful,
+  all_failed,
+  any_successful,
+  any_failed,
+  all_finished,
+  some_failed,
+  some_successful,
+  not_all_skipped,
+  manual_only,
 };
 
 struct rule {
@@ -78,7 +92,8 @@ inline constexpr rule all_finished{kind::all_finished};
 inline constexpr rule not_all_skipped{kind::not_all_skipped};
 inline constexpr rule manual_only{kind::manual_only};
 
-/// Bounds, both inclusive: below 1 a share of the tasks above, from 1 on a number of them; negative = none.
+/// Bounds, both inclusive: below 1 a share of the tasks above, from 1 on a number of them; negative
+/// = none.
 constexpr rule some_failed(double at_least, double at_most = -1) {
   return {kind::some_failed, at_least, at_most};
 }
@@ -98,17 +113,17 @@ struct resources {
 
 /// Texts in it are views: literals, or texts that outlive the call that takes the options.
 struct task_options {
-  std::uint32_t retries = 0;                   // further attempts after the first, at most 10'000
+  std::uint32_t retries = 0;  // further attempts after the first, at most 10'000
   std::chrono::nanoseconds retry_delay{0};
-  bool retry_exponential = false;              // delay × 2^(attempt - 1), up to an hour, with jitter
-  std::chrono::nanoseconds timeout{0};         // of one attempt; 0 = none
+  bool retry_exponential = false;       // delay × 2^(attempt - 1), up to an hour, with jitter
+  std::chrono::nanoseconds timeout{0};  // of one attempt; 0 = none
   cache_option cache{};
   reprise::trigger::rule trigger{};
   bool skip_on_upstream_skip = true;
-  bool isolated = false;                       // in a process of its own, so that it can be ended by force
+  bool isolated = false;  // in a process of its own, so that it can be ended by force
   reprise::resources resources{};
-  std::uint32_t max_parallel = 0;              // elements of a mapped task at once; 0 = no limit
-  reprise::names names{};                      // of the parameters in keys and explanations; default a0, a1 …
+  std::uint32_t max_parallel = 0;  // elements of a mapped task at once; 0 = no limit
+  reprise::names names{};          // of the parameters in keys and explanations; default a0, a1 …
 
   constexpr bool operator==(const task_options&) const = default;
 };

@@ -35,13 +35,17 @@ enum class cache_mode : std::uint8_t {
   read_only,   // looks up, keeps nothing
   write_only,  // as refresh
   off,
-  only,        // a task that is not in the cache fails
+  only,  // a task that is not in the cache fails
 };
 
 enum class run_state : std::uint8_t {
-  queued, running,
-  paused,       // waits for a person
-  success, failed, cancelling, cancelled,
+  queued,
+  running,
+  paused,  // waits for a person
+  success,
+  failed,
+  cancelling,
+  cancelled,
   interrupted,  // its process ended; it can be continued
 };
 
@@ -49,12 +53,15 @@ enum class run_state : std::uint8_t {
 [[nodiscard]] std::string_view name(run_state state);
 
 struct engine_options {
-  std::filesystem::path data{};  // data directory, made when missing; empty: $XDG_DATA_HOME/reprise, as the command line
-  bool in_memory = false;        // keeps nothing beyond the engine's life and uses no data directory
-  unsigned slots = 0;            // attempts at once; 0 = number of processors
+  std::filesystem::path data{};  // data directory, made when missing; empty:
+                                 // $XDG_DATA_HOME/reprise, as the command line
+  bool in_memory = false;  // keeps nothing beyond the engine's life and uses no data directory
+  unsigned slots = 0;      // attempts at once; 0 = number of processors
   reprise::durability durability = reprise::durability::group;
-  std::chrono::nanoseconds grace = std::chrono::seconds(10);  // between asking a task to stop and giving it up
-  std::function<void(std::string_view)> warn{};  // a line for people, from any thread; empty: nobody is told
+  std::chrono::nanoseconds grace =
+      std::chrono::seconds(10);  // between asking a task to stop and giving it up
+  std::function<void(std::string_view)>
+      warn{};  // a line for people, from any thread; empty: nobody is told
 };
 
 /// What one run is asked for on an engine that is there.
@@ -83,14 +90,14 @@ struct run_options {
 struct run_result {
   std::string id;
   run_state state = run_state::queued;
-  std::string message;          // why, when it is no success
-  std::uint64_t tasks = 0;      // elements of mapped tasks count, the mapped task itself does not
-  std::uint64_t executed = 0;   // bodies that really ran
-  std::uint64_t cached = 0;     // served from the cache
+  std::string message;         // why, when it is no success
+  std::uint64_t tasks = 0;     // elements of mapped tasks count, the mapped task itself does not
+  std::uint64_t executed = 0;  // bodies that really ran
+  std::uint64_t cached = 0;    // served from the cache
   std::uint64_t failed = 0;
   std::uint64_t skipped = 0;
   std::uint64_t cancelled = 0;
-  std::uint64_t carried = 0;    // finished by an earlier process of this run
+  std::uint64_t carried = 0;  // finished by an earlier process of this run
   std::chrono::nanoseconds makespan{0};
   std::map<std::string, value> outputs;
 
@@ -111,14 +118,16 @@ void check_owner(const live_run& run, const node_ref& node);
 
 }  // namespace detail
 
-/// What a task of a run gave, or will give. Copies stand for the same; safe from any thread. Keeps the run's engine alive.
+/// What a task of a run gave, or will give. Copies stand for the same; safe from any thread. Keeps
+/// the run's engine alive.
 template <class T>
 class result {
  public:
   result(std::shared_ptr<detail::live_run> run, detail::node_ref node)
       : run_(std::move(run)), node_(std::move(node)) {}
 
-  /// Blocks until the task has ended: forever when the run waits for a person. Of a task that gives nothing it only waits.
+  /// Blocks until the task has ended: forever when the run waits for a person. Of a task that gives
+  /// nothing it only waits.
   /// @throws task_error: it ended without a result (a skipped one, too, unless it gives nothing);
   ///         usage_error: the result could not be read
   T get() const {
@@ -146,8 +155,10 @@ class result {
       return tl::unexpected(error{error_code::task_failed, task_error(std::move(*why)).what()});
     }
     if (auto* what = std::get_if<error>(&found)) return tl::unexpected(std::move(*what));
-    if constexpr (std::is_void_v<T>) return {};
-    else return codec::decode<T>(std::get<std::string>(found));
+    if constexpr (std::is_void_v<T>)
+      return {};
+    else
+      return codec::decode<T>(std::get<std::string>(found));
   }
 
   /// The task has ended, one way or the other. Asks the engine, but does not wait.
@@ -164,8 +175,9 @@ class result {
   detail::node_ref node_;
 };
 
-/// A run that goes on in the background. Copies stand for the same run; safe from any thread. The run is not cancelled when
-/// the last handle goes, but an engine of its own (flow::run) ends then, and an unfinished run is left interrupted: wait().
+/// A run that goes on in the background. Copies stand for the same run; safe from any thread. The
+/// run is not cancelled when the last handle goes, but an engine of its own (flow::run) ends then,
+/// and an unfinished run is left interrupted: wait().
 class [[nodiscard]] run {
  public:
   explicit run(std::shared_ptr<detail::live_run> state) : state_(std::move(state)) {}
@@ -188,30 +200,38 @@ class [[nodiscard]] run {
   /// nullopt: `timeout` passed.
   [[nodiscard]] std::optional<run_result> wait_for(std::chrono::nanoseconds timeout) const;
 
-  /// Asks the whole run to stop, or the named tasks and what is below them; no attempt starts after it returned.
+  /// Asks the whole run to stop, or the named tasks and what is below them; no attempt starts after
+  /// it returned.
   /// @error conflict: it has ended; not_found: no such task
-  expected<void> cancel(std::string reason = {}) const { return cancel_tasks({}, std::move(reason)); }
+  expected<void> cancel(std::string reason = {}) const {
+    return cancel_tasks({}, std::move(reason));
+  }
   expected<void> cancel_tasks(std::vector<std::string> tasks, std::string reason = {}) const;
 
  private:
   std::shared_ptr<detail::live_run> state_;
 };
 
-/// Scheduler, worker slots and cache in this process, for any number of runs one after another or at once. Opens no port.
-/// Copies stand for the same engine; safe from any thread. It ends with the last handle to it, its runs and their results;
-/// runs that are not finished are then interrupted, which takes the grace time at most.
+/// Scheduler, worker slots and cache in this process, for any number of runs one after another or
+/// at once. Opens no port. Copies stand for the same engine; safe from any thread. It ends with the
+/// last handle to it, its runs and their results; runs that are not finished are then interrupted,
+/// which takes the grace time at most.
 class engine {
  public:
-  /// @throws usage_error io, exhausted, denied: the data directory cannot be written; not_found: none is known
+  /// @throws usage_error io, exhausted, denied: the data directory cannot be written; not_found:
+  /// none is known
   explicit engine(const engine_options& options = {});
   /// The same with an error as a value.
   [[nodiscard]] static expected<engine> open(const engine_options& options = {});
 
   /// Starts a run and returns when it is accepted.
-  /// @throws usage_error invalid_argument: the flow or its parameters; conflict: `resume` names a run that is finished or
-  ///         alive, or a task has the name and version but not the body of one that ran here before; not_found; io
+  /// @throws usage_error invalid_argument: the flow or its parameters; conflict: `resume` names a
+  /// run that is finished or
+  ///         alive, or a task has the name and version but not the body of one that ran here
+  ///         before; not_found; io
   reprise::run run(const flow& flow, const submit_options& options = {}) const;
-  [[nodiscard]] expected<reprise::run> try_run(const flow& flow, const submit_options& options = {}) const;
+  [[nodiscard]] expected<reprise::run> try_run(const flow& flow,
+                                               const submit_options& options = {}) const;
 
  private:
   explicit engine(std::shared_ptr<detail::engine_state> state) : state_(std::move(state)) {}

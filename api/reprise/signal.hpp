@@ -1,4 +1,5 @@
-// What a task body may throw to end its attempt in a state of its own choosing. Any other exception is a failure.
+// What a task body may throw to end its attempt in a state of its own choosing. Any other exception
+// is a failure.
 #pragma once
 
 #include <chrono>
@@ -23,7 +24,9 @@ class base : public std::exception {
   /// The result carried along, if there is one.
   [[nodiscard]] const std::optional<codec::encoded>& value() const noexcept { return value_; }
   /// How long to wait; none: as the task's retry policy says, or until a person says go on.
-  [[nodiscard]] std::optional<std::chrono::nanoseconds> start_in() const noexcept { return start_in_; }
+  [[nodiscard]] std::optional<std::chrono::nanoseconds> start_in() const noexcept {
+    return start_in_;
+  }
 
  protected:
   base(kind which, std::string message, std::optional<codec::encoded> value = {},
@@ -49,7 +52,8 @@ class fail : public base {
   explicit fail(std::string message = {}) : base(kind::fail, std::move(message)) {}
 };
 
-/// A success with this result, whatever was to come in the body. The type must be the task's result type.
+/// A success with this result, whatever was to come in the body. The type must be the task's result
+/// type.
 class success : public base {
  public:
   template <codec::carriable T>

@@ -1,4 +1,5 @@
-// A value of any type, known only at run time: parameters, outputs, and what tasks of the dynamic layer take and give.
+// A value of any type, known only at run time: parameters, outputs, and what tasks of the dynamic
+// layer take and give.
 #pragma once
 
 #include <concepts>
@@ -23,8 +24,8 @@ struct bytes {
   bool operator==(const bytes&) const = default;
 };
 
-/// What the canonical form knows beyond JSON: tuples (code 1), sets (2), records (3), files (5), times (-1). `payload` is
-/// canonical; see docs/protocol.md.
+/// What the canonical form knows beyond JSON: tuples (code 1), sets (2), records (3), files (5),
+/// times (-1). `payload` is canonical; see docs/protocol.md.
 struct extension {
   std::int8_t code = 0;
   std::string payload;
@@ -36,8 +37,8 @@ class value {
   using list = std::vector<value>;
   /// Entries in any order, keys distinct; encoding sorts them.
   using map = std::vector<std::pair<value, value>>;
-  using data_type = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string,
-                                 reprise::bytes, list, map, extension>;
+  using data_type = std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double,
+                                 std::string, reprise::bytes, list, map, extension>;
 
   static constexpr bool reprise_reads_it = true;
 
@@ -47,8 +48,10 @@ class value {
   value(T truth) : data_(truth) {}
   template <codec::plain_integer T>
   value(T number) {
-    if (std::cmp_less_equal(widen(number), INT64_MAX)) data_ = static_cast<std::int64_t>(number);
-    else data_ = static_cast<std::uint64_t>(number);
+    if (std::cmp_less_equal(widen(number), INT64_MAX))
+      data_ = static_cast<std::int64_t>(number);
+    else
+      data_ = static_cast<std::uint64_t>(number);
   }
   template <std::floating_point T>
   value(T number) : data_(static_cast<double>(number)) {}
@@ -61,7 +64,8 @@ class value {
   value(extension other) : data_(std::move(other)) {}
 
   /// Any value that tasks can carry: `value::of(std::set{1, 2})`.
-  /// @throws usage_error exhausted: more than 2^32-1 elements; corrupt: nested more than 64 levels deep
+  /// @throws usage_error exhausted: more than 2^32-1 elements; corrupt: nested more than 64 levels
+  /// deep
   template <class T>
   [[nodiscard]] static value of(const T& typed) {
     return from_bytes_or_throw(codec::encode(typed).bytes);
@@ -88,16 +92,20 @@ class value {
   [[nodiscard]] std::string to_bytes() const { return codec::encode(*this).bytes; }
   /// @error corrupt
   [[nodiscard]] static expected<value> from_bytes(std::string_view bytes);
-  /// JSON text: bytes as {"$bytes": base64}, files as {"$file": "sha256:…"}, NaN and infinities as null.
+  /// JSON text: bytes as {"$bytes": base64}, files as {"$file": "sha256:…"}, NaN and infinities as
+  /// null.
   [[nodiscard]] std::string to_json() const;
 
-  /// Equal content; entries of maps may be in another order. 1 and 1.0 differ, so do a list and a tuple; NaN equals NaN.
+  /// Equal content; entries of maps may be in another order. 1 and 1.0 differ, so do a list and a
+  /// tuple; NaN equals NaN.
   bool operator==(const value& other) const { return to_bytes() == other.to_bytes(); }
 
  private:
   static constexpr auto widen(std::integral auto number) {
-    if constexpr (std::signed_integral<decltype(number)>) return static_cast<std::int64_t>(number);
-    else return static_cast<std::uint64_t>(number);
+    if constexpr (std::signed_integral<decltype(number)>)
+      return static_cast<std::int64_t>(number);
+    else
+      return static_cast<std::uint64_t>(number);
   }
   [[nodiscard]] static value from_bytes_or_throw(std::string_view bytes);
 

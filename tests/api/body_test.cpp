@@ -80,18 +80,21 @@ BOOST_AUTO_TEST_CASE(a_body_gets_its_arguments_and_gives_canonical_bytes) {
 
 BOOST_AUTO_TEST_CASE(an_argument_that_does_not_decode_fails_the_attempt) {
   caller call;
-  BOOST_CHECK_EXCEPTION(call(twice, std::string("x")), std::runtime_error, [](const std::exception& e) {
-    return std::string(e.what()) == "argument a0: \"x\" is no i64";
-  });
-  BOOST_CHECK_EXCEPTION((void)call.without_value(twice.record()), std::runtime_error, [](const std::exception& e) {
-    return std::string(e.what()) == "argument a0: there is no value";
-  });
+  BOOST_CHECK_EXCEPTION(call(twice, std::string("x")), std::runtime_error,
+                        [](const std::exception& e) {
+                          return std::string(e.what()) == "argument a0: \"x\" is no i64";
+                        });
+  BOOST_CHECK_EXCEPTION((void)call.without_value(twice.record()), std::runtime_error,
+                        [](const std::exception& e) {
+                          return std::string(e.what()) == "argument a0: there is no value";
+                        });
   constexpr auto maybe = task<"maybe">([](std::optional<int> n) { return n.value_or(-1); });
   BOOST_TEST(read<int>(call.without_value(maybe.record())) == -1);
 }
 
 BOOST_AUTO_TEST_CASE(a_reduction_folds_from_left_to_right) {
-  constexpr auto join = task<"join">([](std::string a, std::string b) { return "(" + a + b + ")"; });
+  constexpr auto join =
+      task<"join">([](std::string a, std::string b) { return "(" + a + b + ")"; });
   caller call;
   const auto record = detail::reduction<decltype(join)>(&join);
   BOOST_TEST(record.name == "join/reduce");
@@ -125,8 +128,8 @@ BOOST_AUTO_TEST_CASE(a_context_tells_about_the_attempt) {
   });
   static_assert(std::tuple_size_v<decltype(tell)::arguments> == 1);
   BOOST_TEST(read<std::vector<std::string>>(call(tell, 1)) ==
-                 (std::vector<std::string>{call.run(), "flow", "node[3]", "3", "2", "5", "so far", "42", "none",
-                                           "1700000000", "stop", "1"}),
+                 (std::vector<std::string>{call.run(), "flow", "node[3]", "3", "2", "5", "so far",
+                                           "42", "none", "1700000000", "stop", "1"}),
              boost::test_tools::per_element());
 }
 
@@ -195,11 +198,13 @@ BOOST_AUTO_TEST_CASE(values_change_into_cpp_types_and_back) {
   BOOST_TEST(set.items().size() == 2u);
   BOOST_TEST((set.items()[0] == value(1)));
   BOOST_TEST((set.as<std::set<int>>().value() == std::set<int>{1, 2}));
-  BOOST_TEST((value::of(std::tuple(1, "x")).as<std::tuple<int, std::string>>().value() == std::tuple(1, "x")));
+  BOOST_TEST((value::of(std::tuple(1, "x")).as<std::tuple<int, std::string>>().value() ==
+              std::tuple(1, "x")));
   BOOST_TEST((value::of(option{.days = 3}).as<option>().value() == option{.days = 3}));
   BOOST_TEST(!value("x").as<int>());
   BOOST_TEST(value("x").items().empty());
-  BOOST_TEST(value(value::map{{"a", value::list{1, 2.5, nullptr}}}).to_json() == "{\"a\":[1,2.5,null]}");
+  BOOST_TEST(value(value::map{{"a", value::list{1, 2.5, nullptr}}}).to_json() ==
+             "{\"a\":[1,2.5,null]}");
   BOOST_TEST((value::from_bytes("\x92").error().code == error_code::corrupt));
 }
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <sstream>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck.h>
+#include <boost/test/unit_test.hpp>
 
 #include "core/canon.hpp"
 #include "core/text.hpp"
@@ -42,7 +42,8 @@ void check_round_trip(const T& value) {
 std::map<std::string, std::string> golden_values() {
   const char* shared = std::getenv("REPRISE_SHARED_DIR");
   const char* source = std::getenv("REPRISE_SOURCE_DIR");
-  const std::string folder = shared != nullptr ? shared : (source != nullptr ? source + "/../shared"s : "../shared");
+  const std::string folder =
+      shared != nullptr ? shared : (source != nullptr ? source + "/../shared"s : "../shared");
   std::ifstream file(folder + "/reference/cache_key_vectors.txt");
   std::map<std::string, std::string> all;
   for (std::string line; std::getline(file, line);) {
@@ -117,7 +118,8 @@ BOOST_AUTO_TEST_CASE(standard_types_come_back_as_they_went) {
   check_round_trip(std::array<double, 3>{1, 2, 3});
   check_round_trip(std::set<std::string>{"b", "aa", "a"});
   check_round_trip(std::unordered_set<int>{5, 300, -7, 70000});
-  check_round_trip(std::map<std::tuple<int, std::string>, std::vector<double>>{{{1, "x"}, {1.0}}, {{0, "yy"}, {}}});
+  check_round_trip(std::map<std::tuple<int, std::string>, std::vector<double>>{{{1, "x"}, {1.0}},
+                                                                               {{0, "yy"}, {}}});
   check_round_trip(std::pair<int, std::optional<std::string>>{1, std::nullopt});
   check_round_trip(std::optional<int>{7});
   check_round_trip(std::tuple<>{});
@@ -126,7 +128,8 @@ BOOST_AUTO_TEST_CASE(standard_types_come_back_as_they_went) {
   check_round_trip(std::complex<double>{1, -2});
   check_round_trip(colour::blue);
   check_round_trip(std::chrono::sys_time<std::chrono::nanoseconds>{std::chrono::nanoseconds{-1}});
-  check_round_trip(std::chrono::sys_time<std::chrono::nanoseconds>{std::chrono::nanoseconds{1'700'000'000'123'456'789}});
+  check_round_trip(std::chrono::sys_time<std::chrono::nanoseconds>{
+      std::chrono::nanoseconds{1'700'000'000'123'456'789}});
 }
 
 BOOST_AUTO_TEST_CASE(structs_come_back_as_they_went) {
@@ -141,7 +144,9 @@ BOOST_AUTO_TEST_CASE(structs_come_back_as_they_went) {
                           .pair = {1, 1.0},
                           .any = reprise::value::list{1, 2.0, "three"},
                           .colours = {{"sky", colour::blue}}});
-  check_round_trip(tree{.name = "root", .weight = 1.0, .children = {{.name = "leaf", .weight = 2.0, .children = {}}, {}}});
+  check_round_trip(tree{.name = "root",
+                        .weight = 1.0,
+                        .children = {{.name = "leaf", .weight = 2.0, .children = {}}, {}}});
   check_round_trip(geo::place{.name = "here", .at = {.x = 1, .y = 2}});
   check_round_trip(std::map<std::string, fraction>{{"half", {1, 2}}});
 }
@@ -155,7 +160,9 @@ BOOST_AUTO_TEST_CASE(floats_stay_floats_also_in_defined_structs) {
 BOOST_AUTO_TEST_CASE(maps_of_defined_structs_are_sorted_by_encoded_key) {
   // MSGPACK_DEFINE_MAP(weight, name, children): shorter keys come first.
   BOOST_TEST(hex(tree{.name = "t", .weight = 0, .children = {}}) ==
-             "83a46e616d65a174" "a6776569676874cb0000000000000000" "a86368696c6472656e90");
+             "83a46e616d65a174"
+             "a6776569676874cb0000000000000000"
+             "a86368696c6472656e90");
 }
 
 BOOST_AUTO_TEST_CASE(order_and_width_of_the_source_do_not_matter) {
@@ -173,14 +180,17 @@ BOOST_AUTO_TEST_CASE(order_and_width_of_the_source_do_not_matter) {
 BOOST_AUTO_TEST_CASE(text_that_is_not_utf8_is_carried_and_not_cached) {
   const codec::encoded broken = codec::encode(std::vector<std::string>{"fine", "\xff"});
   BOOST_TEST(broken.uncacheable == "text is not UTF-8");
-  BOOST_TEST((codec::decode<std::vector<std::string>>(broken.bytes).value() == std::vector<std::string>{"fine", "\xff"}));
+  BOOST_TEST((codec::decode<std::vector<std::string>>(broken.bytes).value() ==
+              std::vector<std::string>{"fine", "\xff"}));
   BOOST_TEST(codec::encode("é"s).uncacheable.empty());
 }
 
 BOOST_AUTO_TEST_CASE(nesting_above_the_limit_is_not_cached) {
   tree deep;
   for (int i = 0; i < 31; ++i) deep = tree{.name = "", .weight = 0, .children = {deep}};
-  BOOST_TEST(codec::encode(deep).uncacheable.empty());  // 32 maps and 31 lists around the leaf's empty list: level 63
+  BOOST_TEST(
+      codec::encode(deep)
+          .uncacheable.empty());  // 32 maps and 31 lists around the leaf's empty list: level 63
   check_round_trip(deep);
   deep = tree{.name = "", .weight = 0, .children = {deep}};
   deep = tree{.name = "", .weight = 0, .children = {deep}};
@@ -193,7 +203,8 @@ BOOST_AUTO_TEST_CASE(numbers_are_range_checked) {
   BOOST_TEST(!codec::decode<std::uint8_t>(bytes));
   BOOST_TEST(codec::decode<std::uint16_t>(bytes).value() == 300);
   BOOST_TEST(!codec::decode<unsigned>(codec::encode(-1).bytes));
-  BOOST_TEST(!codec::decode<std::int64_t>(codec::encode(std::numeric_limits<std::uint64_t>::max()).bytes));
+  BOOST_TEST(
+      !codec::decode<std::int64_t>(codec::encode(std::numeric_limits<std::uint64_t>::max()).bytes));
   BOOST_TEST(!codec::decode<int>(codec::encode(1.0).bytes));
   BOOST_TEST(codec::decode<double>(codec::encode(1).bytes).value() == 1.0);
 }
@@ -201,14 +212,16 @@ BOOST_AUTO_TEST_CASE(numbers_are_range_checked) {
 BOOST_AUTO_TEST_CASE(values_of_another_type_are_refused_with_both_named) {
   const auto wrong = codec::decode<std::vector<int>>(codec::encode("text"s).bytes);
   BOOST_REQUIRE(!wrong);
-  BOOST_TEST((wrong.error() == reprise::error{reprise::error_code::invalid_argument, "\"text\" is no list<i64>"}));
+  BOOST_TEST((wrong.error() ==
+              reprise::error{reprise::error_code::invalid_argument, "\"text\" is no list<i64>"}));
   BOOST_TEST(!codec::decode<std::string>(codec::encode(std::vector<char>{'a'}).bytes));
   BOOST_TEST(!codec::decode<bool>(codec::encode(1).bytes));
   BOOST_TEST(!(codec::decode<std::tuple<int, int>>(codec::encode(std::tuple(1)).bytes)));
   BOOST_TEST((!codec::decode<std::array<int, 2>>(codec::encode(std::vector{1, 2, 3}).bytes)));
   BOOST_TEST((!codec::decode<std::variant<int, bool>>(codec::encode(std::tuple(2, 1)).bytes)));
   BOOST_TEST(!codec::decode<std::set<int>>(codec::encode(std::tuple(1)).bytes));
-  BOOST_TEST((codec::decode<std::set<int>>(codec::encode(std::vector{2, 1, 2}).bytes).value() == std::set{1, 2}));
+  BOOST_TEST((codec::decode<std::set<int>>(codec::encode(std::vector{2, 1, 2}).bytes).value() ==
+              std::set{1, 2}));
 }
 
 BOOST_AUTO_TEST_CASE(a_record_of_another_name_version_or_shape_is_refused) {
@@ -245,7 +258,8 @@ BOOST_AUTO_TEST_CASE(no_bytes_crash_the_reader) {
   rc::check("decode gives a value or an error", [](const std::string& bytes) {
     (void)codec::decode<nested>(bytes);
     (void)codec::decode<tree>(bytes);
-    (void)codec::decode<std::map<std::set<int>, std::tuple<std::string, std::vector<option>>>>(bytes);
+    (void)codec::decode<std::map<std::set<int>, std::tuple<std::string, std::vector<option>>>>(
+        bytes);
     if (const auto any = codec::decode<reprise::value>(bytes)) (void)any->to_json();
   });
   rc::check("also when one byte is wrong", [](int x, const std::string& text) {
@@ -260,7 +274,8 @@ BOOST_AUTO_TEST_CASE(no_bytes_crash_the_reader) {
 }
 
 BOOST_AUTO_TEST_CASE(any_value_comes_back_and_is_canonical) {
-  using sample = std::map<std::string, std::tuple<std::int64_t, std::vector<double>, std::set<std::string>>>;
+  using sample =
+      std::map<std::string, std::tuple<std::int64_t, std::vector<double>, std::set<std::string>>>;
   rc::check("round trip", [](const sample& value) {
     const auto bytes = codec::encode(value);
     RC_ASSERT((codec::decode<sample>(bytes.bytes).value() == value));
@@ -298,7 +313,8 @@ BOOST_AUTO_TEST_CASE(types_have_portable_names) {
   BOOST_TEST(type_name<colour>() == "i64");
   BOOST_TEST(type_name<option>() == "rec<samples.option@1>");
   BOOST_TEST(type_name<point>() == "rec<list,f64,f64>");
-  BOOST_TEST(type_name<tree>() == "rec<map,\"weight\",f64,\"name\",str,\"children\",list<rec<^1>>>");
+  BOOST_TEST(type_name<tree>() ==
+             "rec<map,\"weight\",f64,\"name\",str,\"children\",list<rec<^1>>>");
   BOOST_TEST(type_name<geo::place>() == "rec<geo.place@3>");
   BOOST_TEST(type_name<fraction>() == "any");
   BOOST_TEST(type_name<reprise::value>() == "any");

@@ -34,10 +34,12 @@ const run_options in_memory{.slots = 2, .in_memory = true};
 // Bodies do not capture; what they did is counted here.
 std::atomic<int> bodies{0};
 
-constexpr auto counted = task<"counted">([](int n) {
-  ++bodies;
-  return n + 1;
-}, {.cache = true});
+constexpr auto counted = task<"counted">(
+    [](int n) {
+      ++bodies;
+      return n + 1;
+    },
+    {.cache = true});
 
 template <class T>
 task_error failure_of(const result<T>& from) {
@@ -62,7 +64,8 @@ BOOST_AUTO_TEST_CASE(a_word_count_gives_its_words) {
   auto best = f.call(top, sums, 2);
   f.output("best", best);
   const run r = f.run(in_memory);
-  BOOST_TEST(r[best].get() == (std::vector<std::string>{"a", "b"}), boost::test_tools::per_element());
+  BOOST_TEST(r[best].get() == (std::vector<std::string>{"a", "b"}),
+             boost::test_tools::per_element());
   BOOST_TEST((r[counts].get() == std::vector<words>{{{"a", 2}, {"b", 1}}, {{"b", 1}, {"c", 1}}}));
   BOOST_TEST((r[texts].get() == std::vector<std::string>{"a b a", "b c"}));
   const run_result ended = r.wait();
@@ -70,7 +73,8 @@ BOOST_AUTO_TEST_CASE(a_word_count_gives_its_words) {
   BOOST_TEST(ended.tasks == 4u);
   BOOST_TEST(ended.executed == 4u);
   BOOST_TEST(ended.id == r.id());
-  BOOST_TEST((ended.outputs.at("best").as<std::vector<std::string>>().value() == std::vector<std::string>{"a", "b"}));
+  BOOST_TEST((ended.outputs.at("best").as<std::vector<std::string>>().value() ==
+              std::vector<std::string>{"a", "b"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_second_run_is_served_from_the_cache) {
@@ -106,7 +110,10 @@ BOOST_AUTO_TEST_CASE(parameters_reach_tasks_and_contexts) {
   auto made = f.call(scaled, n, by);
   const engine e({.in_memory = true, .slots = 1});
   BOOST_TEST(e.run(f, {.parameters = {{"n", 21}}})[made].get() == 142.0);
-  BOOST_TEST(e.run(f, {.parameters = {{"n", 1.5}, {"offset", 0}, {"by", value::of(option{.strike = 4})}}})[made].get() == 6.0);
+  BOOST_TEST(e.run(f, {.parameters = {{"n", 1.5},
+                                      {"offset", 0},
+                                      {"by", value::of(option{.strike = 4})}}})[made]
+                 .get() == 6.0);
   const auto lacking = e.try_run(f);
   BOOST_REQUIRE(!lacking);
   BOOST_TEST((lacking.error().code == error_code::invalid_argument));
@@ -175,7 +182,8 @@ BOOST_AUTO_TEST_CASE(a_cancelled_run_stops_its_bodies) {
 }
 
 BOOST_AUTO_TEST_CASE(signals_decide_how_tasks_end) {
-  constexpr auto skipping = task<"skipping">([](int) -> int { throw signal::skip("nothing to do"); });
+  constexpr auto skipping =
+      task<"skipping">([](int) -> int { throw signal::skip("nothing to do"); });
   constexpr auto quick = task<"quick">([](int n) -> int { throw signal::success(n * 10); });
   constexpr auto looping = task<"looping">([](const context& about, int rounds) -> int {
     const int sum = about.loop_result<int>().value_or(0) + static_cast<int>(about.loop_count());
@@ -215,9 +223,10 @@ BOOST_AUTO_TEST_CASE(dynamic_tasks_run_with_what_they_captured) {
   const engine e({.in_memory = true, .slots = 2});
   for (const int captured : {1, 2}) {  // one name, two bodies: each flow runs its own
     flow f("dynamic");
-    auto made = f.call(dynamic_task("plus", 1, [captured](std::span<const value> all, context&) {
-                         return value(all[0].as<int>().value() + captured);
-                       }),
+    auto made = f.call(dynamic_task("plus", 1,
+                                    [captured](std::span<const value> all, context&) {
+                                      return value(all[0].as<int>().value() + captured);
+                                    }),
                        10);
     auto typed = f.call(twice, made);
     BOOST_TEST(e.run(f)[typed].get() == 2 * (10 + captured));

@@ -1,7 +1,7 @@
 #include "reprise/flow.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+#include <boost/test/unit_test.hpp>
 
 #include "api/flow_state.hpp"
 #include "flow/flow_spec.hpp"
@@ -26,7 +26,8 @@ std::vector<std::string> lines(const FlowSpec& spec) {
   for (std::uint32_t n = 0; n < spec.nodes.size(); ++n) {
     const NodeId id{n};
     const auto* function = std::get_if<FunctionBody>(&spec.kind_of(id).body);
-    std::string line = fmt::format("{} = {}(", spec.nodes[n].name, function ? function->function : "pass");
+    std::string line =
+        fmt::format("{} = {}(", spec.nodes[n].name, function ? function->function : "pass");
     bool first = true;
     for (const Input& input : spec.inputs_of(id)) {
       if (!first) line += " ";
@@ -35,12 +36,20 @@ std::vector<std::string> lines(const FlowSpec& spec) {
         line += ">" + spec.nodes[input.index].name;
         continue;
       }
-      line += spec.names[input.name] + "=" + (input.mapped ? "*" : "") + (input.flattened ? "*" : "");
+      line +=
+          spec.names[input.name] + "=" + (input.mapped ? "*" : "") + (input.flattened ? "*" : "");
       switch (input.source) {
-        case Input::Source::constant: line += to_json(*spec.constants[input.index].value()); break;
-        case Input::Source::upstream: line += spec.nodes[input.index].name; break;
-        case Input::Source::parameter: line += "$" + spec.parameters[input.index].name; break;
-        default: line += "?";
+        case Input::Source::constant:
+          line += to_json(*spec.constants[input.index].value());
+          break;
+        case Input::Source::upstream:
+          line += spec.nodes[input.index].name;
+          break;
+        case Input::Source::parameter:
+          line += "$" + spec.parameters[input.index].name;
+          break;
+        default:
+          line += "?";
       }
     }
     all.push_back(line + ")");
@@ -84,7 +93,8 @@ BOOST_AUTO_TEST_CASE(call_map_and_reduce_become_nodes) {
   BOOST_TEST(kind.cache.enabled);
   BOOST_TEST((kind.signature == Signature{{{"a0", "str"}}, {{"result", "map<str,i64>"}}}));
   BOOST_TEST((spec.kind_of(NodeId{1}).signature ==
-              Signature{{{"a0", "list<map<str,i64>>"}, {"a1", "map<str,i64>"}}, {{"result", "map<str,i64>"}}}));
+              Signature{{{"a0", "list<map<str,i64>>"}, {"a1", "map<str,i64>"}},
+                        {{"result", "map<str,i64>"}}}));
 }
 
 BOOST_AUTO_TEST_CASE(equal_calls_share_one_kind) {
@@ -110,7 +120,8 @@ BOOST_AUTO_TEST_CASE(names_are_unique_and_can_be_given) {
   const FlowSpec spec = built(f);
   strings all;
   for (const Node& node : spec.nodes) all.push_back(node.name);
-  BOOST_TEST(all == (strings{"twice", "other", "twice#2", "__proto__"}), boost::test_tools::per_element());
+  BOOST_TEST(all == (strings{"twice", "other", "twice#2", "__proto__"}),
+             boost::test_tools::per_element());
   f.call(twice, 5).named("other");
   const auto twins = f.state()->build();
   BOOST_REQUIRE(!twins);
@@ -131,10 +142,11 @@ BOOST_AUTO_TEST_CASE(map_takes_lists_apart_and_passes_the_rest_whole) {
   auto noted = f.map(note, f.constant(strings{"x"}), doubled);
   static_assert(std::is_same_v<decltype(noted), node<void>>);
   BOOST_TEST(lines(built(f)) ==
-                 (strings{"numbers = numbers@1(a0=3)", "twice = twice@1(a0=*numbers)", "add = add@1(a0=*twice a1=10)",
-                          "add#2 = add@1(a0=*numbers a1=*$more)", "twice#2 = twice@1(a0=4)",
-                          "add#3 = add@1(a0=twice#2 a1=*[7,8])", "numbers#2 = numbers@1(a0=*numbers)",
-                          "twice#3 = twice@1(a0=**numbers#2)", "note = note@1(a0=*[\"x\"] a1=*twice)"}),
+                 (strings{"numbers = numbers@1(a0=3)", "twice = twice@1(a0=*numbers)",
+                          "add = add@1(a0=*twice a1=10)", "add#2 = add@1(a0=*numbers a1=*$more)",
+                          "twice#2 = twice@1(a0=4)", "add#3 = add@1(a0=twice#2 a1=*[7,8])",
+                          "numbers#2 = numbers@1(a0=*numbers)", "twice#3 = twice@1(a0=**numbers#2)",
+                          "note = note@1(a0=*[\"x\"] a1=*twice)"}),
              boost::test_tools::per_element());
 }
 
@@ -144,7 +156,8 @@ BOOST_AUTO_TEST_CASE(tasks_can_wait_without_taking_values) {
   auto b = f.call(note, "x", 1).named("b");
   auto c = f.call(twice, 3).named("c").after(a, b);
   f.after(b, a);
-  BOOST_TEST(lines(built(f)) == (strings{"a = twice@1(a0=1)", "b = note@1(a0=\"x\" a1=1 >a)", "c = twice@1(a0=3 >a >b)"}),
+  BOOST_TEST(lines(built(f)) == (strings{"a = twice@1(a0=1)", "b = note@1(a0=\"x\" a1=1 >a)",
+                                         "c = twice@1(a0=3 >a >b)"}),
              boost::test_tools::per_element());
   a.after(c);
   const auto cycle = f.state()->build();
@@ -166,10 +179,12 @@ BOOST_AUTO_TEST_CASE(parameters_have_types_defaults_and_are_normalized) {
   BOOST_TEST(to_json(*spec.parameters[1].default_value->value()) == "1.0");
   BOOST_TEST(spec.parameters[2].type == "any");
 
-  const auto bound = f.state()->bind({{"seed", 7}, {"scale", 2}, {"tags", value::list{"b", "a", "b"}}});
+  const auto bound =
+      f.state()->bind({{"seed", 7}, {"scale", 2}, {"tags", value::list{"b", "a", "b"}}});
   BOOST_REQUIRE(bound);
   BOOST_TEST((bound->at("scale") == Payload::of(codec::encode(2.0).bytes)));
-  BOOST_TEST((bound->at("tags") == Payload::of(codec::encode(std::set<std::string>{"a", "b"}).bytes)));
+  BOOST_TEST(
+      (bound->at("tags") == Payload::of(codec::encode(std::set<std::string>{"a", "b"}).bytes)));
   const auto wrong = f.state()->bind({{"seed", "seven"}});
   BOOST_REQUIRE(!wrong);
   BOOST_TEST(wrong.error().message == "parameter \"seed\": \"seven\" is no i64");
@@ -192,7 +207,8 @@ BOOST_AUTO_TEST_CASE(outputs_are_nodes_or_constants) {
              boost::test_tools::per_element());
   BOOST_TEST(spec.outputs.size() == 2u);
   BOOST_TEST(spec.outputs[1].node.value == 1u);
-  BOOST_TEST((refused([&] { f.output("fixed", f.call(twice, 1)); }).code() == error_code::conflict));
+  BOOST_TEST(
+      (refused([&] { f.output("fixed", f.call(twice, 1)); }).code() == error_code::conflict));
 }
 
 BOOST_AUTO_TEST_CASE(options_become_policies) {
@@ -224,7 +240,8 @@ BOOST_AUTO_TEST_CASE(options_become_policies) {
   expected.cache_name = "shared.name";
   expected.version = "v9";
   expected.body = FunctionBody{"everything@3"};
-  expected.signature = {{{"first", "i64"}, {"second", "i64"}, {"third", "i64"}}, {{"result", "i64"}}};
+  expected.signature = {{{"first", "i64"}, {"second", "i64"}, {"third", "i64"}},
+                        {{"result", "i64"}}};
   expected.trigger = {Trigger::Kind::some_failed, 0.5, 3, ""};
   expected.skip_on_upstream_skip = false;
   expected.retry.max = 3;
@@ -249,7 +266,8 @@ BOOST_AUTO_TEST_CASE(options_become_policies) {
     return std::string(refused([&] { f.call(add.with(options), 1, 2); }).what());
   };
   BOOST_TEST(wrong({.retries = 10'001}) == "task \"add\": at most 10000 retries");
-  BOOST_TEST(wrong({.cache = cached{.ignore = {"a7"}}}) == "task \"add\" has no input \"a7\" to ignore");
+  BOOST_TEST(wrong({.cache = cached{.ignore = {"a7"}}}) ==
+             "task \"add\" has no input \"a7\" to ignore");
   BOOST_TEST(wrong({.names = {"one"}}) == "task \"add\" names 1 parameters and takes 2");
   BOOST_TEST(wrong({.timeout = -1s}) == "task \"add\": times must not be negative");
 }
@@ -269,13 +287,16 @@ BOOST_AUTO_TEST_CASE(handles_of_other_flows_and_numbers_out_of_range_are_refused
   auto parameter = g.parameter<int>("p");
   BOOST_TEST((refused([&] { f.call(twice, foreign); }).code() == error_code::invalid_argument));
   BOOST_TEST((refused([&] { f.call(twice, parameter); }).code() == error_code::invalid_argument));
-  BOOST_TEST((refused([&] { f.call(twice, 1).after(foreign); }).code() == error_code::invalid_argument));
+  BOOST_TEST(
+      (refused([&] { f.call(twice, 1).after(foreign); }).code() == error_code::invalid_argument));
   BOOST_TEST((refused([&] { f.output("x", foreign); }).code() == error_code::invalid_argument));
-  BOOST_TEST((refused([&] { f.call(twice, 5'000'000'000); }).code() == error_code::invalid_argument));
+  BOOST_TEST(
+      (refused([&] { f.call(twice, 5'000'000'000); }).code() == error_code::invalid_argument));
   BOOST_TEST((refused([&] { (void)flow(""); }).code() == error_code::invalid_argument));
   auto fixed = f.constant(1);
   BOOST_TEST((refused([&] { fixed.named("x"); }).code() == error_code::invalid_argument));
-  BOOST_TEST((refused([&] { f.call(twice, 1).after(fixed); }).code() == error_code::invalid_argument));
+  BOOST_TEST(
+      (refused([&] { f.call(twice, 1).after(fixed); }).code() == error_code::invalid_argument));
 }
 
 BOOST_AUTO_TEST_CASE(two_bodies_of_one_name_and_version_are_refused) {
@@ -283,7 +304,8 @@ BOOST_AUTO_TEST_CASE(two_bodies_of_one_name_and_version_are_refused) {
   f.call(reprise::task<"twin">([](int n) { return n; }), 1);
   const auto e = refused([&] { f.call(reprise::task<"twin">([](int n) { return n + 1; }), 1); });
   BOOST_TEST((e.code() == error_code::conflict));
-  BOOST_TEST(std::string(e.what()) == "two tasks are named \"twin@1\"; give one another name or version");
+  BOOST_TEST(std::string(e.what()) ==
+             "two tasks are named \"twin@1\"; give one another name or version");
 }
 
 BOOST_AUTO_TEST_CASE(dynamic_tasks_take_anything_and_mix_with_typed_ones) {
@@ -302,10 +324,12 @@ BOOST_AUTO_TEST_CASE(dynamic_tasks_take_anything_and_mix_with_typed_ones) {
   f.call(twin, 1);
   const FlowSpec spec = built(f);
   BOOST_TEST((spec.kind_of(NodeId{1}).signature ==
-              Signature{{{"a0", "any"}, {"a1", "any"}, {"a2", "any"}, {"a3", "any"}}, {{"result", "any"}}}));
+              Signature{{{"a0", "any"}, {"a1", "any"}, {"a2", "any"}, {"a3", "any"}},
+                        {{"result", "any"}}}));
   BOOST_TEST(f.state()->functions().size() == 4u);  // twice, sum, numbers, and the other sum
-  BOOST_TEST((refused([] { dynamic_task("", 1, [](std::span<const value>, context&) { return value(); }); }).code() ==
-              error_code::invalid_argument));
+  BOOST_TEST((refused([] {
+                dynamic_task("", 1, [](std::span<const value>, context&) { return value(); });
+              }).code() == error_code::invalid_argument));
 }
 
 static_assert(callable_with<decltype(top), node<words>, int>);

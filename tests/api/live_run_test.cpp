@@ -35,7 +35,8 @@ class fake_engine final : public Engine {
     const std::lock_guard guard(mutex_);
     ++asked_for_results;
     const auto found = results.find(node.value);
-    if (found == results.end()) return reprise::fail(ErrorCode::unavailable, "task is not finished");
+    if (found == results.end())
+      return reprise::fail(ErrorCode::unavailable, "task is not finished");
     return found->second;
   }
   void forget(const RunId&) override { ++forgotten; }
@@ -108,7 +109,10 @@ BOOST_FIXTURE_TEST_SUITE(live_run_suite, fixture)
 BOOST_AUTO_TEST_CASE(a_run_is_submitted_with_its_functions_and_options) {
   flow f("flow");
   f.call(twice, f.parameter<int>("n"));
-  const auto live = submit(f, {.parameters = {{"n", 3}}, .cache = cache_mode::read_only, .always_new = true, .resume = engine->id.text()});
+  const auto live = submit(f, {.parameters = {{"n", 3}},
+                               .cache = cache_mode::read_only,
+                               .always_new = true,
+                               .resume = engine->id.text()});
   BOOST_TEST(functions->find("twice@1") != nullptr);
   BOOST_TEST((engine->asked.parameters == Parameters{{"n", payload(3)}}));
   BOOST_TEST((engine->asked.cache == CacheMode::read_only));
@@ -140,7 +144,8 @@ BOOST_AUTO_TEST_CASE(a_mapped_node_is_asked_for_when_its_elements_ended) {
   engine->tell({change(0, TaskState::mapped, 2)});
   const int before = engine->asked_for_results;
   BOOST_TEST(!r[all].try_get(30ms));
-  BOOST_TEST(engine->asked_for_results - before <= 3);  // at the start and at the end: elements are open
+  BOOST_TEST(engine->asked_for_results - before <=
+             3);  // at the start and at the end: elements are open
   engine->tell({change(1, TaskState::success), change(2, TaskState::success)});
   engine->keep(0, payload(std::vector{2, 4}));
   BOOST_TEST((r[all].get() == std::vector{2, 4}));
@@ -155,13 +160,15 @@ BOOST_AUTO_TEST_CASE(changes_told_before_the_run_is_known_count) {
     failed.detail.emplace();
     failed.detail->message = "why not";
     failed.detail->exit_code = 4;
-    engine->tell({change(0, TaskState::mapped, 2), change(1, TaskState::success), failed}, RunState::failed);
+    engine->tell({change(0, TaskState::mapped, 2), change(1, TaskState::success), failed},
+                 RunState::failed);
   };
   engine->keep(0, reprise::fail(ErrorCode::not_found, "no result"));
   const run r(submit(f));
   BOOST_CHECK_EXCEPTION(r[a].get(), task_error, [](const task_error& e) {
     return e.task() == "twice[1]" && e.state() == "failed" && e.attempt() == 3 && e.exit() == 4 &&
-           e.message() == "why not" && std::string(e.what()) == "task \"twice[1]\" is failed: why not";
+           e.message() == "why not" &&
+           std::string(e.what()) == "task \"twice[1]\" is failed: why not";
   });
 }
 
@@ -215,18 +222,23 @@ BOOST_AUTO_TEST_CASE(what_a_run_gives_back_is_passed_on) {
   ended.id = engine->id;
   ended.state = RunState::failed;
   ended.message = "why";
-  ended.summary = {.tasks = 6, .executed = 5, .cached = 4, .failed = 3, .skipped = 2, .cancelled = 1};
+  ended.summary = {
+      .tasks = 6, .executed = 5, .cached = 4, .failed = 3, .skipped = 2, .cancelled = 1};
   ended.carried = 7;
   ended.makespan = 8s;
   ended.outputs["n"] = payload(9);
   engine->ended = ended;
   const run_result seen = r.wait();
-  BOOST_TEST((seen.state == run_state::failed && seen.message == "why" && seen.id == engine->id.text()));
-  BOOST_TEST((seen.tasks == 6 && seen.executed == 5 && seen.cached == 4 && seen.failed == 3 && seen.skipped == 2 &&
-              seen.cancelled == 1 && seen.carried == 7 && seen.makespan == 8s));
+  BOOST_TEST(
+      (seen.state == run_state::failed && seen.message == "why" && seen.id == engine->id.text()));
+  BOOST_TEST((seen.tasks == 6 && seen.executed == 5 && seen.cached == 4 && seen.failed == 3 &&
+              seen.skipped == 2 && seen.cancelled == 1 && seen.carried == 7 &&
+              seen.makespan == 8s));
   BOOST_TEST((seen.outputs.at("n") == value(9)));
-  BOOST_TEST((r.cancel_tasks({"a"}, "reason").error() == error{error_code::conflict, "the run is already finished"}));
-  BOOST_TEST(engine->cancelled == (std::vector<std::string>{"a", "reason"}), boost::test_tools::per_element());
+  BOOST_TEST((r.cancel_tasks({"a"}, "reason").error() ==
+              error{error_code::conflict, "the run is already finished"}));
+  BOOST_TEST(engine->cancelled == (std::vector<std::string>{"a", "reason"}),
+             boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(runs_are_forgotten_once_they_ended_and_nobody_asks) {

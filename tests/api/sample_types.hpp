@@ -89,27 +89,28 @@ struct miscounting {
 
 namespace msgpack {
 MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
-namespace adaptor {
+  namespace adaptor {
 
-template <>
-struct pack<reprise::samples::fraction> {
-  template <class Stream>
-  packer<Stream>& operator()(packer<Stream>& out, const reprise::samples::fraction& value) const {
-    out.pack_array(2);
-    out << value.numerator << value.denominator;
-    return out;
-  }
-};
+  template <>
+  struct pack<reprise::samples::fraction> {
+    template <class Stream>
+    packer<Stream>& operator()(packer<Stream>& out, const reprise::samples::fraction& value) const {
+      out.pack_array(2);
+      out << value.numerator << value.denominator;
+      return out;
+    }
+  };
 
-template <>
-struct convert<reprise::samples::fraction> {
-  const msgpack::object& operator()(const msgpack::object& in, reprise::samples::fraction& value) const {
-    if (in.type != msgpack::type::ARRAY || in.via.array.size != 2) throw msgpack::type_error();
-    value = {in.via.array.ptr[0].as<int>(), in.via.array.ptr[1].as<int>()};
-    return in;
-  }
-};
+  template <>
+  struct convert<reprise::samples::fraction> {
+    const msgpack::object& operator()(const msgpack::object& in,
+                                      reprise::samples::fraction& value) const {
+      if (in.type != msgpack::type::ARRAY || in.via.array.size != 2) throw msgpack::type_error();
+      value = {in.via.array.ptr[0].as<int>(), in.via.array.ptr[1].as<int>()};
+      return in;
+    }
+  };
 
-}  // namespace adaptor
+  }  // namespace adaptor
 }  // MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS)
 }  // namespace msgpack

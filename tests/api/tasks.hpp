@@ -28,14 +28,17 @@ inline constexpr auto merge = reprise::task<"wc.merge">([](words a, words b) -> 
   return a;
 });
 
-inline constexpr auto top = reprise::task<"wc.top">([](words all, int least) -> std::vector<std::string> {
-  std::vector<std::string> found;
-  for (const auto& [word, n] : all)
-    if (n >= least) found.push_back(word);
-  return found;
-});
+inline constexpr auto top =
+    reprise::task<"wc.top">([](words all, int least) -> std::vector<std::string> {
+      std::vector<std::string> found;
+      for (const auto& [word, n] : all)
+        if (n >= least) found.push_back(word);
+      return found;
+    });
 
-inline int add_function(int a, int b) { return a + b; }
+inline int add_function(int a, int b) {
+  return a + b;
+}
 inline constexpr auto add = reprise::task<"add">(&add_function);
 
 inline constexpr auto twice = reprise::task<"twice">([](int n) { return 2 * n; });
@@ -48,8 +51,7 @@ inline constexpr auto numbers = reprise::task<"numbers">([](int n) {
 
 inline constexpr auto note = reprise::task<"note">([](const std::string&, std::optional<int>) {});
 
-inline constexpr auto fail = reprise::task<"fail">([](int n) -> int {
-  throw std::runtime_error("no good: " + std::to_string(n));
-});
+inline constexpr auto fail = reprise::task<"fail">(
+    [](int n) -> int { throw std::runtime_error("no good: " + std::to_string(n)); });
 
 }  // namespace reprise::samples

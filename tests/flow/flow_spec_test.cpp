@@ -1,6 +1,9 @@
 #include "flow/flow_spec.hpp"
 
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 
 #include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
@@ -69,6 +72,7 @@ FlowSpec rich_flow() {
   call.when = "params.quality >= 20";
   call.when_span = {3, 5, 25};
   call.max_parallel = 8;
+  call.reduce_fanin = 16;
   TaskKind command;
   CommandBody body;
   body.argv = {{"aligner", {1, 2, 9}}, {"-q", {}}};
@@ -171,6 +175,16 @@ BOOST_AUTO_TEST_CASE(cut_off_and_longer_records_are_corrupt) {
     BOOST_REQUIRE((cut.error().code == ErrorCode::corrupt));
   }
   BOOST_TEST(!FlowSpec::decode(bytes + '\xc0'));
+}
+
+BOOST_AUTO_TEST_CASE(the_seeds_of_the_fuzzer_are_of_this_format) {
+  const char* root = std::getenv("REPRISE_SOURCE_DIR");
+  for (const char* seed : {"empty", "chain", "rich"}) {
+    std::ifstream in(std::string(root ? root : ".") + "/tests/fuzz/corpus/flow_record/" + seed, std::ios::binary);
+    BOOST_REQUIRE(in);
+    std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    BOOST_TEST(FlowSpec::decode(bytes).has_value(), seed << " is stale; replace it by what FlowSpec::encode() gives");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(other_versions_are_refused) {
@@ -295,6 +309,7 @@ BOOST_AUTO_TEST_CASE(names_and_indices_are_checked) {
   for (std::size_t i = 0; i < rich_flow().inputs.size(); ++i)
     BOOST_TEST(!broken([&](FlowSpec& f) { f.inputs[i].index = 99; }).empty());
   BOOST_TEST(!broken([](FlowSpec& f) { f.inputs[0].name = 99; }).empty());
+  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.kinds[0].reduce_fanin = 1; }), "at least 2"));
 }
 
 BOOST_AUTO_TEST_CASE(an_input_name_comes_twice_only_when_gathered) {

@@ -260,6 +260,27 @@ BOOST_AUTO_TEST_CASE(manual_only_leaves_the_run_waiting_for_a_person) {
   BOOST_TEST((bench.ended.at(0).state == RunState::paused));
 }
 
+BOOST_AUTO_TEST_CASE(resuming_lets_paused_tasks_go_on_and_runs_nothing_twice) {
+  const auto spec = flow("a -> b; b -> c", {{"b", with([](TaskKind& kind) { kind.trigger.kind = Trigger::Kind::manual_only; })}});
+  SchedulerBench first;
+  first.submit(spec);
+  first.succeed("a", 4);
+  BOOST_REQUIRE((first.ended.at(0).state == RunState::paused));
+
+  SchedulerBench second;
+  second.submit(spec, first.journal, CacheMode::normal, true);
+  BOOST_REQUIRE(second.sent_names() == "b");
+  BOOST_TEST((*second.sent[0].arguments[0].value.value() == Value{4}));
+  // A crash right after: the third process still knows that the task was let go on.
+  std::vector<journal::Batch> past = first.journal;
+  past.insert(past.end(), second.journal.begin(), second.journal.end());
+  SchedulerBench third;
+  third.submit(spec, past);
+  third.succeed("b");
+  third.succeed("c");
+  BOOST_TEST((third.ended.at(0).state == RunState::success));
+}
+
 BOOST_AUTO_TEST_CASE(a_chain_of_skips_needs_no_stack) {
   std::string text;
   for (int i = 0; i < 50'000; ++i)

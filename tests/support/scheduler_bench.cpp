@@ -41,11 +41,11 @@ void SchedulerBench::handle(scheduler::Event event) {
 }
 
 void SchedulerBench::submit(std::shared_ptr<const FlowSpec> flow, std::vector<journal::Batch> past,
-                            CacheMode cache) {
+                            CacheMode cache, bool resume) {
   auto context = std::make_shared<RunContext>();
   context->flow = std::move(flow);
   context->cache = cache;
-  handle(scheduler::Submit{RunIndex{0}, std::move(context), std::move(past)});
+  handle(scheduler::Submit{RunIndex{0}, std::move(context), std::move(past), resume, {}});
 }
 
 std::string SchedulerBench::name_of(const Attempt& attempt) const {

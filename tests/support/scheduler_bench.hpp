@@ -18,7 +18,7 @@ class SchedulerBench {
 
   /// Submits a run. Attempts that the scheduler sends out wait in `sent` until the test reports them.
   void submit(std::shared_ptr<const FlowSpec> flow, std::vector<journal::Batch> past = {},
-              CacheMode cache = CacheMode::normal);
+              CacheMode cache = CacheMode::normal, bool resume = false);
 
   /// Reports the first attempt waiting in `sent` whose task has this name.
   void succeed(const std::string& task, Value value = {});

@@ -9,8 +9,8 @@ using namespace reprise::worker::test;
 
 namespace {
 
-const Environment host{{"PATH", "/bin"}, {"HOME", "/home/ana"}, {"LANG", "C.UTF-8"}, {"TZ", "UTC"},
-                       {"SECRET", "hunter2"}, {"REPRISE_DATA", "/data"}};
+const Environment host{{"PATH", "/bin"}, {"HOME", "/home/ana"}, {"LANG", "C.UTF-8"},
+                       {"TZ", "UTC"},    {"SECRET", "hunter2"}, {"REPRISE_DATA", "/data"}};
 
 BoundCommand bound(OneTask& task) {
   const auto& body = std::get<CommandBody>(task.flow.kinds[0].body);
@@ -38,7 +38,8 @@ using Texts = std::vector<std::string>;
 BOOST_AUTO_TEST_SUITE(binding)
 
 BOOST_AUTO_TEST_CASE(arguments_are_taken_as_they_are_and_templates_replaced) {
-  OneTask task(argv({"echo", "a  b", "$(touch x)", "`id`", "'\"\\", "new\nline", "q=${{ params.quality }}"}));
+  OneTask task(argv(
+      {"echo", "a  b", "$(touch x)", "`id`", "'\"\\", "new\nline", "q=${{ params.quality }}"}));
   task.with_parameter("quality", Value(30));
   BOOST_TEST((bound(task).arguments ==
               Texts{"echo", "a  b", "$(touch x)", "`id`", "'\"\\", "new\nline", "q=30"}));
@@ -77,7 +78,8 @@ BOOST_AUTO_TEST_CASE(variables_declared_for_the_cache_key_are_passed_on) {
 }
 
 BOOST_AUTO_TEST_CASE(an_upstream_file_is_a_path_below_the_folder_the_same_in_every_run) {
-  OneTask task(argv({"cat", "${{ fetch.outputs['sub/reads.fq'] }}", "x=${{ fetch.outputs['sub/reads.fq'] }}"}));
+  OneTask task(argv(
+      {"cat", "${{ fetch.outputs['sub/reads.fq'] }}", "x=${{ fetch.outputs['sub/reads.fq'] }}"}));
   task.with_upstream("fetch", command_result({{"sub/reads.fq", file_of("ACGT")}}));
   const BoundCommand command = bound(task);
   BOOST_TEST((command.arguments == Texts{"cat", "inputs/0/reads.fq", "x=inputs/0/reads.fq"}));
@@ -98,15 +100,18 @@ BOOST_AUTO_TEST_CASE(in_the_flow_folder_paths_are_absolute) {
 
 BOOST_AUTO_TEST_CASE(several_outputs_are_a_folder_and_values_are_json) {
   OneTask task(argv({"true"}));
-  task.with_upstream("split", command_result({{"a.txt", file_of("a")}, {"deep/b.txt", file_of("b")}}))
+  task.with_upstream("split",
+                     command_result({{"a.txt", file_of("a")}, {"deep/b.txt", file_of("b")}}))
       .with_upstream("count", Value(Map{{Value("n"), Value(3)}}))
       .with_upstream("quiet", command_result({}));
   const BoundCommand command = bound(task);
   BOOST_TEST(command.environment.at("REPRISE_INPUT_split") == "/run/attempts/0/inputs/0");
-  BOOST_TEST(command.environment.at("REPRISE_INPUT_count") == "/run/attempts/0/inputs/1/value.json");
-  BOOST_TEST((paths(command.staging) == Texts{"inputs/0/a.txt", "inputs/0/deep/b.txt", "inputs/1/value.json",
-                                              "inputs/2/value.json"}));
-  BOOST_TEST(std::get<Staging::Place::Text>(command.staging.places()[2].source).content == "{\"n\":3}\n");
+  BOOST_TEST(command.environment.at("REPRISE_INPUT_count") ==
+             "/run/attempts/0/inputs/1/value.json");
+  BOOST_TEST((paths(command.staging) == Texts{"inputs/0/a.txt", "inputs/0/deep/b.txt",
+                                              "inputs/1/value.json", "inputs/2/value.json"}));
+  BOOST_TEST(std::get<Staging::Place::Text>(command.staging.places()[2].source).content ==
+             "{\"n\":3}\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_mapped_upstream_is_a_folder_with_one_folder_per_element) {
@@ -119,8 +124,10 @@ BOOST_AUTO_TEST_CASE(a_mapped_upstream_is_a_folder_with_one_folder_per_element) 
 }
 
 BOOST_AUTO_TEST_CASE(names_of_outputs_never_leave_the_folder) {
-  OneTask task(argv({"cat", "${{ evil.outputs['../../etc/passwd'] }}", "${{ evil.outputs['..'] }}"}));
-  task.with_upstream("evil", command_result({{"../../etc/passwd", file_of("1")}, {"..", file_of("2")}}));
+  OneTask task(
+      argv({"cat", "${{ evil.outputs['../../etc/passwd'] }}", "${{ evil.outputs['..'] }}"}));
+  task.with_upstream("evil",
+                     command_result({{"../../etc/passwd", file_of("1")}, {"..", file_of("2")}}));
   for (const std::string& path : paths(bound(task).staging)) BOOST_TEST(is_inner_path(path));
 }
 
@@ -143,25 +150,33 @@ BOOST_AUTO_TEST_CASE(the_map_variable_is_in_the_environment) {
 
 BOOST_AUTO_TEST_CASE(variables_of_odd_names_give_way_to_exact_ones) {
   OneTask task(argv({"true"}));
-  task.with_upstream("a-b", Value(1)).with_upstream("a_b", Value(2)).with_upstream("fetch[]", Value(3))
+  task.with_upstream("a-b", Value(1))
+      .with_upstream("a_b", Value(2))
+      .with_upstream("fetch[]", Value(3))
       .with_upstream("\xc3\xa9", Value(4));
   Texts variables;
-  for (const ExposedInput& input : exposed_inputs(task.attempt())) variables.push_back(input.variable);
-  BOOST_TEST((variables == Texts{"", "REPRISE_INPUT_a_b", "REPRISE_INPUT_fetch", "REPRISE_INPUT___"}));
+  for (const ExposedInput& input : exposed_inputs(task.attempt()))
+    variables.push_back(input.variable);
+  BOOST_TEST(
+      (variables == Texts{"", "REPRISE_INPUT_a_b", "REPRISE_INPUT_fetch", "REPRISE_INPUT___"}));
   OneTask both(argv({"true"}));
   both.with_upstream("fetch[]", Value(1)).with_upstream("fetch", Value(2));
   variables.clear();
-  for (const ExposedInput& input : exposed_inputs(both.attempt())) variables.push_back(input.variable);
+  for (const ExposedInput& input : exposed_inputs(both.attempt()))
+    variables.push_back(input.variable);
   BOOST_TEST((variables == Texts{"REPRISE_INPUT_fetch__", "REPRISE_INPUT_fetch"}));
 }
 
 BOOST_AUTO_TEST_CASE(input_files_keep_their_own_names) {
   CommandBody body = argv({"true"});
-  body.input_files = {{"data/./x.csv", {}}, {"../shared/ref.fa", {}}, {"${{ fetch.outputs['sub/r.fq'] }}", {}},
+  body.input_files = {{"data/./x.csv", {}},
+                      {"../shared/ref.fa", {}},
+                      {"${{ fetch.outputs['sub/r.fq'] }}", {}},
                       {"data/${{ params.which }}.csv", {}}};
   OneTask task(body);
   task.flow.folder = "/flows";
-  task.with_parameter("which", Value("y")).with_upstream("fetch", command_result({{"sub/r.fq", file_of("1")}}));
+  task.with_parameter("which", Value("y"))
+      .with_upstream("fetch", command_result({{"sub/r.fq", file_of("1")}}));
   const BoundCommand command = bound(task);
   BOOST_TEST((paths(command.staging) ==
               Texts{"data/x.csv", "ref.fa", "sub/r.fq", "data/y.csv", "inputs/0/r.fq"}));
@@ -189,7 +204,8 @@ BOOST_AUTO_TEST_CASE(what_no_program_can_be_given_is_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(inner_paths) {
-  for (const char* good : {"a", "a/b", "..a", "a..b", ".hidden", "a b", "__proto__"}) BOOST_TEST(is_inner_path(good));
+  for (const char* good : {"a", "a/b", "..a", "a..b", ".hidden", "a b", "__proto__"})
+    BOOST_TEST(is_inner_path(good));
   for (const char* bad : {"", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "./a", "a/./b"}) {
     BOOST_TEST(!is_inner_path(bad), bad);
   }

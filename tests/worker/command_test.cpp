@@ -36,7 +36,10 @@ class Commands {
   Duration grace = 5s;
 
   [[nodiscard]] LocalRunner::Options options() const {
-    return {.functions = nullptr, .blobs = blobs, .grace = grace, .logs = limits,
+    return {.functions = nullptr,
+            .blobs = blobs,
+            .grace = grace,
+            .logs = limits,
             .environment = {{"PATH", "/usr/bin:/bin"}, {"HOME", "/root"}, {"SECRET", "x"}}};
   }
   Outcome run(OneTask& task, std::stop_token stop = {}) {
@@ -78,12 +81,13 @@ CommandBody with_outputs(CommandBody body, std::vector<std::string> outputs) {
 BOOST_FIXTURE_TEST_SUITE(command, Commands)
 
 BOOST_AUTO_TEST_CASE(a_success_has_exit_outputs_and_what_it_printed) {
-  const Outcome outcome = run(with_outputs(shell("echo hello; echo warn >&2; mkdir sub; printf x > sub/a; printf y > b"),
-                                           {"sub/a", "b"}));
+  const Outcome outcome = run(
+      with_outputs(shell("echo hello; echo warn >&2; mkdir sub; printf x > sub/a; printf y > b"),
+                   {"sub/a", "b"}));
   BOOST_TEST((outcome.state == TaskState::success));
   BOOST_TEST((outcome.failure == FailureClass::none));
   BOOST_TEST(outcome.executed);
-  BOOST_TEST((outcome.value == *Payload::of(command_result({})) ) == false);
+  BOOST_TEST((outcome.value == *Payload::of(command_result({}))) == false);
   const Value value = outcome.value.value().value();
   BOOST_TEST((*value.find("exit") == Value(0)));
   BOOST_TEST(stdout_of(outcome) == "hello\n");
@@ -141,10 +145,12 @@ BOOST_AUTO_TEST_CASE(a_signal_has_a_class_and_a_name) {
 BOOST_AUTO_TEST_CASE(a_missing_program_names_where_it_was_looked_for) {
   const Outcome outcome = run(argv({"no-such-program"}));
   BOOST_TEST((outcome.state == TaskState::failed && outcome.failure == FailureClass::cannot_start));
-  BOOST_TEST(outcome.message == "cannot run \"no-such-program\": no such file in PATH /usr/bin:/bin");
+  BOOST_TEST(outcome.message ==
+             "cannot run \"no-such-program\": no such file in PATH /usr/bin:/bin");
   BOOST_TEST(!outcome.executed);
   BOOST_TEST(run(argv({"./nope.sh"})).message ==
-             "cannot run \"./nope.sh\": no such file in the flow's folder \"" + flows.string() + "\"");
+             "cannot run \"./nope.sh\": no such file in the flow's folder \"" + flows.string() +
+                 "\"");
   BOOST_TEST(run(argv({"/no/such"})).message ==
              "cannot run \"/no/such\": no such file, or its interpreter is missing");
 }
@@ -154,8 +160,8 @@ BOOST_AUTO_TEST_CASE(the_environment_is_exactly_the_allow_list) {
   std::istringstream lines(text);
   std::set<std::string> names;
   for (std::string line; std::getline(lines, line);) names.insert(line.substr(0, line.find('=')));
-  BOOST_TEST((names == std::set<std::string>{"PATH", "HOME", "REPRISE_RUN", "REPRISE_TASK", "REPRISE_ATTEMPT",
-                                             "REPRISE_RUN_COUNT"}),
+  BOOST_TEST((names == std::set<std::string>{"PATH", "HOME", "REPRISE_RUN", "REPRISE_TASK",
+                                             "REPRISE_ATTEMPT", "REPRISE_RUN_COUNT"}),
              text);
 }
 
@@ -181,7 +187,8 @@ BOOST_AUTO_TEST_CASE(input_files_are_there_and_the_originals_are_safe) {
   write_file(flows / "data" / "x.csv", "1,2\n");
   CommandBody body = shell(
       "cat data/x.csv inputs/0/r.fq r.fq \"$REPRISE_INPUT_fetch\"; "
-      "(echo changed >> data/x.csv) 2>/dev/null || true; (echo changed >> r.fq) 2>/dev/null || true; "
+      "(echo changed >> data/x.csv) 2>/dev/null || true; (echo changed >> r.fq) 2>/dev/null || "
+      "true; "
       "echo ${{ fetch.outputs['r.fq'] }} > /dev/null; test ! -w / || exit 0; test ! -w data/x.csv");
   body.input_files = {{"data/x.csv", {}}, {"${{ fetch.outputs['r.fq'] }}", {}}};
   OneTask task(body);
@@ -225,20 +232,22 @@ BOOST_AUTO_TEST_CASE(a_declared_output_must_be_made_and_be_a_file) {
   BOOST_TEST(missing.message == "declared output \"x\" was not made");
   BOOST_TEST(run(with_outputs(shell("mkdir x"), {"x"})).message ==
              "declared output \"x\" is a folder; name the files in it, or pack them into one");
-  BOOST_TEST(run(with_outputs(shell("mkfifo x"), {"x"})).message == "declared output \"x\" is no file");
+  BOOST_TEST(run(with_outputs(shell("mkfifo x"), {"x"})).message ==
+             "declared output \"x\" is no file");
   BOOST_TEST(run(with_outputs(shell("true"), {"../x"})).message ==
              "declared output \"../x\" is no path below the task's folder");
-  BOOST_TEST(run(with_outputs(shell("echo > a"), {"a/b"})).message == "declared output \"a/b\" was not made");
+  BOOST_TEST(run(with_outputs(shell("echo > a"), {"a/b"})).message ==
+             "declared output \"a/b\" was not made");
 }
 
 BOOST_AUTO_TEST_CASE(an_output_behind_a_symbolic_link_is_refused) {
   write_file(folder.path() / "private" / "secret", "hunter2");
   const std::string target = (folder.path() / "private").string();
-  for (const auto& [script, output] : std::vector<std::pair<std::string, std::string>>{
-           {"ln -s " + target + "/secret x", "x"},
-           {"ln -s " + target + " d", "d/secret"},
-           {"ln -s ../../.. up", "up/private/secret"},
-           {"echo y > y; ln -s y x", "x"}}) {
+  for (const auto& [script, output] :
+       std::vector<std::pair<std::string, std::string>>{{"ln -s " + target + "/secret x", "x"},
+                                                        {"ln -s " + target + " d", "d/secret"},
+                                                        {"ln -s ../../.. up", "up/private/secret"},
+                                                        {"echo y > y; ln -s y x", "x"}}) {
     const Outcome outcome = run(with_outputs(shell(script), {output}));
     BOOST_TEST((outcome.state == TaskState::failed), script);
     BOOST_TEST(outcome.message.find("symbolic link") != std::string::npos, outcome.message);
@@ -250,7 +259,8 @@ BOOST_AUTO_TEST_CASE(output_that_is_no_text_is_bytes_and_long_output_is_cut_betw
   BOOST_TEST((bytes.state == TaskState::success));
   BOOST_TEST((*bytes.value.value()->find("stdout") == Value(Bytes{"\xff"})));
   // Three bytes a character: 65536 is not a multiple.
-  const std::string text = stdout_of(run(shell("i=0; while test $i -lt 300; do printf '%0100d' 0 | sed 's/0/€/g'; i=$((i+1)); done")));
+  const std::string text = stdout_of(run(
+      shell("i=0; while test $i -lt 300; do printf '%0100d' 0 | sed 's/0/€/g'; i=$((i+1)); done")));
   BOOST_TEST(text.size() == 65535U);
 }
 
@@ -263,10 +273,12 @@ BOOST_AUTO_TEST_CASE(the_log_is_capped_and_the_command_goes_on) {
 }
 
 BOOST_AUTO_TEST_CASE(names_are_never_paths) {
-  OneTask task(shell("printf '%s' \"$REPRISE_TASK\"; cat \"$REPRISE_INPUT______evil\""), "../../x\x1b");
+  OneTask task(shell("printf '%s' \"$REPRISE_TASK\"; cat \"$REPRISE_INPUT______evil\""),
+               "../../x\x1b");
   task.with_upstream("../../evil", Value("v"));
   std::string variable;
-  for (const ExposedInput& input : exposed_inputs(task.attempt(run_folder, 7))) variable = input.variable;
+  for (const ExposedInput& input : exposed_inputs(task.attempt(run_folder, 7)))
+    variable = input.variable;
   OneTask again(shell("printf '%s' \"$REPRISE_TASK\"; cat \"$" + variable + "\""), "../../x\x1b");
   again.with_upstream("../../evil", Value("v"));
   BOOST_TEST(stdout_of(run(again)) == "../../x\x1b\"v\"\n");
@@ -282,10 +294,11 @@ BOOST_AUTO_TEST_CASE(a_time_limit_ends_the_whole_tree) {
   std::atomic<bool> is_over{false};
   Outcome outcome;
   {
-    SlotPool pool({.slots = 1, .grace = 2s}, std::make_shared<LocalRunner>(options()), [&](std::vector<Finished> batch) {
-      outcome = batch[0].outcome;
-      is_over = true;
-    });
+    SlotPool pool({.slots = 1, .grace = 2s}, std::make_shared<LocalRunner>(options()),
+                  [&](std::vector<Finished> batch) {
+                    outcome = batch[0].outcome;
+                    is_over = true;
+                  });
     pool.submit({task.attempt(run_folder, 7)});
     BOOST_REQUIRE(eventually([&] { return is_over.load(); }));
   }
@@ -324,9 +337,11 @@ BOOST_AUTO_TEST_CASE(a_thousand_commands_through_the_pool) {
   OneTask task(argv({"/bin/true"}));
   task.flow.folder = flows.string();
   std::atomic<int> right{0};
-  SlotPool pool({.slots = 2}, std::make_shared<LocalRunner>(options()), [&](std::vector<Finished> batch) {
-    for (const Finished& done : batch) right += done.outcome.state == TaskState::success;
-  });
+  SlotPool pool({.slots = 2}, std::make_shared<LocalRunner>(options()),
+                [&](std::vector<Finished> batch) {
+                  for (const Finished& done : batch)
+                    right += done.outcome.state == TaskState::success;
+                });
   std::vector<Attempt> all;
   for (std::uint32_t i = 0; i < 1000; ++i) all.push_back(task.attempt(run_folder, i));
   pool.submit(std::move(all));

@@ -32,7 +32,8 @@ BOOST_AUTO_TEST_SUITE(function_table)
 BOOST_AUTO_TEST_CASE(the_same_function_twice_is_kept_once_and_another_signature_is_a_conflict) {
   FunctionTable table;
   int calls = 0;
-  BOOST_TEST(table.add(function("f", "1", [&](const Call&) { return ++calls, Returned{}; })).has_value());
+  BOOST_TEST(
+      table.add(function("f", "1", [&](const Call&) { return ++calls, Returned{}; })).has_value());
   BOOST_TEST(table.add(function("f", "1", [](const Call&) { return Returned{}; })).has_value());
   Function other = function("f", "1", nullptr);
   other.signature.inputs = {{"x", "i64"}};
@@ -61,7 +62,9 @@ BOOST_AUTO_TEST_SUITE(local_runner)
 
 BOOST_AUTO_TEST_CASE(a_function_gives_its_value_and_says_when_it_began) {
   const Time before = now();
-  const Outcome outcome = run_once([](const Call&) { return Returned{*Payload::of(Value(42)), "because"}; });
+  const Outcome outcome = run_once([](const Call&) {
+    return Returned{*Payload::of(Value(42)), "because"};
+  });
   BOOST_TEST((outcome.state == TaskState::success));
   BOOST_TEST((outcome.value == *Payload::of(Value(42))));
   BOOST_TEST(*outcome.uncacheable == "because");
@@ -71,8 +74,9 @@ BOOST_AUTO_TEST_CASE(a_function_gives_its_value_and_says_when_it_began) {
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_is_a_failed_task_with_its_type_and_first_line) {
-  const Outcome outcome =
-      run_once([](const Call&) -> Returned { throw std::out_of_range("no \x1b[31msuch thing\nsecond line"); });
+  const Outcome outcome = run_once([](const Call&) -> Returned {
+    throw std::out_of_range("no \x1b[31msuch thing\nsecond line");
+  });
   BOOST_TEST((outcome.state == TaskState::failed));
   BOOST_TEST((outcome.failure == FailureClass::task));
   BOOST_TEST(outcome.message == "std::out_of_range: no \\x1b[31msuch thing");
@@ -88,14 +92,20 @@ BOOST_AUTO_TEST_CASE(whatever_is_thrown_is_caught) {
 
 BOOST_AUTO_TEST_CASE(a_body_may_choose_how_it_ends) {
   const Time later = now() + std::chrono::seconds{5};
-  const Outcome skipped = run_once([](const Call&) -> Returned { throw Ending{TaskState::skipped, "not today", {}, {}}; });
+  const Outcome skipped = run_once([](const Call&) -> Returned {
+    throw Ending{TaskState::skipped, "not today", {}, {}};
+  });
   BOOST_TEST((skipped.state == TaskState::skipped));
   BOOST_TEST((skipped.failure == FailureClass::none));
   BOOST_TEST(skipped.message == "not today");
-  const Outcome retrying = run_once([&](const Call&) -> Returned { throw Ending{TaskState::retrying, "", {}, later}; });
+  const Outcome retrying = run_once([&](const Call&) -> Returned {
+    throw Ending{TaskState::retrying, "", {}, later};
+  });
   BOOST_TEST((retrying.state == TaskState::retrying));
   BOOST_TEST((retrying.start_time == later));
-  const Outcome failed = run_once([&](const Call&) -> Returned { throw Ending{TaskState::failed, "no", {}, {}}; });
+  const Outcome failed = run_once([&](const Call&) -> Returned {
+    throw Ending{TaskState::failed, "no", {}, {}};
+  });
   BOOST_TEST((failed.failure == FailureClass::task));
 }
 
@@ -114,8 +124,9 @@ BOOST_AUTO_TEST_CASE(an_unknown_version_names_the_known_ones) {
 BOOST_AUTO_TEST_CASE(another_runner_does_not_use_what_an_earlier_one_found) {
   const auto result_of = [](int value) {
     auto table = std::make_shared<FunctionTable>();
-    BOOST_REQUIRE(table->add(
-        function("f", "1", [value](const Call&) { return Returned{*Payload::of(Value(value)), {}}; })));
+    BOOST_REQUIRE(table->add(function("f", "1", [value](const Call&) {
+      return Returned{*Payload::of(Value(value)), {}};
+    })));
     LocalRunner runner({.functions = table});
     OneTask task(reprise::FunctionBody{"f@1"});
     return runner.run(task.attempt(), {}).value;
@@ -146,7 +157,8 @@ BOOST_AUTO_TEST_CASE(pass_gives_nil_its_only_argument_or_a_map) {
   two.with_constant("b", Value(2)).with_constant("a", Value("x"));
   const Outcome outcome = runner.run(two.attempt(), {});
   BOOST_TEST((outcome.state == TaskState::success));
-  BOOST_TEST((outcome.value == *Payload::of(Value(Map{{Value("a"), Value("x")}, {Value("b"), Value(2)}}))));
+  BOOST_TEST((outcome.value ==
+              *Payload::of(Value(Map{{Value("a"), Value("x")}, {Value("b"), Value(2)}}))));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

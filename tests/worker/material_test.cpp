@@ -16,12 +16,15 @@ class FakeHasher final : public FileHasher {
   std::map<std::string, std::string> files;
   Result<FileValue> hash(const std::filesystem::path& path) override {
     const auto found = files.find(path.lexically_normal().string());
-    if (found == files.end()) return fail(ErrorCode::not_found, "no file \"" + path.string() + "\"");
+    if (found == files.end())
+      return fail(ErrorCode::not_found, "no file \"" + path.string() + "\"");
     return file_of(found->second);
   }
 };
 
-Digest of(const Value& value) { return Payload::of(value)->digest; }
+Digest of(const Value& value) {
+  return Payload::of(value)->digest;
+}
 
 Material material(OneTask& task, FakeHasher& files, const Environment& environment = {}) {
   auto result = material_of(task.attempt(), files, "default", environment);
@@ -102,12 +105,15 @@ BOOST_AUTO_TEST_CASE(validators_leave_ingredients_out_or_add_parameters) {
   BOOST_TEST((with(Validator::custom, {}).arguments == all));
   BOOST_TEST(with(Validator::all_inputs, {}).dependencies.empty());
   BOOST_TEST(with(Validator::duration_only, {}).arguments.empty());
-  BOOST_TEST((with(Validator::partial_inputs, {{"b"}}).arguments == Arguments{{"b", of(Value(5))}}));
+  BOOST_TEST(
+      (with(Validator::partial_inputs, {{"b"}}).arguments == Arguments{{"b", of(Value(5))}}));
   BOOST_TEST(with(Validator::partial_inputs, {}).arguments.empty());
   const Material parameters = with(Validator::all_parameters, {});
   BOOST_TEST(parameters.arguments.empty());
-  BOOST_TEST((parameters.dependencies == Arguments{{"param:p", of(Value(1))}, {"param:q", of(Value(2))}}));
-  BOOST_TEST((with(Validator::partial_parameters, {{"q"}}).dependencies == Arguments{{"param:q", of(Value(2))}}));
+  BOOST_TEST(
+      (parameters.dependencies == Arguments{{"param:p", of(Value(1))}, {"param:q", of(Value(2))}}));
+  BOOST_TEST((with(Validator::partial_parameters, {{"q"}}).dependencies ==
+              Arguments{{"param:q", of(Value(2))}}));
   BOOST_TEST(with(Validator::partial_parameters, {}).dependencies.empty());
 }
 
@@ -145,18 +151,22 @@ BOOST_AUTO_TEST_CASE(a_command_is_its_arguments_after_substitution_and_the_platf
   BOOST_TEST((material(task) == expected));
 }
 
-// Computed independently from docs/caching.md. Fixed for ever: a change here disowns what people have in their caches.
+// Computed independently from docs/caching.md. Fixed for ever: a change here disowns what people
+// have in their caches.
 BOOST_AUTO_TEST_CASE(vectors) {
   OneTask plain(argv({"echo", "hello"}), "say");
-  BOOST_TEST(Key::of(material(plain)).text() == "k1:8593302c73a0d3df99ef1c32e479944326a63f70b7603957ef70397fd29127bc");
+  BOOST_TEST(Key::of(material(plain)).text() ==
+             "k1:8593302c73a0d3df99ef1c32e479944326a63f70b7603957ef70397fd29127bc");
   OneTask script(shell("echo hello"), "say");
-  BOOST_TEST(Key::of(material(script)).text() == "k1:f8ce78665f5c2b83b88200da83465925fafb09a1812fef9029233f1e6d6e7f37");
+  BOOST_TEST(Key::of(material(script)).text() ==
+             "k1:f8ce78665f5c2b83b88200da83465925fafb09a1812fef9029233f1e6d6e7f37");
   CommandBody body = argv({"sort", "${{ fetch.outputs['in.txt'] }}"});
   body.outputs = {"out.txt"};
   body.environment["LC_ALL"] = {"C", {}};
   OneTask file(body, "sort");
   file.with_upstream("fetch", command_result({{"in.txt", file_of("b\na\n")}}));
-  BOOST_TEST(Key::of(material(file)).text() == "k1:41c345a36cba86ca1e752a078f6ac168fb6b65680f08055832eae0dde4c0d682");
+  BOOST_TEST(Key::of(material(file)).text() ==
+             "k1:41c345a36cba86ca1e752a078f6ac168fb6b65680f08055832eae0dde4c0d682");
 }
 
 BOOST_AUTO_TEST_CASE(a_script_is_not_a_list_of_one) {
@@ -180,12 +190,15 @@ BOOST_AUTO_TEST_CASE(files_enter_by_content_wherever_they_came_from) {
   OneTask file(argv({"cat", "${{ fetch.outputs['a'] }}"}));
   file.with_upstream("fetch", command_result({{"a", file_of("1")}}));
   BOOST_TEST((material(text).arguments.at("command") != material(file).arguments.at("command")));
-  BOOST_TEST((material(file).arguments.at("command") == of(Value(List{Value("cat"), file_of("1").to_value()}))));
+  BOOST_TEST((material(file).arguments.at("command") ==
+              of(Value(List{Value("cat"), file_of("1").to_value()}))));
 }
 
 BOOST_AUTO_TEST_CASE(exposed_inputs_enter_by_value) {
   OneTask task(argv({"true"}));
-  task.with_upstream("fetch", Value(1)).with_item("s", Value("x")).with_constant("hidden", Value(9));
+  task.with_upstream("fetch", Value(1))
+      .with_item("s", Value("x"))
+      .with_constant("hidden", Value(9));
   const Arguments arguments = material(task).arguments;
   BOOST_TEST((arguments.at("in:fetch") == of(Value(1))));
   BOOST_TEST((arguments.at("in:s") == of(Value("x"))));

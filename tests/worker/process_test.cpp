@@ -38,16 +38,20 @@ class Processes {
 
   [[nodiscard]] ProcessSpec spec(std::vector<std::string> arguments) {
     static std::atomic<int> last{0};
-    const std::string mark = "REPRISE_ATTEMPT=test." + std::to_string(::getpid()) + "." + std::to_string(++last);
+    const std::string mark =
+        "REPRISE_ATTEMPT=test." + std::to_string(::getpid()) + "." + std::to_string(++last);
     const std::string program = arguments[0];
-    return {program, std::move(arguments), {"PATH=/usr/bin:/bin", mark}, folder.path().string(), mark, grace};
+    return {
+        program, std::move(arguments), {"PATH=/usr/bin:/bin", mark}, folder.path().string(), mark,
+        grace};
   }
   Ran run(ProcessSpec spec, std::stop_token stop = {}) {
     TextSink out;
     TextSink err;
     const auto begun = std::chrono::steady_clock::now();
     Result<ProcessEnd> end = run_process(spec, out, err, std::move(stop));
-    return {std::move(end), std::move(out.text), std::move(err.text), std::chrono::steady_clock::now() - begun};
+    return {std::move(end), std::move(out.text), std::move(err.text),
+            std::chrono::steady_clock::now() - begun};
   }
   Ran shell(const std::string& script, std::stop_token stop = {}) {
     return run(spec({"/bin/sh", "-c", script}), std::move(stop));
@@ -114,7 +118,8 @@ BOOST_AUTO_TEST_CASE(a_signal_is_recorded) {
 }
 
 BOOST_AUTO_TEST_CASE(arguments_reach_the_program_untouched) {
-  const std::vector<std::string> odd{"a b", "", "'", "\"", "$(touch pwned)", "`id`", "new\nline", "*", "\\", "\xff"};
+  const std::vector<std::string> odd{"a b",  "",          "'", "\"", "$(touch pwned)",
+                                     "`id`", "new\nline", "*", "\\", "\xff"};
   std::vector<std::string> arguments{"/usr/bin/printf", "%s\\0"};
   arguments.insert(arguments.end(), odd.begin(), odd.end());
   const Ran ran = run(spec(arguments));
@@ -131,7 +136,8 @@ BOOST_AUTO_TEST_CASE(it_has_only_three_files_and_reads_nothing) {
   const Ran ran = shell("cd /proc/$$/fd && echo *; cat; readlink /proc/$$/fd/0");
   // The shell itself has none but these; its glob opens and closes one.
   BOOST_TEST((ran.out == "0 1 2\n/dev/null\n" || ran.out == "0 1 2 3\n/dev/null\n"), ran.out);
-  BOOST_TEST(run(spec({"/bin/ls", "/proc/self/fd"})).out == "0\n1\n2\n3\n");  // 3 is the folder it lists
+  BOOST_TEST(run(spec({"/bin/ls", "/proc/self/fd"})).out ==
+             "0\n1\n2\n3\n");  // 3 is the folder it lists
 }
 
 BOOST_AUTO_TEST_CASE(signals_are_at_their_defaults_and_it_leads_a_group) {
@@ -153,7 +159,8 @@ BOOST_AUTO_TEST_CASE(signals_are_at_their_defaults_and_it_leads_a_group) {
               ran.out.find("SigIgn:\t0000000180000000") != std::string::npos),
              ran.out);
   BOOST_TEST(shell("test \"$(ps -o pgid= -p $$ | tr -d ' ')\" = $$ || "
-                   "test \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$").end->exit_code == 0);
+                   "test \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$")
+                 .end->exit_code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(the_environment_is_exactly_what_was_given) {
@@ -166,17 +173,21 @@ BOOST_AUTO_TEST_CASE(the_environment_is_exactly_what_was_given) {
 BOOST_AUTO_TEST_CASE(what_cannot_be_started_says_why) {
   BOOST_TEST((run(spec({"/no/such/program"})).end.error().code == ErrorCode::not_found));
   write_file(folder.path() / "text", "hello");
-  BOOST_TEST((run(spec({(folder.path() / "text").string()})).end.error().code == ErrorCode::denied));
+  BOOST_TEST(
+      (run(spec({(folder.path() / "text").string()})).end.error().code == ErrorCode::denied));
   std::filesystem::permissions(folder.path() / "text", std::filesystem::perms::owner_all);
   const Ran no_interpreter = run(spec({(folder.path() / "text").string()}));
-  BOOST_TEST(no_interpreter.end.error().message == "not a program; a script needs a first line such as #!/bin/sh");
+  BOOST_TEST(no_interpreter.end.error().message ==
+             "not a program; a script needs a first line such as #!/bin/sh");
   ProcessSpec huge = spec({"/bin/true"});
   huge.arguments.push_back(std::string(3 << 20, 'x'));
   BOOST_TEST((run(huge).end.error().code == ErrorCode::exhausted));
 }
 
 BOOST_AUTO_TEST_CASE(much_output_on_both_streams_neither_blocks_nor_mixes) {
-  const Ran ran = shell("(head -c 3000000 /dev/zero | tr '\\0' a) & (head -c 3000000 /dev/zero | tr '\\0' b >&2); wait");
+  const Ran ran = shell(
+      "(head -c 3000000 /dev/zero | tr '\\0' a) & (head -c 3000000 /dev/zero | tr '\\0' b >&2); "
+      "wait");
   BOOST_TEST(ran.out.size() == 3000000U);
   BOOST_TEST(ran.err.size() == 3000000U);
   BOOST_TEST(ran.out.find_first_not_of('a') == std::string::npos);
@@ -193,12 +204,14 @@ BOOST_AUTO_TEST_CASE(a_background_process_does_not_hold_the_task_up_and_is_ended
   BOOST_TEST(is_gone(pids("pid", 1)[0]));
 }
 
-BOOST_AUTO_TEST_CASE(a_background_process_in_a_session_of_its_own_is_found_by_its_environment_or_its_pipe) {
+BOOST_AUTO_TEST_CASE(
+    a_background_process_in_a_session_of_its_own_is_found_by_its_environment_or_its_pipe) {
   const Ran by_mark = shell("setsid sleep 1000 & echo $! > pid");
   BOOST_TEST(by_mark.end->left_over >= 1U);
   BOOST_TEST((by_mark.took < 4s));
   BOOST_TEST(is_gone(pids("pid", 1)[0]));
-  const Ran by_pipe = shell("env -i setsid sh -c 'echo $$ > pid2; exec sleep 1000' & while ! test -s pid2; do :; done");
+  const Ran by_pipe = shell(
+      "env -i setsid sh -c 'echo $$ > pid2; exec sleep 1000' & while ! test -s pid2; do :; done");
   BOOST_TEST(by_pipe.end->left_over >= 1U);
   BOOST_TEST((by_pipe.took < 4s));
   BOOST_TEST(is_gone(pids("pid2", 1)[0]));
@@ -206,17 +219,19 @@ BOOST_AUTO_TEST_CASE(a_background_process_in_a_session_of_its_own_is_found_by_it
 
 BOOST_AUTO_TEST_CASE(a_background_process_that_ignores_sigterm_is_killed) {
   grace = 100ms;
-  const Ran ran = shell("sh -c 'trap \"\" TERM; echo $$ > pid; while :; do sleep 1; done' & "
-                        "while ! test -s pid; do :; done");
+  const Ran ran = shell(
+      "sh -c 'trap \"\" TERM; echo $$ > pid; while :; do sleep 1; done' & "
+      "while ! test -s pid; do :; done");
   BOOST_TEST(ran.end->exit_code == 0);
   BOOST_TEST((ran.took < 4s));
   BOOST_TEST(is_gone(pids("pid", 1)[0]));
 }
 
 BOOST_AUTO_TEST_CASE(a_stop_ends_the_whole_tree_also_those_in_other_sessions) {
-  Background background(*this,
-                        "setsid sh -c 'echo $$ >> pids; sleep 1000' & (sleep 1000 & echo $! >> pids); "
-                        "setsid setsid sh -c 'echo $$ >> pids; exec sleep 1000' & wait; sleep 1000");
+  Background background(
+      *this,
+      "setsid sh -c 'echo $$ >> pids; sleep 1000' & (sleep 1000 & echo $! >> pids); "
+      "setsid setsid sh -c 'echo $$ >> pids; exec sleep 1000' & wait; sleep 1000");
   const auto all = pids("pids", 3);
   for (const pid_t pid : all) BOOST_TEST(!is_gone(pid));
   background.stop_and_join();
@@ -241,7 +256,8 @@ BOOST_AUTO_TEST_CASE(who_ignores_sigterm_is_killed_after_the_grace_time) {
 }
 
 BOOST_AUTO_TEST_CASE(a_program_may_clean_up_when_asked_to_stop) {
-  Background background(*this, "trap 'echo bye; exit 3' TERM; echo ready > ready; while :; do sleep 0.05; done");
+  Background background(
+      *this, "trap 'echo bye; exit 3' TERM; echo ready > ready; while :; do sleep 0.05; done");
   BOOST_REQUIRE(eventually([&] { return std::filesystem::exists(folder.path() / "ready"); }));
   background.stop_and_join();
   BOOST_TEST(background.ran.end->stopped);
@@ -293,7 +309,8 @@ BOOST_AUTO_TEST_CASE(a_thousand_processes_from_four_threads_lose_no_output) {
       for (int i = 0; i < 250; ++i) {
         const std::string text = std::to_string(t * 1000 + i);
         const Ran ran = run(spec({"/bin/echo", text}));
-        if (ran.end && ran.end->exit_code == 0 && ran.end->left_over == 0 && ran.out == text + "\n") ++right;
+        if (ran.end && ran.end->exit_code == 0 && ran.end->left_over == 0 && ran.out == text + "\n")
+          ++right;
       }
     });
   }
@@ -302,7 +319,8 @@ BOOST_AUTO_TEST_CASE(a_thousand_processes_from_four_threads_lose_no_output) {
 }
 
 BOOST_AUTO_TEST_CASE(what_a_crashed_process_left_is_found_by_its_mark) {
-  ProcessSpec what = spec({"/bin/sh", "-c", "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids"});
+  ProcessSpec what =
+      spec({"/bin/sh", "-c", "sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids"});
   const std::string other = what.mark + "0";  // a longer mark is another
   BOOST_TEST(end_processes(other, 1s) == 0U);
   // Started without run_process(), which would end them.
@@ -330,7 +348,9 @@ BOOST_AUTO_TEST_CASE(what_a_crashed_process_left_is_found_by_its_mark) {
 BOOST_AUTO_TEST_CASE(orphans_are_adopted_ended_and_reaped) {
   adopt_orphans();
   // No pipe, no group, no parent: only the adoption shows it.
-  const Ran ran = shell("(setsid sh -c 'echo $$ > pid; exec sleep 1000' > /dev/null 2>&1 &); while ! test -s pid; do :; done");
+  const Ran ran = shell(
+      "(setsid sh -c 'echo $$ > pid; exec sleep 1000' > /dev/null 2>&1 &); while ! test -s pid; do "
+      ":; done");
   BOOST_TEST(ran.end->left_over >= 1U);
   const pid_t pid = pids("pid", 1)[0];
   BOOST_TEST(::kill(pid, 0) == -1);  // not even a zombie

@@ -104,7 +104,9 @@ std::vector<Attempt> attempts(OneTask& task, std::uint32_t first, std::uint32_t 
   return all;
 }
 
-AttemptId id(std::uint32_t task) { return {0, TaskId{task}, 1}; }
+AttemptId id(std::uint32_t task) {
+  return {0, TaskId{task}, 1};
+}
 
 }  // namespace
 
@@ -135,8 +137,9 @@ BOOST_AUTO_TEST_CASE(one_slot_keeps_the_order) {
   Received received;
   std::vector<std::uint32_t> order;
   {
-    SlotPool pool({.slots = 1},
-                  std::make_shared<FakeRunner>([&](const Attempt& a, auto) { order.push_back(a.task.value); }),
+    SlotPool pool({.slots = 1}, std::make_shared<FakeRunner>([&](const Attempt& a, auto) {
+                    order.push_back(a.task.value);
+                  }),
                   received.sink());
     for (std::uint32_t i = 0; i < 50; ++i) pool.submit(attempts(task, i * 20, 20));
     BOOST_REQUIRE(received.wait_for(1000));
@@ -149,7 +152,8 @@ BOOST_AUTO_TEST_CASE(long_bodies_use_all_slots) {
   OneTask task(PassBody{});
   Received received;
   Gate gate;
-  SlotPool pool({.slots = 4}, std::make_shared<FakeRunner>([&](auto&, auto) { gate.pass(); }), received.sink());
+  SlotPool pool({.slots = 4}, std::make_shared<FakeRunner>([&](auto&, auto) { gate.pass(); }),
+                received.sink());
   pool.submit(attempts(task, 0, 6));
   BOOST_TEST(eventually([&] { return gate.waiting == 4; }));
   BOOST_TEST(pool.running().size() == 4U);
@@ -197,7 +201,8 @@ BOOST_AUTO_TEST_CASE(cancelling_takes_waiting_ones_back_at_once_and_stops_runnin
   Received received;
   Gate gate;
   std::atomic<int> bodies{0};
-  SlotPool pool({.slots = 1}, std::make_shared<FakeRunner>([&](const Attempt&, std::stop_token stop) {
+  SlotPool pool({.slots = 1},
+                std::make_shared<FakeRunner>([&](const Attempt&, std::stop_token stop) {
                   ++bodies;
                   gate.pass(stop);
                 }),
@@ -229,7 +234,8 @@ BOOST_AUTO_TEST_CASE(a_whole_run_is_cancelled_and_others_are_not) {
   OneTask task(PassBody{});
   Received received;
   Gate gate;
-  SlotPool pool({.slots = 1}, std::make_shared<FakeRunner>([&](auto&, std::stop_token stop) { gate.pass(stop); }),
+  SlotPool pool({.slots = 1},
+                std::make_shared<FakeRunner>([&](auto&, std::stop_token stop) { gate.pass(stop); }),
                 received.sink());
   auto both = attempts(task, 0, 4);
   both[1].run = both[3].run = 1;
@@ -248,7 +254,8 @@ BOOST_AUTO_TEST_CASE(a_time_limit_stops_the_body_and_names_itself) {
   task.kind().timeout = 20ms;
   Received received;
   Gate gate;
-  SlotPool pool({.slots = 1}, std::make_shared<FakeRunner>([&](auto&, std::stop_token stop) { gate.pass(stop); }),
+  SlotPool pool({.slots = 1},
+                std::make_shared<FakeRunner>([&](auto&, std::stop_token stop) { gate.pass(stop); }),
                 received.sink());
   pool.submit(attempts(task, 0, 1));
   BOOST_REQUIRE(received.wait_for(1));
@@ -260,7 +267,9 @@ BOOST_AUTO_TEST_CASE(a_time_limit_stops_the_body_and_names_itself) {
 }
 
 BOOST_AUTO_TEST_CASE(a_body_that_ignores_its_stop_token_is_left_behind_and_its_slot_replaced) {
-  OneTask task(PassBody{}, "stub\x1b" "born");
+  OneTask task(PassBody{},
+               "stub\x1b"
+               "born");
   task.kind().timeout = 10ms;
   Received received;
   auto gate = std::make_shared<Gate>();
@@ -268,10 +277,11 @@ BOOST_AUTO_TEST_CASE(a_body_that_ignores_its_stop_token_is_left_behind_and_its_s
   std::vector<std::string> warnings;
   SlotPool pool({.slots = 1,
                  .grace = 30ms,
-                 .warn = [&](std::string text) {
-                   const std::scoped_lock lock(mutex);
-                   warnings.push_back(std::move(text));
-                 }},
+                 .warn =
+                     [&](std::string text) {
+                       const std::scoped_lock lock(mutex);
+                       warnings.push_back(std::move(text));
+                     }},
                 std::make_shared<FakeRunner>([gate](const Attempt& a, auto) {
                   if (a.task.value == 0) gate->pass();
                 }),
@@ -289,7 +299,9 @@ BOOST_AUTO_TEST_CASE(a_body_that_ignores_its_stop_token_is_left_behind_and_its_s
     const std::scoped_lock lock(mutex);
     return warnings.size() == 1;
   }));
-  BOOST_TEST(warnings[0] == "task \"stub\\x1bborn\" did not stop within 30ms of being asked to; its thread is left behind");
+  BOOST_TEST(warnings[0] ==
+             "task \"stub\\x1bborn\" did not stop within 30ms of being asked to; its thread is "
+             "left behind");
   gate->open();  // its late answer is nobody's
   pool.submit(attempts(task, 10, 100));
   BOOST_REQUIRE(received.wait_for(103));
@@ -318,7 +330,8 @@ BOOST_AUTO_TEST_CASE(closing_takes_no_longer_than_the_grace_time) {
   OneTask task(PassBody{});
   Received received;
   auto gate = std::make_shared<Gate>();
-  SlotPool pool({.slots = 1, .grace = 50ms}, std::make_shared<FakeRunner>([gate](auto&, auto) { gate->pass(); }),
+  SlotPool pool({.slots = 1, .grace = 50ms},
+                std::make_shared<FakeRunner>([gate](auto&, auto) { gate->pass(); }),
                 received.sink());
   pool.submit(attempts(task, 0, 1));
   BOOST_REQUIRE(eventually([&] { return gate->waiting == 1; }));
@@ -329,7 +342,8 @@ BOOST_AUTO_TEST_CASE(closing_takes_no_longer_than_the_grace_time) {
   gate->open();
 }
 
-// Submits, cancels and time limits from several threads, bodies of all lengths: nothing is lost and nothing comes twice.
+// Submits, cancels and time limits from several threads, bodies of all lengths: nothing is lost and
+// nothing comes twice.
 BOOST_AUTO_TEST_CASE(no_attempt_is_lost_under_stress) {
   constexpr std::uint32_t per_thread = 4000;
   constexpr std::uint32_t threads = 3;
@@ -339,10 +353,13 @@ BOOST_AUTO_TEST_CASE(no_attempt_is_lost_under_stress) {
   static_cast<void>(quick.attempt());
   static_cast<void>(limited.attempt());
   Received received;
-  SlotPool pool({.slots = 3, .grace = 2s}, std::make_shared<FakeRunner>([](const Attempt& a, std::stop_token stop) {
-                  const auto until = std::chrono::steady_clock::now() +
-                                     std::chrono::microseconds(a.task.value % 97 == 0 ? 3000 : a.task.value % 7);
-                  while (std::chrono::steady_clock::now() < until && !stop.stop_requested()) std::this_thread::yield();
+  SlotPool pool({.slots = 3, .grace = 2s},
+                std::make_shared<FakeRunner>([](const Attempt& a, std::stop_token stop) {
+                  const auto until =
+                      std::chrono::steady_clock::now() +
+                      std::chrono::microseconds(a.task.value % 97 == 0 ? 3000 : a.task.value % 7);
+                  while (std::chrono::steady_clock::now() < until && !stop.stop_requested())
+                    std::this_thread::yield();
                 }),
                 received.sink());
   std::vector<std::thread> submitters;
@@ -351,12 +368,14 @@ BOOST_AUTO_TEST_CASE(no_attempt_is_lost_under_stress) {
       std::mt19937 random(t);
       std::uint32_t next = 0;
       while (next < per_thread) {
-        const std::uint32_t count = std::min(static_cast<std::uint32_t>(1 + random() % 100), per_thread - next);
+        const std::uint32_t count =
+            std::min(static_cast<std::uint32_t>(1 + random() % 100), per_thread - next);
         OneTask copy = random() % 4 == 0 ? limited : quick;
         pool.submit(attempts(copy, t * per_thread + next, count));
         next += count;
         std::vector<AttemptId> unwanted;
-        for (int i = 0; i < 5; ++i) unwanted.push_back(id(t * per_thread + static_cast<std::uint32_t>(random() % next)));
+        for (int i = 0; i < 5; ++i)
+          unwanted.push_back(id(t * per_thread + static_cast<std::uint32_t>(random() % next)));
         pool.cancel(unwanted);
       }
     });

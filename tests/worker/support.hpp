@@ -82,7 +82,8 @@ class OneTask {
     upstream.name = name;
     upstream.kind = 1;
     flow.nodes.push_back(upstream);
-    return with_input(name, value, Input::Source::upstream, static_cast<std::uint32_t>(flow.nodes.size() - 1));
+    return with_input(name, value, Input::Source::upstream,
+                      static_cast<std::uint32_t>(flow.nodes.size() - 1));
   }
   OneTask& with_item(const std::string& name, const Value& value) {
     with_input(name, value, Input::Source::constant, 0);
@@ -98,7 +99,8 @@ class OneTask {
   }
 
   /// The attempt, sharing a context that lives in `folder`.
-  [[nodiscard]] Attempt attempt(const std::filesystem::path& folder = "/nowhere", std::uint32_t task = 0) {
+  [[nodiscard]] Attempt attempt(const std::filesystem::path& folder = "/nowhere",
+                                std::uint32_t task = 0) {
     if (!context_) {
       auto context = std::make_shared<RunContext>();
       context->run = RunId::parse("01ARZ3NDEKTSV4RRFFQ69G5FAV").value();
@@ -118,7 +120,8 @@ class OneTask {
   }
 
  private:
-  OneTask& with_input(const std::string& name, const Value& value, Input::Source source, std::uint32_t index) {
+  OneTask& with_input(const std::string& name, const Value& value, Input::Source source,
+                      std::uint32_t index) {
     Input input;
     input.name = static_cast<std::uint32_t>(flow.names.size());
     input.index = index;
@@ -145,13 +148,16 @@ inline CommandBody shell(std::string script) {
   return body;
 }
 
-inline FileValue file_of(std::string_view content) { return {sha256(content), content.size(), false}; }
+inline FileValue file_of(std::string_view content) {
+  return {sha256(content), content.size(), false};
+}
 
 /// The result of a command with these output files.
 inline Value command_result(const std::vector<std::pair<std::string, FileValue>>& files) {
   Map outputs;
   for (const auto& [name, file] : files) outputs.emplace_back(Value(name), file.to_value());
-  return Value(Map{{Value("exit"), Value(0)}, {Value("outputs"), Value(outputs)}, {Value("stdout"), Value("")}});
+  return Value(Map{
+      {Value("exit"), Value(0)}, {Value("outputs"), Value(outputs)}, {Value("stdout"), Value("")}});
 }
 
 }  // namespace reprise::worker::test

@@ -20,7 +20,8 @@
 
 namespace reprise::detail {
 
-// --- what stands behind an argument -------------------------------------------------------------------------------
+// --- what stands behind an argument
+// -------------------------------------------------------------------------------
 
 /// Handles have the type of the value they stand for; anything else is a value itself.
 template <class A>
@@ -61,23 +62,25 @@ struct task_types<dynamic_task> {
   using returned = value;
 };
 
-/// A value of type Have, made by another task, can be a parameter of type Want. `value` stands for any type: what comes out
-/// of the dynamic layer is checked when the task runs.
+/// A value of type Have, made by another task, can be a parameter of type Want. `value` stands for
+/// any type: what comes out of the dynamic layer is checked when the task runs.
 template <class Want, class Have>
 concept carries = std::same_as<Want, Have> || std::same_as<Want, std::optional<Have>> ||
-                  (std::same_as<Want, value> && !std::is_void_v<Have>) || std::same_as<Have, value>;
+                  (std::same_as<Want, value> && !std::is_void_v<Have>) ||
+                  std::same_as<Have, value>;
 
-/// A plain value of type Have can be a parameter of type Want: as C++ converts, but not from floating point to integers and
-/// not to bool, where C++ would drop something silently. Integers are range-checked when the flow is built.
+/// A plain value of type Have can be a parameter of type Want: as C++ converts, but not from
+/// floating point to integers and not to bool, where C++ would drop something silently. Integers
+/// are range-checked when the flow is built.
 template <class Want, class Have>
-concept converts =
-    std::convertible_to<Have, Want> &&
-    !(std::integral<Want> && std::floating_point<std::remove_cvref_t<Have>>) &&
-    !(std::same_as<Want, bool> && !std::same_as<std::remove_cvref_t<Have>, bool>);
+concept converts = std::convertible_to<Have, Want> &&
+    !(std::integral<Want> && std::floating_point<std::remove_cvref_t<Have>>)&&!(
+        std::same_as<Want, bool> && !std::same_as<std::remove_cvref_t<Have>, bool>);
 
 /// A dynamic task takes every value that can be carried, typed tasks what fits.
 template <class Want, class A>
-concept argument_for = (is_handle<A> && carries<Want, behind<A>>) || (!is_handle<A> && converts<Want, A>);
+concept argument_for = (is_handle<A> && carries<Want, behind<A>>) ||
+                       (!is_handle<A> && converts<Want, A>);
 
 template <class A>
 concept any_argument = (is_handle<A> && !std::is_void_v<behind<A>>) ||
@@ -94,20 +97,22 @@ consteval bool all_fit() {
       return false;
     } else {
       return []<std::size_t... I>(std::index_sequence<I...>) {
-        return (argument_for<std::tuple_element_t<I, wanted>, std::tuple_element_t<I, std::tuple<A...>>> &&
+        return (argument_for<std::tuple_element_t<I, wanted>,
+                             std::tuple_element_t<I, std::tuple<A...>>> &&
                 ...);
-      }(std::index_sequence_for<A...>{});
+      }
+      (std::index_sequence_for<A...>{});
     }
   }
 }
 
-// --- mapping ------------------------------------------------------------------------------------------------------
+// --- mapping
+// ------------------------------------------------------------------------------------------------------
 
 template <class T>
 struct list_like : std::false_type {};
 template <class T, class... R>
-  requires(!codec::byte_like<T>)
-struct list_like<std::vector<T, R...>> : std::true_type {
+requires(!codec::byte_like<T>) struct list_like<std::vector<T, R...>> : std::true_type {
   using item = T;
 };
 template <class T, class... R>
@@ -127,8 +132,7 @@ struct list_like<std::unordered_set<T, R...>> : std::true_type {
   using item = T;
 };
 template <class T, std::size_t size>
-  requires(!codec::byte_like<T>)
-struct list_like<std::array<T, size>> : std::true_type {
+requires(!codec::byte_like<T>) struct list_like<std::array<T, size>> : std::true_type {
   using item = T;
 };
 template <>
@@ -139,8 +143,8 @@ struct list_like<value> : std::true_type {  // turns out when the flow runs
 template <class Want, class Have>
 inline constexpr bool items_fit = false;
 template <class Want, class Have>
-  requires list_like<Have>::value
-inline constexpr bool items_fit<Want, Have> = carries<Want, typename list_like<Have>::item>;
+requires list_like<Have>::value inline constexpr bool items_fit<Want, Have> =
+    carries<Want, typename list_like<Have>::item>;
 
 enum class use : std::uint8_t { none, whole, mapped, flattened };
 
@@ -159,11 +163,14 @@ struct flattened_of<flattened_argument<List>> : std::true_type {
 
 template <class Want, class List>
 consteval bool flattens() {
-  if constexpr (list_like<List>::value) return items_fit<Want, typename list_like<List>::item>;
-  else return false;
+  if constexpr (list_like<List>::value)
+    return items_fit<Want, typename list_like<List>::item>;
+  else
+    return false;
 }
 
-/// How flow::map uses an argument of type A for a parameter of type Want: element by element where that fits.
+/// How flow::map uses an argument of type A for a parameter of type Want: element by element where
+/// that fits.
 template <class Want, class A>
 consteval use use_of() {
   using plain = std::remove_cvref_t<A>;
@@ -191,8 +198,10 @@ consteval bool all_map() {
       return false;
     } else {
       return [&]<std::size_t... I>(std::index_sequence<I...>) {
-        return judge(use_of<std::tuple_element_t<I, wanted>, std::tuple_element_t<I, std::tuple<A...>>>()...);
-      }(std::index_sequence_for<A...>{});
+        return judge(use_of<std::tuple_element_t<I, wanted>,
+                            std::tuple_element_t<I, std::tuple<A...>>>()...);
+      }
+      (std::index_sequence_for<A...>{});
     }
   }
 }
@@ -203,12 +212,15 @@ consteval bool folds() {
     return false;
   } else {
     using T = typename D::returned;
-    if constexpr (!std::same_as<typename D::arguments, std::tuple<T, T>>) return false;
-    else return items_fit<T, behind<List>> && argument_for<T, Initial>;
+    if constexpr (!std::same_as<typename D::arguments, std::tuple<T, T>>)
+      return false;
+    else
+      return items_fit<T, behind<List>> && argument_for<T, Initial>;
   }
 }
 
-// --- what a flow keeps of an argument -----------------------------------------------------------------------------
+// --- what a flow keeps of an argument
+// -----------------------------------------------------------------------------
 
 struct argument_ref {
   enum class source : std::uint8_t { constant, node, parameter };
@@ -221,15 +233,16 @@ struct argument_ref {
 [[nodiscard]] std::uint32_t add_constant(flow_state& flow, codec::encoded value);
 /// @throws usage_error invalid_argument: the handle belongs to another flow
 [[nodiscard]] argument_ref refer(const flow_state& flow, const node_ref& node);
-[[nodiscard]] argument_ref refer(const flow_state& flow, const flow_state* owner, std::uint32_t parameter);
+[[nodiscard]] argument_ref refer(const flow_state& flow, const flow_state* owner,
+                                 std::uint32_t parameter);
 [[noreturn]] void out_of_range(std::string_view type);
 
 /// `given` as a Want. @throws usage_error invalid_argument: an integer out of range
 template <class Want, class A>
 Want convert(A&& given) {
   using have = std::remove_cvref_t<A>;
-  if constexpr (codec::plain_integer<Want> && codec::plain_integer<have> && !std::same_as<Want, char> &&
-                !std::same_as<have, char>) {
+  if constexpr (codec::plain_integer<Want> && codec::plain_integer<have> &&
+                !std::same_as<Want, char> && !std::same_as<have, char>) {
     if (!std::in_range<Want>(given)) out_of_range(codec::type_name<Want>());
     return static_cast<Want>(given);
   } else if constexpr (std::floating_point<Want> && std::is_arithmetic_v<have>) {
@@ -250,9 +263,12 @@ argument_ref refer_to(flow_state& flow, const param<T>& handle) {
 
 template <class Want, class A>
 argument_ref take_whole(flow_state& flow, A&& argument) {
-  if constexpr (is_handle<A>) return refer_to(flow, argument);
-  else if constexpr (std::same_as<Want, value>) return {.index = add_constant(flow, codec::encode(argument))};
-  else return {.index = add_constant(flow, codec::encode(convert<Want>(std::forward<A>(argument))))};
+  if constexpr (is_handle<A>)
+    return refer_to(flow, argument);
+  else if constexpr (std::same_as<Want, value>)
+    return {.index = add_constant(flow, codec::encode(argument))};
+  else
+    return {.index = add_constant(flow, codec::encode(convert<Want>(std::forward<A>(argument))))};
 }
 
 template <class Want, class A>
@@ -267,8 +283,10 @@ argument_ref take_for_map(flow_state& flow, A&& argument) {
     return taken;
   } else if constexpr (how == use::mapped) {
     argument_ref taken = [&]() -> argument_ref {
-      if constexpr (is_handle<A>) return refer_to(flow, argument);
-      else return {.index = add_constant(flow, codec::encode(argument))};
+      if constexpr (is_handle<A>)
+        return refer_to(flow, argument);
+      else
+        return {.index = add_constant(flow, codec::encode(argument))};
     }();
     taken.mapped = true;
     return taken;

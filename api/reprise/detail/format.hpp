@@ -43,7 +43,8 @@ namespace reprise::codec {
 
 using object = msgpack::object;
 
-/// Each has: write(writer&, const T&), read(reader&, const object&, T&), type() and `carried`: values of T can be carried.
+/// Each has: write(writer&, const T&), read(reader&, const object&, T&), type() and `carried`:
+/// values of T can be carried.
 template <class T>
 struct format {
   static constexpr bool carried = false;
@@ -51,8 +52,8 @@ struct format {
 
 /// T can be an argument or result of a task.
 template <class T>
-concept carriable =
-    !std::is_reference_v<T> && std::default_initializable<T> && std::movable<T> && format<T>::carried;
+concept carriable = !std::is_reference_v<T> && std::default_initializable<T> && std::movable<T> &&
+                    format<T>::carried;
 
 /// Name of a type in signatures, in the portable grammar; never a compiler's name for it.
 template <class T>
@@ -60,7 +61,8 @@ template <class T>
   return format<T>::type();
 }
 
-// --- numbers, truth, nothing --------------------------------------------------------------------------------------
+// --- numbers, truth, nothing
+// --------------------------------------------------------------------------------------
 
 template <>
 struct format<std::monostate> {
@@ -81,35 +83,38 @@ struct format<bool> {
 };
 
 template <class T>
-concept plain_integer = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, wchar_t> &&
-                        !std::same_as<T, char8_t> && !std::same_as<T, char16_t> &&
-                        !std::same_as<T, char32_t>;
+concept plain_integer =
+    std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, wchar_t> &&
+    !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
 
 template <plain_integer T>
 struct format<T> {
   static constexpr bool carried = true;
   static void write(writer& out, T value) {
-    if constexpr (std::is_signed_v<T>) out.integer(value);
-    else out.natural(value);
+    if constexpr (std::is_signed_v<T>)
+      out.integer(value);
+    else
+      out.natural(value);
   }
   static void read(reader&, const object& in, T& value) {
     if (in.type == msgpack::type::POSITIVE_INTEGER && std::in_range<integer>(in.via.u64))
       value = static_cast<T>(in.via.u64);
     else if (in.type == msgpack::type::NEGATIVE_INTEGER && std::in_range<integer>(in.via.i64))
       value = static_cast<T>(in.via.i64);
-    else throw msgpack::type_error();
+    else
+      throw msgpack::type_error();
   }
   static std::string type() { return std::is_signed_v<T> ? "i64" : "u64"; }
 
  private:
   // std::in_range takes no character types.
-  using integer = std::conditional_t<std::is_same_v<T, char>,
-                                     std::conditional_t<std::is_signed_v<char>, signed char, unsigned char>, T>;
+  using integer =
+      std::conditional_t<std::is_same_v<T, char>,
+                         std::conditional_t<std::is_signed_v<char>, signed char, unsigned char>, T>;
 };
 
 template <std::floating_point T>
-  requires(!std::same_as<T, long double>)
-struct format<T> {
+requires(!std::same_as<T, long double>) struct format<T> {
   static constexpr bool carried = true;
   static void write(writer& out, T value) { out.real(static_cast<double>(value)); }
   static void read(reader&, const object& in, T& value) { in.convert(value); }  // integers too
@@ -117,11 +122,13 @@ struct format<T> {
 };
 
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 struct format<T> {
   using number = std::underlying_type_t<T>;
   static constexpr bool carried = true;
-  static void write(writer& out, T value) { format<number>::write(out, static_cast<number>(value)); }
+  static void write(writer& out, T value) {
+    format<number>::write(out, static_cast<number>(value));
+  }
   static void read(reader& from, const object& in, T& value) {
     number plain{};
     format<number>::read(from, in, plain);
@@ -144,7 +151,8 @@ struct format<std::chrono::time_point<std::chrono::system_clock, Period>> {
   static std::string type() { return "time"; }
 };
 
-// --- text and bytes -----------------------------------------------------------------------------------------------
+// --- text and bytes
+// -----------------------------------------------------------------------------------------------
 
 template <>
 struct format<std::string> {
@@ -157,7 +165,8 @@ struct format<std::string> {
   static std::string type() { return "str"; }
 };
 
-// Views can be written, so that field names need no copies, but not be read: nobody would own the text.
+// Views can be written, so that field names need no copies, but not be read: nobody would own the
+// text.
 template <>
 struct format<std::string_view> {
   static constexpr bool carried = false;
@@ -172,7 +181,8 @@ template <std::size_t size>
 struct format<char[size]> : format<std::string_view> {};
 
 template <class T>
-concept byte_like = std::same_as<T, char> || std::same_as<T, unsigned char> || std::same_as<T, std::byte>;
+concept byte_like =
+    std::same_as<T, char> || std::same_as<T, unsigned char> || std::same_as<T, std::byte>;
 
 template <class Bytes>
 struct bytes_format {
@@ -198,7 +208,8 @@ struct format<std::vector<T, Allocator>> : bytes_format<std::vector<T, Allocator
 template <byte_like T, std::size_t size>
 struct format<std::array<T, size>> : bytes_format<std::array<T, size>> {};
 
-// --- containers ---------------------------------------------------------------------------------------------------
+// --- containers
+// ---------------------------------------------------------------------------------------------------
 
 template <class Sequence>
 struct list_format {
@@ -311,12 +322,14 @@ struct map_format {
 };
 
 template <class K, class V, class Compare, class Allocator>
-struct format<std::map<K, V, Compare, Allocator>> : map_format<std::map<K, V, Compare, Allocator>> {};
+struct format<std::map<K, V, Compare, Allocator>> : map_format<std::map<K, V, Compare, Allocator>> {
+};
 template <class K, class V, class Hash, class Equal, class Allocator>
 struct format<std::unordered_map<K, V, Hash, Equal, Allocator>>
     : map_format<std::unordered_map<K, V, Hash, Equal, Allocator>> {};
 
-// --- products and sums --------------------------------------------------------------------------------------------
+// --- products and sums
+// --------------------------------------------------------------------------------------------
 
 template <class Tuple, class... T>
 struct tuple_format {
@@ -347,8 +360,10 @@ template <class T>
 struct format<std::optional<T>> {
   static constexpr bool carried = format<T>::carried;
   static void write(writer& out, const std::optional<T>& value) {
-    if (value) format<T>::write(out, *value);
-    else out.nil();
+    if (value)
+      format<T>::write(out, *value);
+    else
+      out.nil();
   }
   static void read(reader& from, const object& in, std::optional<T>& value) {
     if (in.is_nil()) {
@@ -389,9 +404,9 @@ struct format<std::variant<T...>> {
   template <std::size_t... I>
   static bool emplace(reader& from, const object& in, variant& value, std::size_t index,
                       std::index_sequence<I...>) {
-    return ((I == index &&
-             (format<std::variant_alternative_t<I, variant>>::read(from, in, value.template emplace<I>()),
-              true)) ||
+    return ((I == index && (format<std::variant_alternative_t<I, variant>>::read(
+                                from, in, value.template emplace<I>()),
+                            true)) ||
             ...);
   }
 };

@@ -26,17 +26,20 @@ class reader {
   /// The one value in `bytes`, which must outlive the reader.
   [[nodiscard]] msgpack::object parse(std::string_view bytes);
 
-  /// `value` is a list, or a tuple, set or record of this extension code: its items, as an object of type ARRAY.
+  /// `value` is a list, or a tuple, set or record of this extension code: its items, as an object
+  /// of type ARRAY.
   [[nodiscard]] msgpack::object items(const msgpack::object& value, std::int8_t code);
 
-  /// `value` with every tuple, set and record in it replaced by a list of their items: what msgpack's own adaptors expect.
+  /// `value` with every tuple, set and record in it replaced by a list of their items: what
+  /// msgpack's own adaptors expect.
   [[nodiscard]] msgpack::object plain(msgpack::object value);
 
  private:
   void flatten(msgpack::object& value, int level);
 
   std::unique_ptr<msgpack::zone> zone_;
-  std::vector<std::string_view> open_;  // payloads around the one parsed last, to bound how deep they lie in each other
+  std::vector<std::string_view>
+      open_;  // payloads around the one parsed last, to bound how deep they lie in each other
 };
 
 }  // namespace reprise::codec

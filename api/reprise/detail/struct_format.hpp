@@ -1,4 +1,5 @@
-// Structs: adapted by REPRISE_ADAPT, by MSGPACK_DEFINE… inside them, or by an msgpack adaptor somebody else wrote.
+// Structs: adapted by REPRISE_ADAPT, by MSGPACK_DEFINE… inside them, or by an msgpack adaptor
+// somebody else wrote.
 #pragma once
 
 #include <concepts>
@@ -17,7 +18,8 @@
 
 namespace reprise::codec {
 
-// --- REPRISE_ADAPT ------------------------------------------------------------------------------------------------
+// --- REPRISE_ADAPT
+// ------------------------------------------------------------------------------------------------
 
 template <adapted T>
 struct format<T> {
@@ -46,14 +48,16 @@ struct format<T> {
                record.fields);
   }
   static std::string type() {
-    return "rec<" + std::string(description().name) + "@" + std::to_string(description().version) + ">";
+    return "rec<" + std::string(description().name) + "@" + std::to_string(description().version) +
+           ">";
   }
 
  private:
   static constexpr auto description() { return reprise_record(static_cast<const T*>(nullptr)); }
 
   template <class Member>
-  static void read_field(reader& from, const object& fields, const field<T, Member>& wanted, T& value) {
+  static void read_field(reader& from, const object& fields, const field<T, Member>& wanted,
+                         T& value) {
     for (std::uint32_t i = 0; i < fields.via.map.size; ++i) {
       const object& key = fields.via.map.ptr[i].key;
       if (key.type == msgpack::type::STR &&
@@ -64,7 +68,8 @@ struct format<T> {
   }
 };
 
-// --- MSGPACK_DEFINE, MSGPACK_DEFINE_MAP ---------------------------------------------------------------------------
+// --- MSGPACK_DEFINE, MSGPACK_DEFINE_MAP
+// ---------------------------------------------------------------------------
 
 /// Types on their way through type_name(), for structs that contain themselves.
 class naming {
@@ -85,7 +90,8 @@ class shape_writer {
  public:
   template <class T>
   shape_writer& pack(const T& value) {
-    if constexpr (std::is_convertible_v<const T&, std::string_view> && !std::same_as<T, std::string>) {
+    if constexpr (std::is_convertible_v<const T&, std::string_view> &&
+                  !std::same_as<T, std::string>) {
       return add('"' + std::string(std::string_view(value)) + '"');  // the name of a field
     } else if constexpr (std::same_as<T, std::string>) {
       // MSGPACK_DEFINE_MAP gives names and text fields alike; every other item of a map is a name.
@@ -142,9 +148,9 @@ class shape_writer {
 template <class T>
 concept self_packing = !adapted<T> && std::is_class_v<T> &&
                        requires(const T& value, T& target, packer& out, const object& in) {
-                         value.msgpack_pack(out);
-                         target.msgpack_unpack(in);
-                       };
+  value.msgpack_pack(out);
+  target.msgpack_unpack(in);
+};
 
 template <self_packing T>
 struct format<T> {
@@ -153,7 +159,9 @@ struct format<T> {
     packer pack(out);
     value.msgpack_pack(pack);
   }
-  static void read(reader& from, const object& in, T& value) { value.msgpack_unpack(from.plain(in)); }
+  static void read(reader& from, const object& in, T& value) {
+    value.msgpack_unpack(from.plain(in));
+  }
   static std::string type() {
     if constexpr (requires { std::string_view(T::reprise_type); }) {
       return "rec<" + std::string(T::reprise_type) + ">";
@@ -168,12 +176,15 @@ struct format<T> {
   }
 };
 
-// --- adaptors written for msgpack ---------------------------------------------------------------------------------
+// --- adaptors written for msgpack
+// ---------------------------------------------------------------------------------
 
-/// Somebody specialised msgpack::adaptor::pack for T: then it does not derive from msgpack's primary template.
+/// Somebody specialised msgpack::adaptor::pack for T: then it does not derive from msgpack's
+/// primary template.
 template <class T>
-concept foreign = std::is_class_v<T> && !adapted<T> && !self_packing<T> &&
-                  !std::is_base_of_v<msgpack::v1::adaptor::pack<T, void>, msgpack::adaptor::pack<T>>;
+concept foreign =
+    std::is_class_v<T> && !adapted<T> && !self_packing<T> &&
+    !std::is_base_of_v<msgpack::v1::adaptor::pack<T, void>, msgpack::adaptor::pack<T>>;
 
 template <foreign T>
 struct format<T> {
@@ -186,10 +197,13 @@ struct format<T> {
   static std::string type() { return "any"; }
 };
 
-// --- the way in from msgpack --------------------------------------------------------------------------------------
+// --- the way in from msgpack
+// --------------------------------------------------------------------------------------
 
 template <class T>
-concept written_here = requires(writer& out, const T& value) { format<T>::write(out, value); };
+concept written_here = requires(writer& out, const T& value) {
+  format<T>::write(out, value);
+};
 
 template <class T>
 void write(writer& out, const T& value) {
@@ -208,24 +222,25 @@ struct is_variant<std::variant<T...>> : std::true_type {};
 
 /// Types that msgpack cannot read, for which fields of MSGPACK_DEFINEd structs come back here.
 template <class T>
-concept read_here_only = std::is_enum_v<T> || is_variant<T>::value || adapted<T> ||
-                         requires { requires T::reprise_reads_it; };
+concept read_here_only = std::is_enum_v<T> || is_variant<T>::value || adapted<T> || requires {
+  requires T::reprise_reads_it;
+};
 
 }  // namespace reprise::codec
 
 namespace msgpack {
 MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
-namespace adaptor {
+  namespace adaptor {
 
-template <class T>
-struct convert<T, std::enable_if_t<reprise::codec::read_here_only<T>>> {
-  const msgpack::object& operator()(const msgpack::object& in, T& value) const {
-    reprise::codec::reader from;
-    reprise::codec::format<T>::read(from, in, value);
-    return in;
-  }
-};
+  template <class T>
+  struct convert<T, std::enable_if_t<reprise::codec::read_here_only<T>>> {
+    const msgpack::object& operator()(const msgpack::object& in, T& value) const {
+      reprise::codec::reader from;
+      reprise::codec::format<T>::read(from, in, value);
+      return in;
+    }
+  };
 
-}  // namespace adaptor
+  }  // namespace adaptor
 }  // MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS)
 }  // namespace msgpack

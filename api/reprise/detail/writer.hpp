@@ -1,8 +1,8 @@
 // Writes values in their canonical form (cmp1): one value, one byte string.
 //
-// Any msgpack_pack() that packs array and map headers followed by their elements can drive it, in any order of map
-// entries: the writer knows from the headers where each container ends and puts maps and sets in order there.
-// Cost: linear, plus sorting of each map and set.
+// Any msgpack_pack() that packs array and map headers followed by their elements can drive it, in
+// any order of map entries: the writer knows from the headers where each container ends and puts
+// maps and sets in order there. Cost: linear, plus sorting of each map and set.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,8 @@ namespace reprise::codec {
 /// Canonical bytes of a value.
 struct encoded {
   std::string bytes;
-  /// Why the value must not be looked up or kept by its bytes, e.g. "text is not UTF-8"; empty = it may.
+  /// Why the value must not be looked up or kept by its bytes, e.g. "text is not UTF-8"; empty = it
+  /// may.
   std::string uncacheable;
 };
 
@@ -42,8 +43,9 @@ class writer {
   void begin_list(std::size_t items);
   void begin_map(std::size_t entries);  // key, value, key, value …
   void begin_tuple(std::size_t items);
-  void begin_set(std::size_t items);    // repeated items count once
-  void begin_record(std::string_view type, std::string_view version, std::size_t fields);  // key, value …
+  void begin_set(std::size_t items);  // repeated items count once
+  void begin_record(std::string_view type, std::string_view version,
+                    std::size_t fields);  // key, value …
 
   // Text, bytes and extensions whose content comes in pieces.
   void begin_text(std::size_t size);
@@ -61,9 +63,10 @@ class writer {
   enum class shape : std::uint8_t { list, map, set, wrapper, text_body, bytes_body, ext_body };
   struct frame {
     shape kind = shape::list;
-    std::int8_t code = 0;        // of the extension: wrapper, set, ext_body
-    std::uint64_t remaining = 0; // items, or bytes of a body
-    std::size_t start = 0;       // where the items begin; a header is put there for what is not list or map
+    std::int8_t code = 0;         // of the extension: wrapper, set, ext_body
+    std::uint64_t remaining = 0;  // items, or bytes of a body
+    std::size_t start =
+        0;  // where the items begin; a header is put there for what is not list or map
     std::size_t first_mark = 0;  // map, set: marks_[first_mark …] are the offsets of its items
   };
 

@@ -5,7 +5,8 @@ struct plain {
 };
 REPRISE_ADAPT(plain, "plain", 1, x)
 
-inline constexpr auto adapted = reprise::task<"adapted">([](const reprise::context&, const plain& p) { return p; });
+inline constexpr auto adapted =
+    reprise::task<"adapted">([](const reprise::context&, const plain& p) { return p; });
 
 void build() {
   reprise::flow f("control");

@@ -1,0 +1,62 @@
+// The part of Run that cancels it, or some of its tasks.
+#include <algorithm>
+
+#include "scheduler/change.hpp"
+#include "scheduler/run.hpp"
+
+namespace reprise::scheduler {
+
+void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants) {
+  if (ended_ && ended_->state != RunState::paused) return;
+  Step step{ready, wants, now};
+  ended_.reset();
+  std::vector<bool> chosen;  // by node; empty = all
+  if (request.tasks.empty()) {
+    cancelled_ = true;
+    cancel_reason_ = request.reason;
+    wants.batch.change = journal::RunChange{RunState::cancelling, now, request.reason};
+  } else {
+    if (cancel_reason_.empty()) cancel_reason_ = request.reason;
+    chosen.assign(flow_.nodes.size(), false);
+    std::vector<NodeId> open;
+    for (TaskId task : request.tasks) {
+      // Cancelling one element takes what depends on the whole node with it only through the trigger.
+      if (!is_element(task)) open.push_back(NodeId{task.value});
+    }
+    while (!open.empty()) {
+      const NodeId node = open.back();
+      open.pop_back();
+      if (chosen[node.value]) continue;
+      chosen[node.value] = true;
+      for (const Edge& edge : graph_.downstream(node)) open.push_back(edge.to);
+    }
+  }
+  const auto is_chosen = [&](TaskId task) {
+    if (chosen.empty() || chosen[node_of(task).value]) return true;
+    return std::find(request.tasks.begin(), request.tasks.end(), task) != request.tasks.end();
+  };
+  const std::size_t count = state_.size();
+  for (std::uint32_t t = 0; t < count; ++t) {
+    const TaskId task{t};
+    if (is_finished(state_[t]) || !is_chosen(task)) continue;
+    if ((flags_[t] & dispatched) != 0) {
+      if ((flags_[t] & stopping) != 0) continue;
+      flags_[t] = static_cast<std::uint8_t>(flags_[t] | stopping);
+      state_[t] = TaskState::cancelling;
+      wants.stops.push_back({index_, task, run_count_[t]});
+      continue;
+    }
+    if ((flags_[t] & queued) != 0 && is_element(task)) --group_of(node_of(task))->in_flight;
+    leave_active(task, looking_up | queued | held);
+    flags_[t] = 0;
+    journal::TaskChange change = change_to(task, TaskState::cancelled, now);
+    change.run_count = run_count_[t];
+    change.detail.emplace().message = request.reason;
+    finish(task, std::move(change), step);
+  }
+  // Downstreams of what was just finished must not start: everything chosen is finished by now or stopping, so telling them
+  // only counts.
+  settle(step);
+}
+
+}  // namespace reprise::scheduler

@@ -1,0 +1,128 @@
+// The part of Run that answers questions and changes nothing: upstreams, names, totals, invariants.
+#include <algorithm>
+
+#include "core/assert.hpp"
+#include "scheduler/run.hpp"
+
+namespace reprise::scheduler {
+
+// ---- questions about upstreams
+
+bool Run::has_skipped_upstream(NodeId node, std::int32_t index) const {
+  bool skipped = false;
+  FlowGraph::for_each_upstream(flow_, node, [&](NodeId from, const Input& input) {
+    const Group* group = group_of(from);
+    if (group == nullptr) {
+      skipped |= state_[from.value] == TaskState::skipped;
+    } else if (edge_is_elementwise(from, input)) {
+      if (index >= 0) skipped |= state_[group->first.value + static_cast<std::uint32_t>(index)] == TaskState::skipped;
+    } else {
+      skipped |= group->skipped > 0;
+    }
+  });
+  return skipped;
+}
+
+UpstreamCounts Run::upstream_counts(TaskId task) const {
+  UpstreamCounts counts;
+  const NodeId node = node_of(task);
+  const std::int32_t index = map_index(task);
+  const auto add = [&](TaskState state) {
+    ++counts.total;
+    counts.successful += is_success(state);
+    counts.failed += is_failed(state);
+    counts.skipped += state == TaskState::skipped;
+  };
+  // An upstream that is wired through several edges counts once. Nearly all nodes have few inputs: a sorted list does.
+  std::vector<std::uint64_t> seen;
+  const bool may_repeat = flow_.nodes[node.value].input_count > 1;
+  FlowGraph::for_each_upstream(flow_, node, [&](NodeId from, const Input& input) {
+    const bool one_element = edge_is_elementwise(from, input) && index >= 0;
+    if (may_repeat) {
+      const std::uint64_t what = std::uint64_t{from.value} << 1 | (one_element ? 1U : 0U);
+      const auto place = std::lower_bound(seen.begin(), seen.end(), what);
+      if (place != seen.end() && *place == what) return;
+      seen.insert(place, what);
+    }
+    const Group* group = group_of(from);
+    if (group == nullptr) return add(state_[from.value]);
+    if (one_element) return add(state_[group->first.value + static_cast<std::uint32_t>(index)]);
+    counts.total += group->width;
+    counts.successful += group->successful;
+    counts.failed += group->failed;
+    counts.skipped += group->skipped;
+  });
+  return counts;
+}
+
+// ---- about the whole run
+
+std::optional<Time> Run::next_timer() const {
+  if (timers_.empty()) return std::nullopt;
+  return timers_.top().at;
+}
+
+std::uint32_t Run::slots_of(TaskId task) const {
+  return std::max<std::uint32_t>(1, (flow_.kind_of(node_of(task)).resources.cpu_milli + 999) / 1000);
+}
+
+std::optional<TaskId> Run::find_task(std::string_view name) const {
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+    if (flow_.nodes[n].name == name) return TaskId{n};
+  for (const Group& group : groups_) {
+    const std::string& node = flow_.nodes[group.node.value].name;
+    if (name.size() < node.size() + 3 || !name.starts_with(node) || name[node.size()] != '[' ||
+        name.back() != ']')
+      continue;
+    const std::string_view label = name.substr(node.size() + 1, name.size() - node.size() - 2);
+    for (std::uint32_t i = 0; i < group.width; ++i)
+      if (group.labels.empty() ? label == std::to_string(i) : label == group.labels[i])
+        return TaskId{group.first.value + i};
+  }
+  return std::nullopt;
+}
+
+Run::Totals Run::totals() const {
+  Totals totals;
+  journal::Summary counts;
+  for (std::size_t t = 0; t < state_.size(); ++t) {
+    const TaskState state = state_[t];
+    if (state == TaskState::mapped) continue;
+    ++counts.tasks;
+    counts.failed += is_failed(state);
+    counts.skipped += state == TaskState::skipped;
+    counts.cancelled += state == TaskState::cancelled;
+  }
+  totals.here = totals.whole = counts;
+  totals.here.executed = executed_;
+  totals.here.cached = hits_;
+  totals.whole.executed = executed_ + executed_before_;
+  totals.whole.cached = hits_ + hits_before_;
+  totals.carried = carried_;
+  return totals;
+}
+
+void Run::check_invariants() const {
+  std::size_t open = 0, busy = 0;
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    const Group* group = group_of(NodeId{n});
+    std::uint32_t finished = 0;
+    if (group != nullptr)
+      for (std::uint32_t i = 0; i < group->width; ++i)
+        finished += is_finished(state_[group->first.value + i]);
+    const bool done = group != nullptr ? finished == group->width : is_finished(state_[n]);
+    REPRISE_ASSERT(done == node_done_[n], n, done);
+    open += !done;
+  }
+  for (std::size_t t = 0; t < state_.size(); ++t) {
+    const bool is_busy = (flags_[t] & active) != 0;
+    busy += is_busy;
+    REPRISE_ASSERT(!(is_busy && is_finished(state_[t])), t, static_cast<int>(state_[t]));
+    REPRISE_ASSERT(!is_finished(state_[t]) || flags_[t] == 0, t, static_cast<int>(flags_[t]));
+  }
+  REPRISE_ASSERT(open == open_nodes_, open, open_nodes_);
+  REPRISE_ASSERT(busy == active_, busy, active_);
+  REPRISE_ASSERT(work_.empty(), work_.size());
+}
+
+}  // namespace reprise::scheduler

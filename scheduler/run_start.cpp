@@ -1,0 +1,142 @@
+// The part of Run that begins a run, or goes on from what its journal says.
+#include <algorithm>
+
+#include "core/assert.hpp"
+#include "scheduler/change.hpp"
+#include "scheduler/run.hpp"
+
+namespace reprise::scheduler {
+
+void Run::restore(const std::vector<journal::Batch>& past) {
+  for (const journal::Batch& batch : past) {
+    for (const journal::TaskChange& change : batch.tasks) {
+      const TaskId task = change.task;
+      if (task.value >= state_.size()) continue;  // no task of this flow: nothing to go on with
+      executed_before_ += change.executed;
+      if (change.run_count > 0) run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
+      if (change.state == TaskState::mapped) {
+        Group& group = add_group(NodeId{task.value}, change.detail ? change.detail->width : 0);
+        if (change.detail) group.labels = change.detail->labels;
+        continue;
+      }
+      if (change.state == TaskState::looped) {
+        // Between two iterations: nothing is final.
+        loops_[task] = {change.loop_count + 1, change.result, change.run_count};
+        state_[task.value] = TaskState::pending;
+        continue;
+      }
+      if (change.state == TaskState::resume) resumed_[task] = true;
+      state_[task.value] = change.state;
+      if (is_failed(change.state) && change.detail) failures_.insert_or_assign(task, change.detail->message);
+      hits_before_ += change.cache == journal::CacheOutcome::hit;
+      carried_ += is_finished(change.state);
+      if (is_finished(change.state)) result_[task.value] = change.result;
+      if (is_scheduled(change.state) && change.detail && change.detail->start_time)
+        timers_.push({*change.detail->start_time, task});
+    }
+    if (batch.change && batch.change->state == RunState::cancelling) {
+      cancelled_ = true;
+      cancel_reason_ = batch.change->message;
+    }
+  }
+  // A timer is stale when its task went on after it was set.
+  decltype(timers_) live;
+  for (; !timers_.empty(); timers_.pop())
+    if (is_scheduled(state_[timers_.top().task.value])) live.push(timers_.top());
+  timers_ = std::move(live);
+  restore_reductions();
+  for (TaskState& state : state_) {
+    // What ran when the last process ended was lost with it: it runs again.
+    if (is_running(state) || state == TaskState::submitted || state == TaskState::ready ||
+        state == TaskState::queued || state == TaskState::resume)
+      state = TaskState::pending;
+  }
+}
+
+// Paused tasks go on, all or those named; what they wait for besides, they still wait for.
+void Run::resume(const Submit& submit, Step& step) {
+  for (std::uint32_t t = 0; t < state_.size(); ++t) {
+    if (state_[t] != TaskState::paused) continue;
+    const TaskId task{t};
+    const auto is_task = [&](const std::string& name) { return find_task(name) == task; };
+    if (!submit.resume_tasks.empty() &&
+        std::none_of(submit.resume_tasks.begin(), submit.resume_tasks.end(), is_task))
+      continue;
+    state_[t] = TaskState::pending;
+    resumed_[task] = true;
+    step.wants.batch.tasks.push_back(change_to(task, TaskState::resume, step.now));
+  }
+}
+
+void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants) {
+  restore(submit.past);
+  Step step{ready, wants, now};
+  if (submit.resume) resume(submit, step);
+  if (cancelled_) {
+    for (std::uint32_t t = 0; t < state_.size(); ++t) {
+      if (is_finished(state_[t])) continue;
+      state_[t] = TaskState::cancelled;
+      journal::TaskChange change = change_to(TaskId{t}, TaskState::cancelled, now);
+      change.detail.emplace().message = cancel_reason_;
+      wants.batch.tasks.push_back(std::move(change));
+    }
+  }
+  recount();
+  // Chosen before anything starts: what starts makes more tasks ready on its own.
+  std::vector<TaskId> tasks;
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    if (node_done_[n]) continue;
+    if (const Group* group = group_of(NodeId{n})) {
+      for (std::uint32_t i = 0; i < group->width; ++i) {
+        const TaskId task{group->first.value + i};
+        if (state_[task.value] == TaskState::pending &&
+            element_waiting_[task.value - flow_.nodes.size()] == 0)
+          tasks.push_back(task);
+      }
+    } else if (waiting_[n] == 0 && state_[n] == TaskState::pending) {
+      tasks.push_back(TaskId{n});
+    }
+  }
+  for (TaskId task : tasks) {
+    if (is_element(task)) task_ready(task, step);
+    else node_ready(NodeId{task.value}, step);
+  }
+  settle(step);
+}
+
+// Derives from the tasks' states what is done and who waits for how many.
+void Run::recount() {
+  open_nodes_ = 0;
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    Group* group = group_of(NodeId{n});
+    if (group != nullptr) {
+      for (std::uint32_t i = 0; i < group->width; ++i) {
+        const TaskState state = state_[group->first.value + i];
+        group->finished += is_finished(state);
+        group->successful += is_success(state);
+        group->failed += is_failed(state);
+        group->skipped += state == TaskState::skipped;
+      }
+      node_done_[n] = group->finished == group->width;
+      if (group->fanin > 0) count_reduction_waits(*group);
+    } else {
+      node_done_[n] = is_finished(state_[n]);
+    }
+    open_nodes_ += !node_done_[n];
+  }
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    if (node_done_[n]) continue;
+    Group* group = group_of(NodeId{n});
+    FlowGraph::for_each_upstream(flow_, NodeId{n}, [&](NodeId from, const Input& input) {
+      const bool elementwise = edge_is_elementwise(from, input);
+      const Group* source = group_of(from);
+      if (!(node_done_[from.value] || (elementwise && source != nullptr))) ++waiting_[n];
+      if (group == nullptr || !elementwise || source == nullptr) return;
+      for (std::uint32_t i = 0; i < std::min(group->width, source->width); ++i)
+        if (!is_finished(state_[source->first.value + i]))
+          ++element_waiting_[group->first.value + i - flow_.nodes.size()];
+    });
+  }
+}
+
+}  // namespace reprise::scheduler

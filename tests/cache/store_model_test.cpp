@@ -1,0 +1,152 @@
+// Random histories against both stores and the simplest thing that could be right: a list of all versions ever made.
+#include <algorithm>
+#include <map>
+
+#include <boost/test/unit_test.hpp>
+#include <rapidcheck.h>
+
+#include "cache/memory_store.hpp"
+#include "cache/sqlite_store.hpp"
+#include "tests/cache/cache_support.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace reprise::cache {
+namespace {
+
+using namespace testing;
+
+struct Model {
+  struct Version {
+    std::string key, text;
+    std::uint32_t number = 1;
+    Time committed;
+    std::optional<Time> expires;
+  };
+  std::vector<Version> versions;  // in order of commits
+
+  void commit(const std::string& key_name, const std::string& text, std::optional<Duration> expires_after, Time now) {
+    std::optional<Time> expires;
+    if (expires_after) expires = now + *expires_after;
+    Version next{key_name, text, 1, now, expires};
+    for (Version& version : versions) {
+      if (version.key != key_name) continue;
+      next.number = version.number + 1;
+      next.committed = std::max(now, version.committed + Duration{1});
+      if (version.text == text && is_newest(version)) {
+        version.expires = expires;
+        return;
+      }
+    }
+    versions.push_back(next);
+  }
+  [[nodiscard]] bool is_newest(const Version& version, Time as_of = Time::max()) const {
+    return std::none_of(versions.begin(), versions.end(), [&](const Version& other) {
+      return other.key == version.key && other.number > version.number && other.committed <= as_of;
+    });
+  }
+  [[nodiscard]] const Version* look_up(const std::string& key_name, Time now) const {
+    const Version* found = nullptr;
+    for (const Version& version : versions)
+      if (version.key == key_name && (!version.expires || now < *version.expires)) found = &version;
+    return found;
+  }
+};
+
+void check_same(const Record& record, const Model::Version& expected) {
+  RC_ASSERT(record.key == key(expected.key));
+  RC_ASSERT(record.version == expected.number);
+  RC_ASSERT(record.value == value(expected.text));
+  RC_ASSERT(record.committed == expected.committed);
+  RC_ASSERT(record.expires == expected.expires);
+}
+
+void check_listing(Store& store, const Model& model, std::optional<Time> as_of) {
+  auto listed = store.list({.as_of = as_of});
+  RC_ASSERT(listed.has_value());
+  std::vector<const Model::Version*> expected;
+  for (auto version = model.versions.rbegin(); version != model.versions.rend(); ++version)
+    if (version->committed <= as_of.value_or(Time::max()) && model.is_newest(*version, as_of.value_or(Time::max())))
+      expected.push_back(&*version);
+  RC_ASSERT(listed->size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) check_same((*listed)[i], *expected[i]);
+}
+
+BOOST_AUTO_TEST_SUITE(StoreModel)
+
+BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
+  BOOST_TEST(rc::check([] {
+    reprise::testing::TemporaryFolder folder;
+    MemoryStore memory;
+    auto sqlite = SqliteStore::open({.path = folder / "cache.db"});
+    RC_ASSERT(sqlite.has_value());
+    Model model;
+    const auto any_key = rc::gen::element<std::string>("a", "b", "c");
+    const auto any_text = rc::gen::element<std::string>("", "x", "y", std::string(40'000, 'z'));
+    const int steps = *rc::gen::inRange(0, 30);
+    std::vector<Time> times{at(0)};
+    for (int step = 0; step < steps; ++step) {
+      const Time now = at(*rc::gen::inRange(0, 20));  // clocks go forth and back
+      times.push_back(now);
+      switch (*rc::gen::inRange(0, 8)) {
+        case 0: {  // a new process
+          sqlite->reset();
+          sqlite = SqliteStore::open({.path = folder / "cache.db"});
+          RC_ASSERT(sqlite.has_value());
+          break;
+        }
+        case 1: {
+          const Time as_of = *rc::gen::elementOf(times);
+          check_listing(memory, model, as_of);
+          check_listing(**sqlite, model, as_of);
+          break;
+        }
+        case 2: case 3: {
+          const std::vector<std::string> names = *rc::gen::container<std::vector<std::string>>(any_key);
+          std::vector<Key> keys;
+          for (const std::string& name : names) keys.push_back(key(name));
+          for (Store* store : {static_cast<Store*>(&memory), static_cast<Store*>(sqlite->get())}) {
+            auto found = store->look_up(keys, now);
+            RC_ASSERT(found.has_value());
+            for (std::size_t i = 0; i < keys.size(); ++i) {
+              const Model::Version* expected = model.look_up(names[i], now);
+              RC_ASSERT((*found)[i].has_value() == (expected != nullptr));
+              if (!expected) continue;
+              check_same(*(*found)[i], *expected);
+              RC_ASSERT((*found)[i]->value.view() == value(expected->text).view());
+            }
+          }
+          break;
+        }
+        default: {
+          std::vector<Commit> batch;
+          const int size = *rc::gen::inRange(1, 4);
+          for (int i = 0; i < size; ++i) {
+            const std::string name = *any_key, text = *any_text;
+            std::optional<Duration> expires_after;
+            if (*rc::gen::arbitrary<bool>()) expires_after = std::chrono::seconds{*rc::gen::inRange(0, 10)};
+            batch.push_back(commit(name, value(text), expires_after));
+            model.commit(name, text, expires_after, now);
+          }
+          RC_ASSERT(memory.commit(batch, now).has_value());
+          RC_ASSERT((*sqlite)->commit(batch, now).has_value());
+        }
+      }
+    }
+    check_listing(memory, model, {});
+    check_listing(**sqlite, model, {});
+    auto a = *memory.statistics();
+    auto b = *(*sqlite)->statistics();
+    RC_ASSERT(b.entries == a.entries);
+    RC_ASSERT(b.versions == a.versions);
+    RC_ASSERT(b.versions == model.versions.size());
+    RC_ASSERT(b.value_bytes == a.value_bytes);
+    RC_ASSERT(b.look_ups == b.hits + b.misses);
+    RC_ASSERT(b.hits == a.hits);
+    RC_ASSERT(b.corrupt == 0u);
+  }));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace
+}  // namespace reprise::cache
