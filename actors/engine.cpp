@@ -24,6 +24,7 @@
 #include "journal/data_folder.hpp"
 #include "journal/sqlite_journal.hpp"
 #include "worker/local_runner.hpp"
+#include "worker/process_tree.hpp"
 
 namespace reprise {
 
@@ -54,6 +55,9 @@ Digest digest_of(const Parameters& parameters) {
   return digest_in("params", encode(Value{std::move(map)}).value_or(""));
 }
 
+/// Found in the environment of everything that a run's commands started.
+std::string process_mark(const RunId& run) { return "REPRISE_RUN=" + run.text(); }
+
 class EmbeddedEngine final : public Engine {
  public:
   explicit EmbeddedEngine(EngineOptions options) : options_(std::move(options)) {}
@@ -65,6 +69,7 @@ class EmbeddedEngine final : public Engine {
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
   void forget(const RunId& run) override;
+  void abandon() override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
  private:
@@ -194,11 +199,22 @@ void EmbeddedEngine::start_actors() {
 
 void EmbeddedEngine::close() {
   if (system_) {
-    // The worker first: it waits for its slots; then nobody has news for the others.
-    for (caf::actor* actor : {&worker_, &scheduler_, &cache_, &journal_actor_}) {
-      if (!*actor) continue;
-      caf::anon_send_exit(*actor, caf::exit_reason::user_shutdown);
-      *actor = {};
+    // One after the other, in the order in which news travel: the worker waits for its slots, the scheduler writes out what it
+    // knows, the journal writes what it was sent.
+    {
+      caf::scoped_actor self{*system_};
+      const auto end = [&](caf::actor& actor) {
+        if (!actor) return;
+        self->send_exit(actor, caf::exit_reason::user_shutdown);
+        self->wait_for(actor);
+        actor = {};
+      };
+      end(worker_);
+      self->send(scheduler_, actors::WriteOut{});
+      end(scheduler_);
+      if (journal_actor_) with_journal([](journal::Journal&) { return 0; });
+      end(cache_);
+      end(journal_actor_);
     }
     system_.reset();
   }
@@ -207,6 +223,20 @@ void EmbeddedEngine::close() {
     std::error_code ignored;
     std::filesystem::remove_all(temporary_, ignored);
   }
+}
+
+void EmbeddedEngine::abandon() {
+  if (!system_) return;
+  // Without the scheduler, what the killed processes leave behind is nobody's news.
+  caf::anon_send(scheduler_, actors::WriteOut{});
+  caf::anon_send_exit(scheduler_, caf::exit_reason::user_shutdown);
+  std::vector<RunId> open;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, entry] : runs_)
+      if (!entry.result) open.push_back(id);
+  }
+  for (const RunId& run : open) worker::end_processes(process_mark(run), Duration{0});
 }
 
 template <class F>
@@ -322,6 +352,8 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, 
     });
     if (!opened) return tl::unexpected(opened.error());
   }
+  // What the process before left running would work beside its own repetition.
+  if (started.continued) worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
   auto run_folder = folder_->make_run_folder(started.id);
   if (!run_folder) return tl::unexpected(run_folder.error());
   started.folder = run_folder->string();
@@ -346,7 +378,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, 
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past), options.resume.has_value(),
+  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past), true, options.resume.has_value(),
                                             std::move(options.resume_tasks)}});
   return started;
 }

@@ -81,6 +81,10 @@ class Engine {
   /// @error not_found: no result; unavailable: not finished
   [[nodiscard]] virtual Result<Payload> result(const RunId& run, NodeId node) = 0;
 
+  /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by force, and they become
+  /// interrupted. Nothing may be called afterwards but the destructor, which is then quick.
+  virtual void abandon() = 0;
+
   /// Frees what is kept in memory of a finished run; its id is unknown afterwards. Does nothing to others.
   virtual void forget(const RunId& run) = 0;
 

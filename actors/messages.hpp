@@ -34,11 +34,14 @@ struct CancelRun {
   std::string reason;
 };
 
-/// engine → scheduler, answered with Result<Payload>.
+/// engine → scheduler, answered with Result<Payload> once what it rests on is durable.
 struct AskValue {
   scheduler::RunIndex run;
   NodeId node;
 };
+
+/// engine or scheduler → scheduler: changes that wait for company go to the journal now.
+struct WriteOut {};
 
 /// engine → scheduler: forget a finished run.
 struct ForgetRun {
@@ -100,6 +103,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Begin)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::CancelRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskValue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)

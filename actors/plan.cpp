@@ -70,7 +70,7 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
   const Time at = now();
   scheduler::Scheduler core{unlimited_slots};
   const scheduler::RunIndex index{0};
-  scheduler::Effects effects = core.handle(scheduler::Submit{index, std::move(context), {}, false, {}}, at);
+  scheduler::Effects effects = core.handle(scheduler::Submit{index, std::move(context), {}, false, false, {}}, at);
   // Dispatched attempts are never reported: what depends on them stays where it is.
   while (!effects.look_ups.empty()) {
     auto event = answer(effects.look_ups, store, hasher, at);

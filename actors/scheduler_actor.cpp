@@ -13,8 +13,6 @@ namespace reprise::actors {
 
 namespace {
 
-struct WriteOut {};  // to itself: the group has waited long enough
-
 // A group of changes goes to the journal when it is this large or this old, and at once when somebody waits for it.
 constexpr std::size_t group_changes = 512;
 constexpr std::chrono::milliseconds group_age{1};
@@ -28,7 +26,6 @@ struct Wake {
 }  // namespace reprise::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Wake)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 
 namespace reprise::actors {
 
@@ -47,6 +44,13 @@ struct SchedulerState {
     scheduler::Effects effects;  // what may happen once the ticket is durable
   };
   std::deque<Waiting> waiting;
+  std::uint64_t durable_ticket = 0;  // everything up to here is on disk
+  struct Question {
+    std::uint64_t ticket;
+    caf::response_promise promise;
+    Result<Payload> answer;
+  };
+  std::deque<Question> questions;  // answered, but people are not told before it is durable
   bool journal_lost = false;
   std::uint64_t wake_generation = 0;
   std::optional<Time> wake_at;
@@ -125,6 +129,12 @@ void durable(Self* self, const Durable& news) {
     state.journal_lost = true;
     state.options.on_journal_lost(news.status.error());
   }
+  state.durable_ticket = std::max(state.durable_ticket, news.ticket);
+  while (!state.questions.empty() &&
+         (state.journal_lost || state.questions.front().ticket <= state.durable_ticket)) {
+    state.questions.front().promise.deliver(std::move(state.questions.front().answer));
+    state.questions.pop_front();
+  }
   while (!state.waiting.empty() && (state.journal_lost || state.waiting.front().ticket <= news.ticket)) {
     scheduler::Effects effects = std::move(state.waiting.front().effects);
     state.waiting.pop_front();
@@ -150,10 +160,17 @@ Status cancel(Self* self, const CancelRun& request) {
   return {};
 }
 
-Result<Payload> value(Self* self, const AskValue& request) {
-  scheduler::Run* run = self->state.core.find(request.run);
-  if (run == nullptr) return fail(ErrorCode::not_found, "no such run in this process");
-  return run->result_of(request.node);
+caf::result<Result<Payload>> value(Self* self, const AskValue& request) {
+  SchedulerState& state = self->state;
+  scheduler::Run* run = state.core.find(request.run);
+  Result<Payload> answer = run != nullptr
+                               ? run->result_of(request.node)
+                               : Result<Payload>(fail(ErrorCode::not_found, "no such run in this process"));
+  if (!state.options.journal || state.journal_lost) return answer;
+  write_out(self);
+  if (state.durable_ticket >= state.last_ticket) return answer;
+  state.questions.push_back({state.last_ticket, self->make_response_promise(), std::move(answer)});
+  return caf::delegated<Result<Payload>>{};
 }
 
 caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptions> options) {
@@ -174,7 +191,7 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
       },
       [self](const WriteOut&) {
         self->state.write_out_sent = false;
-        write_out(self);
+        if (self->state.options.journal) write_out(self);
       },
       [self](const Durable& news) { durable(self, news); },
       [self](const CancelRun& request) { return cancel(self, request); },

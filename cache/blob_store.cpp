@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr auto leftovers_age = std::chrono::hours{1};
-constexpr std::uint64_t largest_value = 1ull << 32;  // bytes; keeps a broken file from asking for the whole memory
+constexpr std::uint64_t largest_value =
+    1ull << 32;  // bytes; keeps a broken file from asking for the whole memory
 
 Status make_folder(const fs::path& path) {
   if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -41,12 +42,14 @@ int rename_new(const fs::path& from, const fs::path& to) {
   return 0;
 }
 
-// In the kernel, as blocks shared or at least without passing through this process. False: not between these two.
+// In the kernel, as blocks shared or at least without passing through this process. False: not
+// between these two.
 Result<bool> copy_inside(int from, int to, std::uint64_t size, const fs::path& path) {
   if (::ioctl(to, FICLONE, from) == 0) return true;
   loff_t read_at = 0;
   while (static_cast<std::uint64_t>(read_at) < size) {
-    const ssize_t copied = ::copy_file_range(from, &read_at, to, nullptr, size - static_cast<std::uint64_t>(read_at), 0);
+    const ssize_t copied = ::copy_file_range(from, &read_at, to, nullptr,
+                                             size - static_cast<std::uint64_t>(read_at), 0);
     if (copied < 0 && errno == EINTR) continue;
     if (copied > 0) continue;
     if (copied == 0 || read_at > 0) return file_error("write", path, copied == 0 ? EIO : errno);
@@ -64,7 +67,8 @@ struct BlobStore::Draft {
   Descriptor descriptor;
 
   Draft(fs::path where, Descriptor file) : path(std::move(where)), descriptor(std::move(file)) {}
-  Draft(Draft&& other) noexcept : path(std::exchange(other.path, {})), descriptor(std::move(other.descriptor)) {}
+  Draft(Draft&& other) noexcept
+      : path(std::exchange(other.path, {})), descriptor(std::move(other.descriptor)) {}
   Draft& operator=(Draft&&) = delete;
   ~Draft() {
     if (!path.empty()) ::unlink(path.c_str());
@@ -73,8 +77,10 @@ struct BlobStore::Draft {
 
 Result<std::unique_ptr<BlobStore>> BlobStore::open(Options options) {
   std::error_code ignored;
-  fs::create_directories(options.folder.parent_path(), ignored);  // make_folder reports what matters
-  for (const fs::path& each : {options.folder, options.folder / "tmp", options.folder / "quarantine"})
+  fs::create_directories(options.folder.parent_path(),
+                         ignored);  // make_folder reports what matters
+  for (const fs::path& each :
+       {options.folder, options.folder / "tmp", options.folder / "quarantine"})
     if (auto made = make_folder(each); !made) return tl::unexpected(made.error());
   std::unique_ptr<BlobStore> store(new BlobStore(std::move(options)));
   store->sweep();
@@ -90,7 +96,9 @@ void BlobStore::sweep() const {
   }
 }
 
-fs::path BlobStore::path_of(const Digest& digest) const { return path_of(digest, Kind::file); }
+fs::path BlobStore::path_of(const Digest& digest) const {
+  return path_of(digest, Kind::file);
+}
 
 fs::path BlobStore::path_of(const Digest& digest, Kind kind) const {
   const std::string hex = digest.hex();
@@ -100,7 +108,8 @@ fs::path BlobStore::path_of(const Digest& digest, Kind kind) const {
   return path;
 }
 
-// Unique over processes that share the folder, also when their ids are those of different machines or name spaces.
+// Unique over processes that share the folder, also when their ids are those of different machines
+// or name spaces.
 std::string BlobStore::unique_name() {
   std::uint64_t random = 0;
   (void)::getrandom(&random, sizeof random, 0);
@@ -114,10 +123,12 @@ Result<BlobStore::Draft> BlobStore::draft(const fs::path& folder, unsigned mode)
   return Draft(std::move(path), std::move(file));
 }
 
-// Gives a finished draft its name. Whoever comes second with the same content replaces the same by the same.
+// Gives a finished draft its name. Whoever comes second with the same content replaces the same by
+// the same.
 Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   if (::fchmod(draft.descriptor.value, 0400) != 0) return file_error("protect", draft.path, errno);
-  if (options_.sync && ::fdatasync(draft.descriptor.value) != 0) return file_error("sync", draft.path, errno);
+  if (options_.sync && ::fdatasync(draft.descriptor.value) != 0)
+    return file_error("sync", draft.path, errno);
   const fs::path path = path_of(digest, kind);
   if (::rename(draft.path.c_str(), path.c_str()) != 0) {
     if (errno != ENOENT) return file_error("make", path, errno);
@@ -129,8 +140,9 @@ Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   draft.path.clear();
   if (options_.sync)
     if (auto synced = sync_folder(path.parent_path()); !synced) return synced;
-  struct stat status{};
-  if (::fstat(draft.descriptor.value, &status) == 0) remember_verified(digest, FileStamp::of(status));
+  struct stat status {};
+  if (::fstat(draft.descriptor.value, &status) == 0)
+    remember_verified(digest, FileStamp::of(status));
   return {};
 }
 
@@ -140,26 +152,31 @@ Result<FileValue> BlobStore::put_file(const fs::path& path) {
   auto made = draft(options_.folder / "tmp", 0600);
   if (!made) return tl::unexpected(made.error());
   Sha256 hash;
-  auto size = pass_through(source->descriptor.value, path, hash, made->descriptor.value, made->path);
+  auto size =
+      pass_through(source->descriptor.value, path, hash, made->descriptor.value, made->path);
   if (!size) return tl::unexpected(size.error());
-  struct stat after{};
+  struct stat after {};
   if (::fstat(source->descriptor.value, &after) != 0) return file_error("look at", path, errno);
-  if (!(FileStamp::of(after) == FileStamp::of(source->status)) || *size != static_cast<std::uint64_t>(after.st_size))
-    return fail(ErrorCode::conflict, fmt::format("\"{}\" changed while it was read", path.string()));
+  if (!(FileStamp::of(after) == FileStamp::of(source->status)) ||
+      *size != static_cast<std::uint64_t>(after.st_size))
+    return fail(ErrorCode::conflict,
+                fmt::format("\"{}\" changed while it was read", path.string()));
   FileValue file;
   file.content = hash.finish();
   file.size = *size;
   file.executable = (after.st_mode & 0111) != 0;
-  struct stat kept{};
-  const bool is_there = ::lstat(path_of(file.content).c_str(), &kept) == 0 && S_ISREG(kept.st_mode) &&
+  struct stat kept {};
+  const bool is_there = ::lstat(path_of(file.content).c_str(), &kept) == 0 &&
+                        S_ISREG(kept.st_mode) &&
                         static_cast<std::uint64_t>(kept.st_size) == file.size;
   if (!is_there)
-    if (auto done = keep(*made, file.content, Kind::file); !done) return tl::unexpected(done.error());
+    if (auto done = keep(*made, file.content, Kind::file); !done)
+      return tl::unexpected(done.error());
   return file;
 }
 
 Status BlobStore::put_bytes(std::string_view bytes, const Digest& digest, Kind kind) {
-  struct stat kept{};
+  struct stat kept {};
   if (::lstat(path_of(digest, kind).c_str(), &kept) == 0 && S_ISREG(kept.st_mode) &&
       static_cast<std::uint64_t>(kept.st_size) == bytes.size())
     return {};
@@ -177,7 +194,8 @@ Result<Digest> BlobStore::put(std::string_view bytes) {
 
 Status BlobStore::put_value(const Payload& value) {
   if (value.is_none() || !value.is_at_hand())
-    return fail(ErrorCode::invalid_argument, fmt::format("the bytes of value \"{}\" are not at hand", value.digest.text()));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("the bytes of value \"{}\" are not at hand", value.digest.text()));
   if (value.is_nil()) return {};
   return put_bytes(value.view(), value.digest, Kind::value);
 }
@@ -188,7 +206,8 @@ Result<OpenFile> BlobStore::open_blob(const Digest& digest, Kind kind) {
   if (blob) return blob;
   if (blob.error().code == ErrorCode::not_found)
     return fail(ErrorCode::not_found, fmt::format("no blob \"{}\"", digest.text()));
-  if (blob.error().code == ErrorCode::invalid_argument) return quarantine(digest, kind, "is not a regular file");
+  if (blob.error().code == ErrorCode::invalid_argument)
+    return quarantine(digest, kind, "is not a regular file");
   return blob;
 }
 
@@ -199,7 +218,8 @@ tl::unexpected<Error> BlobStore::quarantine(const Digest& digest, Kind kind, std
   }
   const fs::path aside = options_.folder / "quarantine" / (digest.hex() + "." + unique_name());
   (void)::rename(path_of(digest, kind).c_str(), aside.c_str());
-  return fail(ErrorCode::corrupt, fmt::format("blob \"{}\" {}; moved to \"{}\"", digest.text(), why, aside.string()));
+  return fail(ErrorCode::corrupt,
+              fmt::format("blob \"{}\" {}; moved to \"{}\"", digest.text(), why, aside.string()));
 }
 
 bool BlobStore::is_verified(const Digest& digest, const FileStamp& stamp) const {
@@ -218,11 +238,13 @@ Result<std::string> BlobStore::read_blob(const Digest& digest, Kind kind, std::u
   if (!blob) return tl::unexpected(blob.error());
   const auto size = static_cast<std::uint64_t>(blob->status.st_size);
   if (size > limit)
-    return fail(ErrorCode::exhausted, fmt::format("blob \"{}\" has {} bytes, more than {}", digest.text(), size, limit));
+    return fail(ErrorCode::exhausted,
+                fmt::format("blob \"{}\" has {} bytes, more than {}", digest.text(), size, limit));
   std::string bytes(size, '\0');
   std::size_t filled = 0;
   while (filled < bytes.size()) {
-    const ssize_t got = ::read(blob->descriptor.value, bytes.data() + filled, bytes.size() - filled);
+    const ssize_t got =
+        ::read(blob->descriptor.value, bytes.data() + filled, bytes.size() - filled);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return file_error("read", path_of(digest, kind), errno);
     if (got == 0) break;  // cut short by somebody: the digest will not match
@@ -249,7 +271,8 @@ Result<Payload> BlobStore::get_value(const Digest& digest) {
 }
 
 // Reads the blob once, hashing and, when asked, copying it on the way.
-Status BlobStore::verify(OpenFile& blob, const Digest& digest, int copy_to, const fs::path& copy_path) {
+Status BlobStore::verify(OpenFile& blob, const Digest& digest, int copy_to,
+                         const fs::path& copy_path) {
   Sha256 hash;
   auto size = pass_through(blob.descriptor.value, path_of(digest), hash, copy_to, copy_path);
   if (!size) return tl::unexpected(size.error());
@@ -258,10 +281,12 @@ Status BlobStore::verify(OpenFile& blob, const Digest& digest, int copy_to, cons
   return {};
 }
 
-Status BlobStore::restore_link(const OpenFile& blob, const Digest& digest, const fs::path& destination) {
-  if (::link(path_of(digest).c_str(), destination.c_str()) != 0) return file_error("make", destination, errno);
+Status BlobStore::restore_link(const OpenFile& blob, const Digest& digest,
+                               const fs::path& destination) {
+  if (::link(path_of(digest).c_str(), destination.c_str()) != 0)
+    return file_error("make", destination, errno);
   // The link changed the blob's ctime; only that may differ from the state that was verified.
-  struct stat after{};
+  struct stat after {};
   FileStamp expected = FileStamp::of(blob.status);
   if (::fstat(blob.descriptor.value, &after) == 0) {
     expected.ctime_ns = FileStamp::of(after).ctime_ns;
@@ -270,8 +295,10 @@ Status BlobStore::restore_link(const OpenFile& blob, const Digest& digest, const
   return {};
 }
 
-// The file gets its name when it is complete, so that a crash leaves no half of it under a name that people trust.
-Status BlobStore::restore_copy(OpenFile& blob, const FileValue& file, const fs::path& destination, bool read_only) {
+// The file gets its name when it is complete, so that a crash leaves no half of it under a name
+// that people trust.
+Status BlobStore::restore_copy(OpenFile& blob, const FileValue& file, const fs::path& destination,
+                               bool read_only) {
   const unsigned execute = file.executable ? 0111 : 0;
   // The kernel takes away what the user's umask forbids.
   auto made = draft(destination.parent_path(), (read_only ? 0444u : 0666u) | execute);
@@ -283,8 +310,10 @@ Status BlobStore::restore_copy(OpenFile& blob, const FileValue& file, const fs::
     copied = *inside;
   }
   if (!copied)
-    if (auto good = verify(blob, file.content, made->descriptor.value, made->path); !good) return good;
-  if (const int error = rename_new(made->path, destination)) return file_error("make", destination, error);
+    if (auto good = verify(blob, file.content, made->descriptor.value, made->path); !good)
+      return good;
+  if (const int error = rename_new(made->path, destination))
+    return file_error("make", destination, error);
   made->path.clear();
   return {};
 }
@@ -303,10 +332,12 @@ Status BlobStore::restore(const FileValue& file, const fs::path& destination, bo
         if (auto good = verify(*blob, file.content, -1, {}); !good) return good;
       auto linked = restore_link(*blob, file.content, target);
       // Another file system, too many links, or no links at all: then a copy.
-      if (linked || linked.error().code == ErrorCode::conflict || linked.error().code == ErrorCode::not_found ||
+      if (linked || linked.error().code == ErrorCode::conflict ||
+          linked.error().code == ErrorCode::not_found ||
           linked.error().code == ErrorCode::exhausted)
         return linked;
-      if (::lseek(blob->descriptor.value, 0, SEEK_SET) < 0) return file_error("read", path_of(file.content), errno);
+      if (::lseek(blob->descriptor.value, 0, SEEK_SET) < 0)
+        return file_error("read", path_of(file.content), errno);
     }
     return restore_copy(*blob, file, target, read_only);
   };
@@ -315,12 +346,13 @@ Status BlobStore::restore(const FileValue& file, const fs::path& destination, bo
   std::error_code error;
   fs::create_directories(target.parent_path(), error);
   if (error) return file_error("make folder", target.parent_path(), error.value());
-  if (::lseek(blob->descriptor.value, 0, SEEK_SET) < 0) return file_error("read", path_of(file.content), errno);
+  if (::lseek(blob->descriptor.value, 0, SEEK_SET) < 0)
+    return file_error("read", path_of(file.content), errno);
   return attempt();
 }
 
 bool BlobStore::contains(const Digest& digest) const {
-  struct stat status{};
+  struct stat status {};
   return ::lstat(path_of(digest, Kind::file).c_str(), &status) == 0 ||
          ::lstat(path_of(digest, Kind::value).c_str(), &status) == 0;
 }
@@ -333,7 +365,7 @@ std::pair<std::uint64_t, std::uint64_t> BlobStore::usage() const {
     if (folder.path().filename().native().size() != 2) continue;  // tmp, quarantine
     std::error_code gone;
     for (const auto& blob : fs::directory_iterator(folder.path(), gone)) {
-      struct stat status{};
+      struct stat status {};
       if (::lstat(blob.path().c_str(), &status) != 0 || !S_ISREG(status.st_mode)) continue;
       ++files;
       bytes += static_cast<std::uint64_t>(status.st_size);

@@ -1,11 +1,13 @@
-// Content-addressed files below one folder: what tasks produced as files, and values too large for a row.
+// Content-addressed files below one folder: what tasks produced as files, and values too large for
+// a row.
 //
 //   ab/cdef…         content of a file, named by the SHA-256 of its bytes
 //   ab/cdef….value   encoded value, named by its own digest (Payload::digest)
 //   tmp/             what is being written;  quarantine/  what did not match its name any more
 //
-// Files appear complete or not at all (written aside, synced, renamed) and never change afterwards (mode 0400). A crash
-// leaves nothing but a file in tmp/, which the next open sweeps when it is an hour old.
+// Files appear complete or not at all (written aside, synced, renamed) and never change afterwards
+// (mode 0400). A crash leaves nothing but a file in tmp/, which the next open sweeps when it is an
+// hour old.
 #pragma once
 
 #include <atomic>
@@ -30,26 +32,31 @@ namespace reprise::cache {
 class BlobStore {
  public:
   struct Options {
-    std::filesystem::path folder;  // made when missing, 0700
-    bool sync = true;              // what was put survives a power cut: file and folder are synced
+    std::filesystem::path folder{};  // made when missing, 0700
+    bool sync = true;  // what was put survives a power cut: file and folder are synced
   };
   [[nodiscard]] static Result<std::unique_ptr<BlobStore>> open(Options options);
 
-  /// Takes in the regular file at `path` (never a symbolic link), in one pass, without reading it into memory.
-  /// @error not_found, io, denied, exhausted; invalid_argument: not a regular file; conflict: changed while it was read
+  /// Takes in the regular file at `path` (never a symbolic link), in one pass, without reading it
+  /// into memory.
+  /// @error not_found, io, denied, exhausted; invalid_argument: not a regular file; conflict:
+  /// changed while it was read
   [[nodiscard]] Result<FileValue> put_file(const std::filesystem::path& path);
   [[nodiscard]] Result<Digest> put(std::string_view bytes);
   /// @error not_found; corrupt: moved to quarantine/; exhausted: above `limit` bytes
   [[nodiscard]] Result<std::string> get(const Digest& digest, std::uint64_t limit = 1ull << 30);
-  /// Keeps the bytes of a value under its own digest (Payload::digest), so that no second digest is needed to find it.
+  /// Keeps the bytes of a value under its own digest (Payload::digest), so that no second digest is
+  /// needed to find it.
   /// @error invalid_argument: the bytes are not at hand; io, denied, exhausted
   Status put_value(const Payload& value);
   /// The value with this digest, verified. @error not_found; corrupt: moved to quarantine/
   [[nodiscard]] Result<Payload> get_value(const Digest& digest);
-  /// Puts the content at `destination`, which must not exist: a hard link when `read_only`, else a copy (reflink where
-  /// the file system can), executable when the file was. Missing parent folders are made. The content is verified against
-  /// its digest; nothing is left behind when something goes wrong.
-  /// @error not_found: no such blob; corrupt: moved to quarantine/; conflict: the destination exists; io, denied, exhausted
+  /// Puts the content at `destination`, which must not exist: a hard link when `read_only`, else a
+  /// copy (reflink where the file system can), executable when the file was. Missing parent folders
+  /// are made. The content is verified against its digest; nothing is left behind when something
+  /// goes wrong.
+  /// @error not_found: no such blob; corrupt: moved to quarantine/; conflict: the destination
+  /// exists; io, denied, exhausted
   Status restore(const FileValue& file, const std::filesystem::path& destination, bool read_only);
   /// As a file or as a value.
   [[nodiscard]] bool contains(const Digest& digest) const;
@@ -71,9 +78,12 @@ class BlobStore {
   Status put_bytes(std::string_view bytes, const Digest& digest, Kind kind);
   Result<OpenFile> open_blob(const Digest& digest, Kind kind);
   Result<std::string> read_blob(const Digest& digest, Kind kind, std::uint64_t limit);
-  Status verify(OpenFile& blob, const Digest& digest, int copy_to, const std::filesystem::path& copy_path);
-  Status restore_link(const OpenFile& blob, const Digest& digest, const std::filesystem::path& destination);
-  Status restore_copy(OpenFile& blob, const FileValue& file, const std::filesystem::path& destination, bool read_only);
+  Status verify(OpenFile& blob, const Digest& digest, int copy_to,
+                const std::filesystem::path& copy_path);
+  Status restore_link(const OpenFile& blob, const Digest& digest,
+                      const std::filesystem::path& destination);
+  Status restore_copy(OpenFile& blob, const FileValue& file,
+                      const std::filesystem::path& destination, bool read_only);
   tl::unexpected<Error> quarantine(const Digest& digest, Kind kind, std::string_view why);
   [[nodiscard]] bool is_verified(const Digest& digest, const FileStamp& stamp) const;
   void remember_verified(const Digest& digest, const FileStamp& stamp);

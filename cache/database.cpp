@@ -3,9 +3,10 @@
 namespace reprise::cache {
 namespace {
 
-// Times are nanoseconds since 1970. `version.id` grows in the order of commits, `number` counts per key. A value above the
-// inline limit is NULL here and lies in the blob store under its digest. Materials are as large as values and rarely read:
-// they lie apart, once per key, under the id of the key's first version.
+// Times are nanoseconds since 1970. `version.id` grows in the order of commits, `number` counts per
+// key. A value above the inline limit is NULL here and lies in the blob store under its digest.
+// Materials are as large as values and rarely read: they lie apart, once per key, under the id of
+// the key's first version.
 constexpr std::string_view format_1 = R"(
 CREATE TABLE name(id INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE);
 CREATE TABLE version(
@@ -26,7 +27,8 @@ constexpr sqlite::Schema schema{"cache", 0x5250'4331, scripts};  // "RPC1"
 
 }  // namespace
 
-Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::path& path, bool read_only) {
+Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::path& path,
+                                                        bool read_only) {
   return sqlite::Database::open({.path = path,
                                  .schema = schema,
                                  .sync = sqlite::Sync::normal,

@@ -18,7 +18,7 @@ enum class VersionStatus : std::int64_t {
 };
 
 /// A lost commit is a miss, so commits do not wait for the disk. @error as sqlite::Database::open
-[[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::path& path,
-                                                                      bool read_only = false);
+[[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_database(
+    const std::filesystem::path& path, bool read_only = false);
 
 }  // namespace reprise::cache

@@ -17,11 +17,13 @@ constexpr int attempts = 3;
 constexpr std::int64_t days_kept = 90;
 constexpr std::size_t written_at_once = 4096;
 
-std::int64_t signed_of(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+std::int64_t signed_of(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
 
 // The clock that file systems stamp with; another one could be ahead of them.
 std::int64_t file_clock_ns() {
-  struct timespec time{};
+  struct timespec time {};
   ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
@@ -31,7 +33,7 @@ bool is_old_enough(const FileStamp& stamp, std::int64_t read_at_ns) {
 }
 
 Result<struct stat> look_at(int file, const std::filesystem::path& path) {
-  struct stat status{};
+  struct stat status {};
   if (::fstat(file, &status) != 0) return file_error("look at", path, errno);
   return status;
 }
@@ -49,7 +51,9 @@ Result<std::unique_ptr<FileDigests>> FileDigests::open(Options options) {
   return std::unique_ptr<FileDigests>(new FileDigests(std::move(*database)));
 }
 
-FileDigests::~FileDigests() { (void)flush(); }
+FileDigests::~FileDigests() {
+  (void)flush();
+}
 
 std::optional<Digest> FileDigests::remembered(const FileStamp& stamp) {
   const std::lock_guard guard(mutex_);
@@ -59,13 +63,16 @@ std::optional<Digest> FileDigests::remembered(const FileStamp& stamp) {
   }
   if (!database_) return std::nullopt;
   if (!find_)
-    find_.emplace(*database_, "SELECT size, mtime, ctime, digest FROM file_digest WHERE device = ?1 AND inode = ?2");
+    find_.emplace(
+        *database_,
+        "SELECT size, mtime, ctime, digest FROM file_digest WHERE device = ?1 AND inode = ?2");
   sqlite::ResetAtEnd reset(*find_);
   find_->start(signed_of(stamp.device), signed_of(stamp.inode));
   const auto found = find_->next();
-  if (!found || !*found) return std::nullopt;  // a memo that cannot be read is a file read once more
-  const FileStamp stored{stamp.device, stamp.inode, static_cast<std::uint64_t>(find_->integer(0)), find_->integer(1),
-                         find_->integer(2)};
+  if (!found || !*found)
+    return std::nullopt;  // a memo that cannot be read is a file read once more
+  const FileStamp stored{stamp.device, stamp.inode, static_cast<std::uint64_t>(find_->integer(0)),
+                         find_->integer(1), find_->integer(2)};
   const auto digest = Digest::from_raw(find_->bytes(3));
   if (!digest || !(stored == stamp)) return std::nullopt;
   known_[{stamp.device, stamp.inode}] = {stamp, *digest};
@@ -86,8 +93,9 @@ Result<FileValue> FileDigests::digest(const std::filesystem::path& path) {
   auto before = look_at(file.value, path);
   if (!before) return tl::unexpected(before.error());
   if (!S_ISREG(before->st_mode))
-    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is {}, not a file", path.string(),
-                                                         S_ISDIR(before->st_mode) ? "a folder" : "not a regular file"));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is {}, not a file", path.string(),
+                            S_ISDIR(before->st_mode) ? "a folder" : "not a regular file"));
   FileValue value;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     const FileStamp stamp = FileStamp::of(*before);
@@ -128,12 +136,15 @@ Status FileDigests::flush_locked() {
   const std::int64_t today = file_clock_ns() / 86'400'000'000'000;
   auto transaction = sqlite::Transaction::begin(*database_);
   if (!transaction) return tl::unexpected(transaction.error());
-  sqlite::Statement insert(*database_, "INSERT OR REPLACE INTO file_digest(device, inode, size, mtime, ctime, digest, day) "
-                                       "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+  sqlite::Statement insert(
+      *database_,
+      "INSERT OR REPLACE INTO file_digest(device, inode, size, mtime, ctime, digest, day) "
+      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
   for (const FileId& id : unwritten_) {
     const Known& known = known_.at(id);
-    if (auto done = insert.run(signed_of(id.device), signed_of(id.inode), known.stamp.size, known.stamp.mtime_ns,
-                               known.stamp.ctime_ns, sqlite::Blob{known.digest.raw()}, today);
+    if (auto done = insert.run(signed_of(id.device), signed_of(id.inode), known.stamp.size,
+                               known.stamp.mtime_ns, known.stamp.ctime_ns,
+                               sqlite::Blob{known.digest.raw()}, today);
         !done)
       return done;
   }

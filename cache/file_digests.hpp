@@ -1,9 +1,10 @@
-// Digests of local files, each read once: as long as (device, inode, size, mtime, ctime) are what they were, the content is
-// taken to be what it was.
+// Digests of local files, each read once: as long as (device, inode, size, mtime, ctime) are what
+// they were, the content is taken to be what it was.
 //
-// That is not true for a file that is written to within the same tick of the file system's clock as it was read: size and
-// times stay, the content does not. So a digest is remembered only when the file was at least two seconds old when it
-// was read (the "racy clean" rule of version control systems; two seconds is the coarsest tick in use, that of FAT).
+// That is not true for a file that is written to within the same tick of the file system's clock as
+// it was read: size and times stay, the content does not. So a digest is remembered only when the
+// file was at least two seconds old when it was read (the "racy clean" rule of version control
+// systems; two seconds is the coarsest tick in use, that of FAT).
 #pragma once
 
 #include <filesystem>
@@ -24,16 +25,18 @@ namespace reprise::cache {
 class FileDigests {
  public:
   struct Options {
-    std::filesystem::path path;  // of cache.db; empty: remembered in memory only
+    std::filesystem::path path{};  // of cache.db; empty: remembered in memory only
   };
   /// @error as sqlite::Database::open
   [[nodiscard]] static Result<std::unique_ptr<FileDigests>> open(Options options);
   ~FileDigests();  // flushes
 
   /// Content, size and whether somebody may execute it; symbolic links are followed.
-  /// @error not_found, denied, io; invalid_argument: a folder or no regular file; conflict: it keeps changing
+  /// @error not_found, denied, io; invalid_argument: a folder or no regular file; conflict: it
+  /// keeps changing
   [[nodiscard]] Result<FileValue> digest(const std::filesystem::path& path);
-  /// Writes what is new to the database. @error unavailable, exhausted, io: nothing is lost but time
+  /// Writes what is new to the database. @error unavailable, exhausted, io: nothing is lost but
+  /// time
   Status flush();
 
   /// Files read since open, for statistics.
@@ -53,7 +56,8 @@ class FileDigests {
     Digest digest;
   };
 
-  explicit FileDigests(std::unique_ptr<sqlite::Database> database) : database_(std::move(database)) {}
+  explicit FileDigests(std::unique_ptr<sqlite::Database> database)
+      : database_(std::move(database)) {}
   [[nodiscard]] std::optional<Digest> remembered(const FileStamp& stamp);
   void remember(const FileStamp& stamp, const Digest& digest);
   Status flush_locked();

@@ -15,43 +15,61 @@ constexpr std::size_t buffer_bytes = 128 * 1024;
 
 ErrorCode code_of(int error) {
   switch (error) {
-    case ENOENT: case ENOTDIR: return ErrorCode::not_found;
-    case EEXIST: return ErrorCode::conflict;
-    case EACCES: case EPERM: case EROFS: return ErrorCode::denied;
-    case ENOSPC: case EDQUOT: case EFBIG: return ErrorCode::exhausted;
-    default: return ErrorCode::io;
+    case ENOENT:
+    case ENOTDIR:
+      return ErrorCode::not_found;
+    case EEXIST:
+      return ErrorCode::conflict;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return ErrorCode::denied;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return ErrorCode::exhausted;
+    default:
+      return ErrorCode::io;
   }
 }
 
-std::int64_t nanoseconds(const struct timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; }
+std::int64_t nanoseconds(const struct timespec& time) {
+  return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
 
 }  // namespace
 
 FileStamp FileStamp::of(const struct stat& status) {
-  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), nanoseconds(status.st_mtim),
-          nanoseconds(status.st_ctim)};
+  return {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size),
+          nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
 }
 
-tl::unexpected<Error> file_error(std::string_view what, const std::filesystem::path& path, int error) {
+tl::unexpected<Error> file_error(std::string_view what, const std::filesystem::path& path,
+                                 int error) {
   return fail(code_of(error), fmt::format("cannot {} \"{}\": {}", what, path.string(),
                                           std::generic_category().message(error)));
 }
 
 Result<OpenFile> open_regular(const std::filesystem::path& path) {
   OpenFile file;
-  file.descriptor = Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  file.descriptor =
+      Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (file.descriptor.value < 0) {
     if (errno == ELOOP)
-      return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is a symbolic link, not a file", path.string()));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("\"{}\" is a symbolic link, not a file", path.string()));
     if (errno == ENXIO)  // a socket
-      return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is not a regular file", path.string()));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("\"{}\" is not a regular file", path.string()));
     return file_error("open", path, errno);
   }
   if (::fstat(file.descriptor.value, &file.status) != 0) return file_error("look at", path, errno);
   if (S_ISDIR(file.status.st_mode))
-    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is a folder, not a file", path.string()));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is a folder, not a file", path.string()));
   if (!S_ISREG(file.status.st_mode))
-    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is not a regular file", path.string()));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("\"{}\" is not a regular file", path.string()));
   return file;
 }
 
@@ -65,8 +83,8 @@ Status write_all(int out, std::string_view bytes, const std::filesystem::path& p
   return {};
 }
 
-Result<std::uint64_t> pass_through(int in, const std::filesystem::path& in_path, Sha256& hash, int out,
-                                   const std::filesystem::path& out_path) {
+Result<std::uint64_t> pass_through(int in, const std::filesystem::path& in_path, Sha256& hash,
+                                   int out, const std::filesystem::path& out_path) {
   thread_local const auto buffer = std::make_unique<char[]>(buffer_bytes);
   std::uint64_t total = 0;
   for (;;) {
@@ -77,7 +95,8 @@ Result<std::uint64_t> pass_through(int in, const std::filesystem::path& in_path,
     const std::string_view bytes(buffer.get(), static_cast<std::size_t>(got));
     hash.update(bytes);
     if (out >= 0)
-      if (auto written = write_all(out, bytes, out_path); !written) return tl::unexpected(written.error());
+      if (auto written = write_all(out, bytes, out_path); !written)
+        return tl::unexpected(written.error());
     total += bytes.size();
   }
 }

@@ -44,19 +44,23 @@ struct FileStamp {
 };
 
 /// "cannot <what> "<path>": No space left on device", with the code that fits the number.
-[[nodiscard]] tl::unexpected<Error> file_error(std::string_view what, const std::filesystem::path& path, int error);
+[[nodiscard]] tl::unexpected<Error> file_error(std::string_view what,
+                                               const std::filesystem::path& path, int error);
 
-/// Opens a regular file for reading; the last component is not followed when it is a link, and a pipe does not block.
+/// Opens a regular file for reading; the last component is not followed when it is a link, and a
+/// pipe does not block.
 /// @error not_found, invalid_argument: not a regular file; denied, io
 struct OpenFile {
   Descriptor descriptor;
-  struct stat status{};
+  struct stat status {};
 };
 [[nodiscard]] Result<OpenFile> open_regular(const std::filesystem::path& path);
 
-/// Reads `in` to its end, through `hash` and, when it is ≥ 0, on to `out`. @return the number of bytes
-[[nodiscard]] Result<std::uint64_t> pass_through(int in, const std::filesystem::path& in_path, Sha256& hash,
-                                                 int out = -1, const std::filesystem::path& out_path = {});
+/// Reads `in` to its end, through `hash` and, when it is ≥ 0, on to `out`. @return the number of
+/// bytes
+[[nodiscard]] Result<std::uint64_t> pass_through(int in, const std::filesystem::path& in_path,
+                                                 Sha256& hash, int out = -1,
+                                                 const std::filesystem::path& out_path = {});
 [[nodiscard]] Status write_all(int out, std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace reprise::cache

@@ -18,11 +18,15 @@ Result<KeyRange> keys_with_prefix(std::string_view prefix) {
   if (hex.size() <= digits) {
     first.resize(digits, '0');
     last.resize(digits, 'f');
-    if (from_hex(first, range.first.digest.bytes.data()) && from_hex(last, range.last.digest.bytes.data())) return range;
+    if (from_hex(first, range.first.digest.bytes.data()) &&
+        from_hex(last, range.last.digest.bytes.data()))
+      return range;
   }
-  return fail(ErrorCode::invalid_argument,
-              fmt::format("\"{}\" is no key and no beginning of one: up to {} hex digits, with or without \"k1:\"",
-                          escape_for_terminal(prefix), digits));
+  return fail(
+      ErrorCode::invalid_argument,
+      fmt::format(
+          "\"{}\" is no key and no beginning of one: up to {} hex digits, with or without \"k1:\"",
+          escape_for_terminal(prefix), digits));
 }
 
 }  // namespace reprise::cache

@@ -9,18 +9,22 @@
 namespace reprise::cache {
 namespace {
 
-bool is_fresh(const Record& record, Time now) { return !record.expires || now < *record.expires; }
+bool is_fresh(const Record& record, Time now) {
+  return !record.expires || now < *record.expires;
+}
 
 }  // namespace
 
-Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const Key> keys, Time now) {
+Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const Key> keys,
+                                                                Time now) {
   const std::lock_guard guard(mutex_);
   std::vector<std::optional<Record>> found(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     ++statistics_.look_ups;
     if (const auto versions = versions_by_key_.find(keys[i]); versions != versions_by_key_.end()) {
-      const auto newest_fresh = std::find_if(versions->second.rbegin(), versions->second.rend(),
-                                             [&](std::size_t at) { return is_fresh(records_[at], now); });
+      const auto newest_fresh =
+          std::find_if(versions->second.rbegin(), versions->second.rend(),
+                       [&](std::size_t at) { return is_fresh(records_[at], now); });
       if (newest_fresh != versions->second.rend()) {
         found[i] = records_[*newest_fresh];
         found[i]->material.clear();
@@ -34,7 +38,8 @@ Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const 
 Status MemoryStore::commit(std::span<const Commit> commits, Time now) {
   for (const Commit& each : commits)
     if (each.value.is_none() || !each.value.is_at_hand())
-      return fail(ErrorCode::invalid_argument, fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
   const std::lock_guard guard(mutex_);
   for (const Commit& each : commits) {
     std::optional<Time> expires;
@@ -45,7 +50,8 @@ Status MemoryStore::commit(std::span<const Commit> commits, Time now) {
       head->expires = expires;
       continue;
     }
-    Record record{each.key, 1, each.name, each.value, now, expires, each.run, each.task, each.cost, each.material};
+    Record record{each.key, 1,        each.name, each.value, now,
+                  expires,  each.run, each.task, each.cost,  each.material};
     if (head) {
       record.version = head->version + 1;
       record.committed = std::max(now, head->committed + Duration{1});
@@ -63,13 +69,16 @@ Status MemoryStore::commit(std::span<const Commit> commits, Time now) {
 
 Result<std::vector<Record>> MemoryStore::list(const Listing& listing) {
   const std::lock_guard guard(mutex_);
-  const auto counts = [&](const Record& record) { return !listing.as_of || record.committed <= *listing.as_of; };
+  const auto counts = [&](const Record& record) {
+    return !listing.as_of || record.committed <= *listing.as_of;
+  };
   std::vector<Record> heads;
   for (std::size_t at = records_.size(); at-- > 0 && heads.size() < listing.limit;) {
     const Record& record = records_[at];
     if (!record.name.starts_with(listing.name_prefix) || !counts(record)) continue;
     const std::vector<std::size_t>& versions = versions_by_key_.at(record.key);
-    const auto newest = std::find_if(versions.rbegin(), versions.rend(), [&](std::size_t v) { return counts(records_[v]); });
+    const auto newest = std::find_if(versions.rbegin(), versions.rend(),
+                                     [&](std::size_t v) { return counts(records_[v]); });
     if (*newest != at) continue;
     heads.push_back(record);
     heads.back().value.bytes = nullptr;
@@ -83,7 +92,8 @@ Result<std::vector<Record>> MemoryStore::versions(std::string_view key_prefix) {
   if (!range) return tl::unexpected(range.error());
   const std::lock_guard guard(mutex_);
   std::vector<std::size_t> positions;
-  for (auto it = versions_by_key_.lower_bound(range->first); it != versions_by_key_.end() && it->first <= range->last; ++it)
+  for (auto it = versions_by_key_.lower_bound(range->first);
+       it != versions_by_key_.end() && it->first <= range->last; ++it)
     positions.insert(positions.end(), it->second.begin(), it->second.end());
   std::sort(positions.rbegin(), positions.rend());
   std::vector<Record> records;

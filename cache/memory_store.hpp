@@ -12,7 +12,8 @@ namespace reprise::cache {
 /// Safe from any thread.
 class MemoryStore final : public Store {
  public:
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys, Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
+                                                                   Time now) override;
   Status commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
@@ -20,7 +21,7 @@ class MemoryStore final : public Store {
 
  private:
   std::mutex mutex_;
-  std::deque<Record> records_;                              // in the order of commits
+  std::deque<Record> records_;                               // in the order of commits
   std::map<Key, std::vector<std::size_t>> versions_by_key_;  // indices into records_, oldest first
   Statistics statistics_;
 };

@@ -20,16 +20,38 @@ using sqlite::Statement;
 using sqlite::Transaction;
 
 // Columns of a record; `value` is last, because SQLite walks a row from its beginning.
-constexpr std::string_view head_columns = "id, key, number, name, committed, expires, digest, size, run, task, cost, material";
-enum Column { id, key, number, name, committed, expires, digest, size, run, task, cost, material, value };
+constexpr std::string_view head_columns =
+    "id, key, number, name, committed, expires, digest, size, run, task, cost, material";
+enum Column {
+  id,
+  key,
+  number,
+  name,
+  committed,
+  expires,
+  digest,
+  size,
+  run,
+  task,
+  cost,
+  material,
+  value
+};
 
-std::int64_t nanoseconds(Time time) { return time.time_since_epoch().count(); }
-Time time_of(std::int64_t nanoseconds) { return Time(Duration(nanoseconds)); }
-std::string_view raw(const RunId& id) { return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()}; }
+std::int64_t nanoseconds(Time time) {
+  return time.time_since_epoch().count();
+}
+Time time_of(std::int64_t nanoseconds) {
+  return Time(Duration(nanoseconds));
+}
+std::string_view raw(const RunId& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
 
 // What the rows add up to, kept so that nobody has to count them, and what look-ups saw.
 struct Counts {
-  std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0, corrupt = 0;
+  std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0,
+               corrupt = 0;
 
   template <class F>
   void each(F visit) {
@@ -52,7 +74,8 @@ struct SqliteStore::State {
   bool read_only = false;
   std::unordered_map<std::int64_t, std::string> names;
   Counts seen;  // by look-ups and not written yet
-  std::optional<Statement> find, find_head, find_name, find_ok, add_name, insert, set_expires, add_material, count;
+  std::optional<Statement> find, find_head, find_name, find_ok, add_name, insert, set_expires,
+      add_material, count;
 
   Statement& prepared(std::optional<Statement>& statement, std::string_view sql) {
     if (!statement) statement.emplace(*database, sql);
@@ -76,7 +99,8 @@ struct SqliteStore::State {
   Result<std::int64_t> id_of(const std::string& text);
   Result<Record> record_of(const Statement& row);
   Result<std::optional<Payload>> value_of(const Statement& row, const Payload& expected);
-  Result<std::optional<Record>> newest_fresh(const Key& wanted, Time now, std::vector<Damaged>& damaged);
+  Result<std::optional<Record>> newest_fresh(const Key& wanted, Time now,
+                                             std::vector<Damaged>& damaged);
   Result<Head> head_of(const Key& wanted);
   Result<bool> has_good_version(const Key& wanted);
   Status commit_one(const Commit& commit, Time now, Counts& change);
@@ -113,7 +137,8 @@ Result<Record> SqliteStore::State::record_of(const Statement& row) {
   auto value_digest = Digest::from_raw(row.bytes(Column::digest));
   const std::string_view run_bytes = row.bytes(Column::run);
   if (!key_digest || !value_digest || run_bytes.size() != record.run.bytes.size())
-    return fail(ErrorCode::corrupt, fmt::format("version {} in the cache does not decode", row.integer(Column::id)));
+    return fail(ErrorCode::corrupt,
+                fmt::format("version {} in the cache does not decode", row.integer(Column::id)));
   auto text = name_of(row.integer(Column::name));
   if (!text) return tl::unexpected(text.error());
   record.key = Key{*key_digest};
@@ -130,7 +155,8 @@ Result<Record> SqliteStore::State::record_of(const Statement& row) {
 }
 
 // nullopt: the value is gone or not what it was.
-Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row, const Payload& expected) {
+Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row,
+                                                            const Payload& expected) {
   if (expected.is_nil()) return Payload::nil();
   if (!row.is_null(Column::value)) {
     Payload found = Payload::of(row.text(Column::value));
@@ -139,13 +165,15 @@ Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row
   }
   auto found = blobs->get_value(expected.digest);
   if (found) return *found;
-  if (found.error().code == ErrorCode::not_found || found.error().code == ErrorCode::corrupt) return std::nullopt;
+  if (found.error().code == ErrorCode::not_found || found.error().code == ErrorCode::corrupt)
+    return std::nullopt;
   return tl::unexpected(found.error());
 }
 
-Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted, Time now, std::vector<Damaged>& damaged) {
-  static const std::string sql =
-      fmt::format("SELECT {}, value, status FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
+Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted, Time now,
+                                                               std::vector<Damaged>& damaged) {
+  static const std::string sql = fmt::format(
+      "SELECT {}, value, status FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
   Statement& select = prepared(find, sql);
   ResetAtEnd reset(select);
   select.start(Blob{wanted.digest.raw()});
@@ -156,7 +184,8 @@ Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted
     const auto status = static_cast<VersionStatus>(select.integer(Column::value + 1));
     if (status == VersionStatus::tombstone) return std::nullopt;
     if (status != VersionStatus::ok) continue;
-    if (!select.is_null(Column::expires) && time_of(select.integer(Column::expires)) <= now) continue;
+    if (!select.is_null(Column::expires) && time_of(select.integer(Column::expires)) <= now)
+      continue;
     auto record = record_of(select);
     if (record) {
       auto bytes = value_of(select, record->value);
@@ -173,8 +202,10 @@ Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted
 }
 
 Result<SqliteStore::State::Head> SqliteStore::State::head_of(const Key& wanted) {
-  Statement& select = prepared(find_head, "SELECT id, number, status, committed, expires, digest, material FROM version "
-                                          "WHERE key = ?1 ORDER BY number DESC LIMIT 1");
+  Statement& select =
+      prepared(find_head,
+               "SELECT id, number, status, committed, expires, digest, material FROM version "
+               "WHERE key = ?1 ORDER BY number DESC LIMIT 1");
   ResetAtEnd reset(select);
   select.start(Blob{wanted.digest.raw()});
   auto found = select.next();
@@ -192,7 +223,8 @@ Result<SqliteStore::State::Head> SqliteStore::State::head_of(const Key& wanted) 
 }
 
 Result<bool> SqliteStore::State::has_good_version(const Key& wanted) {
-  Statement& select = prepared(find_ok, "SELECT 1 FROM version WHERE key = ?1 AND status = 0 LIMIT 1");
+  Statement& select =
+      prepared(find_ok, "SELECT 1 FROM version WHERE key = ?1 AND status = 0 LIMIT 1");
   ResetAtEnd reset(select);
   select.start(Blob{wanted.digest.raw()});
   return select.next();
@@ -206,26 +238,32 @@ Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& ch
   std::optional<std::int64_t> expiry_number;
   if (expiry) expiry_number = nanoseconds(*expiry);
 
-  const bool is_same = head->id != 0 && head->status == VersionStatus::ok && head->digest == commit.value.digest;
+  const bool is_same =
+      head->id != 0 && head->status == VersionStatus::ok && head->digest == commit.value.digest;
   if (is_same) {
     if (head->expires == expiry) return {};
-    return prepared(set_expires, "UPDATE version SET expires = ?2 WHERE id = ?1").run(head->id, expiry_number);
+    return prepared(set_expires, "UPDATE version SET expires = ?2 WHERE id = ?1")
+        .run(head->id, expiry_number);
   }
   auto had_good_version = head->id == 0 ? Result<bool>(false) : has_good_version(commit.key);
   if (!had_good_version) return tl::unexpected(had_good_version.error());
   auto name_id = id_of(commit.name);
   if (!name_id) return tl::unexpected(name_id.error());
 
-  Statement& add = prepared(insert, "INSERT INTO version(key, number, name, status, generation, committed, expires, digest, "
-                                    "size, run, task, cost, material, value) "
-                                    "VALUES(?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+  Statement& add = prepared(
+      insert,
+      "INSERT INTO version(key, number, name, status, generation, committed, expires, digest, "
+      "size, run, task, cost, material, value) "
+      "VALUES(?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
   // Times of one key always increase, whatever the clocks of several processes say.
   const Time at = head->id == 0 ? now : std::max(now, head->committed + Duration{1});
   std::optional<Blob> bytes;
-  if (commit.value.size <= inline_value_bytes && !commit.value.is_nil()) bytes = Blob{commit.value.view()};
-  if (auto done = add.run(Blob{commit.key.digest.raw()}, head->number + 1, *name_id, nanoseconds(at), expiry_number,
-                          Blob{commit.value.digest.raw()}, commit.value.size, Blob{raw(commit.run)}, commit.task,
-                          commit.cost.count(), head->material, bytes);
+  if (commit.value.size <= inline_value_bytes && !commit.value.is_nil())
+    bytes = Blob{commit.value.view()};
+  if (auto done =
+          add.run(Blob{commit.key.digest.raw()}, head->number + 1, *name_id, nanoseconds(at),
+                  expiry_number, Blob{commit.value.digest.raw()}, commit.value.size,
+                  Blob{raw(commit.run)}, commit.task, commit.cost.count(), head->material, bytes);
       !done)
     return done;
   if (!head->material && !commit.material.empty()) {
@@ -245,14 +283,16 @@ Status SqliteStore::State::write(Counts& change) {
   Status status;
   change.each([&](std::string_view what, std::int64_t by) {
     if (by == 0 || !status) return;
-    status = prepared(count, "INSERT INTO counter(name, value) VALUES(?1, ?2) "
-                             "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value")
+    status = prepared(count,
+                      "INSERT INTO counter(name, value) VALUES(?1, ?2) "
+                      "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value")
                  .run(what, by);
   });
   return status;
 }
 
-// A version whose value is not what it was is of no use to anybody. Failing to say so is no trouble: the next reader will.
+// A version whose value is not what it was is of no use to anybody. Failing to say so is no
+// trouble: the next reader will.
 void SqliteStore::State::mark(const std::vector<Damaged>& damaged) {
   seen.corrupt += static_cast<std::int64_t>(damaged.size());
   if (damaged.empty() || read_only) return;
@@ -285,7 +325,9 @@ void SqliteStore::State::write_seen() {
 
 SqliteStore::SqliteStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-SqliteStore::~SqliteStore() { state_->write_seen(); }
+SqliteStore::~SqliteStore() {
+  state_->write_seen();
+}
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
   auto state = std::make_unique<State>();
@@ -302,7 +344,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(state)));
 }
 
-Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const Key> keys, Time now) {
+Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const Key> keys,
+                                                                Time now) {
   const std::lock_guard guard(state_->mutex);
   std::vector<std::optional<Record>> found(keys.size());
   std::vector<State::Damaged> damaged;
@@ -312,18 +355,22 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
     // In the order of the index, neighbours share pages.
     std::vector<std::uint32_t> order(keys.size());
     std::iota(order.begin(), order.end(), 0u);
-    std::sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return keys[a] < keys[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](std::uint32_t a, std::uint32_t b) { return keys[a] < keys[b]; });
     for (std::uint32_t i : order) {
       auto record = state_->newest_fresh(keys[i], now, damaged);
       if (!record) return tl::unexpected(record.error());
       found[i] = std::move(*record);
     }
   }
-  std::sort(damaged.begin(), damaged.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-  damaged.erase(std::unique(damaged.begin(), damaged.end(), [](const auto& a, const auto& b) { return a.id == b.id; }),
+  std::sort(damaged.begin(), damaged.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  damaged.erase(std::unique(damaged.begin(), damaged.end(),
+                            [](const auto& a, const auto& b) { return a.id == b.id; }),
                 damaged.end());
   state_->mark(damaged);
-  const auto hits = std::count_if(found.begin(), found.end(), [](const auto& record) { return record.has_value(); });
+  const auto hits = std::count_if(found.begin(), found.end(),
+                                  [](const auto& record) { return record.has_value(); });
   state_->seen.look_ups += static_cast<std::int64_t>(keys.size());
   state_->seen.hits += hits;
   state_->seen.misses += static_cast<std::int64_t>(keys.size()) - hits;
@@ -333,9 +380,11 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
 Status SqliteStore::commit(std::span<const Commit> commits, Time now) {
   for (const Commit& each : commits)
     if (each.value.is_none() || !each.value.is_at_hand())
-      return fail(ErrorCode::invalid_argument, fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
   const std::lock_guard guard(state_->mutex);
-  // Large values first and outside of the transaction, so that no reader sees a version whose value is not there yet.
+  // Large values first and outside of the transaction, so that no reader sees a version whose value
+  // is not there yet.
   for (const Commit& each : commits)
     if (each.value.size > inline_value_bytes)
       if (auto kept = state_->blobs->put_value(each.value); !kept) return kept;
@@ -354,10 +403,12 @@ Result<std::vector<Record>> SqliteStore::list(const Listing& listing) {
   const std::lock_guard guard(state_->mutex);
   const std::int64_t as_of = listing.as_of ? nanoseconds(*listing.as_of) : INT64_MAX;
   std::string sql = fmt::format(
-      "SELECT {} FROM version v WHERE status = 0 AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM version w WHERE "
+      "SELECT {} FROM version v WHERE status = 0 AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM "
+      "version w WHERE "
       "w.key = v.key AND w.number > v.number AND w.committed <= ?1 AND w.status <> 3)",
       head_columns);
-  if (!listing.name_prefix.empty()) sql += " AND name IN (SELECT id FROM name WHERE substr(text, 1, length(?2)) = ?2)";
+  if (!listing.name_prefix.empty())
+    sql += " AND name IN (SELECT id FROM name WHERE substr(text, 1, length(?2)) = ?2)";
   sql += " ORDER BY id DESC LIMIT ?3";
   Statement select(*state_->database, sql);
   select.bind_integer(1, as_of);
@@ -379,7 +430,8 @@ Result<std::vector<Record>> SqliteStore::versions(std::string_view key_prefix) {
   if (!range) return tl::unexpected(range.error());
   const std::lock_guard guard(state_->mutex);
   Statement select(*state_->database,
-                   fmt::format("SELECT {}, value, (SELECT bytes FROM material m WHERE m.id = version.material) FROM version "
+                   fmt::format("SELECT {}, value, (SELECT bytes FROM material m WHERE m.id = "
+                               "version.material) FROM version "
                                "WHERE key BETWEEN ?1 AND ?2 AND status = 0 ORDER BY id DESC",
                                head_columns));
   select.start(Blob{range->first.digest.raw()}, Blob{range->last.digest.raw()});
@@ -422,7 +474,9 @@ Result<Statistics> SqliteStore::statistics() {
       if (select.bytes(0) == what) value_here += select.integer(1);
     });
   }
-  const auto counted = [](std::int64_t value_here) { return static_cast<std::uint64_t>(std::max<std::int64_t>(value_here, 0)); };
+  const auto counted = [](std::int64_t value_here) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(value_here, 0));
+  };
   Statistics statistics;
   statistics.entries = counted(all.entries);
   statistics.versions = counted(all.versions);

@@ -1,5 +1,5 @@
-// The store of a data directory: cache.db, shared by any number of processes. Values up to 32 KiB lie in the version's row,
-// larger ones in the blob store, by their digest.
+// The store of a data directory: cache.db, shared by any number of processes. Values up to 32 KiB
+// lie in the version's row, larger ones in the blob store, by their digest.
 #pragma once
 
 #include <filesystem>
@@ -12,20 +12,21 @@ namespace reprise::cache {
 
 inline constexpr std::size_t inline_value_bytes = 32 * 1024;
 
-/// Safe from any thread; one at a time is served. Look-ups count in memory; the counts are written with the next commit
-/// and at the end, never by a look-up.
+/// Safe from any thread; one at a time is served. Look-ups count in memory; the counts are written
+/// with the next commit and at the end, never by a look-up.
 class SqliteStore final : public Store {
  public:
   struct Options {
-    std::filesystem::path path;
-    std::shared_ptr<BlobStore> blobs;  // null: "blobs" beside the file
-    bool read_only = false;            // the file must exist; commit fails
+    std::filesystem::path path{};
+    std::shared_ptr<BlobStore> blobs = nullptr;  // null: "blobs" beside the file
+    bool read_only = false;                      // the file must exist; commit fails
   };
   /// @error as sqlite::Database::open and BlobStore::open
   [[nodiscard]] static Result<std::unique_ptr<SqliteStore>> open(Options options);
   ~SqliteStore() override;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys, Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
+                                                                   Time now) override;
   Status commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;

@@ -1,4 +1,5 @@
-// Where results are kept between runs. One implementation in memory, one in SQLite, later one in Redis.
+// Where results are kept between runs. One implementation in memory, one in SQLite, later one in
+// Redis.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +17,19 @@
 
 namespace reprise::cache {
 
-/// One version of the result kept under a key. Versions are never changed; a newer one supersedes an older.
+/// One version of the result kept under a key. Versions are never changed; a newer one supersedes
+/// an older.
 struct Record {
   Key key;
-  std::uint32_t version = 0;     // 1, 2, 3 … per key
-  std::string name;              // the task's cache name
-  Payload value;                 // from look_up always at hand; see list and versions
+  std::uint32_t version = 0;  // 1, 2, 3 … per key
+  std::string name;           // the task's cache name
+  Payload value;              // from look_up always at hand; see list and versions
   Time committed;
-  std::optional<Time> expires;   // fresh while now < expires
-  RunId run;                     // that produced it
-  std::string task;              // display name of the task in that run
-  Duration cost{0};              // how long the body took
-  std::string material;          // Material::encode(), to explain misses; only from versions
+  std::optional<Time> expires;  // fresh while now < expires
+  RunId run;                    // that produced it
+  std::string task;             // display name of the task in that run
+  Duration cost{0};             // how long the body took
+  std::string material;         // Material::encode(), to explain misses; only from versions
 };
 
 /// A result to keep. The store assigns version and commit time.
@@ -43,21 +45,21 @@ struct Commit {
 };
 
 struct Listing {
-  std::string name_prefix;       // empty = all
-  std::optional<Time> as_of;     // as the list would have been then; none = now
+  std::string name_prefix{};    // empty = all
+  std::optional<Time> as_of{};  // as the list would have been then; none = now
   std::uint32_t limit = 1000;
 };
 
 struct Statistics {
-  std::uint64_t entries = 0;       // keys with a current version
+  std::uint64_t entries = 0;  // keys with a current version
   std::uint64_t versions = 0;
-  std::uint64_t value_bytes = 0;   // of all versions
+  std::uint64_t value_bytes = 0;  // of all versions
   std::uint64_t blob_files = 0;
   std::uint64_t blob_bytes = 0;
-  std::uint64_t look_ups = 0;      // since the store was made = hits + misses
+  std::uint64_t look_ups = 0;  // since the store was made = hits + misses
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
-  std::uint64_t corrupt = 0;       // versions dropped because their value did not match its digest
+  std::uint64_t corrupt = 0;  // versions dropped because their value did not match its digest
 
   bool operator==(const Statistics&) const = default;
 };
@@ -66,21 +68,24 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  /// The newest fresh record of each key, in the order asked; nullopt is a miss. Every value's digest was verified;
-  /// one that does not match is dropped, counted and a miss.
+  /// The newest fresh record of each key, in the order asked; nullopt is a miss. Every value's
+  /// digest was verified; one that does not match is dropped, counted and a miss.
   /// @param keys  at most 100'000; duplicates allowed
   /// @error unavailable, io. Blocks.
-  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                          Time now) = 0;
-  /// Keeps all of them or none. Committing the value that is already current is no new version, but its expiry counts
-  /// from now.
-  /// @error invalid_argument: a value is none or not at hand; unavailable, exhausted (disk full), io. Blocks.
+  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> look_up(
+      std::span<const Key> keys, Time now) = 0;
+  /// Keeps all of them or none. Committing the value that is already current is no new version, but
+  /// its expiry counts from now.
+  /// @error invalid_argument: a value is none or not at hand; unavailable, exhausted (disk full),
+  /// io. Blocks.
   virtual Status commit(std::span<const Commit> commits, Time now) = 0;
 
-  /// The newest version of each key, whether expired or not, newest first. Values by digest and size only.
+  /// The newest version of each key, whether expired or not, newest first. Values by digest and
+  /// size only.
   [[nodiscard]] virtual Result<std::vector<Record>> list(const Listing& listing) = 0;
-  /// All versions of the keys that start with `key_prefix` (hex digits, with or without "k1:"), newest first. Values are at
-  /// hand up to 64 MiB altogether, the newest ones first. @error invalid_argument: not hex digits
+  /// All versions of the keys that start with `key_prefix` (hex digits, with or without "k1:"),
+  /// newest first. Values are at hand up to 64 MiB altogether, the newest ones first. @error
+  /// invalid_argument: not hex digits
   [[nodiscard]] virtual Result<std::vector<Record>> versions(std::string_view key_prefix) = 0;
   [[nodiscard]] virtual Result<Statistics> statistics() = 0;
 };

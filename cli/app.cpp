@@ -14,6 +14,7 @@
 #include "cli/signals.hpp"
 #include "cli/version.hpp"
 #include "core/text.hpp"
+#include "worker/process_tree.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -441,6 +442,7 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
 
 int main_program(int argc, char** argv) {
   ignore_broken_pipes();
+  worker::adopt_orphans();  // a task's background processes stay ours to end
   auto invocation = parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (!invocation) {
     GlobalOptions globals;

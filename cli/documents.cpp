@@ -52,7 +52,7 @@ Json cache_json(journal::CacheOutcome outcome) {
 
 const std::vector<std::string>& run_fields() {
   static const std::vector<std::string> fields{"run",     "flow",       "state",     "message", "outputs",
-                                               "summary", "makespan_s", "continued", "failures"};
+                                               "summary", "makespan_s", "continued", "carried", "failures"};
   return fields;
 }
 
@@ -78,6 +78,7 @@ Json run_json(const RunDocument& d) {
           {"summary", summary_json(d.result.summary)},
           {"makespan_s", seconds_json(d.result.makespan)},
           {"continued", d.continued},
+          {"carried", d.result.carried},
           {"failures", std::move(failures)}};
 }
 

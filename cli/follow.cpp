@@ -140,6 +140,7 @@ class Follower {
       }
       if (wishes_.interrupts >= 2) {
         left_ = Left::interrupted;
+        engine_->abandon();
         return std::nullopt;
       }
       if (wishes_.interrupts == 1 && !asked) {

@@ -12,7 +12,8 @@ namespace reprise {
 namespace {
 
 constexpr std::size_t tab_width = 4;
-// A line longer than this is shown as a window around the mistake: minified JSON is one line of megabytes.
+// A line longer than this is shown as a window around the mistake: minified JSON is one line of
+// megabytes.
 constexpr std::size_t max_columns_shown = 110;
 constexpr std::size_t context_columns = 40;
 
@@ -20,8 +21,12 @@ struct Colours {
   std::string_view error, warning, frame, bold, label, reset;
 };
 constexpr Colours plain_text{};
-constexpr Colours ansi{.error = "\x1b[1;31m", .warning = "\x1b[1;33m", .frame = "\x1b[1;34m",
-                       .bold = "\x1b[1m", .label = "\x1b[1;31m", .reset = "\x1b[0m"};
+constexpr Colours ansi{.error = "\x1b[1;31m",
+                       .warning = "\x1b[1;33m",
+                       .frame = "\x1b[1;34m",
+                       .bold = "\x1b[1m",
+                       .label = "\x1b[1;31m",
+                       .reset = "\x1b[0m"};
 
 /// Line `number` (from 1) of `text` without its line end; empty when there is no such line.
 std::string_view line_of(std::string_view text, std::uint32_t number) {
@@ -39,7 +44,11 @@ std::string_view line_of(std::string_view text, std::uint32_t number) {
 /// Length of the character that starts at text[at]; 1 for anything that is not UTF-8.
 std::size_t character_length(std::string_view text, std::size_t at) {
   const auto lead = static_cast<unsigned char>(text[at]);
-  const std::size_t length = lead < 0x80 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+  const std::size_t length = lead < 0x80    ? 1
+                             : lead >= 0xf0 ? 4
+                             : lead >= 0xe0 ? 3
+                             : lead >= 0xc0 ? 2
+                                            : 1;
   return std::min(length, text.size() - at);
 }
 
@@ -61,8 +70,10 @@ Excerpt excerpt(std::string_view line, SourceSpan span) {
     std::string text;
     std::size_t width;
   };
-  // Only the neighbourhood of the mistake is laid out, so that the cost does not depend on the line's length.
-  const std::size_t first = span.column > 2 * max_columns_shown ? span.column - 2 * max_columns_shown : 1;
+  // Only the neighbourhood of the mistake is laid out, so that the cost does not depend on the
+  // line's length.
+  const std::size_t first =
+      span.column > 2 * max_columns_shown ? span.column - 2 * max_columns_shown : 1;
   const std::size_t last = std::size_t{span.column} + 2 * max_columns_shown;
   std::vector<Cell> cells;
   std::size_t column = 1;
@@ -82,7 +93,8 @@ Excerpt excerpt(std::string_view line, SourceSpan span) {
   }
   const std::size_t total_begin = std::min<std::size_t>(span.column - first, cells.size());
   const std::size_t total_end =
-      std::max(total_begin, std::min<std::size_t>(std::max(span.end_column, span.column) - first, cells.size()));
+      std::max(total_begin,
+               std::min<std::size_t>(std::max(span.end_column, span.column) - first, cells.size()));
 
   // Cut in front of and behind the mistake when the line is too long to be read.
   std::size_t begin = 0;
@@ -94,11 +106,15 @@ Excerpt excerpt(std::string_view line, SourceSpan span) {
   if (cut_front || cut_back || width > max_columns_shown) {
     std::size_t room = 0;
     begin = total_begin;
-    while (begin > 0 && room + cells[begin - 1].width <= context_columns) room += cells[--begin].width;
-    if (begin > 0) cut_front = true;
-    else if (first == 1) cut_front = false;
+    while (begin > 0 && room + cells[begin - 1].width <= context_columns)
+      room += cells[--begin].width;
+    if (begin > 0)
+      cut_front = true;
+    else if (first == 1)
+      cut_front = false;
     end = total_begin;
-    while (end < cells.size() && room + cells[end].width <= max_columns_shown) room += cells[end++].width;
+    while (end < cells.size() && room + cells[end].width <= max_columns_shown)
+      room += cells[end++].width;
     if (end < cells.size()) cut_back = true;
   }
   Excerpt result;
@@ -107,12 +123,15 @@ Excerpt excerpt(std::string_view line, SourceSpan span) {
   result.caret_count = 0;
   for (std::size_t i = begin; i < end; ++i) {
     result.line += cells[i].text;
-    if (i < total_begin) result.caret_column += cells[i].width;
-    else if (i < total_end) result.caret_count += cells[i].width;
+    if (i < total_begin)
+      result.caret_column += cells[i].width;
+    else if (i < total_end)
+      result.caret_count += cells[i].width;
   }
   if (cut_back) result.line += "…";
   result.caret_count = std::max<std::size_t>(result.caret_count, 1);
-  while (result.line.ends_with(' ') && result.line.size() > result.caret_column) result.line.pop_back();
+  while (result.line.ends_with(' ') && result.line.size() > result.caret_column)
+    result.line.pop_back();
   return result;
 }
 
@@ -124,10 +143,11 @@ class Renderer {
   void render(const Diagnostic& diagnostic) {
     const bool is_error = diagnostic.severity == Diagnostic::Severity::error;
     out_ += fmt::format("{}{}[{}]{}{}: {}{}\n", is_error ? colours_.error : colours_.warning,
-                        is_error ? "error" : "warning", diagnostic.code, colours_.reset, colours_.bold,
-                        escape_for_terminal(diagnostic.message), colours_.reset);
+                        is_error ? "error" : "warning", diagnostic.code, colours_.reset,
+                        colours_.bold, escape_for_terminal(diagnostic.message), colours_.reset);
     std::uint32_t highest = diagnostic.span.line;
-    for (const RelatedPlace& place : diagnostic.related) highest = std::max(highest, place.span.line);
+    for (const RelatedPlace& place : diagnostic.related)
+      highest = std::max(highest, place.span.line);
     gutter_ = fmt::formatted_size("{}", highest);
 
     std::string label = diagnostic.label;
@@ -135,7 +155,8 @@ class Renderer {
       label = fmt::format("did you mean '{}'?", diagnostic.suggestion);
     }
     place("-->", diagnostic.span, label, true);
-    for (const RelatedPlace& related : diagnostic.related) place(":::", related.span, related.label, false);
+    for (const RelatedPlace& related : diagnostic.related)
+      place(":::", related.span, related.label, false);
     help(diagnostic);
   }
 
@@ -145,19 +166,24 @@ class Renderer {
  private:
   void place(std::string_view arrow, SourceSpan span, std::string_view label, bool primary) {
     if (span.line == 0) {
-      out_ += fmt::format("{:{}}{}{}{} {}\n", "", gutter_ + 1, colours_.frame, arrow, colours_.reset, file_);
-      if (!label.empty()) out_ += fmt::format("{:{}}{}={} {}\n", "", gutter_ + 2, colours_.frame, colours_.reset,
-                                              escape_for_terminal(label));
+      out_ += fmt::format("{:{}}{}{}{} {}\n", "", gutter_ + 1, colours_.frame, arrow,
+                          colours_.reset, file_);
+      if (!label.empty())
+        out_ += fmt::format("{:{}}{}={} {}\n", "", gutter_ + 2, colours_.frame, colours_.reset,
+                            escape_for_terminal(label));
       return;
     }
-    out_ += fmt::format("{:{}}{}{}{} {}:{}:{}\n", "", gutter_ + 1, colours_.frame, arrow, colours_.reset, file_,
-                        span.line, span.column);
+    out_ += fmt::format("{:{}}{}{}{} {}:{}:{}\n", "", gutter_ + 1, colours_.frame, arrow,
+                        colours_.reset, file_, span.line, span.column);
     const Excerpt view = excerpt(line_of(text_, span.line), span);
-    const std::string bar = fmt::format("{:{}}{}|{}", "", gutter_ + 2, colours_.frame, colours_.reset);
+    const std::string bar =
+        fmt::format("{:{}}{}|{}", "", gutter_ + 2, colours_.frame, colours_.reset);
     out_ += fmt::format("{}\n", bar);
-    out_ += fmt::format(" {}{:>{}} |{} {}\n", colours_.frame, span.line, gutter_, colours_.reset, view.line);
+    out_ += fmt::format(" {}{:>{}} |{} {}\n", colours_.frame, span.line, gutter_, colours_.reset,
+                        view.line);
     if (view.line.empty()) out_.erase(out_.size() - 2, 1);
-    out_ += fmt::format("{} {:{}}{}{}", bar, "", view.caret_column, primary ? colours_.label : colours_.frame,
+    out_ += fmt::format("{} {:{}}{}{}", bar, "", view.caret_column,
+                        primary ? colours_.label : colours_.frame,
                         std::string(view.caret_count, primary ? '^' : '-'));
     if (!label.empty()) out_ += fmt::format(" {}", escape_for_terminal(label));
     out_ += fmt::format("{}\n", colours_.reset);
@@ -165,14 +191,16 @@ class Renderer {
 
   void help(const Diagnostic& diagnostic) {
     const std::string page = fmt::format("(reprise help {})", diagnostic.code);
-    const std::string lead = fmt::format("{:{}}{}={} ", "", gutter_ + 2, colours_.frame, colours_.reset);
+    const std::string lead =
+        fmt::format("{:{}}{}={} ", "", gutter_ + 2, colours_.frame, colours_.reset);
     for (std::size_t i = 0; i < diagnostic.help.size(); ++i) {
       const bool last = i + 1 == diagnostic.help.size();
       out_ += fmt::format("{}{}help{}: {}{}\n", lead, colours_.bold, colours_.reset,
                           escape_for_terminal(diagnostic.help[i]), last ? "          " + page : "");
     }
     if (diagnostic.help.empty()) {
-      out_ += fmt::format("{}{}help{}: reprise help {}\n", lead, colours_.bold, colours_.reset, diagnostic.code);
+      out_ += fmt::format("{}{}help{}: reprise help {}\n", lead, colours_.bold, colours_.reset,
+                          diagnostic.code);
     }
   }
 
@@ -195,8 +223,8 @@ void sort_by_position(std::vector<Diagnostic>& diagnostics) {
   });
 }
 
-std::string render(std::span<const Diagnostic> diagnostics, std::string_view file_name, std::string_view text,
-                   bool colour) {
+std::string render(std::span<const Diagnostic> diagnostics, std::string_view file_name,
+                   std::string_view text, bool colour) {
   Renderer renderer(file_name, text, colour);
   const std::size_t count = std::min(diagnostics.size(), max_shown_diagnostics);
   for (std::size_t i = 0; i < count; ++i) {
@@ -219,7 +247,8 @@ std::string to_json(std::span<const Diagnostic> diagnostics, std::string_view fi
     item["code"] = d.code;
     item["severity"] = d.severity == Diagnostic::Severity::error ? "error" : "warning";
     item["message"] = d.message;
-    item["suggestion"] = d.suggestion.empty() ? nlohmann::json(nullptr) : nlohmann::json(d.suggestion);
+    item["suggestion"] =
+        d.suggestion.empty() ? nlohmann::json(nullptr) : nlohmann::json(d.suggestion);
     item["help"] = d.help;
     nlohmann::json related = nlohmann::json::array();
     for (const RelatedPlace& place : d.related) {

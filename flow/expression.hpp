@@ -1,14 +1,18 @@
-// The expressions of flow files: a small, pure, typed subset of CEL (https://github.com/google/cel-spec).
+// The expressions of flow files: a small, pure, typed subset of CEL
+// (https://github.com/google/cel-spec).
 //
 //   params.quality >= 20 && !(mode in ['fast', 'none'])
-//   fetch[s].outputs['reads.fq']        own element of a mapped task: `s` is the map variable of the task that asks
-//   parts.map(p, p.outputs['sum.csv'])  also filter, exists, all
+//   fetch[s].outputs['reads.fq']        own element of a mapped task: `s` is the map variable of
+//   the task that asks parts.map(p, p.outputs['sum.csv'])  also filter, exists, all
 //
-// Literals: null true false 12 0x1f 1.5 'text' "text" [1, 2] {'key': 1}. Operators, loosest first: ?:  ||  &&
-// == != < <= > >= in  + -  * / %  ! -  . []. Functions, also callable as methods of their first argument: size contains
-// startsWith endsWith matches string int float json join quote range. A task whose name is no identifier is tasks['a name'].
+// Literals: null true false 12 0x1f 1.5 'text' "text" [1, 2] {'key': 1}. Operators, loosest first:
+// ?:  ||  &&
+// == != < <= > >= in  + -  * / %  ! -  . []. Functions, also callable as methods of their first
+// argument: size contains startsWith endsWith matches string int float json join quote range. A
+// task whose name is no identifier is tasks['a name'].
 //
-// Evaluation cannot loop or recurse without bound: fuel and depth are limited, regular expressions run in polynomial time.
+// Evaluation cannot loop or recurse without bound: fuel and depth are limited, regular expressions
+// run in polynomial time.
 #pragma once
 
 #include <cstdint>
@@ -53,7 +57,7 @@ struct Term {
     binary,       // operands[0] text operands[1]
     conditional,  // operands[0] ? operands[1] : operands[2]
     list,
-    map,          // key, value, key, value …
+    map,  // key, value, key, value …
   };
   Kind kind = Kind::literal;
   std::uint32_t begin = 0;  // bytes [begin, end) of the source
@@ -67,17 +71,19 @@ struct Term {
 
 /// What an expression reads.
 struct Reads {
-  std::vector<std::string> names;       // tasks and the map variable, each once, in order of appearance
-  std::vector<std::string> own;         // tasks of which it reads only its own element: fetch[s]
+  std::vector<std::string> names;  // tasks and the map variable, each once, in order of appearance
+  std::vector<std::string> own;    // tasks of which it reads only its own element: fetch[s]
   std::vector<std::string> parameters;
 };
 
 class Tree {
  public:
   [[nodiscard]] static tl::expected<Tree, Problem> parse(std::string_view source);
-  /// @param map_variable  name of the current element; "" = the expression belongs to no mapped task
+  /// @param map_variable  name of the current element; "" = the expression belongs to no mapped
+  /// task
   [[nodiscard]] Reads reads(std::string_view map_variable) const;
-  /// Text that parses to the same tree. `rename` may give other text for a term (its index) or nothing.
+  /// Text that parses to the same tree. `rename` may give other text for a term (its index) or
+  /// nothing.
   using Rename = std::function<std::optional<std::string>(std::uint32_t term)>;
   [[nodiscard]] std::string print(const Rename& rename = nullptr) const;
 
@@ -99,21 +105,37 @@ class Tree {
 [[nodiscard]] std::string quoted(std::string_view text);
 /// Expression text of a value; nothing for values that have none (bytes, files, infinities).
 [[nodiscard]] std::optional<std::string> literal_text(const Value& value);
-/// A name that can be used as it is: letter or `_`, then letters, digits, `_`; not a word of the language.
+/// A name that can be used as it is: letter or `_`, then letters, digits, `_`; not a word of the
+/// language.
 [[nodiscard]] bool is_identifier(std::string_view text);
 /// The name of a task as an expression refers to it: align or tasks['a name'].
 [[nodiscard]] std::string reference_to(std::string_view task);
 
-// ---- before a run: what is certainly wrong ------------------------------------------------------------------------
+// ---- before a run: what is certainly wrong ----
 
 /// What is known of a value before the run.
 struct Type {
-  enum class Kind : std::uint8_t { any, nil, boolean, integer, number, text, bytes, file, list, map, command };
+  enum class Kind : std::uint8_t {
+    any,
+    nil,
+    boolean,
+    integer,
+    number,
+    text,
+    bytes,
+    file,
+    list,
+    map,
+    command
+  };
   Kind kind = Kind::any;
-  std::shared_ptr<const Type> element;                         // of a list; null = anything
-  std::shared_ptr<const std::vector<std::string>> outputs;     // of a command's result: its output files
+  std::shared_ptr<const Type> element;  // of a list; null = anything
+  std::shared_ptr<const std::vector<std::string>>
+      outputs;  // of a command's result: its output files
 
-  [[nodiscard]] static Type of(Kind kind) { return {.kind = kind, .element = nullptr, .outputs = nullptr}; }
+  [[nodiscard]] static Type of(Kind kind) {
+    return {.kind = kind, .element = nullptr, .outputs = nullptr};
+  }
   [[nodiscard]] static Type list_of(Type element);
   /// From the portable grammar of Signature: "i64", "list<str>".
   [[nodiscard]] static Type from_signature(std::string_view type);
@@ -126,24 +148,25 @@ struct Type {
 
 /// The names an expression may use.
 struct Declarations {
-  std::function<std::optional<Type>(std::string_view)> name;       // a task or the map variable
+  std::function<std::optional<Type>(std::string_view)> name;  // a task or the map variable
   std::function<std::optional<Type>(std::string_view)> parameter;
-  std::function<std::vector<std::string>()> known_names;            // for suggestions
+  std::function<std::vector<std::string>()> known_names;  // for suggestions
   std::function<std::vector<std::string>()> known_parameters;
   std::string map_variable;
 };
 
 /// Type of the expression; appends what is wrong to `problems`.
-[[nodiscard]] Type check(const Tree& tree, const Declarations& declarations, std::vector<Problem>& problems);
+[[nodiscard]] Type check(const Tree& tree, const Declarations& declarations,
+                         std::vector<Problem>& problems);
 
-// ---- in a run -------------------------------------------------------------------------------------------------------
+// ---- in a run ----
 
 /// Values by name. What is returned stays valid while the scope lives.
 class Scope {
  public:
   virtual ~Scope() = default;
-  /// An input of the task: the map variable, an upstream task, or "fetch[]", the own element of the mapped task `fetch`.
-  /// nullptr: no such name.
+  /// An input of the task: the map variable, an upstream task, or "fetch[]", the own element of the
+  /// mapped task `fetch`. nullptr: no such name.
   [[nodiscard]] virtual const Value* find(std::string_view name) const = 0;
   /// params.name; nullptr: no such parameter.
   [[nodiscard]] virtual const Value* parameter(std::string_view name) const = 0;
@@ -159,8 +182,9 @@ class MapScope : public Scope {
   [[nodiscard]] const Value* parameter(std::string_view name) const override;
 };
 
-/// The text that stands for a file, for example the path where it was put. The hint is the name under which the file was
-/// found, such as 'reads.fq' in fetch.outputs['reads.fq']; it is the user's text and no path.
+/// The text that stands for a file, for example the path where it was put. The hint is the name
+/// under which the file was found, such as 'reads.fq' in fetch.outputs['reads.fq']; it is the
+/// user's text and no path.
 using FileText = std::function<std::string(const FileValue& file, std::string_view hint)>;
 
 struct Options {
@@ -175,13 +199,17 @@ struct Evaluated {
 };
 
 /// @error invalid_argument: the message names the part that failed; exhausted: out of fuel
-[[nodiscard]] Result<Evaluated> evaluate(const Tree& tree, const Scope& scope, const Options& options = {});
+[[nodiscard]] Result<Evaluated> evaluate(const Tree& tree, const Scope& scope,
+                                         const Options& options = {});
 
-/// `when`: parses and evaluates a condition. @error as evaluate(), and when the value is not true or false
+/// `when`: parses and evaluates a condition. @error as evaluate(), and when the value is not true
+/// or false
 [[nodiscard]] Result<bool> evaluate_condition(std::string_view text, const Scope& scope);
 
-/// How a value looks inside text: text as it is, numbers in decimal, true and false, files by file_text, the elements of a
-/// list with spaces between, anything else as JSON; nil is the empty text.
-[[nodiscard]] Result<std::string> to_text(const Value& value, std::string_view hint, const FileText& file_text);
+/// How a value looks inside text: text as it is, numbers in decimal, true and false, files by
+/// file_text, the elements of a list with spaces between, anything else as JSON; nil is the empty
+/// text.
+[[nodiscard]] Result<std::string> to_text(const Value& value, std::string_view hint,
+                                          const FileText& file_text);
 
 }  // namespace reprise::expression

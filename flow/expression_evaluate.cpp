@@ -1,5 +1,6 @@
-// Evaluation of expressions over values. Values are passed as shared pointers, into the scope where possible, so that
-// fetch[3].outputs['x'] copies one file's digest and not the results of all of fetch.
+// Evaluation of expressions over values. Values are passed as shared pointers, into the scope where
+// possible, so that fetch[3].outputs['x'] copies one file's digest and not the results of all of
+// fetch.
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -24,15 +25,22 @@ struct Failure {
 };
 
 /// A value within something that outlives the evaluation.
-Shared borrow(const Value& value) { return {std::shared_ptr<const Value>(), &value}; }
-Shared own(Value value) { return std::make_shared<const Value>(std::move(value)); }
+Shared borrow(const Value& value) {
+  return {std::shared_ptr<const Value>(), &value};
+}
+Shared own(Value value) {
+  return std::make_shared<const Value>(std::move(value));
+}
 /// A part of a value; keeps the whole alive.
-Shared part(const Shared& whole, const Value& inner) { return {whole, &inner}; }
+Shared part(const Shared& whole, const Value& inner) {
+  return {whole, &inner};
+}
 
 std::string_view noun(const Value& value) {
   if (value.is_nil()) return "null";
   if (value.get_if<bool>() != nullptr) return "a bool";
-  if (value.get_if<std::int64_t>() != nullptr || value.get_if<std::uint64_t>() != nullptr) return "an int";
+  if (value.get_if<std::int64_t>() != nullptr || value.get_if<std::uint64_t>() != nullptr)
+    return "an int";
   if (value.get_if<double>() != nullptr) return "a float";
   if (value.get_if<std::string>() != nullptr) return "a string";
   if (value.get_if<Bytes>() != nullptr) return "bytes";
@@ -76,8 +84,10 @@ bool equal(const Value& a, const Value& b) {
 std::string shell_quoted(std::string_view text) {
   std::string result = "'";
   for (const char c : text) {
-    if (c == '\'') result += "'\\''";
-    else result += c;
+    if (c == '\'')
+      result += "'\\''";
+    else
+      result += c;
   }
   return result + "'";
 }
@@ -91,29 +101,40 @@ class Evaluator {
     const Term& term = tree_.terms()[at];
     burn(1);
     switch (term.kind) {
-      case Term::Kind::literal: return borrow(term.value);
-      case Term::Kind::name: return name(term);
+      case Term::Kind::literal:
+        return borrow(term.value);
+      case Term::Kind::name:
+        return name(term);
       case Term::Kind::parameter:
         if (const Value* value = scope_.parameter(term.text)) {
           hint_ = term.text;
           return borrow(*value);
         }
         refuse(term, fmt::format("there is no parameter \"{}\"", escape_for_terminal(term.text)));
-      case Term::Kind::member: return member(term, evaluate(term.operands[0]), term.text);
-      case Term::Kind::index: return index(term);
-      case Term::Kind::call: return call(term);
-      case Term::Kind::macro: return macro(term);
-      case Term::Kind::negate: return negate(term);
-      case Term::Kind::invert: return own(!truth(term.operands[0]));
-      case Term::Kind::binary: return binary(term);
-      case Term::Kind::conditional: return evaluate(term.operands[truth(term.operands[0]) ? 1 : 2]);
+      case Term::Kind::member:
+        return member(term, evaluate(term.operands[0]), term.text);
+      case Term::Kind::index:
+        return index(term);
+      case Term::Kind::call:
+        return call(term);
+      case Term::Kind::macro:
+        return macro(term);
+      case Term::Kind::negate:
+        return negate(term);
+      case Term::Kind::invert:
+        return own(!truth(term.operands[0]));
+      case Term::Kind::binary:
+        return binary(term);
+      case Term::Kind::conditional:
+        return evaluate(term.operands[truth(term.operands[0]) ? 1 : 2]);
       case Term::Kind::list: {
         List list;
         list.reserve(term.operands.size());
         for (const std::uint32_t operand : term.operands) list.push_back(copy(evaluate(operand)));
         return own(std::move(list));
       }
-      case Term::Kind::map: return map(term);
+      case Term::Kind::map:
+        return map(term);
     }
     refuse(term, "cannot be evaluated");
   }
@@ -135,8 +156,8 @@ class Evaluator {
   void burn(std::uint64_t amount) {
     if (fuel_ < amount) {
       throw Failure{{ErrorCode::exhausted,
-                     fmt::format("\"{}\" takes more than {} steps", shorten(escape_for_terminal(tree_.source()), 80),
-                                 options_.fuel)}};
+                     fmt::format("\"{}\" takes more than {} steps",
+                                 shorten(escape_for_terminal(tree_.source()), 80), options_.fuel)}};
     }
     fuel_ -= amount;
   }
@@ -196,8 +217,8 @@ class Evaluator {
   Shared index(const Term& term) {
     const Term& inner = tree_.terms()[term.operands[0]];
     const Term& by = tree_.terms()[term.operands[1]];
-    if (inner.kind == Term::Kind::name && by.kind == Term::Kind::name && bound(inner.text) == nullptr &&
-        bound(by.text) == nullptr) {
+    if (inner.kind == Term::Kind::name && by.kind == Term::Kind::name &&
+        bound(inner.text) == nullptr && bound(by.text) == nullptr) {
       if (const Value* element = scope_.find(inner.text + "[]")) {
         hint_ = inner.text;
         return borrow(*element);
@@ -207,15 +228,18 @@ class Evaluator {
     const Shared key = evaluate(term.operands[1]);
     if (const auto* list = object->get_if<List>()) {
       const auto* at = key->get_if<std::int64_t>();
-      if (at == nullptr) refuse(term, fmt::format("a list is indexed by an int, not by {}", noun(*key)));
+      if (at == nullptr)
+        refuse(term, fmt::format("a list is indexed by an int, not by {}", noun(*key)));
       const auto size = static_cast<std::int64_t>(list->size());
       const std::int64_t place = *at < 0 ? *at + size : *at;  // -1 is the last one
-      if (place < 0 || place >= size) refuse(term, fmt::format("index {} of a list of {}", *at, size));
+      if (place < 0 || place >= size)
+        refuse(term, fmt::format("index {} of a list of {}", *at, size));
       return part(object, (*list)[static_cast<std::size_t>(place)]);
     }
     if (object->get_if<Map>() != nullptr) {
       const auto* text = key->get_if<std::string>();
-      if (text == nullptr) refuse(term, fmt::format("a map is indexed by a string, not by {}", noun(*key)));
+      if (text == nullptr)
+        refuse(term, fmt::format("a map is indexed by a string, not by {}", noun(*key)));
       return member(term, object, *text);
     }
     refuse(term, fmt::format("{} cannot be indexed", noun(*object)));
@@ -224,8 +248,10 @@ class Evaluator {
   Shared negate(const Term& term) {
     const Shared value = evaluate(term.operands[0]);
     if (const auto* d = value->get_if<double>()) return own(-*d);
-    if (const auto* i = value->get_if<std::int64_t>(); i != nullptr && *i != INT64_MIN) return own(-*i);
-    refuse(term, is_number(*value) ? "the number is out of range" : fmt::format("{} cannot be negated", noun(*value)));
+    if (const auto* i = value->get_if<std::int64_t>(); i != nullptr && *i != INT64_MIN)
+      return own(-*i);
+    refuse(term, is_number(*value) ? "the number is out of range"
+                                   : fmt::format("{} cannot be negated", noun(*value)));
   }
 
   Shared map(const Term& term) {
@@ -244,7 +270,8 @@ class Evaluator {
   Shared macro(const Term& term) {
     const Shared object = evaluate(term.operands[0]);
     const auto* list = object->get_if<List>();
-    if (list == nullptr) refuse(term, fmt::format("\"{}\" needs a list, this is {}", term.text, noun(*object)));
+    if (list == nullptr)
+      refuse(term, fmt::format("\"{}\" needs a list, this is {}", term.text, noun(*object)));
     List result;
     bool all = true;
     bool exists = false;
@@ -283,11 +310,17 @@ class Evaluator {
       int order = 0;
       const auto* a = left->get_if<std::string>();
       const auto* b = right->get_if<std::string>();
-      if (a != nullptr && b != nullptr) order = a->compare(*b);
-      else if (is_number(*left) && is_number(*right)) order = compare_numbers(*left, *right);
-      else wrong();
+      if (a != nullptr && b != nullptr)
+        order = a->compare(*b);
+      else if (is_number(*left) && is_number(*right))
+        order = compare_numbers(*left, *right);
+      else
+        wrong();
       if (order == 2 && a == nullptr) return own(false);  // NaN
-      return own(sign == "<" ? order < 0 : sign == "<=" ? order <= 0 : sign == ">" ? order > 0 : order >= 0);
+      return own(sign == "<"    ? order < 0
+                 : sign == "<=" ? order <= 0
+                 : sign == ">"  ? order > 0
+                                : order >= 0);
     }
     if (sign == "+") {
       const auto* a = left->get_if<std::string>();
@@ -315,9 +348,15 @@ class Evaluator {
       std::int64_t result = 0;
       bool overflow = false;
       switch (sign) {
-        case '+': overflow = __builtin_add_overflow(*a, *b, &result); break;
-        case '-': overflow = __builtin_sub_overflow(*a, *b, &result); break;
-        case '*': overflow = __builtin_mul_overflow(*a, *b, &result); break;
+        case '+':
+          overflow = __builtin_add_overflow(*a, *b, &result);
+          break;
+        case '-':
+          overflow = __builtin_sub_overflow(*a, *b, &result);
+          break;
+        case '*':
+          overflow = __builtin_mul_overflow(*a, *b, &result);
+          break;
         case '/':
         case '%':
           if (*b == 0) refuse(term, "division by zero");
@@ -328,7 +367,8 @@ class Evaluator {
             result = sign == '/' ? *a / *b : *a % *b;
           }
           break;
-        default: break;
+        default:
+          break;
       }
       if (overflow) refuse(term, "the result does not fit 64 bits");
       return own(result);
@@ -336,13 +376,17 @@ class Evaluator {
     const double x = as_double(left);
     const double y = as_double(right);
     switch (sign) {
-      case '+': return own(x + y);
-      case '-': return own(x - y);
-      case '*': return own(x * y);
+      case '+':
+        return own(x + y);
+      case '-':
+        return own(x - y);
+      case '*':
+        return own(x * y);
       case '/':
         if (y == 0) refuse(term, "division by zero");
         return own(x / y);
-      default: refuse(term, "'%' is for ints");
+      default:
+        refuse(term, "'%' is for ints");
     }
   }
 
@@ -381,28 +425,37 @@ class Evaluator {
       }
     }
     const Value& first = *arguments[0];
-    const auto text_of = [](const Value& value) -> const std::string& { return std::get<std::string>(value.data); };
+    const auto text_of = [](const Value& value) -> const std::string& {
+      return std::get<std::string>(value.data);
+    };
     switch (rule->id) {
-      case FunctionId::size: return own(size(first));
+      case FunctionId::size:
+        return own(size(first));
       case FunctionId::contains: {
         const auto* text = first.get_if<std::string>();
         if (text == nullptr) return own(contains(term, first, *arguments[1]));
         const auto* wanted = arguments[1]->get_if<std::string>();
-        if (wanted == nullptr) refuse(term, fmt::format("\"contains\" cannot look for {} in text", noun(*arguments[1])));
+        if (wanted == nullptr)
+          refuse(term, fmt::format("\"contains\" cannot look for {} in text", noun(*arguments[1])));
         burn(text->size() / 32);
         return own(text->find(*wanted) != std::string::npos);
       }
-      case FunctionId::starts_with: return own(text_of(first).starts_with(text_of(*arguments[1])));
-      case FunctionId::ends_with: return own(text_of(first).ends_with(text_of(*arguments[1])));
+      case FunctionId::starts_with:
+        return own(text_of(first).starts_with(text_of(*arguments[1])));
+      case FunctionId::ends_with:
+        return own(text_of(first).ends_with(text_of(*arguments[1])));
       case FunctionId::matches: {
         burn(1000 + text_of(first).size());
         const auto found = matches(text_of(first), text_of(*arguments[1]));
         if (!found) refuse(term, found.error().message);
         return own(*found);
       }
-      case FunctionId::to_string: return own(text(term, first));
-      case FunctionId::to_int: return own(to_int(term, first));
-      case FunctionId::to_float: return own(to_float(term, first));
+      case FunctionId::to_string:
+        return own(text(term, first));
+      case FunctionId::to_int:
+        return own(to_int(term, first));
+      case FunctionId::to_float:
+        return own(to_float(term, first));
       case FunctionId::json:
         burn_for(first);
         return own(to_json(first));
@@ -422,16 +475,20 @@ class Evaluator {
         const auto* list = first.get_if<List>();
         if (list == nullptr) return own(shell_quoted(text(term, first)));
         std::string line;
-        for (const Value& item : *list) line += (line.empty() ? "" : " ") + shell_quoted(text(term, item));
+        for (const Value& item : *list)
+          line += (line.empty() ? "" : " ") + shell_quoted(text(term, item));
         return own(std::move(line));
       }
       case FunctionId::range: {
         const std::int64_t from = count > 1 ? std::get<std::int64_t>(first.data) : 0;
         const auto* last = arguments.back()->get_if<std::int64_t>();
-        if (last == nullptr || (count > 1 && first.get_if<std::int64_t>() == nullptr)) refuse(term, "the range is too large");
+        if (last == nullptr || (count > 1 && first.get_if<std::int64_t>() == nullptr))
+          refuse(term, "the range is too large");
         if (*last > from) {
-          const std::uint64_t count_of = static_cast<std::uint64_t>(*last) - static_cast<std::uint64_t>(from);
-          burn(std::min<std::uint64_t>(count_of, UINT64_MAX / 4) * 4);  // every element takes memory
+          const std::uint64_t count_of =
+              static_cast<std::uint64_t>(*last) - static_cast<std::uint64_t>(from);
+          burn(std::min<std::uint64_t>(count_of, UINT64_MAX / 4) *
+               4);  // every element takes memory
         }
         List numbers;
         for (std::int64_t i = from; i < *last; ++i) numbers.emplace_back(i);
@@ -445,10 +502,12 @@ class Evaluator {
   static std::int64_t size(const Value& value) {
     if (const auto* list = value.get_if<List>()) return static_cast<std::int64_t>(list->size());
     if (const auto* map = value.get_if<Map>()) return static_cast<std::int64_t>(map->size());
-    if (const auto* bytes = value.get_if<Bytes>()) return static_cast<std::int64_t>(bytes->data.size());
+    if (const auto* bytes = value.get_if<Bytes>())
+      return static_cast<std::int64_t>(bytes->data.size());
     std::int64_t characters = 0;
     if (const auto* text = value.get_if<std::string>()) {
-      for (const char c : *text) characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
+      for (const char c : *text)
+        characters += (static_cast<unsigned char>(c) & 0xc0) != 0x80 ? 1 : 0;
     }
     return characters;
   }
@@ -521,15 +580,16 @@ Result<Evaluated> evaluate(const Tree& tree, const Scope& scope, const Options& 
 Result<bool> evaluate_condition(std::string_view text, const Scope& scope) {
   const auto tree = Tree::parse(text);
   if (!tree) {
-    return fail(ErrorCode::invalid_argument, fmt::format("condition \"{}\": {}", shorten(escape_for_terminal(text), 80),
-                                                         tree.error().message));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("condition \"{}\": {}", shorten(escape_for_terminal(text), 80),
+                            tree.error().message));
   }
   auto value = evaluate(*tree, scope);
   if (!value) return tl::unexpected(std::move(value.error()));
   if (const bool* result = value->value.get_if<bool>()) return *result;
   return fail(ErrorCode::invalid_argument,
-              fmt::format("condition \"{}\" is {}, not true or false", shorten(escape_for_terminal(text), 80),
-                          noun(value->value)));
+              fmt::format("condition \"{}\" is {}, not true or false",
+                          shorten(escape_for_terminal(text), 80), noun(value->value)));
 }
 
 Result<std::string> to_text(const Value& value, std::string_view hint, const FileText& file_text) {
@@ -560,7 +620,8 @@ Result<std::string> to_text(const Value& value, std::string_view hint, const Fil
     }
     return text;
   }
-  if (value.get_if<Bytes>() != nullptr) return fail(ErrorCode::invalid_argument, "bytes have no text");
+  if (value.get_if<Bytes>() != nullptr)
+    return fail(ErrorCode::invalid_argument, "bytes have no text");
   return to_json(value);
 }
 

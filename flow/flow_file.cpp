@@ -5,9 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "flow/flow_file_build.hpp"
 #include "flow/flow_file_check.hpp"
 #include "flow/flow_file_decoder.hpp"
-#include "flow/flow_file_build.hpp"
 #include "flow/yaml.hpp"
 
 namespace reprise {
@@ -15,12 +15,14 @@ namespace reprise {
 namespace {
 
 bool has_errors(const std::vector<Diagnostic>& diagnostics) {
-  return std::ranges::any_of(diagnostics, [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
+  return std::ranges::any_of(
+      diagnostics, [](const Diagnostic& d) { return d.severity == Diagnostic::Severity::error; });
 }
 
 }  // namespace
 
-FlowFile decode_flow_file(std::string_view text, std::string_view file_name, const FlowFileOptions& options) {
+FlowFile decode_flow_file(std::string_view text, std::string_view file_name,
+                          const FlowFileOptions& options) {
   FlowFile result;
   const yaml::Document document = yaml::Document::parse(text, result.diagnostics);
   if (document.root() != nullptr) {

@@ -1,8 +1,9 @@
-// Flow files: YAML or JSON in, FlowSpec or a list of mistakes with their places out (docs/flow-files.md).
+// Flow files: YAML or JSON in, FlowSpec or a list of mistakes with their places out
+// (docs/flow-files.md).
 //
-// Three passes over one tree: decoding by tables of keys (types, ranges, words), checking (names, expressions, cycles),
-// and building. All mistakes of a file are reported at once; what is broken in one place is not complained about again in
-// others.
+// Three passes over one tree: decoding by tables of keys (types, ranges, words), checking (names,
+// expressions, cycles), and building. All mistakes of a file are reported at once; what is broken
+// in one place is not complained about again in others.
 #pragma once
 
 #include <map>
@@ -20,21 +21,23 @@ namespace reprise {
 struct FlowFileOptions {
   /// Absolute folder of the file: what relative input files refer to. Empty = unknown.
   std::string folder;
-  /// Functions that `call` may name, by "name@version". nullopt = not known here; then calls are not checked and positional
-  /// arguments are named "0", "1" …
+  /// Functions that `call` may name, by "name@version". nullopt = not known here; then calls are
+  /// not checked and positional arguments are named "0", "1" …
   std::optional<std::map<std::string, Signature, std::less<>>> functions;
   /// Complain about input files that do not exist in `folder`.
   bool check_files = true;
 };
 
 struct FlowFile {
-  std::optional<FlowSpec> flow;          // nothing when there is an error
-  std::vector<Diagnostic> diagnostics;   // by position
+  std::optional<FlowSpec> flow;         // nothing when there is an error
+  std::vector<Diagnostic> diagnostics;  // by position
 };
 
-/// Decodes a whole flow file. Never throws; takes time in proportion to the text, whose size is limited (flow/yaml.hpp).
+/// Decodes a whole flow file. Never throws; takes time in proportion to the text, whose size is
+/// limited (flow/yaml.hpp).
 ///
-/// @param file_name  as the user typed it: for messages, and the flow's name when it has none of its own
+/// @param file_name  as the user typed it: for messages, and the flow's name when it has none of
+/// its own
 [[nodiscard]] FlowFile decode_flow_file(std::string_view text, std::string_view file_name,
                                         const FlowFileOptions& options = {});
 

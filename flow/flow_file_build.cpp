@@ -31,7 +31,8 @@ class Builder {
 
  private:
   [[nodiscard]] Template template_of(const Text& text) const {
-    return {.text = text.text, .span = text.node != nullptr ? document_.span(*text.node) : SourceSpan{}};
+    return {.text = text.text,
+            .span = text.node != nullptr ? document_.span(*text.node) : SourceSpan{}};
   }
 
   Status add_parameter(const ParameterDraft& draft) {
@@ -67,11 +68,14 @@ class Builder {
     if (task.shell) body.script = template_of(task.shell);
     for (const Text& input : task.inputs) body.input_files.push_back(template_of(input));
     if (const auto program = local_program(task)) {
-      const bool listed = std::ranges::any_of(task.inputs, [&](const Text& input) { return input.text == *program; });
-      if (!listed) body.input_files.push_back(template_of({.text = *program, .node = task.run[0].node}));
+      const bool listed = std::ranges::any_of(
+          task.inputs, [&](const Text& input) { return input.text == *program; });
+      if (!listed)
+        body.input_files.push_back(template_of({.text = *program, .node = task.run[0].node}));
     }
     for (const Text& output : task.outputs) body.outputs.push_back(output.text);
-    for (const auto& [name, value] : policy.environment) body.environment[name] = template_of(value);
+    for (const auto& [name, value] : policy.environment)
+      body.environment[name] = template_of(value);
     body.in_flow_folder = task.in_flow_folder;
     return body;
   }
@@ -88,7 +92,8 @@ class Builder {
       policy.cache_version = defaults.cache_version;
     }
     policy.environment = defaults.environment;
-    policy.environment.insert(policy.environment.end(), task.policy.environment.begin(), task.policy.environment.end());
+    policy.environment.insert(policy.environment.end(), task.policy.environment.begin(),
+                              task.policy.environment.end());
     return policy;
   }
 
@@ -109,7 +114,8 @@ class Builder {
       if (facts.signature != nullptr) {
         kind.signature = *facts.signature;
       } else {
-        for (const Argument& argument : facts.arguments) kind.signature.inputs.emplace_back(argument.name, "any");
+        for (const Argument& argument : facts.arguments)
+          kind.signature.inputs.emplace_back(argument.name, "any");
         kind.signature.outputs = {{"result", "any"}};
       }
     }
@@ -139,7 +145,9 @@ class Builder {
       if (parsed && parsed->single() != nullptr) bare = parsed->single()->source();
     }
     const std::size_t first = bare.find_first_not_of(" \t\r\n");
-    return first == std::string::npos ? bare : bare.substr(first, bare.find_last_not_of(" \t\r\n") - first + 1);
+    return first == std::string::npos
+               ? bare
+               : bare.substr(first, bare.find_last_not_of(" \t\r\n") - first + 1);
   }
 
   // ---- nodes and inputs ----
@@ -154,14 +162,16 @@ class Builder {
     const bool called = !task.is_command();
     const Scope scope = scope_of(at);
     if (called) {
-      // A task whose name a function's parameter has, too, is seen by expressions under another one.
+      // A task whose name a function's parameter has, too, is seen by expressions under another
+      // one.
       for (const std::uint32_t read : scope.reads) rename_if_taken(draft_.tasks[read].name, facts);
       for (const std::uint32_t own : scope.own) rename_if_taken(draft_.tasks[own].name, facts);
       if (task.map) rename_if_taken(task.map->as.text, facts);
       kind.when = renamed(kind.when);
     } else {
       // Known before the inputs are added: the signature is part of the kind.
-      for (const std::string& name : command_inputs(at)) kind.signature.inputs.emplace_back(name, "any");
+      for (const std::string& name : command_inputs(at))
+        kind.signature.inputs.emplace_back(name, "any");
     }
     builder_.add_node(task.name, builder_.add_kind(std::move(kind)), 0, document_.span(*task.key));
 
@@ -169,24 +179,31 @@ class Builder {
     for (const Argument& argument : facts.arguments) {
       const bool element = argument.source.kind == Source::Kind::map_variable;
       mapped = mapped || element;
-      if (auto added = add_source(argument.name, element ? facts.over : argument.source, element); !added) return added;
+      if (auto added = add_source(argument.name, element ? facts.over : argument.source, element);
+          !added)
+        return added;
     }
     if (task.map && (!called || !mapped || scope.map_variable)) {
-      if (auto added = add_source(scope_name(task.map->as.text), facts.over, true); !added) return added;
+      if (auto added = add_source(scope_name(task.map->as.text), facts.over, true); !added)
+        return added;
     }
     if (facts.reduced && !called) add_upstream(*facts.reduced);
     for (const std::uint32_t need : facts.needs) {
-      // `needs` waits for all of a mapped task, its own element is an input of its own; a function gets what `args` says.
+      // `needs` waits for all of a mapped task, its own element is an input of its own; a function
+      // gets what `args` says.
       const bool only_own = contains(facts.own, need) && !contains(facts.reads, need);
       const bool by_value = called ? contains(scope.reads, need) : !only_own;
-      if (by_value) add_upstream(need);
-      else if (only_own || !contains(facts.reads, need)) builder_.add_state_only(NodeId{need});
+      if (by_value)
+        add_upstream(need);
+      else if (only_own || !contains(facts.reads, need))
+        builder_.add_state_only(NodeId{need});
     }
     for (const std::uint32_t read : scope.reads) add_upstream(read);
     for (const std::uint32_t own : scope.own) {
       const std::string name = scope_name(draft_.tasks[own].name) + "[]";
       if (!taken_.insert(name).second) return clash(name);
-      builder_.add_upstream(name, NodeId{own}, {.mapped = true, .flattened = false, .gathered = false});
+      builder_.add_upstream(name, NodeId{own},
+                            {.mapped = true, .flattened = false, .gathered = false});
     }
     return {};
   }
@@ -197,7 +214,8 @@ class Builder {
     bool map_variable = false;
   };
 
-  /// Of a command everything; of a call what expressions read: a task that is a whole argument is an input already.
+  /// Of a command everything; of a call what expressions read: a task that is a whole argument is
+  /// an input already.
   [[nodiscard]] Scope scope_of(std::uint32_t at) const {
     const TaskDraft& task = draft_.tasks[at];
     const TaskFacts& facts = facts_.tasks[at];
@@ -294,25 +312,33 @@ class Builder {
         builder_.add_constant(name, *std::move(payload), flags);
         return {};
       }
-      case Source::Kind::parameter: builder_.add_parameter_input(name, source.index, flags); return {};
-      case Source::Kind::task: builder_.add_upstream(name, NodeId{source.index}, flags); return {};
-      case Source::Kind::own_element:
-        builder_.add_upstream(name, NodeId{source.index}, {.mapped = true, .flattened = false, .gathered = false});
+      case Source::Kind::parameter:
+        builder_.add_parameter_input(name, source.index, flags);
         return {};
-      case Source::Kind::map_variable: return {};  // replaced by what is mapped over
+      case Source::Kind::task:
+        builder_.add_upstream(name, NodeId{source.index}, flags);
+        return {};
+      case Source::Kind::own_element:
+        builder_.add_upstream(name, NodeId{source.index},
+                              {.mapped = true, .flattened = false, .gathered = false});
+        return {};
+      case Source::Kind::map_variable:
+        return {};  // replaced by what is mapped over
       case Source::Kind::expression: {
         Expression expression;
         expression.text = renamed(source.expression);
         expression.span = source.span;
         if (const auto tree = expression::Tree::parse(source.expression)) {
           const TaskDraft& task = draft_.tasks[task_];
-          const expression::Reads reads = tree->reads(task.map && !mapped ? std::string_view(task.map->as.text) : std::string_view());
+          const expression::Reads reads = tree->reads(
+              task.map && !mapped ? std::string_view(task.map->as.text) : std::string_view());
           for (const auto& list : {facts_.tasks[task_].reads, facts_.tasks[task_].own}) {
             for (const std::uint32_t read : list) {
               const std::string& read_name = draft_.tasks[read].name;
               const bool used = std::ranges::find(reads.names, read_name) != reads.names.end() ||
                                 std::ranges::find(reads.own, read_name) != reads.own.end();
-              if (used && std::ranges::find(expression.reads, NodeId{read}) == expression.reads.end()) {
+              if (used &&
+                  std::ranges::find(expression.reads, NodeId{read}) == expression.reads.end()) {
                 expression.reads.push_back(NodeId{read});
               }
             }
@@ -326,9 +352,10 @@ class Builder {
   }
 
   [[nodiscard]] Status clash(const std::string& name) const {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("task '{}' would have two inputs named '{}'", escape_for_terminal(draft_.tasks[task_].name),
-                            escape_for_terminal(name)));
+    return fail(
+        ErrorCode::invalid_argument,
+        fmt::format("task '{}' would have two inputs named '{}'",
+                    escape_for_terminal(draft_.tasks[task_].name), escape_for_terminal(name)));
   }
 
   void add_output(std::size_t at) {
@@ -343,11 +370,13 @@ class Builder {
     builder_.add_output(std::move(output));
   }
 
-  /// With `allow_failure` somewhere the tasks that decide the run's state are named; else the flow leaves it at the default.
+  /// With `allow_failure` somewhere the tasks that decide the run's state are named; else the flow
+  /// leaves it at the default.
   void choose_reference_nodes() {
     if (std::ranges::none_of(draft_.tasks, &TaskDraft::allow_failure)) return;
     for (const std::uint32_t last : facts_.last_tasks) {
-      if (!draft_.tasks[last].allow_failure) builder_.spec().reference_nodes.push_back(NodeId{last});
+      if (!draft_.tasks[last].allow_failure)
+        builder_.spec().reference_nodes.push_back(NodeId{last});
     }
   }
 
@@ -356,14 +385,15 @@ class Builder {
   const yaml::Document& document_;
   FlowBuilder builder_;
   std::uint32_t task_ = 0;
-  std::set<std::string> taken_;                   // names of the inputs of the task being added
-  std::map<std::string, std::string> renamed_;    // names that differ in the expressions of the task being added
+  std::set<std::string> taken_;  // names of the inputs of the task being added
+  std::map<std::string, std::string>
+      renamed_;  // names that differ in the expressions of the task being added
 };
 
 }  // namespace
 
-Result<FlowSpec> build(const FlowDraft& draft, const FlowFacts& facts, const yaml::Document& document,
-                       const FlowFileOptions&) {
+Result<FlowSpec> build(const FlowDraft& draft, const FlowFacts& facts,
+                       const yaml::Document& document, const FlowFileOptions&) {
   return Builder(draft, facts, document).build();
 }
 

@@ -16,11 +16,13 @@ namespace {
 
 std::string call_form(const Signature& signature) {
   std::string text;
-  for (const auto& [name, type] : signature.inputs) text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, type);
+  for (const auto& [name, type] : signature.inputs)
+    text += fmt::format("{}{}: {}", text.empty() ? "" : ", ", name, type);
   return text.empty() ? "no arguments" : text;
 }
 
-/// `value` as an argument of this type: ints become floats and text becomes bytes where those are asked for.
+/// `value` as an argument of this type: ints become floats and text becomes bytes where those are
+/// asked for.
 Value converted(Value value, std::string_view type) {
   if (type == "f64") {
     if (const auto* i = value.get_if<std::int64_t>()) return Value(static_cast<double>(*i));
@@ -40,8 +42,10 @@ Value converted(Value value, std::string_view type) {
 std::string joined_expression(const TemplateText& text) {
   std::string result;
   for (const TemplateText::Part& part : text.parts()) {
-    if (!part.literal.empty()) result += (result.empty() ? "" : " + ") + expression::quoted(part.literal);
-    for (const Tree& tree : part.tree) result += (result.empty() ? "" : " + ") + fmt::format("string({})", tree.print());
+    if (!part.literal.empty())
+      result += (result.empty() ? "" : " + ") + expression::quoted(part.literal);
+    for (const Tree& tree : part.tree)
+      result += (result.empty() ? "" : " + ") + fmt::format("string({})", tree.print());
   }
   return result;
 }
@@ -62,9 +66,13 @@ const Signature* Checker::find_function(const TaskDraft& task) {
     if (candidate.starts_with(name + "@")) versions.push_back(candidate);
   }
   if (sign == std::string::npos || sign == 0 || sign + 1 == id.size()) {
-    complaints_.add("RP1204", *task.call.node, fmt::format("'{}' is no function: 'call' takes name@version", id),
-                    {.suggestion = versions.empty() ? std::string() : versions.back(), .label = {},
-                     .help = {"as in bam.merge@3; another version is another function, with results of its own"}});
+    complaints_.add(
+        "RP1204", *task.call.node,
+        fmt::format("'{}' is no function: 'call' takes name@version", id),
+        {.suggestion = versions.empty() ? std::string() : versions.back(),
+         .label = {},
+         .help = {
+             "as in bam.merge@3; another version is another function, with results of its own"}});
     return nullptr;
   }
   if (!options_.functions) return nullptr;
@@ -72,8 +80,11 @@ const Signature* Checker::find_function(const TaskDraft& task) {
   if (found != options_.functions->end()) return &found->second;
   std::string help = known.empty() ? "no functions are registered" : "functions: " + listed(known);
   if (!versions.empty()) help = "known versions: " + listed(versions);
-  complaints_.add("RP1204", *task.call.node, fmt::format("unknown function '{}' in task '{}'", id, task.name),
-                  {.suggestion = versions.empty() ? complaints_.near(id, known) : versions.back(), .label = {}, .help = {std::move(help)}});
+  complaints_.add("RP1204", *task.call.node,
+                  fmt::format("unknown function '{}' in task '{}'", id, task.name),
+                  {.suggestion = versions.empty() ? complaints_.near(id, known) : versions.back(),
+                   .label = {},
+                   .help = {std::move(help)}});
   return nullptr;
 }
 
@@ -92,11 +103,16 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
   std::vector<Argument> given;
   std::vector<const yaml::Node*> nodes;
   const auto parameter_name = [&](std::size_t i) {
-    return signature != nullptr && i < signature->inputs.size() ? signature->inputs[i].first : fmt::format("{}", i);
+    return signature != nullptr && i < signature->inputs.size() ? signature->inputs[i].first
+                                                                : fmt::format("{}", i);
   };
   if (task.reduce) {
-    Source values{.kind = facts.reduced ? Source::Kind::task : Source::Kind::none, .index = facts.reduced.value_or(0), .constant = {},
-                  .expression = {}, .span = {}, .type = facts.reduced ? types_[*facts.reduced] : Type{}};
+    Source values{.kind = facts.reduced ? Source::Kind::task : Source::Kind::none,
+                  .index = facts.reduced.value_or(0),
+                  .constant = {},
+                  .expression = {},
+                  .span = {},
+                  .type = facts.reduced ? types_[*facts.reduced] : Type{}};
     given.push_back({.name = parameter_name(0), .source = std::move(values)});
     nodes.push_back(task.reduce->over ? task.reduce->over.node : nullptr);
   }
@@ -114,7 +130,12 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
   } else if (task.map && !task.reduce && (signature == nullptr || signature->inputs.size() == 1)) {
     // The element is the only argument there can be.
     given.push_back({.name = parameter_name(0),
-                     .source = {.kind = Source::Kind::map_variable, .index = 0, .constant = {}, .expression = {}, .span = facts.over.span, .type = facts.element}});
+                     .source = {.kind = Source::Kind::map_variable,
+                                .index = 0,
+                                .constant = {},
+                                .expression = {},
+                                .span = facts.over.span,
+                                .type = facts.element}});
     nodes.push_back(task.map->over);
   }
   if (signature == nullptr) {
@@ -125,10 +146,13 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
   const std::size_t wanted = signature->inputs.size();
   const std::string form = fmt::format("{} takes {}", task.call.text, call_form(*signature));
   if (task.args != nullptr && task.args->is_sequence() && given.size() > wanted) {
-    complaints_.add("RP1205", *nodes[wanted], fmt::format("too many arguments: '{}' takes {}, not {}", task.call.text, wanted, given.size()),
+    complaints_.add("RP1205", *nodes[wanted],
+                    fmt::format("too many arguments: '{}' takes {}, not {}", task.call.text, wanted,
+                                given.size()),
                     {.suggestion = {}, .label = {}, .help = {form}});
   } else if (task.reduce && wanted == 0) {
-    complaints_.add("RP1205", *task.call.node, fmt::format("'{}' takes no argument, so it cannot reduce", task.call.text));
+    complaints_.add("RP1205", *task.call.node,
+                    fmt::format("'{}' takes no argument, so it cannot reduce", task.call.text));
   }
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < wanted; ++i) {
@@ -149,31 +173,40 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
       if (std::ranges::find(names, given[i].name) == names.end()) {
         const std::string meant = complaints_.near(given[i].name, names);
         std::erase(missing, meant);  // misspelt, not missing
-        complaints_.add("RP1205", key, fmt::format("'{}' has no argument '{}'", task.call.text, given[i].name),
+        complaints_.add("RP1205", key,
+                        fmt::format("'{}' has no argument '{}'", task.call.text, given[i].name),
                         {.suggestion = meant, .label = {}, .help = {form}});
       } else if (first == 1 && given[i].name == given[0].name) {
-        complaints_.add("RP1205", key, fmt::format("the argument '{}' is what is reduced", given[i].name));
+        complaints_.add("RP1205", key,
+                        fmt::format("the argument '{}' is what is reduced", given[i].name));
       }
     }
   }
   if (!missing.empty()) {
-    complaints_.add("RP1205", task.args != nullptr ? *task.args->key : *task.call.node,
-                    fmt::format("'{}' lacks {} '{}'", task.call.text, missing.size() == 1 ? "the argument" : "the arguments", listed(missing)),
-                    {.suggestion = {}, .label = {}, .help = {form}});
+    complaints_.add(
+        "RP1205", task.args != nullptr ? *task.args->key : *task.call.node,
+        fmt::format("'{}' lacks {} '{}'", task.call.text,
+                    missing.size() == 1 ? "the argument" : "the arguments", listed(missing)),
+        {.suggestion = {}, .label = {}, .help = {form}});
   }
   // In call order, whatever order they were written in.
   std::ranges::stable_sort(given, {}, [&](const Argument& argument) {
-    return std::ranges::find(signature->inputs, argument.name, &std::pair<std::string, std::string>::first) - signature->inputs.begin();
+    return std::ranges::find(signature->inputs, argument.name,
+                             &std::pair<std::string, std::string>::first) -
+           signature->inputs.begin();
   });
   facts.arguments = std::move(given);
 }
 
-void Checker::argument_type(const TaskDraft& task, const yaml::Node& node, Source& source, std::string_view name,
-                            std::string_view type) {
+void Checker::argument_type(const TaskDraft& task, const yaml::Node& node, Source& source,
+                            std::string_view name, std::string_view type) {
   if (source.kind == Source::Kind::none) return;
   Type wanted = Type::from_signature(type);
-  if (task.reduce && source.kind == Source::Kind::task && &node == task.reduce->over.node && wanted.kind != Kind::any && wanted.kind != Kind::list) {
-    complaints_.add("RP1206", *task.call.node, fmt::format("'{}' cannot reduce: its argument '{}' is {}, not a list", task.call.text, name, wanted.describe()));
+  if (task.reduce && source.kind == Source::Kind::task && &node == task.reduce->over.node &&
+      wanted.kind != Kind::any && wanted.kind != Kind::list) {
+    complaints_.add("RP1206", *task.call.node,
+                    fmt::format("'{}' cannot reduce: its argument '{}' is {}, not a list",
+                                task.call.text, name, wanted.describe()));
     return;
   }
   if (source.kind == Source::Kind::constant) {
@@ -181,13 +214,21 @@ void Checker::argument_type(const TaskDraft& task, const yaml::Node& node, Sourc
     source.type = Type::of_value(source.constant);
   }
   if (expression::may_be(source.type, wanted)) return;
-  complaints_.add("RP1206", node, fmt::format("argument '{}' of '{}' must be {}, not {}", name, task.call.text, wanted.describe(), source.type.describe()),
+  complaints_.add("RP1206", node,
+                  fmt::format("argument '{}' of '{}' must be {}, not {}", name, task.call.text,
+                              wanted.describe(), source.type.describe()),
                   {.suggestion = {}, .label = {}, .help = {fmt::format("its type is {}", type)}});
 }
 
-// A list or map with expressions somewhere inside becomes one expression. Nesting is limited by the YAML reader.
+// A list or map with expressions somewhere inside becomes one expression. Nesting is limited by the
+// YAML reader.
 Source Checker::argument(std::uint32_t at, const yaml::Node& node, bool with_map_variable) {
-  Source source{.kind = Source::Kind::none, .index = 0, .constant = {}, .expression = {}, .span = complaints_.document().span(node), .type = {}};
+  Source source{.kind = Source::Kind::none,
+                .index = 0,
+                .constant = {},
+                .expression = {},
+                .span = complaints_.document().span(node),
+                .type = {}};
   if (node.broken) return source;
   if (node.is_scalar()) {
     const Value value = yaml::scalar_value(node);
@@ -209,9 +250,12 @@ Source Checker::argument(std::uint32_t at, const yaml::Node& node, bool with_map
     std::optional<Type> type = Type::of(Kind::text);
     for (const TemplateText::Part& part : parsed->parts()) {
       for (const Tree& inner : part.tree) {
-        const auto found = tree(inner, node, part.begin, at, single != nullptr ? Use::value : Use::text, with_map_variable);
-        if (!found) type = std::nullopt;
-        else if (single != nullptr) type = found;
+        const auto found = tree(inner, node, part.begin, at,
+                                single != nullptr ? Use::value : Use::text, with_map_variable);
+        if (!found)
+          type = std::nullopt;
+        else if (single != nullptr)
+          type = found;
       }
     }
     if (!type) return source;
@@ -234,23 +278,42 @@ Source Checker::argument(std::uint32_t at, const yaml::Node& node, bool with_map
     constant = constant && inner.kind == Source::Kind::constant;
     std::string piece;
     switch (inner.kind) {
-      case Source::Kind::none: complete = false; break;
-      case Source::Kind::constant: piece = expression::literal_text(inner.constant).value_or("null"); break;
-      case Source::Kind::parameter: piece = "params." + flow_.parameters[inner.index].name; break;
-      case Source::Kind::task: piece = expression::reference_to(flow_.tasks[inner.index].name); break;
-      case Source::Kind::own_element: piece = expression::reference_to(flow_.tasks[inner.index].name) + "[" + map_variable(at) + "]"; break;
-      case Source::Kind::map_variable: piece = map_variable(at); break;
-      case Source::Kind::expression: piece = "(" + inner.expression + ")"; break;
+      case Source::Kind::none:
+        complete = false;
+        break;
+      case Source::Kind::constant:
+        piece = expression::literal_text(inner.constant).value_or("null");
+        break;
+      case Source::Kind::parameter:
+        piece = "params." + flow_.parameters[inner.index].name;
+        break;
+      case Source::Kind::task:
+        piece = expression::reference_to(flow_.tasks[inner.index].name);
+        break;
+      case Source::Kind::own_element:
+        piece =
+            expression::reference_to(flow_.tasks[inner.index].name) + "[" + map_variable(at) + "]";
+        break;
+      case Source::Kind::map_variable:
+        piece = map_variable(at);
+        break;
+      case Source::Kind::expression:
+        piece = "(" + inner.expression + ")";
+        break;
     }
     text += (text.empty() ? "" : ", ") + (key.empty() ? "" : key + ": ") + piece;
-    if (!element) element = inner.type;
-    else if (element->kind != inner.type.kind) element = Type{};
+    if (!element)
+      element = inner.type;
+    else if (element->kind != inner.type.kind)
+      element = Type{};
     return std::move(inner.constant);
   };
   if (node.is_sequence()) {
     for (const yaml::Node* item : node.items) list.push_back(add(*item, {}));
   } else {
-    for (const yaml::Entry& entry : node.entries) map.emplace_back(Value(entry.key->text), add(*entry.value, expression::quoted(entry.key->text)));
+    for (const yaml::Entry& entry : node.entries)
+      map.emplace_back(Value(entry.key->text),
+                       add(*entry.value, expression::quoted(entry.key->text)));
   }
   if (!complete) return source;
   source.type = node.is_sequence() ? Type::list_of(element.value_or(Type{})) : Type::of(Kind::map);
@@ -262,7 +325,8 @@ Source Checker::argument(std::uint32_t at, const yaml::Node& node, bool with_map
   source.kind = Source::Kind::expression;
   source.expression = node.is_sequence() ? "[" + text + "]" : "{" + text + "}";
   if (source.expression.size() > expression::max_length) {
-    complaints_.add("RP1301", node, "the expressions in it make too long an expression", {.suggestion = {}, .label = {}, .help = {"move fixed data into a parameter"}});
+    complaints_.add("RP1301", node, "the expressions in it make too long an expression",
+                    {.suggestion = {}, .label = {}, .help = {"move fixed data into a parameter"}});
     source.kind = Source::Kind::none;
   }
   return source;

@@ -48,17 +48,20 @@ std::optional<Value> parameter_constant(std::string_view type, const yaml::Node&
   const Kind kind = Type::of_value(value).kind;
   if (type == "float" && kind == Kind::integer) {
     const auto* small = value.get_if<std::int64_t>();
-    return small != nullptr ? Value(static_cast<double>(*small)) : Value(static_cast<double>(std::get<std::uint64_t>(value.data)));
+    return small != nullptr ? Value(static_cast<double>(*small))
+                            : Value(static_cast<double>(std::get<std::uint64_t>(value.data)));
   }
-  const bool fits = (type == "string" && kind == Kind::text) || (type == "int" && kind == Kind::integer) ||
-                    (type == "float" && kind == Kind::number) || (type == "bool" && kind == Kind::boolean) ||
-                    (type == "list" && kind == Kind::list) || (type == "file" && kind == Kind::text);
+  const bool fits =
+      (type == "string" && kind == Kind::text) || (type == "int" && kind == Kind::integer) ||
+      (type == "float" && kind == Kind::number) || (type == "bool" && kind == Kind::boolean) ||
+      (type == "list" && kind == Kind::list) || (type == "file" && kind == Kind::text);
   if (!fits) return std::nullopt;
   return value;
 }
 
 std::optional<std::string> local_program(const TaskDraft& task) {
-  if (task.run.empty() || task.in_flow_folder || !task.run[0].text.starts_with("./")) return std::nullopt;
+  if (task.run.empty() || task.in_flow_folder || !task.run[0].text.starts_with("./"))
+    return std::nullopt;
   if (task.run[0].text.find("${{") != std::string::npos) return std::nullopt;
   return task.run[0].text.substr(2);
 }
@@ -96,12 +99,18 @@ void Checker::last_tasks() {
   for (std::uint32_t i = 0; i < flow_.tasks.size(); ++i) {
     if (needed[i]) continue;
     facts_.last_tasks.push_back(i);
-    if (!flow_.tasks[i].allow_failure) decided = true;
-    else if (forgiven == nullptr) forgiven = &flow_.tasks[i];
+    if (!flow_.tasks[i].allow_failure)
+      decided = true;
+    else if (forgiven == nullptr)
+      forgiven = &flow_.tasks[i];
   }
   if (decided || forgiven == nullptr) return;
-  complaints_.add("RP1114", *forgiven->node->find("allow_failure")->key, "every last task has 'allow_failure', so nothing decides whether the run succeeds",
-                  {.suggestion = {}, .label = {}, .help = {"leave it out at one task that no other task needs"}});
+  complaints_.add(
+      "RP1114", *forgiven->node->find("allow_failure")->key,
+      "every last task has 'allow_failure', so nothing decides whether the run succeeds",
+      {.suggestion = {},
+       .label = {},
+       .help = {"leave it out at one task that no other task needs"}});
 }
 
 void Checker::parameters() {
@@ -111,8 +120,10 @@ void Checker::parameters() {
       for (char& c : better) {
         if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
       }
-      complaints_.add("RP1111", *parameter.key, fmt::format("'{}' cannot be the name of a parameter", parameter.name),
-                      {.suggestion = expression::is_identifier(better) ? better : "", .label = {},
+      complaints_.add("RP1111", *parameter.key,
+                      fmt::format("'{}' cannot be the name of a parameter", parameter.name),
+                      {.suggestion = expression::is_identifier(better) ? better : "",
+                       .label = {},
                        .help = {"letters, digits and '_', not beginning with a digit"}});
     }
     if (parameter.broken) continue;
@@ -126,33 +137,43 @@ void Checker::parameters() {
     }
     if (complaints_.count() > before || parameter.default_value == nullptr) continue;
     const auto chosen = parameter_constant(parameter.type.text, *parameter.default_value);
-    const bool allowed = std::ranges::any_of(parameter.choices->items, [&](const yaml::Node* choice) {
-      return parameter_constant(parameter.type.text, *choice) == chosen;
-    });
+    const bool allowed =
+        std::ranges::any_of(parameter.choices->items, [&](const yaml::Node* choice) {
+          return parameter_constant(parameter.type.text, *choice) == chosen;
+        });
     if (chosen && !allowed) {
-      complaints_.add("RP1308", *parameter.default_value,
-                      fmt::format("the default of parameter '{}' is not among its choices", parameter.name));
+      complaints_.add(
+          "RP1308", *parameter.default_value,
+          fmt::format("the default of parameter '{}' is not among its choices", parameter.name));
     }
   }
 }
 
-void Checker::parameter_value(const ParameterDraft& parameter, const yaml::Node& node, std::string_view what) {
+void Checker::parameter_value(const ParameterDraft& parameter, const yaml::Node& node,
+                              std::string_view what) {
   if (parameter_constant(parameter.type.text, node)) return;
   Advice advice;
   const std::string& type = parameter.type.text;
   if (node.is_scalar() && (type == "string" || type == "file") && !node.text.empty()) {
-    advice = {.suggestion = fmt::format("\"{}\"", node.text), .label = "in quotes it is text", .help = {}};
+    advice = {.suggestion = fmt::format("\"{}\"", node.text),
+              .label = "in quotes it is text",
+              .help = {}};
   } else if (node.is_scalar() && type == "bool") {
-    for (const char* yes : {"yes", "on", "Yes", "On"}) if (node.text == yes) advice.suggestion = "true";
-    for (const char* no : {"no", "off", "No", "Off"}) if (node.text == no) advice.suggestion = "false";
+    for (const char* yes : {"yes", "on", "Yes", "On"})
+      if (node.text == yes) advice.suggestion = "true";
+    for (const char* no : {"no", "off", "No", "Off"})
+      if (node.text == no) advice.suggestion = "false";
     advice.help = {"a bool is true or false; yes, no, on and off are plain text in a flow file"};
-  } else if (node.is_scalar() && (type == "int" || type == "float") && node.text.size() > 1 && node.text[0] == '0') {
+  } else if (node.is_scalar() && (type == "int" || type == "float") && node.text.size() > 1 &&
+             node.text[0] == '0') {
     advice.help = {"a number with leading zeros is text: nobody knows whether 010 is 8 or 10"};
   } else if (node.is_scalar() && type == "list" && !node.text.empty()) {
     advice.suggestion = fmt::format("[{}]", node.text);
   }
-  complaints_.add("RP1308", node, fmt::format("the {} of parameter '{}' must be of type {}, not {}", what,
-                                              parameter.name, type, describe(node)), std::move(advice));
+  complaints_.add("RP1308", node,
+                  fmt::format("the {} of parameter '{}' must be of type {}, not {}", what,
+                              parameter.name, type, describe(node)),
+                  std::move(advice));
 }
 
 Type Checker::type_of_task(std::uint32_t at) const {
@@ -185,16 +206,21 @@ void Checker::add_once(std::vector<std::uint32_t>& list, std::uint32_t element) 
   if (seen_.emplace(&list, element).second) list.push_back(element);
 }
 
-std::optional<std::uint32_t> Checker::find_task(const Text& name, const TaskDraft& task, std::string_view key) {
+std::optional<std::uint32_t> Checker::find_task(const Text& name, const TaskDraft& task,
+                                                std::string_view key) {
   const auto found = task_index_.find(name.text);
   if (found != task_index_.end()) return found->second;
   Advice advice{.suggestion = complaints_.near(name.text, task_names_), .label = {}, .help = {}};
-  if (complaints_.can_afford(task_names_.size())) advice.help = {"tasks in this file: " + listed(task_names_)};
+  if (complaints_.can_afford(task_names_.size()))
+    advice.help = {"tasks in this file: " + listed(task_names_)};
   if (parameter_index_.contains(name.text)) {
     advice.suggestion.clear();
-    advice.help = {fmt::format("'{}' is a parameter: it is there from the start and read as ${{{{ params.{} }}}}", name.text, name.text)};
+    advice.help = {fmt::format(
+        "'{}' is a parameter: it is there from the start and read as ${{{{ params.{} }}}}",
+        name.text, name.text)};
   }
-  complaints_.add("RP1203", *name.node, fmt::format("unknown task '{}' in '{}' of task '{}'", name.text, key, task.name),
+  complaints_.add("RP1203", *name.node,
+                  fmt::format("unknown task '{}' in '{}' of task '{}'", name.text, key, task.name),
                   std::move(advice));
   return std::nullopt;
 }
@@ -216,16 +242,21 @@ void Checker::task(std::uint32_t at) {
       (void)tree(*parsed, *task.when.node, 0, at, Use::condition);
     }
   }
-  if (task.is_command()) command(at);
-  else if (task.call && !task.broken) call(at);
+  if (task.is_command())
+    command(at);
+  else if (task.call && !task.broken)
+    call(at);
   ignored_inputs(at);
 }
 
 void Checker::combinations(const TaskDraft& task) {
   if (!task.node->is_mapping()) return;
   if (task.map && task.reduce) {
-    complaints_.add("RP1114", *task.node->find("reduce")->key, fmt::format("task '{}' has both 'map' and 'reduce'", task.name),
-                    {.suggestion = {}, .label = {}, .help = {"map in one task, reduce its results in the next"}});
+    complaints_.add("RP1114", *task.node->find("reduce")->key,
+                    fmt::format("task '{}' has both 'map' and 'reduce'", task.name),
+                    {.suggestion = {},
+                     .label = {},
+                     .help = {"map in one task, reduce its results in the next"}});
   }
   if (task.broken) return;
   const bool called = static_cast<bool>(task.call);
@@ -233,17 +264,24 @@ void Checker::combinations(const TaskDraft& task) {
     for (const char* name : keys) {
       const yaml::Node* value = task.node->find(name);
       if (value == nullptr) continue;
-      complaints_.add("RP1114", *value->key, fmt::format("'{}' goes with {} only", name, owner),
-                      {.suggestion = {}, .label = {},
-                       .help = {called ? std::string("a function gets everything it works with by 'args'")
-                                       : std::string("a command's arguments stand in 'run' itself")}});
+      complaints_.add(
+          "RP1114", *value->key, fmt::format("'{}' goes with {} only", name, owner),
+          {.suggestion = {},
+           .label = {},
+           .help = {called ? std::string("a function gets everything it works with by 'args'")
+                           : std::string("a command's arguments stand in 'run' itself")}});
     }
   };
-  if (called) refuse({"inputs", "outputs", "env", "cwd"}, "'run' and 'shell'");
-  else refuse({"args"}, "'call'");
-  if (task.version && task.policy.cache_version && task.version.text != task.policy.cache_version.text) {
-    Diagnostic& diagnostic = complaints_.add("RP1114", *task.policy.cache_version.node,
-                                             fmt::format("task '{}' has two versions", task.name), {.suggestion = {}, .label = "here", .help = {"keep one of them"}});
+  if (called)
+    refuse({"inputs", "outputs", "env", "cwd"}, "'run' and 'shell'");
+  else
+    refuse({"args"}, "'call'");
+  if (task.version && task.policy.cache_version &&
+      task.version.text != task.policy.cache_version.text) {
+    Diagnostic& diagnostic =
+        complaints_.add("RP1114", *task.policy.cache_version.node,
+                        fmt::format("task '{}' has two versions", task.name),
+                        {.suggestion = {}, .label = "here", .help = {"keep one of them"}});
     diagnostic.related.push_back({complaints_.document().span(*task.version.node), "and here"});
   }
 }
@@ -268,13 +306,21 @@ void Checker::map(std::uint32_t at) {
   if (!task.map) return;
   const MapDraft& map = *task.map;
   if (map.as && !expression::is_identifier(map.as.text)) {
-    complaints_.add("RP1111", *map.as.node, fmt::format("'{}' cannot be the name of a map variable", map.as.text),
-                    {.suggestion = {}, .label = {}, .help = {"letters, digits and '_', not beginning with a digit, none of: params tasks in true false null and or not"}});
+    complaints_.add("RP1111", *map.as.node,
+                    fmt::format("'{}' cannot be the name of a map variable", map.as.text),
+                    {.suggestion = {},
+                     .label = {},
+                     .help = {"letters, digits and '_', not beginning with a digit, none of: "
+                              "params tasks in true false null and or not"}});
   }
   if (task_index_.contains(map.as.text)) {
     const yaml::Node& where = map.as ? *map.as.node : *task.node->find("map")->key;
-    complaints_.add("RP1111", where, fmt::format("the map variable of task '{}' is called '{}' like a task", task.name, map.as.text),
-                    {.suggestion = {}, .label = {}, .help = {map.as ? "choose another name" : "give it another name with 'as:'"}});
+    complaints_.add("RP1111", where,
+                    fmt::format("the map variable of task '{}' is called '{}' like a task",
+                                task.name, map.as.text),
+                    {.suggestion = {},
+                     .label = {},
+                     .help = {map.as ? "choose another name" : "give it another name with 'as:'"}});
   }
   if (map.over == nullptr || map.over->broken) return;
   const yaml::Node& over = *map.over;
@@ -283,7 +329,8 @@ void Checker::map(std::uint32_t at) {
     complaints_.add("RP1207", over, std::move(message), std::move(advice));
   };
   if (over.is_mapping()) {
-    wrong(fmt::format("task '{}' cannot be mapped over a map", task.name), {.suggestion = {}, .label = {}, .help = {"write a list: [a, b, c]"}});
+    wrong(fmt::format("task '{}' cannot be mapped over a map", task.name),
+          {.suggestion = {}, .label = {}, .help = {"write a list: [a, b, c]"}});
     return;
   }
   if (over.is_sequence()) {
@@ -293,7 +340,9 @@ void Checker::map(std::uint32_t at) {
   }
   if (yaml::scalar_value(over).get_if<std::string>() == nullptr) {
     wrong(fmt::format("task '{}' cannot be mapped over {}", task.name, describe(over)),
-          {.suggestion = {}, .label = {}, .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}});
+          {.suggestion = {},
+           .label = {},
+           .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}});
     return;
   }
   const Text name{.text = over.text, .node = &over};
@@ -305,14 +354,24 @@ void Checker::map(std::uint32_t at) {
         complaints_.add("RP1202", over, fmt::format("task '{}' is mapped over itself", task.name));
         return;
       }
-      facts.over = {.kind = Source::Kind::task, .index = found->second, .constant = {}, .expression = {}, .span = span, .type = types_[found->second]};
+      facts.over = {.kind = Source::Kind::task,
+                    .index = found->second,
+                    .constant = {},
+                    .expression = {},
+                    .span = span,
+                    .type = types_[found->second]};
       add_edge(at, found->second, span);
     } else if (parameter_index_.contains(over.text)) {
-      wrong(fmt::format("'{}' is a parameter; as it stands here it is only text", over.text), {.suggestion = fmt::format("${{{{ params.{} }}}}", over.text), .label = {}, .help = {}});
+      wrong(
+          fmt::format("'{}' is a parameter; as it stands here it is only text", over.text),
+          {.suggestion = fmt::format("${{{{ params.{} }}}}", over.text), .label = {}, .help = {}});
       return;
     } else {
-      wrong(fmt::format("task '{}' cannot be mapped over the text '{}'", task.name, shorten(escape_for_terminal(over.text), 40)),
-            {.suggestion = complaints_.near(over.text, task_names_), .label = {}, .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}});
+      wrong(fmt::format("task '{}' cannot be mapped over the text '{}'", task.name,
+                        shorten(escape_for_terminal(over.text), 40)),
+            {.suggestion = complaints_.near(over.text, task_names_),
+             .label = {},
+             .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}});
       return;
     }
   } else if (const Tree* single = parsed->single()) {
@@ -327,9 +386,16 @@ void Checker::map(std::uint32_t at) {
   }
   const Type& type = facts.over.type;
   if (type.kind != Kind::list && type.kind != Kind::any) {
-    Advice advice{.suggestion = {}, .label = {}, .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}};
-    if (type.kind == Kind::command) advice.help = {"only the result of a mapped task is a list", "a command's text can be a list: declare a called function that makes one, or a parameter"};
-    wrong(fmt::format("task '{}' needs a list to be mapped over, and this is {}", task.name, type.describe()), std::move(advice));
+    Advice advice{.suggestion = {},
+                  .label = {},
+                  .help = {"over: a list, a mapped task, or ${{ }} that gives a list"}};
+    if (type.kind == Kind::command)
+      advice.help = {"only the result of a mapped task is a list",
+                     "a command's text can be a list: declare a called function that makes one, or "
+                     "a parameter"};
+    wrong(fmt::format("task '{}' needs a list to be mapped over, and this is {}", task.name,
+                      type.describe()),
+          std::move(advice));
   }
   if (type.element) facts.element = *type.element;
 }
@@ -344,7 +410,9 @@ void Checker::reduce(std::uint32_t at) {
     const Tree* single = parsed->single();
     if (single == nullptr || single->terms()[single->root()].kind != expression::Term::Kind::name) {
       complaints_.add("RP1208", *over.node, "'reduce.over' must be the name of a task",
-                      {.suggestion = {}, .label = {}, .help = {"to combine another list, make it the result of a mapped task"}});
+                      {.suggestion = {},
+                       .label = {},
+                       .help = {"to combine another list, make it the result of a mapped task"}});
       return;
     }
     over.text = single->terms()[single->root()].text;
@@ -360,8 +428,13 @@ void Checker::reduce(std::uint32_t at) {
   facts_.tasks[at].reduced = *upstream;
   const Type& type = types_[*upstream];
   if (type.kind != Kind::list && type.kind != Kind::any) {
-    complaints_.add("RP1208", *over.node, fmt::format("task '{}' is not mapped, so there is nothing to reduce", over.text),
-                    {.suggestion = {}, .label = {}, .help = {fmt::format("its result is {}; read it with 'needs: [{}]'", type.describe(), over.text)}});
+    complaints_.add(
+        "RP1208", *over.node,
+        fmt::format("task '{}' is not mapped, so there is nothing to reduce", over.text),
+        {.suggestion = {},
+         .label = {},
+         .help = {fmt::format("its result is {}; read it with 'needs: [{}]'", type.describe(),
+                              over.text)}});
   }
 }
 
@@ -384,29 +457,43 @@ void Checker::output_paths(const TaskDraft& task) {
   for (const Text& output : task.outputs) {
     const std::string_view path = output.text;
     if (path.find("${{") != std::string_view::npos) {
-      complaints_.add("RP1209", *output.node, "an output has a fixed name; '${{ }}' cannot be used in it",
-                      {.suggestion = {}, .label = {}, .help = {"every run of a task has a directory of its own, so names need not differ"}});
+      complaints_.add(
+          "RP1209", *output.node, "an output has a fixed name; '${{ }}' cannot be used in it",
+          {.suggestion = {},
+           .label = {},
+           .help = {"every run of a task has a directory of its own, so names need not differ"}});
       continue;
     }
     if (const std::string_view why = path_problem(path); !why.empty()) {
-      complaints_.add("RP1209", *output.node, fmt::format("output '{}' of task '{}' {}", path, task.name, why),
-                      {.suggestion = path.starts_with("./") && path_problem(path.substr(2)).empty() ? std::string(path.substr(2)) : std::string(),
-                       .label = {}, .help = {"an output is a file below the task's working directory, such as result.csv or out/result.csv"}});
+      complaints_.add("RP1209", *output.node,
+                      fmt::format("output '{}' of task '{}' {}", path, task.name, why),
+                      {.suggestion = path.starts_with("./") && path_problem(path.substr(2)).empty()
+                                         ? std::string(path.substr(2))
+                                         : std::string(),
+                       .label = {},
+                       .help = {"an output is a file below the task's working directory, such as "
+                                "result.csv or out/result.csv"}});
       continue;
     }
     if (path.find_first_of("*?") != std::string_view::npos) {
-      complaints_.add("RP1209", *output.node, fmt::format("output '{}' of task '{}' is a pattern", path, task.name),
-                      {.suggestion = {}, .label = {}, .help = {"name each file, or pack them into one"}});
+      complaints_.add(
+          "RP1209", *output.node,
+          fmt::format("output '{}' of task '{}' is a pattern", path, task.name),
+          {.suggestion = {}, .label = {}, .help = {"name each file, or pack them into one"}});
       continue;
     }
     known.emplace(path, output.node);
   }
   for (const auto& [path, node] : known) {
-    for (std::size_t slash = path.find('/'); slash != std::string_view::npos; slash = path.find('/', slash + 1)) {
+    for (std::size_t slash = path.find('/'); slash != std::string_view::npos;
+         slash = path.find('/', slash + 1)) {
       const auto folder = known.find(path.substr(0, slash));
       if (folder == known.end()) continue;
-      Diagnostic& diagnostic = complaints_.add("RP1210", *node, fmt::format("'{}' cannot be below '{}', which is a file", path, folder->first));
-      diagnostic.related.push_back({complaints_.document().span(*folder->second), "an output of the same task"});
+      Diagnostic& diagnostic = complaints_.add(
+          "RP1210", *node,
+          fmt::format("'{}' cannot be below '{}', which is a file", path, folder->first));
+      diagnostic.related.push_back(
+          {complaints_.document().span(*folder->second), "an output of the same task"});
     }
   }
 }
@@ -414,7 +501,8 @@ void Checker::output_paths(const TaskDraft& task) {
 void Checker::input_file(const TaskDraft& task, const Text& file) {
   if (file.text.find("${{") != std::string::npos) return;
   if (file.text.find('\0') != std::string::npos) {
-    complaints_.add("RP1212", *file.node, fmt::format("the input of task '{}' contains a NUL", task.name));
+    complaints_.add("RP1212", *file.node,
+                    fmt::format("the input of task '{}' contains a NUL", task.name));
     return;
   }
   if (options_.folder.empty() || !options_.check_files) return;
@@ -424,15 +512,19 @@ void Checker::input_file(const TaskDraft& task, const Text& file) {
   if (std::filesystem::is_regular_file(status)) return;
   const bool exists = std::filesystem::exists(status);
   complaints_.add("RP1212", *file.node,
-                  exists ? fmt::format("input '{}' of task '{}' is not a file", file.text, task.name)
-                         : fmt::format("input '{}' of task '{}' does not exist", file.text, task.name),
-                  {.suggestion = {}, .label = {}, .help = {"input files are looked for in the flow file's folder"}});
+                  exists
+                      ? fmt::format("input '{}' of task '{}' is not a file", file.text, task.name)
+                      : fmt::format("input '{}' of task '{}' does not exist", file.text, task.name),
+                  {.suggestion = {},
+                   .label = {},
+                   .help = {"input files are looked for in the flow file's folder"}});
 }
 
 void Checker::ignored_inputs(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
   const TaskFacts& facts = facts_.tasks[at];
-  if (task.broken || task.policy.cache_ignored.empty() || (task.call && facts.signature == nullptr)) return;
+  if (task.broken || task.policy.cache_ignored.empty() || (task.call && facts.signature == nullptr))
+    return;
   std::vector<std::string> names;
   if (facts.signature != nullptr) {
     for (const auto& input : facts.signature->inputs) names.push_back(input.first);
@@ -445,9 +537,12 @@ void Checker::ignored_inputs(std::uint32_t at) {
   }
   for (const Text& ignored : task.policy.cache_ignored) {
     if (std::ranges::find(names, ignored.text) != names.end()) continue;
-    complaints_.add("RP1213", *ignored.node, fmt::format("task '{}' has no input '{}' to ignore", task.name, ignored.text),
-                    {.suggestion = complaints_.near(ignored.text, names), .label = {},
-                     .help = {names.empty() ? "it has no inputs" : "its inputs: " + listed(names)}});
+    complaints_.add(
+        "RP1213", *ignored.node,
+        fmt::format("task '{}' has no input '{}' to ignore", task.name, ignored.text),
+        {.suggestion = complaints_.near(ignored.text, names),
+         .label = {},
+         .help = {names.empty() ? "it has no inputs" : "its inputs: " + listed(names)}});
   }
 }
 
@@ -459,242 +554,20 @@ void Checker::flow_outputs() {
       if (const Tree* single = parsed->single()) {
         const expression::Term& root = single->terms()[single->root()];
         if (root.kind == expression::Term::Kind::name) {
-          if (const auto found = task_index_.find(root.text); found != task_index_.end()) whole = found->second;
+          if (const auto found = task_index_.find(root.text); found != task_index_.end())
+            whole = found->second;
         }
       } else if (!parsed->has_expressions() && task_index_.contains(output.value.text)) {
         complaints_.add("RP1307", *output.value.node,
-                        fmt::format("output '{}' is the text '{}', not the task's result", output.name, output.value.text),
-                        {.suggestion = fmt::format("${{{{ {} }}}}", expression::reference_to(output.value.text)), .label = {}, .help = {}});
+                        fmt::format("output '{}' is the text '{}', not the task's result",
+                                    output.name, output.value.text),
+                        {.suggestion = fmt::format("${{{{ {} }}}}",
+                                                   expression::reference_to(output.value.text)),
+                         .label = {},
+                         .help = {}});
       }
     }
     facts_.output_tasks.push_back(whole);
-  }
-}
-
-// ---- expressions ----------------------------------------------------------------------------------------------------
-
-void Checker::problem(const Problem& problem, const yaml::Node& node, std::size_t offset) {
-  std::vector<std::string> help = problem.help;
-  if (node.style == yaml::Node::Style::plain && problem.message.starts_with("the expression ends")) {
-    help.emplace_back("within { } and [ ] a comma ends text that is not in quotes");
-  }
-  complaints_.add_within(problem.code, node, offset + problem.begin, offset + problem.end, problem.message,
-                         {.suggestion = problem.suggestion, .label = {}, .help = std::move(help)});
-}
-
-std::optional<TemplateText> Checker::parse(const Text& text) {
-  auto parsed = TemplateText::parse(text.text);
-  if (parsed) return *std::move(parsed);
-  problem(parsed.error(), *text.node, 0);
-  return std::nullopt;
-}
-
-expression::Declarations Checker::declarations(std::optional<std::uint32_t> at, bool with_map_variable) const {
-  const std::string variable = at && with_map_variable ? map_variable(*at) : std::string();
-  return {
-      .name = [this, variable, at](std::string_view name) -> std::optional<Type> {
-        if (!variable.empty() && name == variable) return facts_.tasks[*at].element;
-        const auto found = task_index_.find(name);
-        if (found == task_index_.end()) return std::nullopt;
-        return types_[found->second];
-      },
-      .parameter = [this](std::string_view name) -> std::optional<Type> {
-        const auto found = parameter_index_.find(name);
-        if (found == parameter_index_.end()) return std::nullopt;
-        return parameter_type(flow_.parameters[found->second].type.text);
-      },
-      .known_names =
-          [this, variable] {
-            if (!complaints_.can_afford(task_names_.size())) return std::vector<std::string>{};
-            std::vector<std::string> names = task_names_;
-            std::ranges::sort(names);
-            if (!variable.empty()) names.insert(names.begin(), variable);
-            return names;
-          },
-      .known_parameters = [this] { return parameter_names_; },
-      .map_variable = variable,
-  };
-}
-
-std::optional<Type> Checker::text(const Text& text, std::optional<std::uint32_t> at, Use use) {
-  const auto parsed = parse(text);
-  if (!parsed) return std::nullopt;
-  const Tree* single = parsed->single();
-  if (use == Use::condition && single == nullptr) {
-    complaints_.add("RP1303", *text.node, "a condition is one expression, not text with expressions in it");
-    return std::nullopt;
-  }
-  std::optional<Type> type = Type::of(Kind::text);
-  for (const TemplateText::Part& part : parsed->parts()) {
-    for (const Tree& inner : part.tree) {
-      const auto inner_type = tree(inner, *text.node, part.begin, at, use);
-      if (!inner_type) type = std::nullopt;
-      else if (single != nullptr) type = inner_type;
-    }
-  }
-  return type;
-}
-
-std::optional<Type> Checker::tree(const Tree& tree, const yaml::Node& node, std::size_t offset,
-                                  std::optional<std::uint32_t> at, Use use, bool with_map_variable) {
-  std::vector<Problem> problems;
-  const Type type = expression::check(tree, declarations(at, with_map_variable), problems);
-  for (const Problem& found : problems) problem(found, node, offset);
-  if (!problems.empty()) return std::nullopt;
-  if (at) record(tree, node, offset, *at);
-  const expression::Term& root = tree.terms()[tree.root()];
-  const auto wrong = [&](std::string message, std::vector<std::string> help) {
-    problem({.code = "RP1303", .message = std::move(message), .begin = root.begin, .end = root.end, .suggestion = {}, .help = std::move(help)}, node, offset);
-  };
-  if (use == Use::condition && type.kind != Kind::boolean && type.kind != Kind::any) {
-    wrong(fmt::format("'when' needs true or false, and this is {}", type.describe()), {"compare it with something, as in params.quality >= 20"});
-    return std::nullopt;
-  }
-  const bool is_command = type.kind == Kind::command;
-  const bool is_commands = type.kind == Kind::list && type.element && type.element->kind == Kind::command;
-  if (use == Use::text && (is_command || is_commands)) {
-    const std::string source(tree.source_of(root));
-    const auto& outputs = is_command ? type.outputs : type.element->outputs;
-    const std::string example = outputs && !outputs->empty() ? fmt::format("outputs[{}]", expression::quoted(outputs->front())) : std::string("stdout");
-    wrong(fmt::format("'{}' is {}, which has no text", source, type.describe()),
-          {is_command ? fmt::format("take a part of it: {}.{}", source, example)
-                      : fmt::format("take a part of each: {}.map(x, x.{})", source, example)});
-    return std::nullopt;
-  }
-  return type;
-}
-
-void Checker::record(const Tree& tree, const yaml::Node& node, std::size_t offset, std::uint32_t at) {
-  TaskFacts& facts = facts_.tasks[at];
-  const std::string variable = map_variable(at);
-  const expression::Reads reads = tree.reads(variable);
-  const auto read = [&](const std::string& name, std::vector<std::uint32_t>& list) {
-    if (!variable.empty() && name == variable) return;
-    const auto found = task_index_.find(name);
-    if (found == task_index_.end()) return;  // a problem already reported
-    SourceSpan span = complaints_.document().span(node);
-    for (const expression::Term& term : tree.terms()) {
-      if (term.kind != expression::Term::Kind::name || term.text != name) continue;
-      span = complaints_.document().span_within(node, offset + term.begin, offset + term.end);
-      if (found->second == at) {
-        problem({.code = "RP1202", .message = fmt::format("task '{}' reads its own result", name), .begin = term.begin, .end = term.end, .suggestion = {}, .help = {}}, node, offset);
-      }
-      break;
-    }
-    if (found->second == at) return;
-    add_once(list, found->second);
-    add_edge(at, found->second, span);
-  };
-  for (const std::string& name : reads.names) read(name, facts.reads);
-  for (const std::string& name : reads.own) read(name, facts.own);
-}
-
-Source Checker::source_of(const Tree& tree, Type type, std::uint32_t at, SourceSpan span) {
-  const expression::Term& root = tree.terms()[tree.root()];
-  const std::string variable = map_variable(at);
-  Source source{.kind = Source::Kind::expression, .index = 0, .constant = {}, .expression = {}, .span = span, .type = std::move(type)};
-  using TermKind = expression::Term::Kind;
-  if (root.kind == TermKind::literal) {
-    source.kind = Source::Kind::constant;
-    source.constant = root.value;
-    return source;
-  }
-  if (root.kind == TermKind::parameter) {
-    source.kind = Source::Kind::parameter;
-    source.index = parameter_index_.at(root.text);
-    return source;
-  }
-  if (root.kind == TermKind::name) {
-    if (!variable.empty() && root.text == variable) {
-      source.kind = Source::Kind::map_variable;
-      return source;
-    }
-    source.kind = Source::Kind::task;
-    source.index = task_index_.at(root.text);
-    return source;
-  }
-  if (root.kind == TermKind::index) {
-    const expression::Reads reads = tree.reads(variable);
-    if (reads.own.size() == 1 && reads.names.empty() && tree.terms()[root.operands[0]].kind == TermKind::name) {
-      source.kind = Source::Kind::own_element;
-      source.index = task_index_.at(reads.own[0]);
-      return source;
-    }
-  }
-  source.expression = tree.source();
-  const std::size_t first = source.expression.find_first_not_of(" \t\r\n");
-  const std::size_t last = source.expression.find_last_not_of(" \t\r\n");
-  source.expression = source.expression.substr(first, last - first + 1);
-  return source;
-}
-
-// ---- cycles ---------------------------------------------------------------------------------------------------------
-
-// Depth-first search with a stack of its own; of several cycles through one task one is reported.
-void Checker::cycles() {
-  enum class Mark : std::uint8_t { unseen, on_path, done };
-  const std::size_t count = flow_.tasks.size();
-  std::vector<Mark> marks(count, Mark::unseen);
-  std::vector<bool> reported(count, false);
-  struct Step {
-    std::uint32_t task;
-    std::size_t next_edge;
-  };
-  for (std::uint32_t root = 0; root < count; ++root) {
-    if (marks[root] != Mark::unseen) continue;
-    std::vector<Step> path{{root, 0}};
-    marks[root] = Mark::on_path;
-    while (!path.empty()) {
-      Step& step = path.back();
-      const auto& edges = facts_.tasks[step.task].edges;
-      if (step.next_edge == edges.size()) {
-        marks[step.task] = Mark::done;
-        path.pop_back();
-        continue;
-      }
-      const std::uint32_t target = edges[step.next_edge++].to;
-      if (marks[target] == Mark::unseen) {
-        marks[target] = Mark::on_path;
-        path.push_back({target, 0});
-      } else if (marks[target] == Mark::on_path) {
-        std::vector<std::uint32_t> way;
-        for (auto at = path.rbegin(); at != path.rend(); ++at) {
-          way.push_back(at->task);
-          if (at->task == target) break;
-        }
-        std::ranges::reverse(way);
-        const bool known = std::ranges::any_of(way, [&](std::uint32_t task) { return reported[task]; });
-        for (const std::uint32_t task : way) reported[task] = true;
-        if (!known) report_cycle(way);
-      }
-    }
-  }
-}
-
-void Checker::report_cycle(const std::vector<std::uint32_t>& found) {
-  // Begin with the task that was written first, so that the message does not depend on the search.
-  std::vector<std::uint32_t> way = found;
-  std::rotate(way.begin(), std::min_element(way.begin(), way.end()), way.end());
-  constexpr std::size_t most = 10;
-  const auto name = [&](std::size_t i) { return flow_.tasks[way[i % way.size()]].name; };
-  const auto edge = [&](std::size_t i) {
-    const auto& edges = facts_.tasks[way[i]].edges;
-    return std::ranges::find(edges, way[(i + 1) % way.size()], &TaskFacts::Edge::to)->span;
-  };
-  std::string path;
-  for (std::size_t i = 0; i <= way.size(); ++i) {
-    if (way.size() > most && i == most / 2) {
-      path += fmt::format(" → … {} more …", way.size() - most);
-      i = way.size() - most / 2;
-    }
-    path += (i > 0 ? " → " : "") + name(i);
-  }
-  Diagnostic& diagnostic = complaints_.add("RP1201", *flow_.tasks[way[0]].key, fmt::format("tasks need each other in a circle: {}", path),
-                                           {.suggestion = {}, .label = fmt::format("'{}' needs '{}'", name(0), name(1)),
-                                            .help = {"a task can only need tasks that do not need it; remove one of these"}});
-  diagnostic.span = edge(0);
-  for (std::size_t i = 1; i < way.size() && i < most; ++i) {
-    diagnostic.related.push_back({edge(i), fmt::format("'{}' needs '{}'", name(i), name(i + 1))});
   }
 }
 

@@ -1,4 +1,5 @@
-// Second pass over a flow file: what names mean, what expressions read, whether the graph has cycles. Internal to the decoder.
+// Second pass over a flow file: what names mean, what expressions read, whether the graph has
+// cycles. Internal to the decoder.
 #pragma once
 
 #include <map>
@@ -19,11 +20,19 @@ namespace reprise::flow_file {
 
 /// A value that enters a task: an argument of a function, or what a task is mapped over.
 struct Source {
-  enum class Kind : std::uint8_t { none, constant, parameter, task, own_element, map_variable, expression };
+  enum class Kind : std::uint8_t {
+    none,
+    constant,
+    parameter,
+    task,
+    own_element,
+    map_variable,
+    expression
+  };
   Kind kind = Kind::none;
-  std::uint32_t index = 0;   // of the parameter or task
+  std::uint32_t index = 0;  // of the parameter or task
   Value constant;
-  std::string expression;    // bare
+  std::string expression;  // bare
   SourceSpan span;
   expression::Type type;
 };
@@ -47,13 +56,14 @@ struct TaskFacts {
   std::optional<std::uint32_t> reduced;
   std::vector<Argument> arguments;
   const Signature* signature = nullptr;
-  expression::Type element;          // of the map variable
+  expression::Type element;  // of the map variable
 };
 
 struct FlowFacts {
   std::vector<TaskFacts> tasks;
   std::vector<std::uint32_t> last_tasks;  // those that no other task needs
-  std::vector<std::optional<std::uint32_t>> output_tasks;  // per output: it is the whole result of this task
+  std::vector<std::optional<std::uint32_t>>
+      output_tasks;  // per output: it is the whole result of this task
 };
 
 class Checker {
@@ -66,7 +76,8 @@ class Checker {
   enum class Use : std::uint8_t { text, value, condition };
 
   void parameters();
-  void parameter_value(const ParameterDraft& parameter, const yaml::Node& node, std::string_view what);
+  void parameter_value(const ParameterDraft& parameter, const yaml::Node& node,
+                       std::string_view what);
   void task(std::uint32_t at);
   void combinations(const TaskDraft& task);
   void needs(std::uint32_t at);
@@ -86,23 +97,29 @@ class Checker {
   [[nodiscard]] const Signature* find_function(const TaskDraft& task);
   void arguments(std::uint32_t at, const Signature* signature);
   Source argument(std::uint32_t at, const yaml::Node& node, bool with_map_variable = true);
-  void argument_type(const TaskDraft& task, const yaml::Node& node, Source& source, std::string_view name,
-                     std::string_view type);
+  void argument_type(const TaskDraft& task, const yaml::Node& node, Source& source,
+                     std::string_view name, std::string_view type);
 
   /// Index of the task called so; complains otherwise.
-  std::optional<std::uint32_t> find_task(const Text& name, const TaskDraft& task, std::string_view key);
+  std::optional<std::uint32_t> find_task(const Text& name, const TaskDraft& task,
+                                         std::string_view key);
   /// Type of the text's value; nothing when it is wrong. `at` none: an output of the flow.
   std::optional<expression::Type> text(const Text& text, std::optional<std::uint32_t> at, Use use);
   std::optional<TemplateText> parse(const Text& text);
-  std::optional<expression::Type> tree(const expression::Tree& tree, const yaml::Node& node, std::size_t offset,
-                                       std::optional<std::uint32_t> at, Use use, bool with_map_variable = true);
+  std::optional<expression::Type> tree(const expression::Tree& tree, const yaml::Node& node,
+                                       std::size_t offset, std::optional<std::uint32_t> at, Use use,
+                                       bool with_map_variable = true);
   /// What one expression stands for; its names are recorded as read.
-  Source source_of(const expression::Tree& tree, expression::Type type, std::uint32_t at, SourceSpan span);
-  void record(const expression::Tree& tree, const yaml::Node& node, std::size_t offset, std::uint32_t at);
+  Source source_of(const expression::Tree& tree, expression::Type type, std::uint32_t at,
+                   SourceSpan span);
+  void record(const expression::Tree& tree, const yaml::Node& node, std::size_t offset,
+              std::uint32_t at);
   void add_edge(std::uint32_t from, std::uint32_t to, SourceSpan span);
-  /// Appends to one of the lists of the task being checked unless it is there; `list` tells the lists apart.
+  /// Appends to one of the lists of the task being checked unless it is there; `list` tells the
+  /// lists apart.
   void add_once(std::vector<std::uint32_t>& list, std::uint32_t element);
-  [[nodiscard]] expression::Declarations declarations(std::optional<std::uint32_t> at, bool with_map_variable) const;
+  [[nodiscard]] expression::Declarations declarations(std::optional<std::uint32_t> at,
+                                                      bool with_map_variable) const;
   [[nodiscard]] std::string map_variable(std::uint32_t at) const;
   [[nodiscard]] expression::Type type_of_task(std::uint32_t at) const;
   void problem(const expression::Problem& problem, const yaml::Node& node, std::size_t offset);
@@ -122,9 +139,12 @@ class Checker {
 
 /// Type of a parameter in expressions.
 [[nodiscard]] expression::Type parameter_type(std::string_view type);
-/// The parameter's constant from the file, ints made floats where floats are wanted; nothing when the type is wrong.
-[[nodiscard]] std::optional<Value> parameter_constant(std::string_view type, const yaml::Node& node);
-/// "./prepare.sh" as the program of a command is a file beside the flow file: "prepare.sh"; nothing for others.
+/// The parameter's constant from the file, ints made floats where floats are wanted; nothing when
+/// the type is wrong.
+[[nodiscard]] std::optional<Value> parameter_constant(std::string_view type,
+                                                      const yaml::Node& node);
+/// "./prepare.sh" as the program of a command is a file beside the flow file: "prepare.sh"; nothing
+/// for others.
 [[nodiscard]] std::optional<std::string> local_program(const TaskDraft& task);
 
 }  // namespace reprise::flow_file

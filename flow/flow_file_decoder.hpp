@@ -1,4 +1,5 @@
-// First pass over a flow file: shapes, types, ranges and words, by tables of keys. Internal to the decoder.
+// First pass over a flow file: shapes, types, ranges and words, by tables of keys. Internal to the
+// decoder.
 #pragma once
 
 #include <initializer_list>
@@ -24,17 +25,19 @@ class Complaints {
   Complaints(const yaml::Document& document, std::vector<Diagnostic>& diagnostics)
       : document_(document), diagnostics_(diagnostics) {}
 
-  Diagnostic& add(std::string_view code, const yaml::Node& node, std::string message, Advice advice = {});
+  Diagnostic& add(std::string_view code, const yaml::Node& node, std::string message,
+                  Advice advice = {});
   /// About bytes [begin, end) of a scalar's text.
-  Diagnostic& add_within(std::string_view code, const yaml::Node& scalar, std::size_t begin, std::size_t end,
-                         std::string message, Advice advice = {});
+  Diagnostic& add_within(std::string_view code, const yaml::Node& scalar, std::size_t begin,
+                         std::size_t end, std::string message, Advice advice = {});
   /// "'retry.max' of task 'align'", "'params.q.type'": how people call a value.
   [[nodiscard]] std::string name_of(const yaml::Node& node) const;
-  /// Whether there are so few complaints and names that each may look through all names: a hundred thousand misspelt needs
-  /// among as many tasks are complained about without advice.
+  /// Whether there are so few complaints and names that each may look through all names: a hundred
+  /// thousand misspelt needs among as many tasks are complained about without advice.
   [[nodiscard]] bool can_afford(std::size_t names) const;
   /// suggest(), when it can be afforded.
-  [[nodiscard]] std::string near(std::string_view word, std::span<const std::string> candidates) const;
+  [[nodiscard]] std::string near(std::string_view word,
+                                 std::span<const std::string> candidates) const;
   [[nodiscard]] const yaml::Document& document() const { return document_; }
   [[nodiscard]] std::size_t count() const { return diagnostics_.size(); }
 
@@ -43,11 +46,12 @@ class Complaints {
   std::vector<Diagnostic>& diagnostics_;
 };
 
-/// One key of a map: what it is called, what editors are told, and how its value is decoded into `Target`.
+/// One key of a map: what it is called, what editors are told, and how its value is decoded into
+/// `Target`.
 template <class Target>
 struct KeyRule {
   std::string_view name;
-  std::string_view schema;       // JSON schema of the value
+  std::string_view schema;  // JSON schema of the value
   std::string_view description;
   void (*decode)(class Decoder& decoder, const yaml::Node& value, Target& target);
   bool required = false;
@@ -62,12 +66,14 @@ class Decoder {
   // Values. Each complains by itself and then returns nothing.
   std::optional<std::string> text(const yaml::Node& node, std::string_view wanted = "text");
   std::optional<bool> boolean(const yaml::Node& node, std::string_view wanted = "true or false");
-  std::optional<std::int64_t> integer(const yaml::Node& node, std::int64_t least, std::int64_t most);
+  std::optional<std::int64_t> integer(const yaml::Node& node, std::int64_t least,
+                                      std::int64_t most);
   std::optional<double> number(const yaml::Node& node);
   std::optional<Duration> duration(const yaml::Node& node);
   std::optional<std::uint64_t> bytes(const yaml::Node& node);
   /// Index of the word.
-  std::optional<std::size_t> word(const yaml::Node& node, std::initializer_list<std::string_view> words);
+  std::optional<std::size_t> word(const yaml::Node& node,
+                                  std::initializer_list<std::string_view> words);
   /// Text as it is written, also of numbers and bools: for arguments and environment variables.
   std::optional<std::string> written(const yaml::Node& node);
   /// Elements that are no text are complained about and left out.
@@ -77,14 +83,16 @@ class Decoder {
   /// Complains: "… must be `wanted`, not …".
   void wrong_type(const yaml::Node& node, std::string_view wanted, Advice advice = {});
 
-  /// Decodes a map by its table; complains about unknown and missing keys. False when the node is no map.
+  /// Decodes a map by its table; complains about unknown and missing keys. False when the node is
+  /// no map.
   template <class Target>
   bool map(const yaml::Node& node, std::span<const KeyRule<Target>> rules, Target& target);
 
   [[nodiscard]] Complaints& complaints() { return complaints_; }
 
  private:
-  void unknown_key(const yaml::Node& key, const yaml::Node& map, const std::vector<std::string>& known);
+  void unknown_key(const yaml::Node& key, const yaml::Node& map,
+                   const std::vector<std::string>& known);
   void missing_key(const yaml::Node& map, std::string_view key, std::string_view description);
 
   Complaints& complaints_;
@@ -126,7 +134,8 @@ bool Decoder::map(const yaml::Node& node, std::span<const KeyRule<Target>> rules
     unknown_key(*entry.key, node, names);
   }
   for (const KeyRule<Target>& rule : rules) {
-    if (rule.required && !node.incomplete && node.find(rule.name) == nullptr) missing_key(node, rule.name, rule.description);
+    if (rule.required && !node.incomplete && node.find(rule.name) == nullptr)
+      missing_key(node, rule.name, rule.description);
   }
   return true;
 }

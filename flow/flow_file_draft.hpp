@@ -1,4 +1,5 @@
-// A flow file after decoding and before checking: every value with the place it came from. Internal to the decoder.
+// A flow file after decoding and before checking: every value with the place it came from. Internal
+// to the decoder.
 #pragma once
 
 #include <optional>

@@ -19,8 +19,10 @@ Json object_schema(std::span<const flow_file::KeyRule<Target>> rules) {
     Json value = Json::parse(rule.schema);
     Json property = Json::object();
     // Draft-07 ignores what stands beside a $ref, so the description goes around it.
-    if (value.contains("$ref")) property["allOf"] = Json::array({value});
-    else property = std::move(value);
+    if (value.contains("$ref"))
+      property["allOf"] = Json::array({value});
+    else
+      property = std::move(value);
     if (!rule.description.empty()) property["description"] = rule.description;
     properties[std::string(rule.name)] = std::move(property);
     if (rule.required) required.push_back(rule.name);
@@ -35,18 +37,23 @@ Json object_schema(std::span<const flow_file::KeyRule<Target>> rules) {
 std::string print_schema() {
   using namespace flow_file;
   Json task = object_schema(task_keys());
-  task["oneOf"] = Json::parse(R"([{"required": ["run"]}, {"required": ["shell"]}, {"required": ["call"]}])");
+  task["oneOf"] =
+      Json::parse(R"([{"required": ["run"]}, {"required": ["shell"]}, {"required": ["call"]}])");
 
   Json definitions = Json::object();
-  definitions["duration"] = Json::parse(R"({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$", "examples": ["30s", "1h30m"]})");
-  definitions["bytes"] = Json::parse(R"({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$", "examples": ["512MiB", "4GiB"]})");
+  definitions["duration"] = Json::parse(
+      R"({"type": "string", "pattern": "^([0-9]+(ms|s|m|h|d))+$", "examples": ["30s", "1h30m"]})");
+  definitions["bytes"] = Json::parse(
+      R"({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$", "examples": ["512MiB", "4GiB"]})");
   definitions["param"] = object_schema(parameter_keys());
   definitions["retry"] = object_schema(retry_keys());
   Json cache_settings = object_schema(cache_keys());
   definitions["cache"] = Json{{"oneOf", Json::array({Json{{"type", "boolean"}}, cache_settings})}};
-  definitions["resources"] = Json::parse(R"({"type": "object", "properties": {"cpus": {"type": "number", "exclusiveMinimum": 0}, "memory": {"$ref": "#/definitions/bytes"}}, "additionalProperties": {"type": "integer", "minimum": 0}})");
+  definitions["resources"] = Json::parse(
+      R"({"type": "object", "properties": {"cpus": {"type": "number", "exclusiveMinimum": 0}, "memory": {"$ref": "#/definitions/bytes"}}, "additionalProperties": {"type": "integer", "minimum": 0}})");
   Json trigger_object = object_schema(trigger_keys());
-  definitions["trigger"] = Json{{"oneOf", Json::array({trigger_object["properties"]["name"], trigger_object})}};
+  definitions["trigger"] =
+      Json{{"oneOf", Json::array({trigger_object["properties"]["name"], trigger_object})}};
   definitions["map"] = object_schema(map_keys());
   definitions["reduce"] = object_schema(reduce_keys());
   definitions["policy"] = object_schema(policy_keys());

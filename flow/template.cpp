@@ -13,7 +13,8 @@ namespace {
 constexpr std::string_view opening = "${{";
 constexpr std::string_view escaped = "$${{";
 
-/// Position of the `}}` that ends the expression beginning at `at`; quotes and the braces of map literals are skipped.
+/// Position of the `}}` that ends the expression beginning at `at`; quotes and the braces of map
+/// literals are skipped.
 std::size_t end_of_expression(std::string_view text, std::size_t at) {
   int braces = 0;
   while (at < text.size()) {
@@ -33,7 +34,9 @@ std::size_t end_of_expression(std::string_view text, std::size_t at) {
   return std::string_view::npos;
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -56,15 +59,23 @@ tl::expected<TemplateText, expression::Problem> TemplateText::parse(std::string_
         // The mistake may be inside, an open quote for example; then that is what to show.
         std::size_t stop = text.find("}}", begin);
         if (stop == std::string_view::npos) {
-          return tl::unexpected(expression::Problem{.code = "RP1305", .message = "'${{' is never closed by '}}'",
-                                                    .begin = dollar, .end = begin, .suggestion = {},
-                                                    .help = {"write $${{ for the text ${{ itself"}});
+          return tl::unexpected(
+              expression::Problem{.code = "RP1305",
+                                  .message = "'${{' is never closed by '}}'",
+                                  .begin = dollar,
+                                  .end = begin,
+                                  .suggestion = {},
+                                  .help = {"write $${{ for the text ${{ itself"}});
         }
         auto inner = expression::Tree::parse(text.substr(begin, stop - begin));
-        expression::Problem problem = inner ? expression::Problem{.code = "RP1305", .message = "the braces do not match",
-                                                                  .begin = 0, .end = stop - begin, .suggestion = {},
-                                                                  .help = {}}
-                                            : std::move(inner.error());
+        expression::Problem problem =
+            inner ? expression::Problem{.code = "RP1305",
+                                        .message = "the braces do not match",
+                                        .begin = 0,
+                                        .end = stop - begin,
+                                        .suggestion = {},
+                                        .help = {}}
+                  : std::move(inner.error());
         problem.begin += begin;
         problem.end += begin;
         return tl::unexpected(std::move(problem));
@@ -88,7 +99,8 @@ tl::expected<TemplateText, expression::Problem> TemplateText::parse(std::string_
   }
   literal += text.substr(std::min(at, text.size()));
   if (!literal.empty() || result.parts_.empty()) {
-    result.parts_.push_back({.literal = std::move(literal), .begin = text.size(), .end = text.size(), .tree = {}});
+    result.parts_.push_back(
+        {.literal = std::move(literal), .begin = text.size(), .end = text.size(), .tree = {}});
   }
   return result;
 }
@@ -96,11 +108,14 @@ tl::expected<TemplateText, expression::Problem> TemplateText::parse(std::string_
 const expression::Tree* TemplateText::single() const {
   const Part& first = parts_.front();
   if (first.tree.empty() || !is_blank(first.literal) || parts_.size() > 2) return nullptr;
-  if (parts_.size() == 2 && (!parts_[1].tree.empty() || !is_blank(parts_[1].literal))) return nullptr;
+  if (parts_.size() == 2 && (!parts_[1].tree.empty() || !is_blank(parts_[1].literal)))
+    return nullptr;
   return &first.tree.front();
 }
 
-bool TemplateText::has_expressions() const { return !parts_.front().tree.empty(); }
+bool TemplateText::has_expressions() const {
+  return !parts_.front().tree.empty();
+}
 
 expression::Reads TemplateText::reads(std::string_view map_variable) const {
   expression::Reads all;
@@ -120,7 +135,8 @@ expression::Reads TemplateText::reads(std::string_view map_variable) const {
   return all;
 }
 
-Result<std::string> TemplateText::text(const expression::Scope& scope, const expression::Options& options) const {
+Result<std::string> TemplateText::text(const expression::Scope& scope,
+                                       const expression::Options& options) const {
   std::string result;
   for (const Part& part : parts_) {
     result += part.literal;
@@ -148,8 +164,9 @@ namespace {
 Result<TemplateText> parsed(std::string_view text) {
   auto result = TemplateText::parse(text);
   if (result) return *std::move(result);
-  return fail(ErrorCode::invalid_argument, fmt::format("template \"{}\": {}", shorten(escape_for_terminal(text), 80),
-                                                       result.error().message));
+  return fail(ErrorCode::invalid_argument,
+              fmt::format("template \"{}\": {}", shorten(escape_for_terminal(text), 80),
+                          result.error().message));
 }
 
 }  // namespace
@@ -170,7 +187,8 @@ Result<Value> evaluate_value(std::string_view text, const expression::Scope& sco
   return std::move(value->value);
 }
 
-Result<std::vector<std::string>> evaluate_arguments(std::string_view text, const expression::Scope& scope,
+Result<std::vector<std::string>> evaluate_arguments(std::string_view text,
+                                                    const expression::Scope& scope,
                                                     const expression::Options& options) {
   const auto parts = parsed(text);
   if (!parts) return tl::unexpected(parts.error());

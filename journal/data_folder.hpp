@@ -1,7 +1,8 @@
 // The folder in which everything is kept: where it is, what lies where, who runs what.
 //
-//   <data>/journal.db   what happened          <data>/blobs/         files and large values, by digest
-//   <data>/cache.db     results by key         <data>/runs/<ULID>/   logs and work folders of one run; "owner" is locked
+//   <data>/journal.db   what happened          <data>/blobs/         files and large values, by
+//   digest <data>/cache.db     results by key         <data>/runs/<ULID>/   logs and work folders
+//   of one run; "owner" is locked
 //                                                                    by the process that runs it
 #pragma once
 
@@ -33,10 +34,11 @@ class RunLock {
 class DataFolder {
  public:
   struct Options {
-    std::filesystem::path path;  // empty: $XDG_DATA_HOME/reprise, else $HOME/.local/share/reprise
-    bool create = true;          // make it when missing, and try whether it can be written to
+    std::filesystem::path path{};  // empty: $XDG_DATA_HOME/reprise, else $HOME/.local/share/reprise
+    bool create = true;            // make it when missing, and try whether it can be written to
   };
-  /// @error denied, exhausted, io: it cannot be made or written to; not_found: it is not there and `create` is false.
+  /// @error denied, exhausted, io: it cannot be made or written to; not_found: it is not there and
+  /// `create` is false.
   ///        The message names the folder and the way out
   [[nodiscard]] static Result<DataFolder> open(const Options& options);
   /// Where the folder is when nobody says otherwise. @error not_found: neither variable is set
@@ -47,19 +49,23 @@ class DataFolder {
   [[nodiscard]] std::filesystem::path cache_file() const { return path_ / "cache.db"; }
   [[nodiscard]] std::filesystem::path blobs() const { return path_ / "blobs"; }
   [[nodiscard]] std::filesystem::path runs() const { return path_ / "runs"; }
-  [[nodiscard]] std::filesystem::path run_folder(const RunId& run) const { return runs() / run.text(); }
+  [[nodiscard]] std::filesystem::path run_folder(const RunId& run) const {
+    return runs() / run.text();
+  }
   /// What a careful user would want to know, e.g. that the folder is on a network file system.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
   /// Makes the run's folder, 0700; it may exist.
   [[nodiscard]] Result<std::filesystem::path> make_run_folder(const RunId& run) const;
-  /// Makes the run's folder and becomes its owner. @error conflict: a live process is, named in the message
+  /// Makes the run's folder and becomes its owner. @error conflict: a live process is, named in the
+  /// message
   [[nodiscard]] Result<RunLock> own(const RunId& run) const;
   /// A live process, maybe this one, runs it.
   [[nodiscard]] bool is_owned(const RunId& run) const;
   /// The row's state, except that an unfinished run without an owner is interrupted.
   [[nodiscard]] RunState effective_state(const RunRow& row) const;
-  /// Deletes the run's folder; links in it are removed, not followed. @error conflict: the run has a live owner; io
+  /// Deletes the run's folder; links in it are removed, not followed. @error conflict: the run has
+  /// a live owner; io
   Status remove_run_folder(const RunId& run) const;
 
   struct Usage {

@@ -21,8 +21,10 @@ class Collector {
     const auto nodes = static_cast<std::uint32_t>(flow_.nodes.size());
     if (change.state == TaskState::mapped && change.detail && change.task.value < nodes &&
         change.detail->width <= changes_read && elements_.size() <= changes_read) {
-      std::uint32_t& width = widths_[change.task.value];  // told again: no new elements, as in RunView
-      if (width != change.detail->width) elements_.insert(elements_.end(), change.detail->width, change.task.value);
+      std::uint32_t& width =
+          widths_[change.task.value];  // told again: no new elements, as in RunView
+      if (width != change.detail->width)
+        elements_.insert(elements_.end(), change.detail->width, change.task.value);
       width = change.detail->width;
     }
     if (!change.executed || !is_success(change.state)) return;
@@ -36,13 +38,14 @@ class Collector {
 
  private:
   const FlowSpec& flow_;
-  std::vector<std::uint32_t> elements_;  // node of each element
+  std::vector<std::uint32_t> elements_;            // node of each element
   std::map<std::uint32_t, std::uint32_t> widths_;  // by node
 };
 
 }  // namespace
 
-std::map<std::string, Duration> usual_durations(Journal& journal, std::string_view flow_name, std::uint32_t limit) {
+std::map<std::string, Duration> usual_durations(Journal& journal, std::string_view flow_name,
+                                                std::uint32_t limit) {
   std::map<std::string, Duration> usual;
   RunQuery query;
   query.flow_name = flow_name;

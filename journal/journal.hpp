@@ -16,24 +16,24 @@ namespace reprise::journal {
 struct RunRow {
   RunId id;
   std::string flow_name;
-  Digest flow;                 // of FlowSpec::encode()
-  Digest parameters_digest;    // with `flow`: what "the same run again" means
+  Digest flow;               // of FlowSpec::encode()
+  Digest parameters_digest;  // with `flow`: what "the same run again" means
   Parameters parameters;
-  std::string folder;          // FlowSpec::folder
+  std::string folder;  // FlowSpec::folder
   std::string source_file;
-  std::string submitted_by;    // user@host
+  std::string submitted_by;  // user@host
   RunState state = RunState::queued;
   std::string message;
   Time submitted;
   std::optional<Time> finished;
-  Summary summary;             // of a finished run
-  std::string options;         // run options as canonical msgpack, for resuming
+  Summary summary;      // of a finished run
+  std::string options;  // run options as canonical msgpack, for resuming
 
   bool operator==(const RunRow&) const = default;
 };
 
 struct RunQuery {
-  std::optional<std::string> id_prefix;   // of RunId::text(), upper case
+  std::optional<std::string> id_prefix;  // of RunId::text(), upper case
   std::optional<std::string> flow_name;
   std::optional<RunState> state;
   std::optional<Digest> flow;
@@ -42,13 +42,14 @@ struct RunQuery {
   std::uint32_t limit = 1000;
 };
 
-/// One process may hold several; several processes may hold the same folder. Each object is used by one thread at a
-/// time.
+/// One process may hold several; several processes may hold the same folder. Each object is used by
+/// one thread at a time.
 class Journal {
  public:
   virtual ~Journal() = default;
 
-  /// Adds a run with its flow (kept once per digest). @error conflict: the id exists; unavailable, exhausted, io
+  /// Adds a run with its flow (kept once per digest). @error conflict: the id exists; unavailable,
+  /// exhausted, io
   virtual Status open_run(const RunRow& row, std::string_view flow_bytes) = 0;
   /// Appends the batches in order, all or none, and makes them durable as the options say.
   /// A batch's run change also updates the run's row.

@@ -14,8 +14,8 @@ tl::unexpected<Error> no_such_run(const RunId& run) {
 }
 
 bool matches(const RunRow& row, const RunQuery& query) {
-  return (!query.flow_name || row.flow_name == *query.flow_name) && (!query.state || row.state == *query.state) &&
-         (!query.flow || row.flow == *query.flow) &&
+  return (!query.flow_name || row.flow_name == *query.flow_name) &&
+         (!query.state || row.state == *query.state) && (!query.flow || row.flow == *query.flow) &&
          (!query.parameters_digest || row.parameters_digest == *query.parameters_digest) &&
          (!query.since || row.submitted >= *query.since);
 }
@@ -59,7 +59,8 @@ Result<std::vector<RunRow>> MemoryJournal::runs(const RunQuery& query) {
   std::vector<RunRow> rows;
   const auto range = ids_with_prefix(query.id_prefix.value_or(""));
   if (!range) return rows;
-  for (auto it = runs_.upper_bound(range->last); it != runs_.begin() && rows.size() < query.limit;) {
+  for (auto it = runs_.upper_bound(range->last);
+       it != runs_.begin() && rows.size() < query.limit;) {
     --it;
     if (it->first < range->first) break;
     if (matches(it->second.row, query)) rows.push_back(it->second.row);
@@ -69,11 +70,13 @@ Result<std::vector<RunRow>> MemoryJournal::runs(const RunQuery& query) {
 
 Result<std::string> MemoryJournal::flow(const Digest& digest) {
   const auto it = flows_.find(digest);
-  if (it == flows_.end()) return fail(ErrorCode::not_found, fmt::format("no flow \"{}\"", digest.text()));
+  if (it == flows_.end())
+    return fail(ErrorCode::not_found, fmt::format("no flow \"{}\"", digest.text()));
   return it->second;
 }
 
-Result<std::vector<Journal::Entry>> MemoryJournal::read(const RunId& run, Offset after, std::size_t limit) {
+Result<std::vector<Journal::Entry>> MemoryJournal::read(const RunId& run, Offset after,
+                                                        std::size_t limit) {
   const auto it = runs_.find(run);
   if (it == runs_.end()) return no_such_run(run);
   const std::vector<Entry>& all = it->second.entries;
@@ -81,7 +84,8 @@ Result<std::vector<Journal::Entry>> MemoryJournal::read(const RunId& run, Offset
     return e.first + e.batch.count() - 1 <= after;
   });
   std::vector<Entry> result;
-  for (std::size_t taken = 0; entry != all.end() && (taken == 0 || taken + entry->batch.count() <= limit); ++entry) {
+  for (std::size_t taken = 0;
+       entry != all.end() && (taken == 0 || taken + entry->batch.count() <= limit); ++entry) {
     taken += entry->batch.count();
     result.push_back(*entry);
   }

@@ -1,19 +1,20 @@
-// Layout of a batch, format 1 (docs/protocol.md, "Journal batch"). "v" is a LEB128 number, "z" a zigzag one:
+// Layout of a batch, format 1 (docs/protocol.md, "Journal batch"). "v" is a LEB128 number, "z" a
+// zigzag one:
 //
 //   byte  version = 1
 //   v     number of task changes × 2 + (a run change follows)
-//   z     nanoseconds since 1970 of the first change; every later time is a difference from the one before it
-//   each task change:
+//   z     nanoseconds since 1970 of the first change; every later time is a difference from the one
+//   before it each task change:
 //     byte  state (5 bits) | executed << 5 | has details << 6
-//     byte  cache outcome (3 bits) | kind of result (2 bits) << 3 | has duration << 5 | run_count is 1 << 6 | counts follow << 7
-//     z     task id, as a difference from the one before it
-//     z     time difference
-//     [z    duration]  [v run_count, v loop_count]
-//     [v    size of the result, 32 bytes digest, and for kind "inline" the bytes]
-//     [v    length of the details, then fields: v tag, v length, content; unknown tags are skipped]
+//     byte  cache outcome (3 bits) | kind of result (2 bits) << 3 | has duration << 5 | run_count
+//     is 1 << 6 | counts follow << 7 z     task id, as a difference from the one before it z time
+//     difference [z    duration]  [v run_count, v loop_count] [v    size of the result, 32 bytes
+//     digest, and for kind "inline" the bytes] [v    length of the details, then fields: v tag, v
+//     length, content; unknown tags are skipped]
 //   the run change: byte state, z time difference, v length, message
 //
-// Newer programs may append tags and bytes after the end; older ones skip both. Anything else needs a new version.
+// Newer programs may append tags and bytes after the end; older ones skip both. Anything else needs
+// a new version.
 #include "journal/records.hpp"
 
 #include <algorithm>
@@ -28,7 +29,15 @@ constexpr std::size_t smallest_change = 4;  // bytes
 
 enum class ResultKind : std::uint8_t { none, nil, by_digest, with_bytes };
 enum Tag : std::uint8_t {
-  tag_message = 1, tag_start_time, tag_key, tag_origin, tag_label, tag_width, tag_exit_code, tag_signal, tag_failure,
+  tag_message = 1,
+  tag_start_time,
+  tag_key,
+  tag_origin,
+  tag_label,
+  tag_width,
+  tag_exit_code,
+  tag_signal,
+  tag_failure,
   tag_worker,
 };
 
@@ -45,7 +54,9 @@ std::int64_t difference(std::int64_t a, std::int64_t b) {
 std::int64_t sum(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
 }
-std::int64_t nanoseconds(Time time) { return time.time_since_epoch().count(); }
+std::int64_t nanoseconds(Time time) {
+  return time.time_since_epoch().count();
+}
 
 class Writer {
  public:
@@ -129,7 +140,8 @@ class Reader {
 ResultKind kind_of(const Payload& result) {
   if (result.is_none()) return ResultKind::none;
   if (result.is_nil()) return ResultKind::nil;
-  return result.bytes && result.size <= inline_result_bytes ? ResultKind::with_bytes : ResultKind::by_digest;
+  return result.bytes && result.size <= inline_result_bytes ? ResultKind::with_bytes
+                                                            : ResultKind::by_digest;
 }
 
 std::string encode_detail(const ChangeDetail& detail) {
@@ -138,12 +150,14 @@ std::string encode_detail(const ChangeDetail& detail) {
   if (detail.start_time) out.number_field(tag_start_time, zigzag(nanoseconds(*detail.start_time)));
   if (detail.key) out.field(tag_key, detail.key->digest.raw());
   if (detail.origin)
-    out.field(tag_origin, {reinterpret_cast<const char*>(detail.origin->bytes.data()), detail.origin->bytes.size()});
+    out.field(tag_origin, {reinterpret_cast<const char*>(detail.origin->bytes.data()),
+                           detail.origin->bytes.size()});
   for (const std::string& label : detail.labels) out.field(tag_label, label);
   if (detail.width != 0) out.number_field(tag_width, detail.width);
   if (detail.exit_code != 0) out.number_field(tag_exit_code, zigzag(detail.exit_code));
   if (detail.signal != 0) out.number_field(tag_signal, zigzag(detail.signal));
-  if (detail.failure != FailureClass::none) out.number_field(tag_failure, static_cast<std::uint64_t>(detail.failure));
+  if (detail.failure != FailureClass::none)
+    out.number_field(tag_failure, static_cast<std::uint64_t>(detail.failure));
   if (!detail.worker.empty()) out.field(tag_worker, detail.worker);
   return out.take();
 }
@@ -159,8 +173,12 @@ bool decode_detail(std::string_view bytes, ChangeDetail& detail) {
     const std::string_view text = in.text();
     Reader content(text);
     switch (tag) {
-      case tag_message: detail.message = text; break;
-      case tag_start_time: detail.start_time = Time(Duration(content.signed_number())); break;
+      case tag_message:
+        detail.message = text;
+        break;
+      case tag_start_time:
+        detail.start_time = Time(Duration(content.signed_number()));
+        break;
       case tag_key: {
         auto digest = Digest::from_raw(text);
         if (!digest) return false;
@@ -172,32 +190,46 @@ bool decode_detail(std::string_view bytes, ChangeDetail& detail) {
         detail.origin.emplace();
         std::memcpy(detail.origin->bytes.data(), text.data(), text.size());
         break;
-      case tag_label: detail.labels.emplace_back(text); break;
-      case tag_width: detail.width = static_cast<std::uint32_t>(content.number_up_to(UINT32_MAX)); break;
-      case tag_exit_code: detail.exit_code = small_signed(content); break;
-      case tag_signal: detail.signal = small_signed(content); break;
+      case tag_label:
+        detail.labels.emplace_back(text);
+        break;
+      case tag_width:
+        detail.width = static_cast<std::uint32_t>(content.number_up_to(UINT32_MAX));
+        break;
+      case tag_exit_code:
+        detail.exit_code = small_signed(content);
+        break;
+      case tag_signal:
+        detail.signal = small_signed(content);
+        break;
       case tag_failure:
         detail.failure = static_cast<FailureClass>(
             content.number_up_to(static_cast<std::uint64_t>(FailureClass::cancelled)));
         break;
-      case tag_worker: detail.worker = text; break;
-      default: break;  // from a newer program
+      case tag_worker:
+        detail.worker = text;
+        break;
+      default:
+        break;  // from a newer program
     }
     if (content.failed()) return false;
   }
   return !in.failed();
 }
 
-void encode_change(Writer& out, const TaskChange& change, std::int64_t& last_task, std::int64_t& last_time) {
+void encode_change(Writer& out, const TaskChange& change, std::int64_t& last_task,
+                   std::int64_t& last_time) {
   const ResultKind kind = kind_of(change.result);
   const bool timed = change.duration.count() != 0;
   const bool counted = change.loop_count != 1 || change.run_count > 1;
   const std::int64_t time = nanoseconds(change.at);
   const auto bits = [](bool value, int at) { return static_cast<unsigned>(value) << at; };
-  out.byte(static_cast<std::uint8_t>(static_cast<unsigned>(change.state) | bits(change.executed, 5) |
+  out.byte(static_cast<std::uint8_t>(static_cast<unsigned>(change.state) |
+                                     bits(change.executed, 5) |
                                      bits(change.detail.has_value(), 6)));
-  out.byte(static_cast<std::uint8_t>(static_cast<unsigned>(change.cache) | static_cast<unsigned>(kind) << 3 |
-                                     bits(timed, 5) | bits(!counted && change.run_count == 1, 6) | bits(counted, 7)));
+  out.byte(static_cast<std::uint8_t>(
+      static_cast<unsigned>(change.cache) | static_cast<unsigned>(kind) << 3 | bits(timed, 5) |
+      bits(!counted && change.run_count == 1, 6) | bits(counted, 7)));
   out.signed_number(std::int64_t{change.task.value} - last_task);
   out.signed_number(difference(time, last_time));
   last_task = change.task.value;
@@ -237,12 +269,15 @@ bool decode_result(Reader& in, ResultKind kind, Payload& result) {
   return true;
 }
 
-bool decode_change(Reader& in, TaskChange& change, std::int64_t& last_task, std::int64_t& last_time) {
+bool decode_change(Reader& in, TaskChange& change, std::int64_t& last_task,
+                   std::int64_t& last_time) {
   const std::uint8_t first = in.byte();
   const std::uint8_t second = in.byte();
   const unsigned state = first & 0x1fu;
   const unsigned cache = second & 0x07u;
-  if (state >= task_state_count || cache > static_cast<unsigned>(CacheOutcome::bypass) || (first & 0x80u)) return false;
+  if (state >= task_state_count || cache > static_cast<unsigned>(CacheOutcome::bypass) ||
+      (first & 0x80u))
+    return false;
   change.state = static_cast<TaskState>(state);
   change.cache = static_cast<CacheOutcome>(cache);
   change.executed = (first & 0x20u) != 0;
@@ -272,8 +307,10 @@ std::string encode(const Batch& batch) {
   out.byte(format_version);
   out.number(batch.tasks.size() * 2 + (batch.change ? 1 : 0));
   std::int64_t last_time = 0;
-  if (!batch.tasks.empty()) last_time = nanoseconds(batch.tasks.front().at);
-  else if (batch.change) last_time = nanoseconds(batch.change->at);
+  if (!batch.tasks.empty())
+    last_time = nanoseconds(batch.tasks.front().at);
+  else if (batch.change)
+    last_time = nanoseconds(batch.change->at);
   out.signed_number(last_time);
   std::int64_t last_task = 0;
   for (const TaskChange& change : batch.tasks) encode_change(out, change, last_task, last_time);
@@ -287,10 +324,13 @@ std::string encode(const Batch& batch) {
 }
 
 Result<Batch> decode(RunId run, std::string_view bytes) {
-  const auto corrupt = [&] { return fail(ErrorCode::corrupt, "journal batch of run " + run.text() + " does not decode"); };
+  const auto corrupt = [&] {
+    return fail(ErrorCode::corrupt, "journal batch of run " + run.text() + " does not decode");
+  };
   Reader in(bytes);
   if (in.byte() != format_version)
-    return fail(ErrorCode::corrupt, "journal batch of run " + run.text() + " is of an unknown version");
+    return fail(ErrorCode::corrupt,
+                "journal batch of run " + run.text() + " is of an unknown version");
   Batch batch;
   batch.run = run;
   const std::uint64_t header = in.number();

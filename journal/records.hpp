@@ -1,4 +1,5 @@
-// What the journal holds: the changes a run went through, in order; a run is rebuilt from nothing else.
+// What the journal holds: the changes a run went through, in order; a run is rebuilt from nothing
+// else.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,11 @@ enum class CacheOutcome : std::uint8_t { none, hit, stored, miss, bypass };
 /// Rarely present parts of a change.
 struct ChangeDetail {
   std::string message;
-  std::optional<Time> start_time;        // of scheduled, retrying, paused
+  std::optional<Time> start_time;  // of scheduled, retrying, paused
   std::optional<Key> key;
-  std::optional<RunId> origin;           // a hit: the run that produced the result
-  std::vector<std::string> labels;       // mapped: names of the elements; empty = their indices
-  std::uint32_t width = 0;               // mapped: number of elements
+  std::optional<RunId> origin;      // a hit: the run that produced the result
+  std::vector<std::string> labels;  // mapped: names of the elements; empty = their indices
+  std::uint32_t width = 0;          // mapped: number of elements
   std::int32_t exit_code = 0;
   std::int32_t signal = 0;
   FailureClass failure = FailureClass::none;
@@ -48,8 +49,8 @@ struct TaskChange {
   std::uint32_t run_count = 0;  // attempts so far
   std::uint32_t loop_count = 1;
   Time at;
-  Duration duration{0};         // of the attempt that ends here
-  Payload result;               // none = no result
+  Duration duration{0};  // of the attempt that ends here
+  Payload result;        // none = no result
   std::optional<ChangeDetail> detail;
 
   bool operator==(const TaskChange&) const = default;
@@ -87,10 +88,12 @@ struct Summary {
   bool operator==(const Summary&) const = default;
 };
 
-/// Results above this many bytes are kept by digest only; they are in the blob store before the change is recorded.
+/// Results above this many bytes are kept by digest only; they are in the blob store before the
+/// change is recorded.
 inline constexpr std::size_t inline_result_bytes = 4096;
 
-/// A batch without its run id, as bytes (docs/protocol.md, "Journal batch"). Compact: a success without value is < 12 bytes.
+/// A batch without its run id, as bytes (docs/protocol.md, "Journal batch"). Compact: a success
+/// without value is < 12 bytes.
 [[nodiscard]] std::string encode(const Batch& batch);
 /// @error corrupt. Never allocates more than a small multiple of bytes.size().
 [[nodiscard]] Result<Batch> decode(RunId run, std::string_view bytes);

@@ -21,8 +21,10 @@ std::string encode_parameters(const Parameters& parameters) {
   pack.array(parameters.size() * 2);
   for (const auto& [name, value] : parameters) {
     pack.bytes(name);  // any bytes
-    if (value.is_none()) pack.nil();
-    else pack.bytes(value.view());
+    if (value.is_none())
+      pack.nil();
+    else
+      pack.bytes(value.view());
   }
   return out;
 }
@@ -40,7 +42,8 @@ Result<Parameters> decode_parameters(std::string_view bytes) {
       parameters[name] = Payload::of(std::string(in.bytes()));
     }
   }
-  if (count % 2 != 0 || !in.at_end()) return fail(ErrorCode::corrupt, "parameters of a run do not decode");
+  if (count % 2 != 0 || !in.at_end())
+    return fail(ErrorCode::corrupt, "parameters of a run do not decode");
   return parameters;
 }
 

@@ -13,7 +13,9 @@ namespace {
 // A corrupt width must not make us ask for the whole memory.
 constexpr std::uint64_t max_tasks = 1u << 26;
 
-std::size_t index_of(TaskState state) { return static_cast<std::size_t>(state); }
+std::size_t index_of(TaskState state) {
+  return static_cast<std::size_t>(state);
+}
 
 std::optional<Duration> median_of(std::vector<std::int64_t>& durations) {
   if (durations.empty()) return std::nullopt;
@@ -56,7 +58,8 @@ Status RunView::apply(const Batch& batch) {
 Status RunView::apply(const TaskChange& change) {
   const std::uint32_t i = change.task.value;
   if (i >= size())
-    return fail(ErrorCode::corrupt, fmt::format("the journal tells of task {} of a run that has {} tasks", i, size()));
+    return fail(ErrorCode::corrupt,
+                fmt::format("the journal tells of task {} of a run that has {} tasks", i, size()));
   states_[i] = change.state;
   caches_[i] = change.cache;
   run_counts_[i] = change.run_count;
@@ -72,10 +75,14 @@ Status RunView::apply(const TaskChange& change) {
     executed_[i] = true;
     ++executions_;
   }
-  if (!change.result.is_none()) results_[i] = change.result;
-  else if (is_finished(change.state)) results_[i] = Payload{};
-  if (change.detail) details_.insert_or_assign(change.task, *change.detail);
-  else if (!details_.empty()) details_.erase(change.task);
+  if (!change.result.is_none())
+    results_[i] = change.result;
+  else if (is_finished(change.state))
+    results_[i] = Payload{};
+  if (change.detail)
+    details_.insert_or_assign(change.task, *change.detail);
+  else if (!details_.empty())
+    details_.erase(change.task);
   if (!first_change_) first_change_ = change.at;
   last_change_ = change.at;
   if (change.state == TaskState::mapped && change.detail && i < flow_->nodes.size())
@@ -83,16 +90,20 @@ Status RunView::apply(const TaskChange& change) {
   return {};
 }
 
-// A second change to `mapped` of the same width is the same expansion told again; another width replaces the elements.
+// A second change to `mapped` of the same width is the same expansion told again; another width
+// replaces the elements.
 Status RunView::expand(NodeId node, const ChangeDetail& detail) {
   const auto width = detail.width;
-  if (std::uint64_t{size()} + width > max_tasks || (!detail.labels.empty() && detail.labels.size() != width))
-    return fail(ErrorCode::corrupt, fmt::format("the journal expands \"{}\" into {} elements with {} labels",
-                                                flow_->nodes[node.value].name, width, detail.labels.size()));
+  if (std::uint64_t{size()} + width > max_tasks ||
+      (!detail.labels.empty() && detail.labels.size() != width))
+    return fail(ErrorCode::corrupt,
+                fmt::format("the journal expands \"{}\" into {} elements with {} labels",
+                            flow_->nodes[node.value].name, width, detail.labels.size()));
   const auto [known, is_new] = elements_.try_emplace(node);
   Elements& elements = known->second;
   if (!is_new && elements.width == width) return {};
-  for (std::uint32_t k = 0; k < elements.width; ++k) nodes_[elements.first.value + k] = NodeId::none();
+  for (std::uint32_t k = 0; k < elements.width; ++k)
+    nodes_[elements.first.value + k] = NodeId::none();
   elements = {TaskId{size()}, width, detail.labels};
   grow(size() + width);
   std::fill(nodes_.end() - width, nodes_.end(), node);
@@ -166,7 +177,8 @@ std::vector<Group> RunView::groups() const {
       ++group.states[index_of(states_[task])];
       if (is_success(states_[task]) && caches_[task] == CacheOutcome::hit) ++group.cached;
       if (executed_[task] && is_success(states_[task])) durations.push_back(durations_[task]);
-      if (!group.trouble && is_failed(states_[task]) && !message(TaskId{task}).empty()) group.trouble = TaskId{task};
+      if (!group.trouble && is_failed(states_[task]) && !message(TaskId{task}).empty())
+        group.trouble = TaskId{task};
     };
     if (const Elements* elements = elements_of(group.node)) {
       for (std::uint32_t k = 0; k < elements->width; ++k) add(elements->first.value + k);
@@ -192,7 +204,8 @@ std::string RunView::task_name(TaskId task) const {
 std::optional<NodeId> RunView::find_node(std::string_view name) const {
   if (nodes_by_name_.empty()) {
     nodes_by_name_.reserve(flow_->nodes.size());
-    for (std::uint32_t i = 0; i < flow_->nodes.size(); ++i) nodes_by_name_.try_emplace(flow_->nodes[i].name, NodeId{i});
+    for (std::uint32_t i = 0; i < flow_->nodes.size(); ++i)
+      nodes_by_name_.try_emplace(flow_->nodes[i].name, NodeId{i});
   }
   const auto found = nodes_by_name_.find(name);
   return found == nodes_by_name_.end() ? std::nullopt : std::optional(found->second);
@@ -202,13 +215,16 @@ std::optional<NodeId> RunView::find_node(std::string_view name) const {
 std::optional<TaskId> RunView::find_task(std::string_view name) const {
   if (const auto node = find_node(name)) return TaskId{node->value};
   if (!name.ends_with(']')) return std::nullopt;
-  for (auto open = name.find('['); open != std::string_view::npos; open = name.find('[', open + 1)) {
+  for (auto open = name.find('['); open != std::string_view::npos;
+       open = name.find('[', open + 1)) {
     const auto node = find_node(name.substr(0, open));
     const Elements* elements = node ? elements_of(*node) : nullptr;
     if (!elements) continue;
     const std::string_view label = name.substr(open + 1, name.size() - open - 2);
-    if (const auto same = std::find(elements->labels.begin(), elements->labels.end(), label); same != elements->labels.end())
-      return TaskId{elements->first.value + static_cast<std::uint32_t>(same - elements->labels.begin())};
+    if (const auto same = std::find(elements->labels.begin(), elements->labels.end(), label);
+        same != elements->labels.end())
+      return TaskId{elements->first.value +
+                    static_cast<std::uint32_t>(same - elements->labels.begin())};
     std::uint32_t index = 0;
     const auto [end, error] = std::from_chars(label.data(), label.data() + label.size(), index);
     if (error == std::errc() && end == label.data() + label.size() && index < elements->width)
@@ -226,7 +242,8 @@ std::string RunView::did_you_mean_task(std::string_view name) const {
   if (open != std::string_view::npos) {
     const auto node = find_node(name.substr(0, open));
     if (const Elements* elements = node ? elements_of(*node) : nullptr)
-      for (std::uint32_t k = 0; k < elements->width; ++k) names.push_back(task_name(TaskId{elements->first.value + k}));
+      for (std::uint32_t k = 0; k < elements->width; ++k)
+        names.push_back(task_name(TaskId{elements->first.value + k}));
   }
   return reprise::did_you_mean(name, names);
 }

@@ -1,8 +1,10 @@
-// A run as its changes tell it: what every task is doing now, for people and for resuming. Built from nothing but the flow
-// and the run's batches, so a run on disk, a run in this process and a run seen over a link all look the same.
+// A run as its changes tell it: what every task is doing now, for people and for resuming. Built
+// from nothing but the flow and the run's batches, so a run on disk, a run in this process and a
+// run seen over a link all look the same.
 //
-// Tasks 0 … nodes-1 are the nodes; a change to `mapped` with width w gives the node w elements, which take the next w ids.
-// Such a node is then no task of its own any more: totals count its elements.
+// Tasks 0 … nodes-1 are the nodes; a change to `mapped` with width w gives the node w elements,
+// which take the next w ids. Such a node is then no task of its own any more: totals count its
+// elements.
 #pragma once
 
 #include <array>
@@ -24,17 +26,18 @@ using StateCounts = std::array<std::uint32_t, task_state_count>;
 struct Group {
   NodeId node;
   std::uint32_t total = 0;
-  std::uint32_t cached = 0;         // served from the cache
-  StateCounts states{};             // by TaskState
-  std::optional<Duration> median;   // of the bodies that ran to their end
-  std::optional<TaskId> trouble;    // first failed task that has a message
+  std::uint32_t cached = 0;        // served from the cache
+  StateCounts states{};            // by TaskState
+  std::optional<Duration> median;  // of the bodies that ran to their end
+  std::optional<TaskId> trouble;   // first failed task that has a message
 };
 
 class RunView {
  public:
   explicit RunView(std::shared_ptr<const FlowSpec> flow);
 
-  /// Takes in the next batch of the run. @error corrupt: a change of a task that the run does not have
+  /// Takes in the next batch of the run. @error corrupt: a change of a task that the run does not
+  /// have
   Status apply(const Batch& batch);
 
   [[nodiscard]] const FlowSpec& flow() const { return *flow_; }
@@ -50,7 +53,8 @@ class RunView {
   /// One row per node, in the flow's order.
   [[nodiscard]] std::vector<Group> groups() const;
 
-  // Tasks. Ids are 0 … size()-1; nodes with elements are among them but do not count (`counts_as_task`).
+  // Tasks. Ids are 0 … size()-1; nodes with elements are among them but do not count
+  // (`counts_as_task`).
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(states_.size()); }
   [[nodiscard]] bool counts_as_task(TaskId task) const;
   [[nodiscard]] NodeId node_of(TaskId task) const { return nodes_[task.value]; }
@@ -83,7 +87,8 @@ class RunView {
 
   /// "align", "align[s3]". As the author wrote it: to be escaped by whoever shows it.
   [[nodiscard]] std::string task_name(TaskId task) const;
-  /// The task of that name; of elements with the same label the first. "align[2]" also finds by index.
+  /// The task of that name; of elements with the same label the first. "align[2]" also finds by
+  /// index.
   [[nodiscard]] std::optional<TaskId> find_task(std::string_view name) const;
   /// "; did you mean \"align\"?" or nothing, for the error about a name that was not found.
   [[nodiscard]] std::string did_you_mean_task(std::string_view name) const;

@@ -17,9 +17,9 @@ using sqlite::ResetAtEnd;
 using sqlite::Statement;
 using sqlite::Transaction;
 
-// Times are nanoseconds since 1970. `batch.first` is the offset of a batch's first change; `number` keeps the offset that
-// was given last when the rows that say so are removed. Serial numbers stand for 16-byte ids in the many batch rows and
-// are never used again (AUTOINCREMENT).
+// Times are nanoseconds since 1970. `batch.first` is the offset of a batch's first change; `number`
+// keeps the offset that was given last when the rows that say so are removed. Serial numbers stand
+// for 16-byte ids in the many batch rows and are never used again (AUTOINCREMENT).
 constexpr std::string_view format_1 = R"(
 CREATE TABLE run(
   serial INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE,
@@ -39,12 +39,19 @@ constexpr std::string_view scripts[] = {format_1};
 constexpr sqlite::Schema schema{"journal", 0x5250'4a31, scripts};  // "RPJ1"
 
 constexpr std::string_view run_columns =
-    "id, flow_name, flow, parameters_digest, parameters, folder, source_file, submitted_by, state, message, submitted, "
+    "id, flow_name, flow, parameters_digest, parameters, folder, source_file, submitted_by, state, "
+    "message, submitted, "
     "finished, summary, options";
 
-std::string_view raw(const RunId& id) { return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()}; }
-std::int64_t nanoseconds(Time time) { return time.time_since_epoch().count(); }
-Time time_of(std::int64_t nanoseconds) { return Time(Duration(nanoseconds)); }
+std::string_view raw(const RunId& id) {
+  return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+}
+std::int64_t nanoseconds(Time time) {
+  return time.time_since_epoch().count();
+}
+Time time_of(std::int64_t nanoseconds) {
+  return Time(Duration(nanoseconds));
+}
 
 tl::unexpected<Error> no_such_run(const RunId& run) {
   return fail(ErrorCode::not_found, fmt::format("no run \"{}\"", run.text()));
@@ -80,7 +87,9 @@ Result<RunRow> row_of(const Statement& from) {
   return row;
 }
 
-Time last_time_of(const Batch& batch) { return batch.change ? batch.change->at : batch.tasks.back().at; }
+Time last_time_of(const Batch& batch) {
+  return batch.change ? batch.change->at : batch.tasks.back().at;
+}
 
 }  // namespace
 
@@ -112,9 +121,10 @@ struct SqliteJournal::State {
   }
 
   Result<Offset> last_offset() {
-    Statement& last = prepared(last_batch,
-                               "SELECT max(ifnull((SELECT first + count - 1 FROM batch ORDER BY first DESC LIMIT 1), 0), "
-                               "ifnull((SELECT value FROM number WHERE name = 'last_offset'), 0))");
+    Statement& last = prepared(
+        last_batch,
+        "SELECT max(ifnull((SELECT first + count - 1 FROM batch ORDER BY first DESC LIMIT 1), 0), "
+        "ifnull((SELECT value FROM number WHERE name = 'last_offset'), 0))");
     ResetAtEnd reset(last);
     auto found = last.next();
     if (!found) return tl::unexpected(found.error());
@@ -125,19 +135,24 @@ struct SqliteJournal::State {
     auto serial = serial_of(batch.run);
     if (!serial) return tl::unexpected(serial.error());
     const std::string bytes = encode(batch);
-    Statement& insert = prepared(insert_batch, "INSERT INTO batch(first, count, run, at, bytes) VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (auto done = insert.run(first, batch.count(), *serial, nanoseconds(last_time_of(batch)), Blob{bytes}); !done)
+    Statement& insert = prepared(
+        insert_batch, "INSERT INTO batch(first, count, run, at, bytes) VALUES(?1, ?2, ?3, ?4, ?5)");
+    if (auto done = insert.run(first, batch.count(), *serial, nanoseconds(last_time_of(batch)),
+                               Blob{bytes});
+        !done)
       return done;
     if (!batch.change) return {};
     RunRow row;
     apply(*batch.change, row);
     std::optional<std::int64_t> finished;
     if (row.finished) finished = nanoseconds(*row.finished);
-    return prepared(update_run, "UPDATE run SET state = ?2, message = ?3, finished = ?4 WHERE serial = ?1")
+    return prepared(update_run,
+                    "UPDATE run SET state = ?2, message = ?3, finished = ?4 WHERE serial = ?1")
         .run(*serial, row.state, row.message, finished);
   }
 
-  // A transaction that does not wait for the disk; the next one that does covers it, as both are in one log.
+  // A transaction that does not wait for the disk; the next one that does covers it, as both are in
+  // one log.
   template <class Action>
   Status without_waiting(Action action) {
     if (durable)
@@ -158,11 +173,12 @@ SqliteJournal::SqliteJournal(std::unique_ptr<State> state) : state_(std::move(st
 SqliteJournal::~SqliteJournal() = default;
 
 Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(Options options) {
-  auto database = sqlite::Database::open({.path = options.path,
-                                          .schema = schema,
-                                          .sync = options.durable ? sqlite::Sync::full : sqlite::Sync::normal,
-                                          .busy_timeout = std::chrono::seconds{5},
-                                          .read_only = options.read_only});
+  auto database =
+      sqlite::Database::open({.path = options.path,
+                              .schema = schema,
+                              .sync = options.durable ? sqlite::Sync::full : sqlite::Sync::normal,
+                              .busy_timeout = std::chrono::seconds{5},
+                              .read_only = options.read_only});
   if (!database) return tl::unexpected(database.error());
   auto state = std::make_unique<State>(std::move(*database), options.durable && !options.read_only);
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(state)));
@@ -171,15 +187,20 @@ Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(Options options) {
 Status SqliteJournal::open_run(const RunRow& row, std::string_view flow_bytes) {
   State& state = *state_;
   auto done = state.without_waiting([&]() -> Status {
-    Statement insert(*state.database, fmt::format("INSERT INTO run({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                                                  "?11, ?12, ?13, ?14)", run_columns));
+    Statement insert(
+        *state.database,
+        fmt::format("INSERT INTO run({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
+                    "?11, ?12, ?13, ?14)",
+                    run_columns));
     const std::string parameters = encode_parameters(row.parameters);
     const std::string summary = encode_summary(row.summary);
     std::optional<std::int64_t> finished;
     if (row.finished) finished = nanoseconds(*row.finished);
-    if (auto added = insert.run(Blob{raw(row.id)}, row.flow_name, Blob{row.flow.raw()}, Blob{row.parameters_digest.raw()},
-                                Blob{parameters}, row.folder, row.source_file, row.submitted_by, row.state, row.message,
-                                nanoseconds(row.submitted), finished, Blob{summary}, Blob{row.options});
+    if (auto added =
+            insert.run(Blob{raw(row.id)}, row.flow_name, Blob{row.flow.raw()},
+                       Blob{row.parameters_digest.raw()}, Blob{parameters}, row.folder,
+                       row.source_file, row.submitted_by, row.state, row.message,
+                       nanoseconds(row.submitted), finished, Blob{summary}, Blob{row.options});
         !added)
       return added;
     // The flow of a rerun is there already: then its bytes, maybe megabytes, are not even bound.
@@ -222,7 +243,9 @@ Status SqliteJournal::set_summary(const RunId& run, const Summary& summary) {
   });
 }
 
-Status SqliteJournal::flush() { return state_->database->flush(); }
+Status SqliteJournal::flush() {
+  return state_->database->flush();
+}
 
 Result<std::vector<RunRow>> SqliteJournal::runs(const RunQuery& query) {
   std::vector<RunRow> rows;
@@ -263,13 +286,15 @@ Result<std::string> SqliteJournal::flow(const Digest& digest) {
   return select.text(0);
 }
 
-Result<std::vector<Journal::Entry>> SqliteJournal::read(const RunId& run, Offset after, std::size_t limit) {
+Result<std::vector<Journal::Entry>> SqliteJournal::read(const RunId& run, Offset after,
+                                                        std::size_t limit) {
   auto serial = state_->serial_of(run);
   if (!serial) return tl::unexpected(serial.error());
   // The batch that began last at or before `after` may reach beyond it.
-  Statement select(*state_->database,
-                   "SELECT first, count, bytes FROM batch WHERE run = ?1 AND first >= "
-                   "ifnull((SELECT max(first) FROM batch WHERE run = ?1 AND first <= ?2), 0) ORDER BY first");
+  Statement select(
+      *state_->database,
+      "SELECT first, count, bytes FROM batch WHERE run = ?1 AND first >= "
+      "ifnull((SELECT max(first) FROM batch WHERE run = ?1 AND first <= ?2), 0) ORDER BY first");
   const auto clamped = static_cast<std::int64_t>(std::min<Offset>(after, INT64_MAX));
   select.start(*serial, clamped);
   std::vector<Entry> entries;
@@ -296,13 +321,15 @@ Status SqliteJournal::remove(const RunId& run) {
   return state.without_waiting([&]() -> Status {
     auto last = state.last_offset();
     if (!last) return tl::unexpected(last.error());
-    Statement keep(*state.database, "INSERT OR REPLACE INTO number(name, value) VALUES('last_offset', ?1)");
+    Statement keep(*state.database,
+                   "INSERT OR REPLACE INTO number(name, value) VALUES('last_offset', ?1)");
     if (auto done = keep.run(*last); !done) return done;
     Statement batches(*state.database, "DELETE FROM batch WHERE run = ?1");
     if (auto done = batches.run(*serial); !done) return done;
-    Statement flows(*state.database,
-                    "DELETE FROM flow WHERE digest = (SELECT flow FROM run WHERE serial = ?1) AND NOT EXISTS("
-                    "SELECT 1 FROM run o WHERE o.flow = flow.digest AND o.serial <> ?1)");
+    Statement flows(
+        *state.database,
+        "DELETE FROM flow WHERE digest = (SELECT flow FROM run WHERE serial = ?1) AND NOT EXISTS("
+        "SELECT 1 FROM run o WHERE o.flow = flow.digest AND o.serial <> ?1)");
     if (auto done = flows.run(*serial); !done) return done;
     Statement row(*state.database, "DELETE FROM run WHERE serial = ?1");
     if (auto done = row.run(*serial); !done) return done;

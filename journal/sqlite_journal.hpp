@@ -1,4 +1,5 @@
-// The journal of a data directory: journal.db, one row per batch, shared by any number of processes.
+// The journal of a data directory: journal.db, one row per batch, shared by any number of
+// processes.
 #pragma once
 
 #include <filesystem>
@@ -8,15 +9,17 @@
 
 namespace reprise::journal {
 
-/// Offsets are given inside the write transaction, so they are unique and ordered over all processes, and never used
-/// again, also when runs are removed. What `open_run` and `set_summary` write is durable with the next `append` or
-/// `flush`; nobody is told of a run before then, and a run of one task waits for the disk twice instead of four times.
+/// Offsets are given inside the write transaction, so they are unique and ordered over all
+/// processes, and never used again, also when runs are removed. What `open_run` and `set_summary`
+/// write is durable with the next `append` or `flush`; nobody is told of a run before then, and a
+/// run of one task waits for the disk twice instead of four times.
 class SqliteJournal final : public Journal {
  public:
   struct Options {
-    std::filesystem::path path;
-    bool durable = true;      // append waits for the disk; else a power cut may lose the last appends (a killed process not)
-    bool read_only = false;   // the file must exist; nothing is written
+    std::filesystem::path path{};
+    bool durable = true;  // append waits for the disk; else a power cut may lose the last appends
+                          // (a killed process not)
+    bool read_only = false;  // the file must exist; nothing is written
   };
   /// @error as sqlite::Database::open
   [[nodiscard]] static Result<std::unique_ptr<SqliteJournal>> open(Options options);

@@ -28,6 +28,7 @@ struct Submit {
   RunIndex run;
   std::shared_ptr<const RunContext> context;
   std::vector<journal::Batch> past;
+  bool forget_cancel = false;              // a person started it again: an unfinished cancellation is void
   bool resume = false;                     // a person said go on: paused tasks do
   std::vector<std::string> resume_tasks;   // only these, by name as shown; empty = all
 };

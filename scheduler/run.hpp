@@ -129,7 +129,7 @@ class Run {
   [[nodiscard]] bool edge_is_elementwise(NodeId from, const Input& input) const;
 
   // -- progress
-  void restore(const std::vector<journal::Batch>& past);
+  void restore(const std::vector<journal::Batch>& past, bool forget_cancel);
   void resume(const Submit& submit, Step& step);
   void recount();
   void settle(Step& step);                       // works off work_

@@ -7,8 +7,11 @@
 
 namespace reprise::scheduler {
 
-void Run::restore(const std::vector<journal::Batch>& past) {
+void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
+  bool cancelling = false;
   for (const journal::Batch& batch : past) {
+    // A batch's run change comes with the tasks that it cancelled.
+    if (batch.change) cancelling = batch.change->state == RunState::cancelling;
     for (const journal::TaskChange& change : batch.tasks) {
       const TaskId task = change.task;
       if (task.value >= state_.size()) continue;  // no task of this flow: nothing to go on with
@@ -25,6 +28,10 @@ void Run::restore(const std::vector<journal::Batch>& past) {
         state_[task.value] = TaskState::pending;
         continue;
       }
+      if (cancelling && forget_cancel && change.state == TaskState::cancelled) {
+        state_[task.value] = TaskState::pending;
+        continue;
+      }
       if (change.state == TaskState::resume) resumed_[task] = true;
       state_[task.value] = change.state;
       if (is_failed(change.state) && change.detail) failures_.insert_or_assign(task, change.detail->message);
@@ -34,9 +41,9 @@ void Run::restore(const std::vector<journal::Batch>& past) {
       if (is_scheduled(change.state) && change.detail && change.detail->start_time)
         timers_.push({*change.detail->start_time, task});
     }
-    if (batch.change && batch.change->state == RunState::cancelling) {
+    if (cancelling && !forget_cancel) {
       cancelled_ = true;
-      cancel_reason_ = batch.change->message;
+      if (batch.change) cancel_reason_ = batch.change->message;
     }
   }
   // A timer is stale when its task went on after it was set.
@@ -69,7 +76,7 @@ void Run::resume(const Submit& submit, Step& step) {
 }
 
 void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants) {
-  restore(submit.past);
+  restore(submit.past, submit.forget_cancel);
   Step step{ready, wants, now};
   if (submit.resume) resume(submit, step);
   if (cancelled_) {

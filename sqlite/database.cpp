@@ -13,45 +13,67 @@
 namespace reprise::sqlite {
 namespace {
 
-// A log longer than this is folded into the file when a connection closes; a shorter one stays: folding costs two waits
-// for the disk, which a run of one task would notice, and reading it back at the next open costs about a millisecond.
+// A log longer than this is folded into the file when a connection closes; a shorter one stays:
+// folding costs two waits for the disk, which a run of one task would notice, and reading it back
+// at the next open costs about a millisecond.
 constexpr sqlite3_int64 bytes_folded_at_close = 1600 * 1024;
 
-std::string_view bare(const char* text) { return text ? text : ""; }
+std::string_view bare(const char* text) {
+  return text ? text : "";
+}
 
 ErrorCode code_of(int code, int system_errno) {
   switch (code & 0xff) {
-    case SQLITE_FULL: return ErrorCode::exhausted;
-    case SQLITE_TOOBIG: return ErrorCode::exhausted;
-    case SQLITE_NOMEM: return ErrorCode::exhausted;
-    case SQLITE_BUSY: return ErrorCode::unavailable;
-    case SQLITE_LOCKED: return ErrorCode::unavailable;
-    case SQLITE_PROTOCOL: return ErrorCode::unavailable;
-    case SQLITE_CORRUPT: return ErrorCode::corrupt;
-    case SQLITE_NOTADB: return ErrorCode::corrupt;
-    case SQLITE_FORMAT: return ErrorCode::corrupt;
-    case SQLITE_PERM: return ErrorCode::denied;
-    case SQLITE_AUTH: return ErrorCode::denied;
-    case SQLITE_READONLY: return ErrorCode::denied;
-    case SQLITE_CONSTRAINT: return ErrorCode::conflict;
+    case SQLITE_FULL:
+      return ErrorCode::exhausted;
+    case SQLITE_TOOBIG:
+      return ErrorCode::exhausted;
+    case SQLITE_NOMEM:
+      return ErrorCode::exhausted;
+    case SQLITE_BUSY:
+      return ErrorCode::unavailable;
+    case SQLITE_LOCKED:
+      return ErrorCode::unavailable;
+    case SQLITE_PROTOCOL:
+      return ErrorCode::unavailable;
+    case SQLITE_CORRUPT:
+      return ErrorCode::corrupt;
+    case SQLITE_NOTADB:
+      return ErrorCode::corrupt;
+    case SQLITE_FORMAT:
+      return ErrorCode::corrupt;
+    case SQLITE_PERM:
+      return ErrorCode::denied;
+    case SQLITE_AUTH:
+      return ErrorCode::denied;
+    case SQLITE_READONLY:
+      return ErrorCode::denied;
+    case SQLITE_CONSTRAINT:
+      return ErrorCode::conflict;
     case SQLITE_CANTOPEN:
       if (system_errno == ENOSPC || system_errno == EDQUOT) return ErrorCode::exhausted;
-      return system_errno == EACCES || system_errno == EROFS || system_errno == EPERM ? ErrorCode::denied
-                                                                                     : ErrorCode::io;
+      return system_errno == EACCES || system_errno == EROFS || system_errno == EPERM
+                 ? ErrorCode::denied
+                 : ErrorCode::io;
     case SQLITE_IOERR:
       // A file size limit and a quota look like any other failed write to SQLite.
-      return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG ? ErrorCode::exhausted
-                                                                                        : ErrorCode::io;
-    case SQLITE_MISUSE: return ErrorCode::internal;
+      return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG
+                 ? ErrorCode::exhausted
+                 : ErrorCode::io;
+    case SQLITE_MISUSE:
+      return ErrorCode::internal;
   }
   return ErrorCode::io;  // SQLITE_ERROR: bad SQL shows up in the first test that runs it
 }
 
 const char* pragma_of(Sync sync) {
   switch (sync) {
-    case Sync::off: return "PRAGMA synchronous=OFF";
-    case Sync::normal: return "PRAGMA synchronous=NORMAL";
-    case Sync::full: return "PRAGMA synchronous=FULL";
+    case Sync::off:
+      return "PRAGMA synchronous=OFF";
+    case Sync::normal:
+      return "PRAGMA synchronous=NORMAL";
+    case Sync::full:
+      return "PRAGMA synchronous=FULL";
   }
   return "";
 }
@@ -63,7 +85,8 @@ int last_errno(sqlite3* handle) {
     sqlite3_file* file = nullptr;
     int value = 0;
     if (sqlite3_file_control(handle, "main", which, &file) == SQLITE_OK && file && file->pMethods &&
-        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &value) == SQLITE_OK && value != 0)
+        file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &value) == SQLITE_OK &&
+        value != 0)
       return value;
   }
   return 0;
@@ -76,8 +99,8 @@ Result<std::int64_t> number(Database& database, std::string_view sql) {
   return *row ? statement.integer(0) : 0;
 }
 
-// Two processes that make the same file at once may see "busy" without SQLite having waited, because switching to the
-// write-ahead log does not ask the busy handler.
+// Two processes that make the same file at once may see "busy" without SQLite having waited,
+// because switching to the write-ahead log does not ask the busy handler.
 template <class Action>
 Status persist(Action action, std::chrono::milliseconds timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
@@ -99,9 +122,12 @@ Error Database::error(int code) const {
   if (primary == SQLITE_CANTOPEN && !read_only_ && ::access(path_.parent_path().c_str(), W_OK) != 0)
     system_errno = errno;
   std::string why{bare(sqlite3_errstr(code))};
-  // SQLite's own words name the statement's mistake; for the environment's failures errno says more.
-  if (handle_ && (primary == SQLITE_ERROR || primary == SQLITE_CONSTRAINT)) why = bare(sqlite3_errmsg(handle_));
-  if ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL) && system_errno != 0)
+  // SQLite's own words name the statement's mistake; for the environment's failures errno says
+  // more.
+  if (handle_ && (primary == SQLITE_ERROR || primary == SQLITE_CONSTRAINT))
+    why = bare(sqlite3_errmsg(handle_));
+  if ((primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL) &&
+      system_errno != 0)
     why += fmt::format(": {}", std::strerror(system_errno));
   if (primary == SQLITE_BUSY) why = "in use by another process for too long";
   return {code_of(code, system_errno), fmt::format("database \"{}\": {}", path_.string(), why)};
@@ -111,18 +137,22 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options) {
   std::unique_ptr<Database> database(new Database);
   database->path_ = options.path;
   database->read_only_ = options.read_only;
-  const int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                    (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-  if (int code = sqlite3_open_v2(options.path.c_str(), &database->handle_, flags, nullptr); code != SQLITE_OK)
+  const int flags =
+      SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
+      (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  if (int code = sqlite3_open_v2(options.path.c_str(), &database->handle_, flags, nullptr);
+      code != SQLITE_OK)
     return tl::unexpected(database->error(code));
   sqlite3_busy_timeout(database->handle_, static_cast<int>(options.busy_timeout.count()));
-  // Closing must not fold the log by itself: not ours for bytes_folded_at_close, and somebody else's not at all.
+  // Closing must not fold the log by itself: not ours for bytes_folded_at_close, and somebody
+  // else's not at all.
   sqlite3_db_config(database->handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   if (auto ready = database->prepare_file(options); !ready) return tl::unexpected(ready.error());
   return database;
 }
 
-// The identity is read before anything else is done, so that a file of somebody else is not even converted to WAL.
+// The identity is read before anything else is done, so that a file of somebody else is not even
+// converted to WAL.
 Status Database::prepare_file(const Options& options) {
   auto identity = number(*this, "PRAGMA application_id");
   if (!identity) return tl::unexpected(identity.error());
@@ -136,20 +166,22 @@ Status Database::prepare_file(const Options& options) {
     if (*tables != 0) identity = 1;  // somebody's unmarked database
   }
   if (!(unmarked && *identity == 0) && *identity != options.schema.application_id)
-    return fail(ErrorCode::conflict,
-                fmt::format("\"{}\" is a database of another program, not a {}; move it away or choose another folder "
-                            "with --data DIR",
-                            path_.string(), options.schema.what));
+    return fail(ErrorCode::conflict, fmt::format("\"{}\" is a database of another program, not a "
+                                                 "{}; move it away or choose another folder "
+                                                 "with --data DIR",
+                                                 path_.string(), options.schema.what));
   const auto known = static_cast<std::int64_t>(options.schema.scripts.size());
   if (*version > known)
     return fail(ErrorCode::conflict,
-                fmt::format("{} \"{}\" has format {}, this version of reprise reads up to {}; update reprise or choose "
+                fmt::format("{} \"{}\" has format {}, this version of reprise reads up to {}; "
+                            "update reprise or choose "
                             "another folder with --data DIR",
                             options.schema.what, path_.string(), *version, known));
   if (read_only_) {
     if (*version == known) return {};
-    return fail(ErrorCode::conflict, fmt::format("{} \"{}\" has the old format {} and is opened for reading only",
-                                                 options.schema.what, path_.string(), *version));
+    return fail(ErrorCode::conflict,
+                fmt::format("{} \"{}\" has the old format {} and is opened for reading only",
+                            options.schema.what, path_.string(), *version));
   }
   if (*version < known)
     if (auto made = bring_up_to_date(options, *version); !made) return made;
@@ -166,6 +198,10 @@ Status Database::bring_up_to_date(const Options& options, std::int64_t found) {
       if (auto done = backup.run(copy); !done) return done;
     }
   }
+  // A new file is made without waiting for the disk at every turn; once at the end is enough, see
+  // below.
+  if (found == 0)
+    if (auto relaxed = run(pragma_of(Sync::off)); !relaxed) return relaxed;
   auto to_wal = [&] { return run("PRAGMA journal_mode=WAL"); };
   if (auto done = persist(to_wal, options.busy_timeout); !done) return done;
 
@@ -180,7 +216,10 @@ Status Database::bring_up_to_date(const Options& options, std::int64_t found) {
   const std::string mark = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}",
                                        options.schema.application_id, known);
   if (auto done = run(mark.c_str()); !done) return done;
-  return transaction->commit();
+  if (auto done = transaction->commit(); !done) return done;
+  // The first commit that waits makes the whole log durable, this transaction included; but a log
+  // beside an empty file would be thrown away, so the file's first page has to be there before.
+  return options.sync == Sync::full ? wait_for(SQLITE_FCNTL_FILE_POINTER) : Status();
 }
 
 Database::~Database() {
@@ -188,11 +227,12 @@ Database::~Database() {
   if (is_ours_ && !read_only_) {
     sqlite3_file* log = nullptr;
     sqlite3_int64 bytes = 0;
-    if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK && log &&
-        log->pMethods && log->pMethods->xFileSize(log, &bytes) == SQLITE_OK &&
+    if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) == SQLITE_OK &&
+        log && log->pMethods && log->pMethods->xFileSize(log, &bytes) == SQLITE_OK &&
         bytes > bytes_folded_at_close) {
       sqlite3_busy_timeout(handle_, 0);  // whoever else has it open will do it later
-      (void)sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+      (void)sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr,
+                                      nullptr);
     }
   }
   sqlite3_close_v2(handle_);
@@ -211,17 +251,26 @@ Status Database::set_sync(Sync sync) {
 }
 
 Status Database::flush() {
-  sqlite3_file* log = nullptr;
-  if (sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log) != SQLITE_OK || !log ||
-      !log->pMethods)
+  return wait_for(SQLITE_FCNTL_JOURNAL_POINTER);
+}
+
+Status Database::wait_for(int which_file) {
+  sqlite3_file* file = nullptr;
+  if (sqlite3_file_control(handle_, "main", which_file, &file) != SQLITE_OK || !file ||
+      !file->pMethods)
     return {};  // nothing was written yet
-  if (int code = log->pMethods->xSync(log, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY); code != SQLITE_OK)
+  if (int code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+      code != SQLITE_OK)
     return tl::unexpected(error(code));
   return {};
 }
 
-std::int64_t Database::last_row_id() const { return sqlite3_last_insert_rowid(handle_); }
-std::int64_t Database::changes() const { return sqlite3_changes64(handle_); }
+std::int64_t Database::last_row_id() const {
+  return sqlite3_last_insert_rowid(handle_);
+}
+std::int64_t Database::changes() const {
+  return sqlite3_changes64(handle_);
+}
 
 Statement::Statement(Database& database, std::string_view sql) : database_(&database) {
   const int code = sqlite3_prepare_v3(database.handle(), sql.data(), static_cast<int>(sql.size()),
@@ -229,7 +278,9 @@ Statement::Statement(Database& database, std::string_view sql) : database_(&data
   if (code != SQLITE_OK) error_ = database.error(code);
 }
 
-Statement::~Statement() { sqlite3_finalize(handle_); }
+Statement::~Statement() {
+  sqlite3_finalize(handle_);
+}
 
 Statement::Statement(Statement&& other) noexcept
     : database_(other.database_),
@@ -241,16 +292,24 @@ void Statement::note(int code) {
   if (code != SQLITE_OK && bind_code_ == SQLITE_OK) bind_code_ = code;
 }
 
-void Statement::bind_null(int index) { note(sqlite3_bind_null(handle_, index)); }
-void Statement::bind_integer(int index, std::int64_t value) { note(sqlite3_bind_int64(handle_, index, value)); }
-void Statement::bind_real(int index, double value) { note(sqlite3_bind_double(handle_, index, value)); }
+void Statement::bind_null(int index) {
+  note(sqlite3_bind_null(handle_, index));
+}
+void Statement::bind_integer(int index, std::int64_t value) {
+  note(sqlite3_bind_int64(handle_, index, value));
+}
+void Statement::bind_real(int index, double value) {
+  note(sqlite3_bind_double(handle_, index, value));
+}
 
 // A null pointer would bind NULL, and an empty view may hold one.
 void Statement::bind_text(int index, std::string_view value) {
-  note(sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_STATIC, SQLITE_UTF8));
+  note(sqlite3_bind_text64(handle_, index, value.data() ? value.data() : "", value.size(),
+                           SQLITE_STATIC, SQLITE_UTF8));
 }
 void Statement::bind_blob(int index, std::string_view value) {
-  note(sqlite3_bind_blob64(handle_, index, value.data() ? value.data() : "", value.size(), SQLITE_STATIC));
+  note(sqlite3_bind_blob64(handle_, index, value.data() ? value.data() : "", value.size(),
+                           SQLITE_STATIC));
 }
 
 Result<bool> Statement::next() {
@@ -277,9 +336,15 @@ void Statement::reset() {
   bind_code_ = SQLITE_OK;
 }
 
-bool Statement::is_null(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
-std::int64_t Statement::integer(int column) const { return sqlite3_column_int64(handle_, column); }
-double Statement::real(int column) const { return sqlite3_column_double(handle_, column); }
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(handle_, column) == SQLITE_NULL;
+}
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(handle_, column);
+}
+double Statement::real(int column) const {
+  return sqlite3_column_double(handle_, column);
+}
 std::string_view Statement::bytes(int column) const {
   const void* data = sqlite3_column_blob(handle_, column);
   const int size = sqlite3_column_bytes(handle_, column);

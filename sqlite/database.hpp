@@ -1,10 +1,11 @@
-// SQLite as this program uses it: one connection per object and thread, write-ahead log, errors as values.
+// SQLite as this program uses it: one connection per object and thread, write-ahead log, errors as
+// values.
 //
 //   auto db = sqlite::Database::open({.path = …, .schema = my_schema});
 //   sqlite::Statement insert(*db, "INSERT INTO t(a, b) VALUES(?1, ?2)");
 //   auto transaction = sqlite::Transaction::begin(*db);
-//   if (auto done = insert.run(17, sqlite::Blob{bytes}); !done) return done;   // rolled back by the destructor
-//   return transaction->commit();
+//   if (auto done = insert.run(17, sqlite::Blob{bytes}); !done) return done;   // rolled back by
+//   the destructor return transaction->commit();
 #pragma once
 
 #include <chrono>
@@ -24,16 +25,16 @@ struct sqlite3_stmt;
 
 namespace reprise::sqlite {
 
-/// What a database file of ours looks like. `scripts[i]` turns schema version i into i + 1, so [0] makes an empty file
-/// ours; scripts are only ever appended.
+/// What a database file of ours looks like. `scripts[i]` turns schema version i into i + 1, so [0]
+/// makes an empty file ours; scripts are only ever appended.
 struct Schema {
   std::string_view what;            // "journal": for messages
   std::int32_t application_id = 0;  // in the file's header; tells our files from everybody else's
   std::span<const std::string_view> scripts;
 };
 
-/// When a commit waits for the disk. Whatever is chosen, the death of a process loses nothing that was committed, and
-/// the file stays consistent through a power cut (except with `off`).
+/// When a commit waits for the disk. Whatever is chosen, the death of a process loses nothing that
+/// was committed, and the file stays consistent through a power cut (except with `off`).
 enum class Sync : std::uint8_t {
   off,     // never
   normal,  // at checkpoints only: a power cut may lose the last commits
@@ -50,8 +51,10 @@ struct Options {
 
 class Database {
  public:
-  /// Opens or makes the file. A file of an older schema is brought up to date after a copy was put beside it.
-  /// @error conflict: not one of our files, or written by a newer version (it is left as it was); corrupt; denied; io;
+  /// Opens or makes the file. A file of an older schema is brought up to date after a copy was put
+  /// beside it.
+  /// @error conflict: not one of our files, or written by a newer version (it is left as it was);
+  /// corrupt; denied; io;
   ///        exhausted; unavailable: locked for longer than the timeout. Blocks.
   [[nodiscard]] static Result<std::unique_ptr<Database>> open(const Options& options);
   ~Database();
@@ -77,6 +80,7 @@ class Database {
   Database() = default;
   Status prepare_file(const Options& options);
   Status bring_up_to_date(const Options& options, std::int64_t found);
+  Status wait_for(int which_file);
 
   std::filesystem::path path_;
   sqlite3* handle_ = nullptr;
@@ -125,17 +129,23 @@ class Statement {
 
   template <class T>
   void bind(int index, const T& value) {
-    if constexpr (std::is_same_v<T, std::nullopt_t> || std::is_same_v<T, std::nullptr_t>) bind_null(index);
-    else if constexpr (std::is_same_v<T, Blob>) bind_blob(index, value.bytes);
-    else if constexpr (std::is_floating_point_v<T>) bind_real(index, value);
+    if constexpr (std::is_same_v<T, std::nullopt_t> || std::is_same_v<T, std::nullptr_t>)
+      bind_null(index);
+    else if constexpr (std::is_same_v<T, Blob>)
+      bind_blob(index, value.bytes);
+    else if constexpr (std::is_floating_point_v<T>)
+      bind_real(index, value);
     else if constexpr (std::is_integral_v<T> || std::is_enum_v<T>)
       bind_integer(index, static_cast<std::int64_t>(value));
-    else bind_text(index, value);
+    else
+      bind_text(index, value);
   }
   template <class T>
   void bind(int index, const std::optional<T>& value) {
-    if (value) bind(index, *value);
-    else bind_null(index);
+    if (value)
+      bind(index, *value);
+    else
+      bind_null(index);
   }
 
   // Columns of the current row, from 0. Views are valid until the next step or reset.
@@ -155,7 +165,8 @@ class Statement {
   int bind_code_ = 0;
 };
 
-/// Resets a statement at the end of a scope, so that a row left unread does not keep a transaction open.
+/// Resets a statement at the end of a scope, so that a row left unread does not keep a transaction
+/// open.
 class ResetAtEnd {
  public:
   explicit ResetAtEnd(Statement& statement) : statement_(statement) {}
@@ -177,7 +188,9 @@ class Transaction {
   /// @error unavailable: another writer kept the lock for longer than the timeout
   [[nodiscard]] static Result<Transaction> begin(Database& database, Kind kind = Kind::write);
   ~Transaction();
-  Transaction(Transaction&& other) noexcept : database_(other.database_) { other.database_ = nullptr; }
+  Transaction(Transaction&& other) noexcept : database_(other.database_) {
+    other.database_ = nullptr;
+  }
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
   Transaction& operator=(Transaction&&) = delete;

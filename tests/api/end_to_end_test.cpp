@@ -291,7 +291,7 @@ BOOST_AUTO_TEST_CASE(an_interrupted_run_goes_on_where_it_was) {
   std::string id;
   {
     const run r = f.run({.slots = 1, .data = data.path});
-    BOOST_TEST(r[a].get() == 5);
+    BOOST_TEST(r[a].get() == 5);  // what was told is on disk
     id = r.id();
   }  // the engine ends, the run does not
   may_finish = true;

@@ -40,6 +40,7 @@ class fake_engine final : public Engine {
     return found->second;
   }
   void forget(const RunId&) override { ++forgotten; }
+  void abandon() override {}
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
   void tell(std::vector<journal::TaskChange> tasks, std::optional<RunState> state = {}) {

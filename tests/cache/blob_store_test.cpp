@@ -3,10 +3,10 @@
 #include <iostream>
 #include <thread>
 
-#include <boost/test/unit_test.hpp>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <boost/test/unit_test.hpp>
 
 #include "tests/support/temporary_folder.hpp"
 
@@ -26,7 +26,7 @@ std::unique_ptr<BlobStore> open_store(const fs::path& folder, bool sync = false)
 }
 
 struct stat status_of(const fs::path& path) {
-  struct stat status{};
+  struct stat status {};
   BOOST_REQUIRE_MESSAGE(::lstat(path.c_str(), &status) == 0, path.string());
   return status;
 }
@@ -62,7 +62,8 @@ struct Stores {
 BOOST_FIXTURE_TEST_SUITE(BlobStore_, Stores)
 
 BOOST_AUTO_TEST_CASE(a_file_comes_back_as_it_was) {
-  const std::string bytes = std::string("a\0b", 3) + std::string(300'000, 'x');  // more than one buffer
+  const std::string bytes =
+      std::string("a\0b", 3) + std::string(300'000, 'x');  // more than one buffer
   const FileValue file = keep(bytes);
   BOOST_TEST((file == FileValue{sha256(bytes), bytes.size(), false}));
   BOOST_TEST(store->contains(file.content));
@@ -106,8 +107,10 @@ BOOST_AUTO_TEST_CASE(bytes_and_values_are_found_by_their_own_digests) {
   BOOST_REQUIRE(back);
   BOOST_TEST(back->view() == value.view());
   BOOST_TEST(store->contains(value.digest));
-  BOOST_TEST((store->get(value.digest).error().code == ErrorCode::not_found));   // a value is no file
-  BOOST_TEST((store->get_value(bytes).error().code == ErrorCode::not_found));    // and the other way round
+  BOOST_TEST(
+      (store->get(value.digest).error().code == ErrorCode::not_found));  // a value is no file
+  BOOST_TEST(
+      (store->get_value(bytes).error().code == ErrorCode::not_found));  // and the other way round
   BOOST_TEST(store->put_value(Payload::nil()).has_value());
   BOOST_TEST(store->get_value(Payload::nil().digest)->is_nil());
   Payload elsewhere = value;
@@ -134,13 +137,15 @@ BOOST_AUTO_TEST_CASE(a_restored_copy_is_the_users_own) {
   BOOST_TEST(files_in(out.parent_path()) == 1);
   write_file(out, "changed");
   BOOST_TEST(*store->get(file.content) == "content");
-  BOOST_TEST(store->restore(file, base / "again", false).has_value());  // verified by now: the quick way
+  BOOST_TEST(
+      store->restore(file, base / "again", false).has_value());  // verified by now: the quick way
   BOOST_TEST(read_file(base / "again") == "content");
 }
 
 BOOST_AUTO_TEST_CASE(read_only_files_share_the_blob) {
   const FileValue file = keep("content");
-  for (const char* name : {"one", "two", "three"}) BOOST_TEST(store->restore(file, base / name, true).has_value());
+  for (const char* name : {"one", "two", "three"})
+    BOOST_TEST(store->restore(file, base / name, true).has_value());
   BOOST_TEST(status_of(base / "one").st_ino == status_of(store->path_of(file.content)).st_ino);
   BOOST_TEST(read_file(base / "three") == "content");
 }
@@ -174,7 +179,8 @@ BOOST_AUTO_TEST_CASE(nothing_that_exists_is_overwritten) {
   fs::create_symlink(base / "nowhere", base / "dangling");
   for (const bool read_only : {false, true}) {
     for (const char* name : {"mine", "link", "dangling", "data"})
-      BOOST_TEST((store->restore(file, base / name, read_only).error().code == ErrorCode::conflict), name);
+      BOOST_TEST((store->restore(file, base / name, read_only).error().code == ErrorCode::conflict),
+                 name);
   }
   BOOST_TEST(read_file(base / "mine") == "mine");
   BOOST_TEST(!fs::exists(base / "nowhere"));
@@ -194,7 +200,8 @@ BOOST_AUTO_TEST_CASE(a_damaged_blob_is_set_aside_and_can_be_made_again) {
   for (const std::string_view bad : {"CONTENT", "content!", ""}) {  // same size, longer, nothing
     for (const bool read_only : {false, true}) {
       const FileValue file = keep("content");
-      BOOST_TEST(store->restore(file, base / "good", read_only).has_value());  // in the state "verified"
+      BOOST_TEST(
+          store->restore(file, base / "good", read_only).has_value());  // in the state "verified"
       damage(store->path_of(file.content), bad);
       auto refused = store->restore(file, base / "out", read_only);
       BOOST_REQUIRE(!refused);
@@ -284,7 +291,8 @@ BOOST_AUTO_TEST_CASE(threads_and_processes_may_put_the_same_thing_at_once) {
   BOOST_TEST(status == 0);
   BOOST_TEST((good[0] && good[1]));
   BOOST_TEST(store->usage().first == 50u);
-  for (int i = 0; i < 50; ++i) BOOST_TEST(store->get(sha256(std::string(1000, 'a') + std::to_string(i))).has_value());
+  for (int i = 0; i < 50; ++i)
+    BOOST_TEST(store->get(sha256(std::string(1000, 'a') + std::to_string(i))).has_value());
   BOOST_TEST(files_in(blobs / "tmp") == 0);
 }
 

@@ -7,12 +7,19 @@
 
 namespace reprise::cache::testing {
 
-inline Time at(std::int64_t seconds) { return Time(std::chrono::seconds{1'790'000'000 + seconds}); }
-inline Key key(std::string_view name) { return Key{sha256(name)}; }
+inline Time at(std::int64_t seconds) {
+  return Time(std::chrono::seconds{1'790'000'000 + seconds});
+}
+inline Key key(std::string_view name) {
+  return Key{sha256(name)};
+}
 /// The encoded text `text`.
-inline Payload value(std::string text) { return *Payload::of(Value(std::move(text))); }
+inline Payload value(std::string text) {
+  return *Payload::of(Value(std::move(text)));
+}
 
-inline Commit commit(std::string_view key_name, Payload payload, std::optional<Duration> expires_after = {}) {
+inline Commit commit(std::string_view key_name, Payload payload,
+                     std::optional<Duration> expires_after = {}) {
   Commit result;
   result.key = key(key_name);
   result.name = "align";

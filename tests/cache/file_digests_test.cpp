@@ -1,8 +1,8 @@
 #include "cache/file_digests.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <boost/test/unit_test.hpp>
 
 #include "cache/database.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -20,8 +20,11 @@ std::unique_ptr<FileDigests> open_digests(const fs::path& path = {}) {
   return std::move(*digests);
 }
 
-// A file that was there long before this test. Its ctime cannot be set, so the file is one that the system installed.
-fs::path old_file() { return "/bin/sh"; }
+// A file that was there long before this test. Its ctime cannot be set, so the file is one that the
+// system installed.
+fs::path old_file() {
+  return "/bin/sh";
+}
 
 BOOST_AUTO_TEST_SUITE(FileDigests_)
 
@@ -61,7 +64,7 @@ BOOST_AUTO_TEST_CASE(a_young_file_is_read_every_time) {
   write_file(folder / "file", "one");
   BOOST_TEST((digests->digest(folder / "file")->content == sha256("one")));
   // The same size, and the times put back: only the content tells the difference.
-  struct stat before{};
+  struct stat before {};
   BOOST_REQUIRE(::stat((folder / "file").c_str(), &before) == 0);
   write_file(folder / "file", "two");
   const struct timespec times[2] = {before.st_atim, before.st_mtim};
@@ -78,11 +81,14 @@ BOOST_AUTO_TEST_CASE(a_memo_that_does_not_fit_the_file_any_more_is_not_used) {
     {
       auto database = open_database(path);
       BOOST_REQUIRE(database);
-      const std::string sql = std::string("UPDATE file_digest SET digest = zeroblob(32), ") + column + " = " + column + " - 1";
+      const std::string sql = std::string("UPDATE file_digest SET digest = zeroblob(32), ") +
+                              column + " = " + column + " - 1";
       BOOST_TEST((*database)->run(sql.c_str()).has_value());
     }
     auto digests = open_digests(path);
-    BOOST_TEST((digests->digest(old_file())->content == sha256(reprise::testing::read_file(old_file()))), column);
+    BOOST_TEST(
+        (digests->digest(old_file())->content == sha256(reprise::testing::read_file(old_file()))),
+        column);
     BOOST_TEST(digests->files_read() == 1u);
   }
 }

@@ -1,9 +1,10 @@
-// Random histories against both stores and the simplest thing that could be right: a list of all versions ever made.
+// Random histories against both stores and the simplest thing that could be right: a list of all
+// versions ever made.
 #include <algorithm>
 #include <map>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck.h>
+#include <boost/test/unit_test.hpp>
 
 #include "cache/memory_store.hpp"
 #include "cache/sqlite_store.hpp"
@@ -24,7 +25,8 @@ struct Model {
   };
   std::vector<Version> versions;  // in order of commits
 
-  void commit(const std::string& key_name, const std::string& text, std::optional<Duration> expires_after, Time now) {
+  void commit(const std::string& key_name, const std::string& text,
+              std::optional<Duration> expires_after, Time now) {
     std::optional<Time> expires;
     if (expires_after) expires = now + *expires_after;
     Version next{key_name, text, 1, now, expires};
@@ -65,7 +67,8 @@ void check_listing(Store& store, const Model& model, std::optional<Time> as_of) 
   RC_ASSERT(listed.has_value());
   std::vector<const Model::Version*> expected;
   for (auto version = model.versions.rbegin(); version != model.versions.rend(); ++version)
-    if (version->committed <= as_of.value_or(Time::max()) && model.is_newest(*version, as_of.value_or(Time::max())))
+    if (version->committed <= as_of.value_or(Time::max()) &&
+        model.is_newest(*version, as_of.value_or(Time::max())))
       expected.push_back(&*version);
   RC_ASSERT(listed->size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) check_same((*listed)[i], *expected[i]);
@@ -100,8 +103,10 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
           check_listing(**sqlite, model, as_of);
           break;
         }
-        case 2: case 3: {
-          const std::vector<std::string> names = *rc::gen::container<std::vector<std::string>>(any_key);
+        case 2:
+        case 3: {
+          const std::vector<std::string> names =
+              *rc::gen::container<std::vector<std::string>>(any_key);
           std::vector<Key> keys;
           for (const std::string& name : names) keys.push_back(key(name));
           for (Store* store : {static_cast<Store*>(&memory), static_cast<Store*>(sqlite->get())}) {
@@ -123,7 +128,8 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
           for (int i = 0; i < size; ++i) {
             const std::string name = *any_key, text = *any_text;
             std::optional<Duration> expires_after;
-            if (*rc::gen::arbitrary<bool>()) expires_after = std::chrono::seconds{*rc::gen::inRange(0, 10)};
+            if (*rc::gen::arbitrary<bool>())
+              expires_after = std::chrono::seconds{*rc::gen::inRange(0, 10)};
             batch.push_back(commit(name, value(text), expires_after));
             model.commit(name, text, expires_after, now);
           }

@@ -3,9 +3,9 @@
 #include <csignal>
 #include <iostream>
 
-#include <boost/test/unit_test.hpp>
 #include <sqlite3.h>
 #include <sys/wait.h>
+#include <boost/test/unit_test.hpp>
 
 #include "cache/memory_store.hpp"
 #include "cache/sqlite_store.hpp"
@@ -42,7 +42,8 @@ void run_sql(const std::filesystem::path& path, const char* sql) {
   sqlite3* handle = nullptr;
   BOOST_REQUIRE(sqlite3_open(path.c_str(), &handle) == SQLITE_OK);
   char* message = nullptr;
-  BOOST_REQUIRE_MESSAGE(sqlite3_exec(handle, sql, nullptr, nullptr, &message) == SQLITE_OK, (message ? message : ""));
+  BOOST_REQUIRE_MESSAGE(sqlite3_exec(handle, sql, nullptr, nullptr, &message) == SQLITE_OK,
+                        (message ? message : ""));
   sqlite3_close(handle);
 }
 
@@ -63,7 +64,8 @@ std::vector<std::string> values_of(const Result<std::vector<Record>>& records) {
   BOOST_REQUIRE(records);
   std::vector<std::string> texts;
   for (const Record& record : *records)
-    texts.push_back(record.value.bytes ? *record.value.value()->get_if<std::string>() : "(" + std::to_string(record.value.size) + ")");
+    texts.push_back(record.value.bytes ? *record.value.value()->get_if<std::string>()
+                                       : "(" + std::to_string(record.value.size) + ")");
   return texts;
 }
 
@@ -93,7 +95,8 @@ BOOST_AUTO_TEST_CASE(answers_come_in_the_order_of_the_questions) {
     auto found = store.look_up(keys, at(1));
     BOOST_REQUIRE(found);
     std::vector<std::string> texts;
-    for (const auto& record : *found) texts.push_back(record ? *record->value.value()->get_if<std::string>() : "-");
+    for (const auto& record : *found)
+      texts.push_back(record ? *record->value.value()->get_if<std::string>() : "-");
     BOOST_TEST(texts == (std::vector<std::string>{"c", "-", "a", "c", "b"}));
     BOOST_TEST(store.look_up({}, at(1))->empty());
   });
@@ -103,12 +106,14 @@ BOOST_AUTO_TEST_CASE(values_of_every_size_come_back) {
   each([](Store& store) {
     for (const std::size_t size : {0u, 1u, 100u, 32'700u, 32'768u, 33'000u, 2'000'000u}) {
       keep(store, commit("k" + std::to_string(size), value(std::string(size, 'x'))));
-      BOOST_TEST(find(store, "k" + std::to_string(size))->value.view() == value(std::string(size, 'x')).view());
+      BOOST_TEST(find(store, "k" + std::to_string(size))->value.view() ==
+                 value(std::string(size, 'x')).view());
     }
     keep(store, commit("nil", Payload::nil()));
     BOOST_TEST(find(store, "nil")->value.is_nil());
   });
-  BOOST_TEST(sqlite->statistics()->blob_files == 3u);  // with the header, 32'768 characters are above 32 KiB
+  BOOST_TEST(sqlite->statistics()->blob_files ==
+             3u);  // with the header, 32'768 characters are above 32 KiB
 }
 
 BOOST_AUTO_TEST_CASE(a_value_that_is_not_at_hand_cannot_be_kept_and_nothing_else_of_the_batch_is) {
@@ -151,9 +156,10 @@ BOOST_AUTO_TEST_CASE(versions_are_numbered_and_the_newest_fresh_one_is_found) {
     keep(store, commit("k", value("two"), 10s), at(1));
     BOOST_TEST(find(store, "k", at(2))->version == 2u);
     BOOST_TEST(find(store, "k", at(11))->version == 1u);  // "two" is over, "one" has no end
-    keep(store, commit("k", value("one")), at(20));       // back to an older value: a version of its own
+    keep(store, commit("k", value("one")), at(20));  // back to an older value: a version of its own
     BOOST_TEST(find(store, "k", at(21))->version == 3u);
-    BOOST_TEST(values_of(store.versions(key("k").text())) == (std::vector<std::string>{"one", "two", "one"}));
+    BOOST_TEST(values_of(store.versions(key("k").text())) ==
+               (std::vector<std::string>{"one", "two", "one"}));
   });
 }
 
@@ -169,7 +175,8 @@ BOOST_AUTO_TEST_CASE(times_of_one_key_increase_also_when_clocks_do_not) {
 
 BOOST_AUTO_TEST_CASE(one_batch_may_name_a_key_twice) {
   each([](Store& store) {
-    const std::vector<Commit> batch{commit("k", value("one")), commit("k", value("two")), commit("k", value("two"))};
+    const std::vector<Commit> batch{commit("k", value("one")), commit("k", value("two")),
+                                    commit("k", value("two"))};
     BOOST_TEST(store.commit(batch, at(0)).has_value());
     BOOST_TEST(find(store, "k")->version == 2u);
   });
@@ -185,7 +192,8 @@ BOOST_AUTO_TEST_CASE(the_list_shows_the_newest_version_of_each_key_newest_first)
     keep(store, commit("a", value("333")), at(3));
     const auto listed = [&](Listing listing) { return values_of(store.list(listing)); };
     using Texts = std::vector<std::string>;
-    BOOST_TEST(listed({}) == (Texts{"(4)", "(3)", "(7)"}));  // by size: the values themselves are not fetched
+    BOOST_TEST(listed({}) ==
+               (Texts{"(4)", "(3)", "(7)"}));  // by size: the values themselves are not fetched
     BOOST_TEST(listed({.name_prefix = "al"}) == (Texts{"(4)", "(3)"}));
     BOOST_TEST(listed({.name_prefix = "align2"}) == Texts{});
     BOOST_TEST(listed({.as_of = at(2)}) == (Texts{"(3)", "(7)", "(2)"}));
@@ -198,16 +206,20 @@ BOOST_AUTO_TEST_CASE(the_list_shows_the_newest_version_of_each_key_newest_first)
 
 BOOST_AUTO_TEST_CASE(versions_are_found_by_the_beginning_of_their_key) {
   each([](Store& store) {
-    for (int i = 0; i < 40; ++i) keep(store, commit("k" + std::to_string(i), value(std::to_string(i))));
+    for (int i = 0; i < 40; ++i)
+      keep(store, commit("k" + std::to_string(i), value(std::to_string(i))));
     const std::string hex = key("k17").digest.hex();
     const auto only = std::vector<std::string>{"17"};
-    for (const std::string& prefix : {"k1:" + hex, hex, hex.substr(0, 15), "k1:" + hex.substr(0, 16)})
+    for (const std::string& prefix :
+         {"k1:" + hex, hex, hex.substr(0, 15), "k1:" + hex.substr(0, 16)})
       BOOST_TEST(values_of(store.versions(prefix)) == only, prefix);
     std::size_t together = 0;
-    for (const char digit : std::string("0123456789abcdef")) together += store.versions(std::string(1, digit))->size();
+    for (const char digit : std::string("0123456789abcdef"))
+      together += store.versions(std::string(1, digit))->size();
     BOOST_TEST(together == 40u);
     BOOST_TEST((*store.versions(hex))[0].material == "material of k17");
-    for (const std::string& bad : {std::string("xyz"), hex + "0", std::string("k2:00"), std::string("k1:g")})
+    for (const std::string& bad :
+         {std::string("xyz"), hex + "0", std::string("k2:00"), std::string("k1:g")})
       BOOST_TEST((store.versions(bad).error().code == ErrorCode::invalid_argument), bad);
   });
 }
@@ -227,14 +239,15 @@ BOOST_AUTO_TEST_CASE(names_and_tasks_are_data) {
 
 BOOST_AUTO_TEST_CASE(statistics_count) {
   each([](Store& store) {
-    keep(store, commit("a", value("1")));        // 2 bytes encoded
-    keep(store, commit("a", value("22")));       // 3
+    keep(store, commit("a", value("1")));   // 2 bytes encoded
+    keep(store, commit("a", value("22")));  // 3
     keep(store, commit("a", value("22")));
-    keep(store, commit("b", value("333")));      // 4
+    keep(store, commit("b", value("333")));  // 4
     (void)find(store, "a");
     (void)find(store, "none");
     (void)find(store, "b");
-    const Statistics expected{.entries = 2, .versions = 3, .value_bytes = 9, .look_ups = 3, .hits = 2, .misses = 1};
+    const Statistics expected{
+        .entries = 2, .versions = 3, .value_bytes = 9, .look_ups = 3, .hits = 2, .misses = 1};
     BOOST_TEST((*store.statistics() == expected));
   });
 }
@@ -253,8 +266,14 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again) {
     (void)find(*store, "small");
     (void)find(*store, "none");
   }
-  const Statistics expected{.entries = 2, .versions = 2, .value_bytes = 100'007, .blob_files = 1, .blob_bytes = 100'005,
-                            .look_ups = 2, .hits = 1, .misses = 1};
+  const Statistics expected{.entries = 2,
+                            .versions = 2,
+                            .value_bytes = 100'007,
+                            .blob_files = 1,
+                            .blob_bytes = 100'005,
+                            .look_ups = 2,
+                            .hits = 1,
+                            .misses = 1};
   auto store = open_store(path);
   BOOST_TEST((*store->statistics() == expected));
   BOOST_TEST(find(*store, "large")->value.size == 100'005u);
@@ -275,7 +294,9 @@ BOOST_AUTO_TEST_CASE(a_value_that_was_changed_on_disk_is_dropped_and_a_miss) {
   run_sql(path, "UPDATE version SET value = x'a4626164ff' WHERE number = 2");
   BOOST_TEST(find(*store, "k", at(2))->version == 1u);  // the newest one that can be trusted
   BOOST_TEST(store->statistics()->corrupt == 1u);
-  run_sql(path, "UPDATE version SET value = NULL WHERE number = 1 AND name = 1");  // claims to be in the blob store
+  run_sql(path,
+          "UPDATE version SET value = NULL WHERE number = 1 AND name = 1");  // claims to be in the
+                                                                             // blob store
   BOOST_TEST(!find(*store, "k", at(2)));
   BOOST_TEST(!find(*store, "k", at(2)));
   BOOST_TEST(!find(*store, "other", at(2)));
@@ -287,7 +308,7 @@ BOOST_AUTO_TEST_CASE(a_value_that_was_changed_on_disk_is_dropped_and_a_miss) {
   BOOST_TEST(store->list({})->empty());
   BOOST_TEST(store->versions("")->empty());
 
-  keep(*store, commit("k", value("good")), at(3));  // computed again
+  keep(*store, commit("k", value("good")), at(3));      // computed again
   BOOST_TEST(find(*store, "k", at(4))->version == 3u);  // numbers are not used again
   BOOST_TEST(store->statistics()->entries == 1u);
 }
@@ -296,13 +317,15 @@ BOOST_AUTO_TEST_CASE(a_large_value_that_is_gone_or_damaged_is_a_miss_and_can_be_
   TemporaryFolder folder;
   auto store = open_store(folder / "cache.db");
   const Payload large = value(std::string(100'000, 'x'));
-  const auto blob = (*BlobStore::open({.folder = folder / "blobs"}))->path_of(large.digest).string() + ".value";
+  const auto blob =
+      (*BlobStore::open({.folder = folder / "blobs"}))->path_of(large.digest).string() + ".value";
   keep(*store, commit("k", large));
   std::filesystem::remove(blob);
   BOOST_TEST(!find(*store, "k"));
   keep(*store, commit("k", large));
   BOOST_TEST(find(*store, "k").has_value());
-  std::filesystem::permissions(blob, std::filesystem::perms::owner_write, std::filesystem::perm_options::add);
+  std::filesystem::permissions(blob, std::filesystem::perms::owner_write,
+                               std::filesystem::perm_options::add);
   reprise::testing::write_file(blob, std::string(100'005, 'y'));
   BOOST_TEST(!find(*store, "k"));
   keep(*store, commit("k", large));
@@ -344,7 +367,8 @@ BOOST_AUTO_TEST_CASE(processes_that_commit_at_once_keep_every_version) {
       if (!store) ::_exit(1);
       for (int i = 0; i < commits; ++i) {
         const std::string own = std::to_string(p) + "." + std::to_string(i);
-        const std::vector<Commit> batch{commit("shared", value(own)), commit(own, value(std::string(40'000, 'x') + own))};
+        const std::vector<Commit> batch{commit("shared", value(own)),
+                                        commit(own, value(std::string(40'000, 'x') + own))};
         if (!(*store)->commit(batch, at(i))) ::_exit(2);
         const Key wanted = key(own);
         auto found = (*store)->look_up({&wanted, 1}, at(i));
@@ -386,7 +410,8 @@ BOOST_AUTO_TEST_CASE(a_killed_process_leaves_whole_batches) {
     auto store = SqliteStore::open({.path = path});
     for (int i = 0; store; ++i) {
       const std::string own = std::to_string(i);
-      const std::vector<Commit> batch{commit("a" + own, value(std::string(50'000, 'x') + own)), commit("b" + own, value(own))};
+      const std::vector<Commit> batch{commit("a" + own, value(std::string(50'000, 'x') + own)),
+                                      commit("b" + own, value(own))};
       if (!(*store)->commit(batch, at(0)) || ::write(told[1], &i, sizeof i) != sizeof i) break;
     }
     ::_exit(1);
@@ -396,7 +421,8 @@ BOOST_AUTO_TEST_CASE(a_killed_process_leaves_whole_batches) {
   for (int i = 0; i < 30; ++i) BOOST_REQUIRE(::read(told[0], &last, sizeof last) == sizeof last);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  while (::read(told[0], &last, sizeof last) == sizeof last) {}
+  while (::read(told[0], &last, sizeof last) == sizeof last) {
+  }
   ::close(told[0]);
   auto store = open_store(path);
   for (int i = 0; i <= last + 1; ++i) {
@@ -419,7 +445,8 @@ BOOST_AUTO_TEST_CASE(on_a_full_disk_a_batch_is_refused_as_a_whole) {
   int batches = 0;
   for (; batches < 1000; ++batches) {
     const std::string own = std::to_string(batches);
-    const std::vector<Commit> batch{commit("a" + own, value(std::string(20'000, 'x') + own)), commit("b" + own, value(own))};
+    const std::vector<Commit> batch{commit("a" + own, value(std::string(20'000, 'x') + own)),
+                                    commit("b" + own, value(own))};
     if (last = store->commit(batch, at(0)); !last) break;
   }
   BOOST_REQUIRE(!last);
@@ -435,23 +462,30 @@ BOOST_AUTO_TEST_CASE(many_keys_are_looked_up_at_once) {
   std::vector<Key> keys;
   std::vector<Commit> commits;
   for (int i = 0; i < count; ++i) {
-    commits.push_back(commit("k" + std::to_string(i), value(std::string(64, 'x') + std::to_string(i))));
+    commits.push_back(
+        commit("k" + std::to_string(i), value(std::string(64, 'x') + std::to_string(i))));
     keys.push_back(commits.back().key);
   }
   {
     const auto start = std::chrono::steady_clock::now();
     BOOST_TEST(open_store(path)->commit(commits, at(0)).has_value());
-    std::cout << "commit: " << count / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() << " keys/s\n";
+    std::cout << "commit: "
+              << count /
+                     std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()
+              << " keys/s\n";
   }
   auto store = open_store(path);
   for (const char* state : {"first", "again"}) {
     const auto start = std::chrono::steady_clock::now();
     auto found = store->look_up(keys, at(1));
-    const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double took =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     std::cout << "look up, " << state << ": " << count / took << " keys/s\n";
     BOOST_REQUIRE(found);
     for (int i = 0; i < count; ++i)
-      BOOST_REQUIRE(((*found)[static_cast<std::size_t>(i)] && (*found)[static_cast<std::size_t>(i)]->value == commits[static_cast<std::size_t>(i)].value));
+      BOOST_REQUIRE(((*found)[static_cast<std::size_t>(i)] &&
+                     (*found)[static_cast<std::size_t>(i)]->value ==
+                         commits[static_cast<std::size_t>(i)].value));
   }
 }
 

@@ -1,9 +1,9 @@
 // Expressions: values, mistakes in them, and limits.
 #include <chrono>
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
 #include <rapidcheck.h>
+#include <boost/test/unit_test.hpp>
 
 #include "core/text.hpp"
 #include "flow/expression.hpp"
@@ -16,7 +16,9 @@ namespace {
 MapScope some_scope() {
   MapScope scope;
   const Value file = FileValue{.content = sha256("x"), .size = 1, .executable = false}.to_value();
-  const Value result(Map{{Value("exit"), Value(0)}, {Value("outputs"), Value(Map{{Value("o.txt"), file}})}, {Value("stdout"), Value("hi\n")}});
+  const Value result(Map{{Value("exit"), Value(0)},
+                         {Value("outputs"), Value(Map{{Value("o.txt"), file}})},
+                         {Value("stdout"), Value("hi\n")}});
   scope.names.emplace("one", result);
   scope.names.emplace("many", Value(List{result, result}));
   scope.names.emplace("many[]", Value(Map{{Value("stdout"), Value("own")}}));
@@ -40,7 +42,8 @@ std::string value_of(std::string_view text) {
 
 std::string parse_error(std::string_view text) {
   const auto tree = Tree::parse(text);
-  return tree ? "none" : fmt::format("{}-{} {}", tree.error().begin, tree.error().end, tree.error().message);
+  return tree ? "none"
+              : fmt::format("{}-{} {}", tree.error().begin, tree.error().end, tree.error().message);
 }
 
 Declarations some_declarations() {
@@ -49,7 +52,8 @@ Declarations some_declarations() {
     if (name == "s") return Type::of(Type::Kind::text);
     if (name == "any") return Type{};
     Type command = Type::of(Type::Kind::command);
-    command.outputs = std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"o.txt"});
+    command.outputs =
+        std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"o.txt"});
     if (name == "one") return command;
     if (name == "many") return Type::list_of(command);
     return std::nullopt;
@@ -74,7 +78,8 @@ std::string checked(std::string_view text) {
   std::vector<Problem> problems;
   const Type type = check(*tree, some_declarations(), problems);
   if (problems.empty()) return type.describe();
-  return fmt::format("{} '{}'", problems[0].code, text.substr(problems[0].begin, problems[0].end - problems[0].begin));
+  return fmt::format("{} '{}'", problems[0].code,
+                     text.substr(problems[0].begin, problems[0].end - problems[0].begin));
 }
 
 }  // namespace
@@ -141,7 +146,8 @@ BOOST_AUTO_TEST_CASE(names_reach_tasks_parameters_and_own_elements) {
 BOOST_AUTO_TEST_CASE(functions_work_on_both_sides_of_a_dot) {
   BOOST_TEST(value_of("size(params.xs)") == "3");
   BOOST_TEST(value_of("params.text.size()") == "7");
-  BOOST_TEST(value_of("'abc'.startsWith('ab') && endsWith('abc', 'bc') && 'abc'.contains('b')") == "true");
+  BOOST_TEST(value_of("'abc'.startsWith('ab') && endsWith('abc', 'bc') && 'abc'.contains('b')") ==
+             "true");
   BOOST_TEST(value_of("params.xs.contains('b')") == "true");
   BOOST_TEST(value_of("'s12'.matches('^s[0-9]+$')") == "true");
   BOOST_TEST(value_of("'xs12'.matches('^s[0-9]+$')") == "false");
@@ -168,15 +174,22 @@ BOOST_AUTO_TEST_CASE(lists_are_mapped_filtered_and_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(errors_name_the_part_that_failed) {
-  BOOST_TEST(value_of("1 + 1 / 0") == "error: cannot evaluate \"1 / 0\" in \"1 + 1 / 0\": division by zero");
-  BOOST_TEST(value_of("params.xs[7]") == "error: cannot evaluate \"params.xs[7]\": index 7 of a list of 3");
-  BOOST_TEST(value_of("one.outputs['p']") == "error: cannot evaluate \"one.outputs['p']\": there is no \"p\" in it");
+  BOOST_TEST(value_of("1 + 1 / 0") ==
+             "error: cannot evaluate \"1 / 0\" in \"1 + 1 / 0\": division by zero");
+  BOOST_TEST(value_of("params.xs[7]") ==
+             "error: cannot evaluate \"params.xs[7]\": index 7 of a list of 3");
+  BOOST_TEST(value_of("one.outputs['p']") ==
+             "error: cannot evaluate \"one.outputs['p']\": there is no \"p\" in it");
   BOOST_TEST(value_of("nobody") == "error: cannot evaluate \"nobody\": there is no \"nobody\"");
-  BOOST_TEST(value_of("params.gone") == "error: cannot evaluate \"params.gone\": there is no parameter \"gone\"");
-  BOOST_TEST(value_of("'a' + 1") == "error: cannot evaluate \"'a' + 1\": '+' cannot take a string and an int");
-  BOOST_TEST(value_of("9223372036854775807 + 1") == "error: cannot evaluate \"9223372036854775807 + 1\": the result does not fit 64 bits");
+  BOOST_TEST(value_of("params.gone") ==
+             "error: cannot evaluate \"params.gone\": there is no parameter \"gone\"");
+  BOOST_TEST(value_of("'a' + 1") ==
+             "error: cannot evaluate \"'a' + 1\": '+' cannot take a string and an int");
+  BOOST_TEST(value_of("9223372036854775807 + 1") ==
+             "error: cannot evaluate \"9223372036854775807 + 1\": the result does not fit 64 bits");
   BOOST_TEST(value_of("int('1x')") == "error: cannot evaluate \"int('1x')\": \"1x\" is not an int");
-  BOOST_TEST(value_of("1 && true").starts_with("error: cannot evaluate \"1\" in \"1 && true\": a bool is needed"));
+  BOOST_TEST(value_of("1 && true")
+                 .starts_with("error: cannot evaluate \"1\" in \"1 && true\": a bool is needed"));
   BOOST_TEST(value_of("{'a': 1, 'a': 2}").starts_with("error: cannot evaluate \"'a'\""));
   BOOST_TEST(value_of("-9223372036854775808 / -1").starts_with("error:"));
   BOOST_TEST(value_of("-9223372036854775808 % -1") == "0");
@@ -186,7 +199,8 @@ BOOST_AUTO_TEST_CASE(parse_errors_have_places) {
   BOOST_TEST(parse_error("a = b") == "2-3 '=' does not compare");
   BOOST_TEST(parse_error("a and b") == "2-5 'and' is written '&&'");
   BOOST_TEST(parse_error("(a") == "1-2 the expression ends where ')' is expected");
-  BOOST_TEST(parse_error("a b") == "2-3 'b' where the end of the expression or an operator is expected");
+  BOOST_TEST(parse_error("a b") ==
+             "2-3 'b' where the end of the expression or an operator is expected");
   BOOST_TEST(parse_error("'a") == "0-1 a quote is never closed");
   BOOST_TEST(parse_error("1a") == "0-2 '1a' is neither a number nor a name");
   BOOST_TEST(parse_error("a # b") == "2-3 '#' has no place in an expression");
@@ -221,7 +235,10 @@ BOOST_AUTO_TEST_CASE(types_are_known_before_the_run_where_they_can_be) {
 }
 
 BOOST_AUTO_TEST_CASE(reads_tell_whole_values_from_own_elements) {
-  const auto reads = Tree::parse("fetch[s].a + fetch[0].b + merge.c + params.p + xs.map(merge2, merge2 + s2) + tasks['o d'][s]")->reads("s");
+  const auto reads = Tree::parse(
+                         "fetch[s].a + fetch[0].b + merge.c + params.p + xs.map(merge2, merge2 + "
+                         "s2) + tasks['o d'][s]")
+                         ->reads("s");
   BOOST_TEST((reads.names == std::vector<std::string>{"fetch", "merge", "xs", "s2"}));
   BOOST_TEST((reads.own == std::vector<std::string>{"fetch", "o d"}));
   BOOST_TEST((reads.parameters == std::vector<std::string>{"p"}));
@@ -229,8 +246,10 @@ BOOST_AUTO_TEST_CASE(reads_tell_whole_values_from_own_elements) {
 }
 
 BOOST_AUTO_TEST_CASE(printing_gives_text_that_means_the_same) {
-  for (const char* text : {"1 + 2 * 3 - -4", "!(a && b) || c ? [1, {'k': 'v\\'\\n'}] : null", "params.a['b c'].d[0](", "tasks['x y'].z[s]",
-                           "xs.map(x, x.filter(y, y in [1, 2.0, -0.5]))", "'é'.size() + 0xff % 3", "-9223372036854775808"}) {
+  for (const char* text :
+       {"1 + 2 * 3 - -4", "!(a && b) || c ? [1, {'k': 'v\\'\\n'}] : null", "params.a['b c'].d[0](",
+        "tasks['x y'].z[s]", "xs.map(x, x.filter(y, y in [1, 2.0, -0.5]))", "'é'.size() + 0xff % 3",
+        "-9223372036854775808"}) {
     const auto tree = Tree::parse(text);
     if (!tree) continue;
     const auto again = Tree::parse(tree->print());
@@ -245,8 +264,10 @@ BOOST_AUTO_TEST_CASE(printing_gives_text_that_means_the_same) {
 }
 
 BOOST_AUTO_TEST_CASE(limits_hold) {
-  BOOST_TEST(parse_error(std::string(1000, '(') + "1").find("nested too deeply") != std::string::npos);
-  BOOST_TEST(parse_error(std::string(1000, '-') + "1").find("nested too deeply") != std::string::npos);
+  BOOST_TEST(parse_error(std::string(1000, '(') + "1").find("nested too deeply") !=
+             std::string::npos);
+  BOOST_TEST(parse_error(std::string(1000, '-') + "1").find("nested too deeply") !=
+             std::string::npos);
   BOOST_TEST(parse_error(std::string(1000, '[')).find("nested too deeply") != std::string::npos);
   std::string chain = "1";
   for (int i = 0; i < 1000; ++i) chain += "+1";
@@ -255,7 +276,8 @@ BOOST_AUTO_TEST_CASE(limits_hold) {
   for (int i = 0; i < 1000; ++i) dots += ".b";
   BOOST_TEST(parse_error(dots).find("too long") != std::string::npos);
   BOOST_TEST(parse_error(std::string(20'000, '1')).find("longer than") != std::string::npos);
-  BOOST_TEST(value_of("range(1000000000)").starts_with("error: \"range(1000000000)\" takes more than"));
+  BOOST_TEST(
+      value_of("range(1000000000)").starts_with("error: \"range(1000000000)\" takes more than"));
   BOOST_TEST(value_of("range(9223372036854775807)").starts_with("error:"));
   BOOST_TEST(value_of("range(1000).map(a, range(1000).map(b, range(1000)))").starts_with("error:"));
   BOOST_TEST(value_of("range(-9223372036854775808, 9223372036854775807)").starts_with("error:"));
@@ -278,20 +300,25 @@ BOOST_AUTO_TEST_CASE(patterns_cannot_hang_or_overflow) {
   BOOST_TEST(!run("params.long.matches('(a)\\\\1')"));
   BOOST_TEST(!run("params.long.matches('a{1,99999}')"));
   BOOST_TEST(value_of("'0123456789abcdef0123456789abcdef'.matches('^[0-9a-f]{32}$')") == "true");
-  BOOST_TEST(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() < 20);
+  BOOST_TEST(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() <
+             20);
 }
 
 BOOST_AUTO_TEST_CASE(conditions_are_true_or_false) {
   const MapScope scope = some_scope();
   BOOST_TEST(evaluate_condition("params.n == 3", scope).value());
   BOOST_TEST(!evaluate_condition("params.n == 4", scope).value());
-  BOOST_TEST(evaluate_condition("params.n", scope).error().message == "condition \"params.n\" is an int, not true or false");
-  BOOST_TEST(evaluate_condition("params.n ==", scope).error().message.starts_with("condition \"params.n ==\": "));
+  BOOST_TEST(evaluate_condition("params.n", scope).error().message ==
+             "condition \"params.n\" is an int, not true or false");
+  BOOST_TEST(evaluate_condition("params.n ==", scope)
+                 .error()
+                 .message.starts_with("condition \"params.n ==\": "));
 }
 
 BOOST_AUTO_TEST_CASE(identifiers_and_references) {
   BOOST_TEST(is_identifier("a_1"));
-  for (const char* word : {"", "1a", "a-b", "in", "params", "true", "not", "é"}) BOOST_TEST(!is_identifier(word), word);
+  for (const char* word : {"", "1a", "a-b", "in", "params", "true", "not", "é"})
+    BOOST_TEST(!is_identifier(word), word);
   BOOST_TEST(reference_to("a") == "a");
   BOOST_TEST(reference_to("it's") == "tasks['it\\'s']");
 }
@@ -309,14 +336,19 @@ BOOST_AUTO_TEST_CASE(any_text_parses_or_is_refused_and_quoted_text_is_itself) {
     }
   }));
   BOOST_TEST(rc::check("pieces of expressions", []() {
-    static const std::vector<std::string> pieces{"params.n", "one", "(", ")", "[", "]", "+", "-", "!", "&&", "?", ":", "'a'", "1", ".map(x,", "x", ",", ".", "in", "{", "}", "size("};
+    static const std::vector<std::string> pieces{
+        "params.n", "one", "(", ")",       "[", "]", "+", "-",  "!", "&&", "?",
+        ":",        "'a'", "1", ".map(x,", "x", ",", ".", "in", "{", "}",  "size("};
     std::string text;
-    for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces))) text += piece + " ";
+    for (const std::string& piece :
+         *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces)))
+      text += piece + " ";
     const auto tree = Tree::parse(text);
     if (!tree) return;
     std::vector<Problem> problems;
     (void)check(*tree, some_declarations(), problems);
-    for (const Problem& problem : problems) RC_ASSERT(problem.begin < problem.end && problem.end <= text.size());
+    for (const Problem& problem : problems)
+      RC_ASSERT(problem.begin < problem.end && problem.end <= text.size());
     const MapScope scope = some_scope();
     const auto value = evaluate(*tree, scope);
     const auto again = Tree::parse(tree->print());
@@ -326,9 +358,12 @@ BOOST_AUTO_TEST_CASE(any_text_parses_or_is_refused_and_quoted_text_is_itself) {
     if (value) RC_ASSERT(value->value == same->value);
   }));
   BOOST_TEST(rc::check("a quoted text is itself", []() {
-    static const std::vector<std::string> pieces{"a", "'", "\\", "\n", "\t", "\x01", "\r", "\"", "é", "日", "\\u0041", "${{", "}}"};
+    static const std::vector<std::string> pieces{"a",  "'", "\\", "\n",      "\t",  "\x01", "\r",
+                                                 "\"", "é", "日", "\\u0041", "${{", "}}"};
     std::string text;
-    for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces))) text += piece;
+    for (const std::string& piece :
+         *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces)))
+      text += piece;
     const auto tree = Tree::parse(quoted(text));
     RC_ASSERT(tree.has_value());
     RC_ASSERT(tree->terms()[tree->root()].value == Value(text));

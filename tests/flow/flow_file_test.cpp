@@ -9,8 +9,8 @@
 #include <regex>
 #include <set>
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
+#include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 
 #include "core/text.hpp"
@@ -40,9 +40,11 @@ FlowFileOptions options(std::string folder = {}) {
   made.functions.emplace();
   auto& functions = *made.functions;
   functions["bam.merge@3"] = {.inputs = {{"parts", "list<any>"}}, .outputs = {{"result", "file"}}};
-  functions["text.join@1"] = {.inputs = {{"texts", "list<str>"}, {"separator", "str"}}, .outputs = {{"result", "str"}}};
+  functions["text.join@1"] = {.inputs = {{"texts", "list<str>"}, {"separator", "str"}},
+                              .outputs = {{"result", "str"}}};
   functions["text.length@1"] = {.inputs = {{"text", "str"}}, .outputs = {{"result", "i64"}}};
-  functions["math.scale@1"] = {.inputs = {{"value", "f64"}, {"factor", "f64"}}, .outputs = {{"result", "f64"}}};
+  functions["math.scale@1"] = {.inputs = {{"value", "f64"}, {"factor", "f64"}},
+                               .outputs = {{"result", "f64"}}};
   return made;
 }
 
@@ -63,7 +65,8 @@ std::vector<std::string> mistakes(std::string_view text, const FlowFileOptions& 
   std::vector<std::string> found;
   const FlowFile file = decode_flow_file(text, "flow.yaml", given);
   BOOST_TEST(!file.flow);
-  for (const Diagnostic& d : file.diagnostics) found.push_back(fmt::format("{} {}:{}", d.code, d.span.line, d.span.column));
+  for (const Diagnostic& d : file.diagnostics)
+    found.push_back(fmt::format("{} {}:{}", d.code, d.span.line, d.span.column));
   return found;
 }
 
@@ -71,21 +74,33 @@ std::vector<std::string> mistakes(std::string_view text, const FlowFileOptions& 
 std::vector<std::string> inputs(const FlowSpec& spec, std::uint32_t node) {
   std::vector<std::string> list;
   for (const Input& input : spec.inputs_of(NodeId{node})) {
-    const std::string name = input.source == Input::Source::state_only ? "" : " " + spec.names[input.name];
+    const std::string name =
+        input.source == Input::Source::state_only ? "" : " " + spec.names[input.name];
     const std::string mapped = input.mapped ? " mapped" : "";
     switch (input.source) {
       case Input::Source::constant:
-        list.push_back(fmt::format("constant{}{} <- {}", mapped, name, to_json(*spec.constants[input.index].value())));
+        list.push_back(fmt::format("constant{}{} <- {}", mapped, name,
+                                   to_json(*spec.constants[input.index].value())));
         break;
-      case Input::Source::upstream: list.push_back(fmt::format("task{}{} <- {}", mapped, name, spec.nodes[input.index].name)); break;
-      case Input::Source::parameter: list.push_back(fmt::format("param{}{} <- {}", mapped, name, spec.parameters[input.index].name)); break;
+      case Input::Source::upstream:
+        list.push_back(fmt::format("task{}{} <- {}", mapped, name, spec.nodes[input.index].name));
+        break;
+      case Input::Source::parameter:
+        list.push_back(
+            fmt::format("param{}{} <- {}", mapped, name, spec.parameters[input.index].name));
+        break;
       case Input::Source::expression: {
         std::string reads;
-        for (const NodeId read : spec.expressions[input.index].reads) reads += " " + spec.nodes[read.value].name;
-        list.push_back(fmt::format("expression{}{} <- {} reads{}", mapped, name, spec.expressions[input.index].text, reads.empty() ? " nothing" : reads));
+        for (const NodeId read : spec.expressions[input.index].reads)
+          reads += " " + spec.nodes[read.value].name;
+        list.push_back(fmt::format("expression{}{} <- {} reads{}", mapped, name,
+                                   spec.expressions[input.index].text,
+                                   reads.empty() ? " nothing" : reads));
         break;
       }
-      case Input::Source::state_only: list.push_back(fmt::format("state <- {}", spec.nodes[input.index].name)); break;
+      case Input::Source::state_only:
+        list.push_back(fmt::format("state <- {}", spec.nodes[input.index].name));
+        break;
     }
   }
   return list;
@@ -122,13 +137,19 @@ BOOST_AUTO_TEST_CASE(every_broken_file_gets_its_golden_messages) {
     if (update) std::ofstream(golden, std::ios::binary) << rendered;
     BOOST_TEST(rendered == read(golden), name + ":\n" + rendered);
     // Whatever a file contains, the terminal sees plain lines.
-    BOOST_TEST(std::ranges::none_of(rendered, [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f; }), name);
+    BOOST_TEST(std::ranges::none_of(rendered,
+                                    [](char c) {
+                                      return (static_cast<unsigned char>(c) < 0x20 && c != '\n') ||
+                                             c == 0x7f;
+                                    }),
+               name);
     BOOST_TEST(is_utf8(rendered), name);
     for (const Diagnostic& d : file.diagnostics) {
       BOOST_TEST((find_error_page(d.code) != nullptr), name + ": " + d.code);
       BOOST_TEST(d.message.find('\n') == std::string::npos, name);
     }
-    BOOST_TEST(nlohmann::json::parse(to_json(file.diagnostics, name)).size() == file.diagnostics.size());
+    BOOST_TEST(nlohmann::json::parse(to_json(file.diagnostics, name)).size() ==
+               file.diagnostics.size());
   }
   BOOST_TEST(count >= 60u);
 }
@@ -138,19 +159,24 @@ BOOST_AUTO_TEST_CASE(every_code_in_the_sources_has_a_page_and_the_page_is_printe
   const std::regex code("\"(RP[12][0-9]{3})\"");
   for (const auto& entry : fs::directory_iterator(source_folder() / "flow")) {
     const std::string extension = entry.path().extension().string();
-    if ((extension != ".cpp" && extension != ".hpp") || entry.path().filename() == "error_pages.cpp") continue;
+    if ((extension != ".cpp" && extension != ".hpp") ||
+        entry.path().filename() == "error_pages.cpp")
+      continue;
     const std::string text = read(entry.path());
-    for (std::sregex_iterator match(text.begin(), text.end(), code), end; match != end; ++match) used.insert((*match)[1]);
+    for (std::sregex_iterator match(text.begin(), text.end(), code), end; match != end; ++match)
+      used.insert((*match)[1]);
   }
   BOOST_TEST(used.contains("RP1203"));
-  for (const std::string& each : used) BOOST_TEST((find_error_page(each) != nullptr), each + " has no page");
+  for (const std::string& each : used)
+    BOOST_TEST((find_error_page(each) != nullptr), each + " has no page");
   std::set<std::string_view> pages;
   for (const ErrorPage& page : error_pages()) {
     BOOST_TEST(used.contains(std::string(page.code)), std::string(page.code) + " is never used");
     BOOST_TEST(pages.insert(page.code).second, std::string(page.code) + " is there twice");
   }
   const fs::path docs = source_folder() / "docs/errors.md";
-  if (std::getenv("REPRISE_UPDATE_GOLDEN") != nullptr) std::ofstream(docs, std::ios::binary) << error_pages_markdown();
+  if (std::getenv("REPRISE_UPDATE_GOLDEN") != nullptr)
+    std::ofstream(docs, std::ios::binary) << error_pages_markdown();
   BOOST_TEST(read(docs) == error_pages_markdown());
 }
 
@@ -160,13 +186,15 @@ BOOST_AUTO_TEST_CASE(the_broken_files_between_them_show_every_code_of_flow_files
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() == ".golden") continue;
     const std::string text = read(entry.path());
-    for (const Diagnostic& d : decode_flow_file(text, "f", options(folder.string())).diagnostics) shown.insert(d.code);
+    for (const Diagnostic& d : decode_flow_file(text, "f", options(folder.string())).diagnostics)
+      shown.insert(d.code);
   }
   // Too large to keep: these have tests of their own.
   const std::set<std::string> elsewhere{"RP1001", "RP1013", "RP1299"};
   for (const ErrorPage& page : error_pages()) {
     if (page.code.starts_with("RP1") && !elsewhere.contains(std::string(page.code))) {
-      BOOST_TEST(shown.contains(std::string(page.code)), std::string(page.code) + " is shown by no file");
+      BOOST_TEST(shown.contains(std::string(page.code)),
+                 std::string(page.code) + " is shown by no file");
     }
   }
 }
@@ -185,11 +213,14 @@ BOOST_AUTO_TEST_CASE(the_message_form_is_the_documented_one) {
              "   = help: tasks in this file: lint, prépare, test          (reprise help RP1203)\n");
   const std::string coloured = render(file.diagnostics, "flow.yaml", text, true);
   BOOST_TEST(coloured.find("\x1b[1;31m") != std::string::npos);
-  BOOST_TEST(std::regex_replace(coloured, std::regex("\x1b\\[[0-9;]*m"), "") == render(file.diagnostics, "flow.yaml", text, false));
+  BOOST_TEST(std::regex_replace(coloured, std::regex("\x1b\\[[0-9;]*m"), "") ==
+             render(file.diagnostics, "flow.yaml", text, false));
 }
 
 BOOST_AUTO_TEST_CASE(the_json_form_has_pointer_place_and_suggestion) {
-  const std::string text = "version: 1\ntasks:\n  \"a/b~c\": {run: [x]}\n  test: {needs: [x, \"a/b~d\"], run: [make]}\n  x: {run: [x]}\n";
+  const std::string text =
+      "version: 1\ntasks:\n  \"a/b~c\": {run: [x]}\n  test: {needs: [x, \"a/b~d\"], run: [make]}\n "
+      " x: {run: [x]}\n";
   const FlowFile file = decode_flow_file(text, "flow.yaml", options());
   const auto list = nlohmann::json::parse(to_json(file.diagnostics, "dir/flow.yaml"));
   BOOST_REQUIRE(list.size() == 1u);
@@ -202,12 +233,14 @@ BOOST_AUTO_TEST_CASE(the_json_form_has_pointer_place_and_suggestion) {
   BOOST_TEST(list[0]["severity"] == "error");
   BOOST_TEST(list[0]["message"] == "unknown task 'a/b~d' in 'needs' of task 'test'");
   BOOST_TEST(list[0]["suggestion"] == "a/b~c");
-  const auto key = decode_flow_file("version: 1\ntasks: {\"a/b~c\": {run: [x], nees: []}}\n", "f", options());
+  const auto key =
+      decode_flow_file("version: 1\ntasks: {\"a/b~c\": {run: [x], nees: []}}\n", "f", options());
   BOOST_TEST(key.diagnostics.at(0).pointer == "/tasks/a~1b~0c/nees");
 }
 
 BOOST_AUTO_TEST_CASE(all_mistakes_of_one_file_are_reported_sorted_by_position) {
-  BOOST_TEST((mistakes("version: 2\nparms: {}\ntasks:\n  a: {run: [x], needs: [b]}\n  c: {when: '1 +', shell: x, timeout: 3}\n") ==
+  BOOST_TEST((mistakes("version: 2\nparms: {}\ntasks:\n  a: {run: [x], needs: [b]}\n  c: {when: '1 "
+                       "+', shell: x, timeout: 3}\n") ==
               Strings{"RP1110 1:10", "RP1101 2:1", "RP1203 4:25", "RP1301 5:16", "RP1103 5:39"}));
 }
 
@@ -223,7 +256,8 @@ BOOST_AUTO_TEST_CASE(at_most_twenty_are_shown_and_all_are_counted) {
 
 BOOST_AUTO_TEST_CASE(the_reference_sample_becomes_the_documented_graph) {
   const char* shared = std::getenv("REPRISE_SHARED_DIR");
-  const fs::path sample = (shared != nullptr ? fs::path(shared) : source_folder() / "../shared") / "reference/flow_sample.yaml";
+  const fs::path sample = (shared != nullptr ? fs::path(shared) : source_folder() / "../shared") /
+                          "reference/flow_sample.yaml";
   if (!fs::exists(sample)) {
     BOOST_TEST_MESSAGE("SKIPPED: no " << sample);
     return;
@@ -232,7 +266,8 @@ BOOST_AUTO_TEST_CASE(the_reference_sample_becomes_the_documented_graph) {
   BOOST_TEST(spec.name == "align-genomes");
   BOOST_TEST(spec.nodes.size() == 4u);
   BOOST_TEST((inputs(spec, 0) == Strings{"param mapped s <- samples"}));
-  BOOST_TEST((inputs(spec, 1) == Strings{"param mapped s <- samples", "state <- fetch", "task mapped fetch[] <- fetch"}));
+  BOOST_TEST((inputs(spec, 1) == Strings{"param mapped s <- samples", "state <- fetch",
+                                         "task mapped fetch[] <- fetch"}));
   BOOST_TEST((inputs(spec, 2) == Strings{"task parts <- align"}));
   BOOST_TEST((inputs(spec, 3) == Strings{"task merge <- merge"}));
   const TaskKind& fetch = spec.kind_of(NodeId{0});
@@ -254,22 +289,28 @@ BOOST_AUTO_TEST_CASE(the_reference_sample_becomes_the_documented_graph) {
   BOOST_TEST(merge.version == "3");
   BOOST_TEST(merge.cache_name == "bam.merge");
   BOOST_TEST(spec.kind_of(NodeId{3}).when == "params.quality >= 20");
-  BOOST_TEST(command(spec, 3).script.text == "report --in \"$REPRISE_INPUT_merge\" > report.html\n");
+  BOOST_TEST(command(spec, 3).script.text ==
+             "report --in \"$REPRISE_INPUT_merge\" > report.html\n");
   BOOST_TEST(spec.parameters.size() == 2u);
   BOOST_TEST(to_json(*spec.parameters[1].default_value->value()) == "30");
   BOOST_TEST(spec.outputs.size() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(yaml_and_json_of_one_flow_give_one_flow) {
-  const FlowSpec yaml = flow("version: 1\nname: f\ntasks:\n  a: {run: [echo, 'é \"x\"']}\n  b:\n    needs: [a]\n    shell: |\n      x\n      y\n");
-  const FlowSpec json = flow("{\"version\": 1, \"name\": \"f\",\n\t\"tasks\": {\"a\": {\"run\": [\"echo\", \"\\u00e9 \\\"x\\\"\"]},\n\t\"b\": {\"needs\": [\"a\"], \"shell\": \"x\\ny\\n\"}}}\n");
+  const FlowSpec yaml = flow(
+      "version: 1\nname: f\ntasks:\n  a: {run: [echo, 'é \"x\"']}\n  b:\n    needs: [a]\n    "
+      "shell: |\n      x\n      y\n");
+  const FlowSpec json = flow(
+      "{\"version\": 1, \"name\": \"f\",\n\t\"tasks\": {\"a\": {\"run\": [\"echo\", \"\\u00e9 "
+      "\\\"x\\\"\"]},\n\t\"b\": {\"needs\": [\"a\"], \"shell\": \"x\\ny\\n\"}}}\n");
   BOOST_TEST(command(yaml, 0).argv[1].text == command(json, 0).argv[1].text);
   BOOST_TEST(command(yaml, 1).script.text == command(json, 1).script.text);
   BOOST_TEST((inputs(yaml, 1) == inputs(json, 1)));
 }
 
 BOOST_AUTO_TEST_CASE(a_minimal_flow_takes_its_name_from_the_file) {
-  const FlowFile file = decode_flow_file("version: 1\ntasks: {a: {run: [x]}}\n", "some/where/nightly.yaml", options("/home/me"));
+  const FlowFile file = decode_flow_file("version: 1\ntasks: {a: {run: [x]}}\n",
+                                         "some/where/nightly.yaml", options("/home/me"));
   BOOST_REQUIRE(file.flow);
   BOOST_TEST(file.flow->name == "nightly");
   BOOST_TEST(file.flow->folder == "/home/me");
@@ -285,16 +326,25 @@ BOOST_AUTO_TEST_CASE(a_minimal_flow_takes_its_name_from_the_file) {
 
 BOOST_AUTO_TEST_CASE(odd_task_names_are_data) {
   const FlowSpec spec = flow(
-      "version: 1\ntasks:\n  __proto__: {run: [x]}\n  ../x: {run: [x]}\n  \"a\\eb\": {run: [x]}\n  'two words': {run: [x]}\n  '1': {run: [x]}\n  true: {run: [x]}\n"
-      "  all: {run: [echo, \"${{ tasks['../x'].stdout }}${{ tasks['two words'].stdout }}${{ tasks['a\\u001bb'].stdout }}${{ __proto__.stdout }}\"]}\n");
-  BOOST_TEST(spec.nodes[2].name == "a\x1b" "b");
-  BOOST_TEST((inputs(spec, 6) == Strings{"task ../x <- ../x", "task two words <- two words", "task a\x1b" "b <- a\x1b" "b", "task __proto__ <- __proto__"}));
+      "version: 1\ntasks:\n  __proto__: {run: [x]}\n  ../x: {run: [x]}\n  \"a\\eb\": {run: [x]}\n  "
+      "'two words': {run: [x]}\n  '1': {run: [x]}\n  true: {run: [x]}\n"
+      "  all: {run: [echo, \"${{ tasks['../x'].stdout }}${{ tasks['two words'].stdout }}${{ "
+      "tasks['a\\u001bb'].stdout }}${{ __proto__.stdout }}\"]}\n");
+  BOOST_TEST(spec.nodes[2].name ==
+             "a\x1b"
+             "b");
+  BOOST_TEST((inputs(spec, 6) == Strings{"task ../x <- ../x", "task two words <- two words",
+                                         "task a\x1b"
+                                         "b <- a\x1b"
+                                         "b",
+                                         "task __proto__ <- __proto__"}));
 }
 
 BOOST_AUTO_TEST_CASE(needs_and_templates_make_each_upstream_an_input_once) {
   const FlowSpec spec = flow(
       "version: 1\ntasks:\n  a: {run: [x], outputs: [o]}\n  b: {run: [x]}\n"
-      "  c:\n    needs: [b]\n    run: [x, \"${{ a.outputs['o'] }} ${{ b.stdout }} ${{ a.exit }}\"]\n    when: a.exit == 0 && b.exit == 0\n    env: {A: \"${{ a.stdout }}\", N: 3}\n");
+      "  c:\n    needs: [b]\n    run: [x, \"${{ a.outputs['o'] }} ${{ b.stdout }} ${{ a.exit "
+      "}}\"]\n    when: a.exit == 0 && b.exit == 0\n    env: {A: \"${{ a.stdout }}\", N: 3}\n");
   BOOST_TEST((inputs(spec, 2) == Strings{"task b <- b", "task a <- a"}));
   BOOST_TEST(command(spec, 2).environment.at("N").text == "3");
 }
@@ -306,14 +356,17 @@ BOOST_AUTO_TEST_CASE(map_over_takes_lists_parameters_tasks_and_expressions) {
       "  b: {map: {over: \"${{ params.xs }}\", as: x}, run: [x, \"${{ x }}\"]}\n"
       "  c: {map: {over: a, as: r}, run: [x, \"${{ r.stdout }}\"]}\n"
       "  d: {map: {over: \"${{ range(params.n) }}\", as: i}, run: [x, \"${{ i + 1 }}\"]}\n"
-      "  e: {map: {over: \"${{ a.filter(r, r.exit == 0) }}\", as: r}, run: [x, \"${{ r.stdout }}\"]}\n"
+      "  e: {map: {over: \"${{ a.filter(r, r.exit == 0) }}\", as: r}, run: [x, \"${{ r.stdout "
+      "}}\"]}\n"
       "  f: {map: {over: [x, \"${{ params.n }}\"]}, run: [x]}\n");
   BOOST_TEST((inputs(spec, 0) == Strings{"constant mapped item <- [1,\"two\",3.0]"}));
   BOOST_TEST((inputs(spec, 1) == Strings{"param mapped x <- xs"}));
   BOOST_TEST((inputs(spec, 2) == Strings{"task mapped r <- a"}));
   BOOST_TEST((inputs(spec, 3) == Strings{"expression mapped i <- range(params.n) reads nothing"}));
-  BOOST_TEST((inputs(spec, 4) == Strings{"expression mapped r <- a.filter(r, r.exit == 0) reads a", "task a <- a"}));
-  BOOST_TEST((inputs(spec, 5) == Strings{"expression mapped item <- ['x', params.n] reads nothing"}));
+  BOOST_TEST((inputs(spec, 4) ==
+              Strings{"expression mapped r <- a.filter(r, r.exit == 0) reads a", "task a <- a"}));
+  BOOST_TEST(
+      (inputs(spec, 5) == Strings{"expression mapped item <- ['x', params.n] reads nothing"}));
 }
 
 BOOST_AUTO_TEST_CASE(needs_on_a_mapped_task_waits_for_all_and_its_own_element_is_an_input) {
@@ -323,27 +376,39 @@ BOOST_AUTO_TEST_CASE(needs_on_a_mapped_task_waits_for_all_and_its_own_element_is
       "  both: {map: {over: [1, 2], as: s}, run: [x, \"${{ m[s].stdout }} ${{ size(m) }}\"]}\n"
       "  waits: {map: {over: [1, 2], as: s}, needs: [m], run: [x, \"${{ m[s].stdout }}\"]}\n");
   BOOST_TEST((inputs(spec, 1) == Strings{"constant mapped s <- [1,2]", "task mapped m[] <- m"}));
-  BOOST_TEST((inputs(spec, 2) == Strings{"constant mapped s <- [1,2]", "task m <- m", "task mapped m[] <- m"}));
-  BOOST_TEST((inputs(spec, 3) == Strings{"constant mapped s <- [1,2]", "state <- m", "task mapped m[] <- m"}));
+  BOOST_TEST((inputs(spec, 2) ==
+              Strings{"constant mapped s <- [1,2]", "task m <- m", "task mapped m[] <- m"}));
+  BOOST_TEST((inputs(spec, 3) ==
+              Strings{"constant mapped s <- [1,2]", "state <- m", "task mapped m[] <- m"}));
 }
 
 BOOST_AUTO_TEST_CASE(arguments_of_a_call_become_inputs_under_the_functions_names) {
   const FlowSpec spec = flow(
-      "version: 1\nparams: {sep: {type: string, default: '-'}, f: {type: float, default: 2}}\ntasks:\n"
+      "version: 1\nparams: {sep: {type: string, default: '-'}, f: {type: float, default: "
+      "2}}\ntasks:\n"
       "  words: {map: {over: [a, b]}, call: text.length@1}\n"
-      "  by_name: {call: text.join@1, args: {separator: \"${{ params.sep }}\", texts: [a, \"b${{ params.sep }}\"]}}\n"
-      "  by_place: {call: text.join@1, needs: [words], args: [[x, \"$${{ y\"], \"${{ by_name }}\"]}\n"
+      "  by_name: {call: text.join@1, args: {separator: \"${{ params.sep }}\", texts: [a, \"b${{ "
+      "params.sep }}\"]}}\n"
+      "  by_place: {call: text.join@1, needs: [words], args: [[x, \"$${{ y\"], \"${{ by_name "
+      "}}\"]}\n"
       "  scaled: {call: math.scale@1, args: [3, \"${{ params.f }}\"]}\n"
-      "  each: {map: {over: [p, q], as: x}, call: text.length@1, args: {text: \"${{ x }}:${{ words[x] }}\"}}\n"
+      "  each: {map: {over: [p, q], as: x}, call: text.length@1, args: {text: \"${{ x }}:${{ "
+      "words[x] }}\"}}\n"
       "  text: {call: text.length@1, args: [t]}\n"
       "  clash: {call: text.length@1, args: [\"n=${{ text }}\"]}\n");
   BOOST_TEST((inputs(spec, 0) == Strings{"constant mapped text <- [\"a\",\"b\"]"}));
-  BOOST_TEST((inputs(spec, 1) == Strings{"expression texts <- ['a', ('b' + string(params.sep))] reads nothing", "param separator <- sep"}));
-  BOOST_TEST((inputs(spec, 2) == Strings{"constant texts <- [\"x\",\"${{ y\"]", "task separator <- by_name", "state <- words"}));
+  BOOST_TEST((inputs(spec, 1) ==
+              Strings{"expression texts <- ['a', ('b' + string(params.sep))] reads nothing",
+                      "param separator <- sep"}));
+  BOOST_TEST((inputs(spec, 2) == Strings{"constant texts <- [\"x\",\"${{ y\"]",
+                                         "task separator <- by_name", "state <- words"}));
   BOOST_TEST((inputs(spec, 3) == Strings{"constant value <- 3.0", "param factor <- f"}));
-  BOOST_TEST((inputs(spec, 4) == Strings{"expression text <- string(x) + ':' + string(words[x]) reads words", "constant mapped x <- [\"p\",\"q\"]",
-                                         "task mapped words[] <- words"}));
-  BOOST_TEST((inputs(spec, 6) == Strings{"expression text <- ('n=' + string(tasks['text (task)'])) reads text", "task text (task) <- text"}));
+  BOOST_TEST((inputs(spec, 4) ==
+              Strings{"expression text <- string(x) + ':' + string(words[x]) reads words",
+                      "constant mapped x <- [\"p\",\"q\"]", "task mapped words[] <- words"}));
+  BOOST_TEST((inputs(spec, 6) ==
+              Strings{"expression text <- ('n=' + string(tasks['text (task)'])) reads text",
+                      "task text (task) <- text"}));
   BOOST_TEST((spec.kind_of(NodeId{1}).signature == options().functions->at("text.join@1")));
 }
 
@@ -361,7 +426,10 @@ BOOST_AUTO_TEST_CASE(reduce_keeps_its_fanin_and_reads_the_whole_list) {
 BOOST_AUTO_TEST_CASE(calls_are_not_checked_when_the_functions_are_not_known) {
   FlowFileOptions unknown = options();
   unknown.functions.reset();
-  const FlowSpec spec = flow("version: 1\ntasks:\n  a: {call: some.thing@7, args: [1, x]}\n  b: {call: other@2, args: {k: \"${{ a }}\"}}\n", unknown);
+  const FlowSpec spec = flow(
+      "version: 1\ntasks:\n  a: {call: some.thing@7, args: [1, x]}\n  b: {call: other@2, args: {k: "
+      "\"${{ a }}\"}}\n",
+      unknown);
   BOOST_TEST((inputs(spec, 0) == Strings{"constant 0 <- 1", "constant 1 <- \"x\""}));
   BOOST_TEST((inputs(spec, 1) == Strings{"task k <- a"}));
   BOOST_TEST(spec.kind_of(NodeId{0}).version == "7");
@@ -369,8 +437,10 @@ BOOST_AUTO_TEST_CASE(calls_are_not_checked_when_the_functions_are_not_known) {
 
 BOOST_AUTO_TEST_CASE(defaults_hold_for_tasks_without_their_own) {
   const FlowSpec spec = flow(
-      "version: 1\ndefaults: {timeout: 1h30m, cache: {for: 1d}, env: {A: x, B: y}, retry: {max: 3}}\ntasks:\n"
-      "  a: {run: [x]}\n  b: {run: [x], timeout: 250ms, cache: false, env: {B: z}, retry: {max: 0}}\n  c: {call: text.length@1, args: [x]}\n");
+      "version: 1\ndefaults: {timeout: 1h30m, cache: {for: 1d}, env: {A: x, B: y}, retry: {max: "
+      "3}}\ntasks:\n"
+      "  a: {run: [x]}\n  b: {run: [x], timeout: 250ms, cache: false, env: {B: z}, retry: {max: "
+      "0}}\n  c: {call: text.length@1, args: [x]}\n");
   BOOST_TEST((spec.kind_of(NodeId{0}).timeout == std::chrono::minutes(90)));
   BOOST_TEST((spec.kind_of(NodeId{0}).cache.expires_after == std::chrono::hours(24)));
   BOOST_TEST(spec.kind_of(NodeId{0}).cache.enabled);
@@ -384,23 +454,30 @@ BOOST_AUTO_TEST_CASE(defaults_hold_for_tasks_without_their_own) {
 
 BOOST_AUTO_TEST_CASE(every_policy_reaches_the_task) {
   const FlowSpec spec = flow(
-      "version: 1\ntasks:\n  up: {run: [x]}\n  a:\n    needs: [up]\n    run: [x]\n    version: 2.1\n    isolation: process\n    cwd: flow\n    skip_on_upstream_skip: false\n"
-      "    trigger: {name: some_failed, at_least: 0.5, at_most: 3}\n    resources: {cpus: 0.5, memory: 512MiB, gpus: 2}\n"
-      "    retry: {max: 100, delay: 1s, backoff: fixed, max_delay: 1m, on: [exit, signal, validation, cannot_start]}\n"
-      "    cache: {ttl: 0s, validator: partial_inputs, validate_on: [up], key: shared, ignore: [up], salt: s, env: [A, B], deps: {tool: '1.2'}}\n"
+      "version: 1\ntasks:\n  up: {run: [x]}\n  a:\n    needs: [up]\n    run: [x]\n    version: "
+      "2.1\n    isolation: process\n    cwd: flow\n    skip_on_upstream_skip: false\n"
+      "    trigger: {name: some_failed, at_least: 0.5, at_most: 3}\n    resources: {cpus: 0.5, "
+      "memory: 512MiB, gpus: 2}\n"
+      "    retry: {max: 100, delay: 1s, backoff: fixed, max_delay: 1m, on: [exit, signal, "
+      "validation, cannot_start]}\n"
+      "    cache: {ttl: 0s, validator: partial_inputs, validate_on: [up], key: shared, ignore: "
+      "[up], salt: s, env: [A, B], deps: {tool: '1.2'}}\n"
       "  b: {run: [x], trigger: always_run, cache: {version: 7}}\n");
   const TaskKind& kind = spec.kind_of(NodeId{1});
   BOOST_TEST(kind.version == "2.1");
   BOOST_TEST(kind.isolated);
   BOOST_TEST(!kind.skip_on_upstream_skip);
-  BOOST_TEST((kind.trigger == Trigger{.kind = Trigger::Kind::some_failed, .at_least = 0.5, .at_most = 3, .function = {}}));
+  BOOST_TEST(
+      (kind.trigger ==
+       Trigger{.kind = Trigger::Kind::some_failed, .at_least = 0.5, .at_most = 3, .function = {}}));
   BOOST_TEST(kind.resources.cpu_milli == 500u);
   BOOST_TEST(kind.resources.memory_bytes == 512u << 20);
   BOOST_TEST(kind.resources.custom.at("gpus") == 2u);
   BOOST_TEST(kind.retry.max == 100u);
   BOOST_TEST(!kind.retry.exponential);
   BOOST_TEST((kind.retry.max_delay == std::chrono::minutes(1)));
-  BOOST_TEST((kind.retry.on == std::vector{FailureClass::task, FailureClass::signal, FailureClass::validation, FailureClass::cannot_start}));
+  BOOST_TEST((kind.retry.on == std::vector{FailureClass::task, FailureClass::signal,
+                                           FailureClass::validation, FailureClass::cannot_start}));
   BOOST_TEST((kind.cache.validator == Validator::partial_inputs));
   BOOST_TEST((kind.cache.expires_after == Duration{0}));
   BOOST_TEST((kind.cache.validate_on == Strings{"up"}));
@@ -419,7 +496,9 @@ BOOST_AUTO_TEST_CASE(scalars_are_those_of_the_core_schema) {
     const yaml::Document document = yaml::Document::parse(file, none);
     return to_json(yaml::to_value(*document.root()->find("v")));
   };
-  for (const char* text : {"yes", "no", "on", "off", "010", "-007", "0b11", "1_000", "1:30", "1:30:00", "2001-01-01", "0x", "+", ".", "1e", "'3'", "\"true\"", "=", "NO"}) {
+  for (const char* text :
+       {"yes", "no", "on", "off", "010", "-007", "0b11", "1_000", "1:30", "1:30:00", "2001-01-01",
+        "0x", "+", ".", "1e", "'3'", "\"true\"", "=", "NO"}) {
     BOOST_TEST(value(text).starts_with('"'), std::string(text) + " is " + value(text));
   }
   BOOST_TEST(value("true") == "true");
@@ -436,8 +515,26 @@ BOOST_AUTO_TEST_CASE(scalars_are_those_of_the_core_schema) {
   BOOST_TEST(value(".5") == "0.5");
 }
 
+BOOST_AUTO_TEST_CASE(single_quoted_text_is_folded_as_yaml_says) {
+  const auto text = [](std::string_view source) {
+    std::vector<Diagnostic> none;
+    const std::string file = fmt::format("v: '{}'\n", source);
+    const yaml::Document document = yaml::Document::parse(file, none);
+    BOOST_REQUIRE(document.root() != nullptr);
+    return document.root()->find("v")->text;
+  };
+  BOOST_TEST(text("") == "");
+  BOOST_TEST(text("it''s ''''") == "it's ''");
+  BOOST_TEST(text("  a  b  ") == "  a  b  ");
+  BOOST_TEST(text("a  \n   b") == "a b");
+  BOOST_TEST(text("a \r\n  \r\n \r\n b ") == "a\n\nb ");
+  BOOST_TEST(text("\n a\n ") == " a ");
+  BOOST_TEST(text(std::string(200, '\'')) == std::string(100, '\''));
+}
+
 BOOST_AUTO_TEST_CASE(arguments_and_variables_keep_numbers_as_they_are_written) {
-  const FlowSpec spec = flow("version: 1\ntasks: {a: {run: [head, -n, 10, 1.50, true, 0x1F], env: {N: 1.0}}}\n");
+  const FlowSpec spec =
+      flow("version: 1\ntasks: {a: {run: [head, -n, 10, 1.50, true, 0x1F], env: {N: 1.0}}}\n");
   Strings argv;
   for (const Template& argument : command(spec, 0).argv) argv.push_back(argument.text);
   BOOST_TEST((argv == Strings{"head", "-n", "10", "1.50", "true", "0x1F"}));
@@ -445,15 +542,20 @@ BOOST_AUTO_TEST_CASE(arguments_and_variables_keep_numbers_as_they_are_written) {
 }
 
 BOOST_AUTO_TEST_CASE(a_local_program_is_an_input_file) {
-  const fs::path folder = fs::temp_directory_path() / fmt::format("reprise-flow-file-{}", ::getpid());
+  const fs::path folder =
+      fs::temp_directory_path() / fmt::format("reprise-flow-file-{}", ::getpid());
   fs::create_directories(folder);
   std::ofstream(folder / "go.sh") << "#!/bin/sh\n";
-  const FlowSpec spec = flow("version: 1\ntasks:\n  a: {run: [./go.sh, x]}\n  b: {run: [./go.sh], inputs: [go.sh]}\n  c: {run: [./go.sh], cwd: flow}\n", options(folder.string()));
+  const FlowSpec spec = flow(
+      "version: 1\ntasks:\n  a: {run: [./go.sh, x]}\n  b: {run: [./go.sh], inputs: [go.sh]}\n  c: "
+      "{run: [./go.sh], cwd: flow}\n",
+      options(folder.string()));
   BOOST_TEST(command(spec, 0).input_files.size() == 1u);
   BOOST_TEST(command(spec, 0).input_files[0].text == "go.sh");
   BOOST_TEST(command(spec, 1).input_files.size() == 1u);
   BOOST_TEST(command(spec, 2).input_files.empty());
-  BOOST_TEST((mistakes("version: 1\ntasks: {a: {run: [./gone.sh]}}\n", options(folder.string())) == Strings{"RP1212 2:19"}));
+  BOOST_TEST((mistakes("version: 1\ntasks: {a: {run: [./gone.sh]}}\n", options(folder.string())) ==
+              Strings{"RP1212 2:19"}));
   FlowFileOptions unchecked = options(folder.string());
   unchecked.check_files = false;
   (void)flow("version: 1\ntasks: {a: {run: [./gone.sh]}}\n", unchecked);
@@ -461,13 +563,17 @@ BOOST_AUTO_TEST_CASE(a_local_program_is_an_input_file) {
 }
 
 BOOST_AUTO_TEST_CASE(allow_failure_names_the_tasks_that_decide) {
-  const FlowSpec spec = flow("version: 1\ntasks:\n  a: {run: [x]}\n  b: {needs: [a], run: [x], allow_failure: true}\n  c: {needs: [a], run: [x]}\n");
+  const FlowSpec spec = flow(
+      "version: 1\ntasks:\n  a: {run: [x]}\n  b: {needs: [a], run: [x], allow_failure: true}\n  c: "
+      "{needs: [a], run: [x]}\n");
   BOOST_TEST((spec.reference_nodes == std::vector{NodeId{2}}));
   BOOST_TEST(flow("version: 1\ntasks: {a: {run: [x]}}\n").reference_nodes.empty());
 }
 
 BOOST_AUTO_TEST_CASE(outputs_are_templates_or_whole_results) {
-  const FlowSpec spec = flow("version: 1\ntasks: {a: {run: [x], outputs: [o]}}\noutputs: {f: \"${{ a.outputs['o'] }}\", whole: '${{ a }}', text: 'exit ${{ a.exit }}', n: 3}\n");
+  const FlowSpec spec = flow(
+      "version: 1\ntasks: {a: {run: [x], outputs: [o]}}\noutputs: {f: \"${{ a.outputs['o'] }}\", "
+      "whole: '${{ a }}', text: 'exit ${{ a.exit }}', n: 3}\n");
   BOOST_TEST((spec.outputs[0].kind == Output::Kind::expression));
   BOOST_TEST((spec.outputs[1].kind == Output::Kind::node));
   BOOST_TEST((spec.outputs[1].node == NodeId{0}));
@@ -482,7 +588,8 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_at_once) {
     return file.diagnostics.empty() ? std::string("none") : file.diagnostics[0].code;
   };
   BOOST_TEST(code(std::string(100'000'000, '[')) == "RP1001");
-  for (const char* unit : {"[", "{", "- ", "? ", "{\"a\":", "[{", "\"", "&", "!", "|", "[\n", "{a: ", "a: ", ": "}) {
+  for (const char* unit :
+       {"[", "{", "- ", "? ", "{\"a\":", "[{", "\"", "&", "!", "|", "[\n", "{a: ", "a: ", ": "}) {
     std::string text;
     while (text.size() + 16 < yaml::max_bytes) text += unit;
     BOOST_TEST(code(text).starts_with("RP1"), unit);
@@ -491,17 +598,20 @@ BOOST_AUTO_TEST_CASE(hostile_files_are_refused_at_once) {
   std::string many = "version: 1\ntasks: [";
   while (many.size() + 16 < yaml::max_bytes) many += "1,";
   BOOST_TEST(code(many + "1]\n") == "RP1013");
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   BOOST_TEST(seconds < 60);  // tens of files of 8 MB, also under a sanitizer
 }
 
 BOOST_AUTO_TEST_CASE(a_large_flow_takes_time_in_proportion) {
   std::string text = "{\"version\":1,\"tasks\":{\"t0\":{\"run\":[\"x\"]}";
-  for (int i = 1; i < 20'000; ++i) text += fmt::format(",\"t{}\":{{\"run\":[\"x\"],\"needs\":[\"t{}\"]}}", i, i - 1);
+  for (int i = 1; i < 20'000; ++i)
+    text += fmt::format(",\"t{}\":{{\"run\":[\"x\"],\"needs\":[\"t{}\"]}}", i, i - 1);
   text += "}}";
   const auto started = std::chrono::steady_clock::now();
   BOOST_TEST(flow(text).nodes.size() == 20'000u);
-  BOOST_TEST(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() < 20);
+  BOOST_TEST(std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count() <
+             20);
 }
 
 BOOST_AUTO_TEST_CASE(places_are_right_in_quoted_folded_and_wide_text) {
@@ -511,12 +621,19 @@ BOOST_AUTO_TEST_CASE(places_are_right_in_quoted_folded_and_wide_text) {
     const SourceSpan span = file.diagnostics[0].span;
     return fmt::format("{}:{}-{}", span.line, span.column, span.end_column);
   };
-  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"é\\t\\u00e9${{ params.q }}\"]}}\n") == "2:33-41");
+  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"é\\t\\u00e9${{ params.q }}\"]}}\n") ==
+             "2:33-41");
   BOOST_TEST(place("version: 1\ntasks: {a: {run: ['it''s ${{ params.q }}']}}\n") == "2:30-38");
-  BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: |\n      one\n\n      two ${{ params.q }}\n") == "7:15-23");
-  BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: >\n      one\n      two ${{ params.q }}\n") == "6:15-23");
-  BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: one\n      two ${{ params.q }}\n") == "5:15-23");
-  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"\\ud83d\\ude00${{ params.q }}\"]}}\n") == "2:36-44");
+  BOOST_TEST(
+      place("version: 1\ntasks:\n  a:\n    shell: |\n      one\n\n      two ${{ params.q }}\n") ==
+      "7:15-23");
+  BOOST_TEST(
+      place("version: 1\ntasks:\n  a:\n    shell: >\n      one\n      two ${{ params.q }}\n") ==
+      "6:15-23");
+  BOOST_TEST(place("version: 1\ntasks:\n  a:\n    shell: one\n      two ${{ params.q }}\n") ==
+             "5:15-23");
+  BOOST_TEST(place("version: 1\ntasks: {a: {run: [\"\\ud83d\\ude00${{ params.q }}\"]}}\n") ==
+             "2:36-44");
   BOOST_TEST(place("\xef\xbb\xbfversion: 1\r\ntasks: {a: {run: [x], nees: []}}\r\n") == "2:23-27");
 }
 
@@ -524,18 +641,52 @@ BOOST_AUTO_TEST_CASE(the_schema_lists_every_key_and_is_draft_07) {
   const auto schema = nlohmann::json::parse(print_schema());
   BOOST_TEST(schema["$schema"] == "http://json-schema.org/draft-07/schema#");
   BOOST_TEST((schema["required"] == nlohmann::json{"version", "tasks"}));
-  for (const char* key : {"run", "shell", "call", "args", "needs", "map", "reduce", "when", "inputs", "outputs", "env", "cache", "retry", "timeout",
-                          "resources", "trigger", "skip_on_upstream_skip", "allow_failure", "isolation", "cwd", "version", "description", "on"}) {
+  for (const char* key : {"run",
+                          "shell",
+                          "call",
+                          "args",
+                          "needs",
+                          "map",
+                          "reduce",
+                          "when",
+                          "inputs",
+                          "outputs",
+                          "env",
+                          "cache",
+                          "retry",
+                          "timeout",
+                          "resources",
+                          "trigger",
+                          "skip_on_upstream_skip",
+                          "allow_failure",
+                          "isolation",
+                          "cwd",
+                          "version",
+                          "description",
+                          "on"}) {
     BOOST_TEST(schema["definitions"]["task"]["properties"].contains(key), key);
   }
-  for (const char* key : {"for", "ttl", "validator", "validate_on", "key", "ignore", "version", "salt", "env", "deps", "sliding", "stale", "negative"}) {
+  for (const char* key : {"for", "ttl", "validator", "validate_on", "key", "ignore", "version",
+                          "salt", "env", "deps", "sliding", "stale", "negative"}) {
     BOOST_TEST(schema["definitions"]["cache"]["oneOf"][1]["properties"].contains(key), key);
   }
   // Every reference points somewhere.
   const std::string text = schema.dump();
   const std::regex reference("\"#/definitions/([a-z]+)\"");
-  for (std::sregex_iterator match(text.begin(), text.end(), reference), end; match != end; ++match) {
+  for (std::sregex_iterator match(text.begin(), text.end(), reference), end; match != end;
+       ++match) {
     BOOST_TEST(schema["definitions"].contains((*match)[1].str()), (*match)[1].str());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_manual_shows_a_flow_that_decodes_and_names_every_key_of_a_task) {
+  const std::string manual = read(source_folder() / "docs/flow-files.md");
+  const std::size_t begin = manual.find("```yaml\n") + 8;
+  (void)flow(manual.substr(begin, manual.find("```", begin) - begin));
+  const auto schema = nlohmann::json::parse(print_schema());
+  for (const auto& [key, value] : schema["definitions"]["task"]["properties"].items()) {
+    if (value["description"] == "Not supported yet.") continue;
+    BOOST_TEST(manual.find("`" + key + "`") != std::string::npos, key + " is not explained");
   }
 }
 

@@ -1,7 +1,7 @@
 // Templates: text with expressions in it.
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
 #include <rapidcheck.h>
+#include <boost/test/unit_test.hpp>
 
 #include "flow/template.hpp"
 
@@ -12,7 +12,8 @@ namespace {
 expression::MapScope some_scope() {
   expression::MapScope scope;
   const Value file = FileValue{.content = sha256("x"), .size = 1, .executable = false}.to_value();
-  scope.names.emplace("align", Value(Map{{Value("outputs"), Value(Map{{Value("out.bam"), file}})}, {Value("stdout"), Value("hi")}}));
+  scope.names.emplace("align", Value(Map{{Value("outputs"), Value(Map{{Value("out.bam"), file}})},
+                                         {Value("stdout"), Value("hi")}}));
   scope.names.emplace("files", Value(List{file, file}));
   scope.names.emplace("file", file);
   scope.parameters.emplace("n", Value(3));
@@ -29,7 +30,9 @@ std::string text_of(std::string_view text, const expression::Options& options = 
 
 expression::Options with_paths() {
   expression::Options options;
-  options.file_text = [](const FileValue& file, std::string_view hint) { return fmt::format("in/{}/{}", file.content.hex().substr(0, 4), hint); };
+  options.file_text = [](const FileValue& file, std::string_view hint) {
+    return fmt::format("in/{}/{}", file.content.hex().substr(0, 4), hint);
+  };
   return options;
 }
 
@@ -38,7 +41,8 @@ expression::Options with_paths() {
 BOOST_AUTO_TEST_SUITE(templates)
 
 BOOST_AUTO_TEST_CASE(text_without_expressions_is_itself) {
-  for (const char* text : {"", "plain", "$HOME ${HOME} $$ $", "}} {{ }", "a $ {{ b"}) BOOST_TEST(text_of(text) == text);
+  for (const char* text : {"", "plain", "$HOME ${HOME} $$ $", "}} {{ }", "a $ {{ b"})
+    BOOST_TEST(text_of(text) == text);
 }
 
 BOOST_AUTO_TEST_CASE(expressions_are_replaced_by_their_text) {
@@ -60,7 +64,8 @@ BOOST_AUTO_TEST_CASE(files_are_replaced_by_what_the_caller_says) {
   BOOST_TEST(text_of("cat ${{ align.outputs['out.bam'] }}", with_paths()) == "cat in/2d71/out.bam");
   BOOST_TEST(text_of("${{ files }}", with_paths()) == "in/2d71/files in/2d71/files");
   BOOST_TEST(text_of("${{ quote(file) }}", with_paths()) == "'in/2d71/file'");
-  BOOST_TEST(text_of("${{ files.map(f, string(f) + '!').join(' ') }}", with_paths()).ends_with("!"));
+  BOOST_TEST(
+      text_of("${{ files.map(f, string(f) + '!').join(' ') }}", with_paths()).ends_with("!"));
   BOOST_TEST(text_of("${{ file }}").starts_with("sha256:2d711642"));
 }
 
@@ -85,7 +90,9 @@ BOOST_AUTO_TEST_CASE(an_argument_that_is_a_list_becomes_several) {
 BOOST_AUTO_TEST_CASE(mistakes_have_places) {
   const auto place = [](std::string_view text) {
     const auto parsed = TemplateText::parse(text);
-    return parsed ? std::string("none") : fmt::format("{} {}-{}", parsed.error().code, parsed.error().begin, parsed.error().end);
+    return parsed ? std::string("none")
+                  : fmt::format("{} {}-{}", parsed.error().code, parsed.error().begin,
+                                parsed.error().end);
   };
   BOOST_TEST(place("a ${{ params.n") == "RP1305 2-5");
   BOOST_TEST(place("a ${{ 'x }}") == "RP1301 6-7");
@@ -96,7 +103,8 @@ BOOST_AUTO_TEST_CASE(mistakes_have_places) {
 }
 
 BOOST_AUTO_TEST_CASE(reads_are_those_of_all_expressions) {
-  const expression::Reads reads = template_reads("${{ a.x }} ${{ b[s] }} ${{ a.y + params.p }}", "s");
+  const expression::Reads reads =
+      template_reads("${{ a.x }} ${{ b[s] }} ${{ a.y + params.p }}", "s");
   BOOST_TEST((reads.names == std::vector<std::string>{"a"}));
   BOOST_TEST((reads.own == std::vector<std::string>{"b"}));
   BOOST_TEST((reads.parameters == std::vector<std::string>{"p"}));
@@ -106,7 +114,9 @@ BOOST_AUTO_TEST_CASE(escaped_text_is_itself_as_a_template) {
   BOOST_TEST(rc::check("escape_template", []() {
     static const std::vector<std::string> pieces{"$", "{", "}", "${{", "}}", "a", " ", "'", "$${{"};
     std::string text;
-    for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces))) text += piece;
+    for (const std::string& piece :
+         *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces)))
+      text += piece;
     const expression::MapScope scope;
     RC_ASSERT(evaluate_text(escape_template(text), scope).value() == text);
     (void)TemplateText::parse(text);  // never fails badly

@@ -1,5 +1,6 @@
-// Flow files as people and programs send them: any bytes give a flow or at least one complaint, and every complaint can be
-// shown. What decodes is a flow that holds together and survives being written and read.
+// Flow files as people and programs send them: any bytes give a flow or at least one complaint, and
+// every complaint can be shown. What decodes is a flow that holds together and survives being
+// written and read.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -24,8 +25,10 @@ const FlowFileOptions& options() {
   static const FlowFileOptions made = [] {
     FlowFileOptions known;
     known.functions.emplace();
-    (*known.functions)["text.join@1"] = {.inputs = {{"texts", "list<str>"}, {"separator", "str"}}, .outputs = {{"result", "str"}}};
-    (*known.functions)["math.scale@1"] = {.inputs = {{"value", "f64"}}, .outputs = {{"result", "f64"}}};
+    (*known.functions)["text.join@1"] = {.inputs = {{"texts", "list<str>"}, {"separator", "str"}},
+                                         .outputs = {{"result", "str"}}};
+    (*known.functions)["math.scale@1"] = {.inputs = {{"value", "f64"}},
+                                          .outputs = {{"result", "f64"}}};
     return known;
   }();
   return made;
@@ -71,7 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)to_json(file.diagnostics, "fuzz.yaml");
   for (const Diagnostic& diagnostic : file.diagnostics) {
     require(find_error_page(diagnostic.code) != nullptr);
-    require(diagnostic.span.line == 0 || (diagnostic.span.column >= 1 && diagnostic.span.end_column > diagnostic.span.column));
+    require(diagnostic.span.line == 0 ||
+            (diagnostic.span.column >= 1 && diagnostic.span.end_column > diagnostic.span.column));
   }
   if (file.flow) {
     require(check(*file.flow).has_value());

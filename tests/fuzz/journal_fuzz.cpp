@@ -1,4 +1,5 @@
-// Bytes that a journal says are a batch: decoded, or refused, and what was decoded is a batch like any other.
+// Bytes that a journal says are a batch: decoded, or refused, and what was decoded is a batch like
+// any other.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>

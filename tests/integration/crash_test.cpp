@@ -201,6 +201,7 @@ BOOST_AUTO_TEST_CASE(a_killed_trace_continues_to_the_right_digest) {
       const auto all = succeeded(*this, "last");
       BOOST_TEST(std::set<std::string>(all.begin(), all.end()).size() == all.size());
       BOOST_TEST(all.size() == 3000u);
+      BOOST_TEST(again.counted("executed") + again.counted("cached") == 3000 - static_cast<long>(done.size()));
       if (!done.empty()) ++interrupted;
     }
     const Outcome third = invoke(*this, {"run", "trace.json"});

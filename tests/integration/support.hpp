@@ -45,7 +45,7 @@ std::string joined(const Arguments& arguments);
 
 /// The changes of state of a run's tasks, as `reprise events` tells them.
 Json events_of(Home& home, const std::string& run);
-/// Tasks that reached success according to the journal.
+/// Tasks that reached success according to the journal; `cached` is a success that was stored, or a hit.
 std::vector<std::string> succeeded(Home& home, const std::string& run);
 /// State of the newest run; empty: there is none.
 std::string last_state(Home& home);

@@ -3,9 +3,9 @@
 #include <csignal>
 #include <iostream>
 
-#include <boost/test/unit_test.hpp>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <boost/test/unit_test.hpp>
 
 #include "tests/journal/journal_support.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -26,7 +26,7 @@ DataFolder open_folder(const fs::path& path) {
 }
 
 unsigned mode_of(const fs::path& path) {
-  struct stat status{};
+  struct stat status {};
   BOOST_REQUIRE(::lstat(path.c_str(), &status) == 0);
   return status.st_mode & 07777u;
 }
@@ -35,8 +35,10 @@ void check_refused(const fs::path& path, ErrorCode code) {
   auto folder = DataFolder::open({.path = path});
   BOOST_REQUIRE(!folder);
   BOOST_TEST((folder.error().code == code), folder.error().message);
-  BOOST_TEST(folder.error().message.find(path.string()) != std::string::npos, folder.error().message);
-  BOOST_TEST(folder.error().message.find("--data DIR") != std::string::npos, folder.error().message);
+  BOOST_TEST(folder.error().message.find(path.string()) != std::string::npos,
+             folder.error().message);
+  BOOST_TEST(folder.error().message.find("--data DIR") != std::string::npos,
+             folder.error().message);
 }
 
 // Sets a variable while it lives.
@@ -44,12 +46,16 @@ class Variable {
  public:
   Variable(const char* name, const char* value) : name_(name) {
     if (const char* before = std::getenv(name)) before_ = before;
-    if (value) ::setenv(name, value, 1);
-    else ::unsetenv(name);
+    if (value)
+      ::setenv(name, value, 1);
+    else
+      ::unsetenv(name);
   }
   ~Variable() {
-    if (before_) ::setenv(name_, before_->c_str(), 1);
-    else ::unsetenv(name_);
+    if (before_)
+      ::setenv(name_, before_->c_str(), 1);
+    else
+      ::unsetenv(name_);
   }
 
  private:
@@ -134,7 +140,8 @@ BOOST_AUTO_TEST_CASE(a_run_has_one_owner_until_it_lets_go) {
     auto second = folder.own(run);
     BOOST_REQUIRE(!second);
     BOOST_TEST((second.error().code == ErrorCode::conflict));
-    BOOST_TEST(second.error().message.find(std::to_string(::getpid())) != std::string::npos, second.error().message);
+    BOOST_TEST(second.error().message.find(std::to_string(::getpid())) != std::string::npos,
+               second.error().message);
     RunLock moved = std::move(*lock);
     BOOST_TEST(folder.is_owned(run));
   }
@@ -159,7 +166,8 @@ BOOST_AUTO_TEST_CASE(a_run_whose_owner_was_killed_is_interrupted) {
   char answer = 0;
   BOOST_REQUIRE(::read(ready[0], &answer, 1) == 1);
   BOOST_TEST(answer == 'y');
-  for (const RunState state : {RunState::queued, RunState::running, RunState::cancelling, RunState::success}) {
+  for (const RunState state :
+       {RunState::queued, RunState::running, RunState::cancelling, RunState::success}) {
     run.state = state;
     BOOST_TEST((folder.effective_state(run) == state));
   }
@@ -169,7 +177,8 @@ BOOST_AUTO_TEST_CASE(a_run_whose_owner_was_killed_is_interrupted) {
     run.state = state;
     BOOST_TEST((folder.effective_state(run) == RunState::interrupted));
   }
-  for (const RunState state : {RunState::paused, RunState::success, RunState::failed, RunState::cancelled}) {
+  for (const RunState state :
+       {RunState::paused, RunState::success, RunState::failed, RunState::cancelled}) {
     run.state = state;
     BOOST_TEST((folder.effective_state(run) == state));
   }

@@ -2,11 +2,11 @@
 #include <csignal>
 #include <iostream>
 
-#include <boost/test/data/test_case.hpp>
-#include <boost/test/unit_test.hpp>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
 
 #include "journal/memory_journal.hpp"
 #include "journal/sqlite_journal.hpp"
@@ -77,7 +77,8 @@ BOOST_AUTO_TEST_CASE(changes_are_numbered_over_all_runs_and_read_back_in_order) 
     BOOST_TEST(journal.open_run(b, "flow").has_value());
     const Batch a1 = batch(a.id, {change(0, TaskState::running), change(1, TaskState::running)});
     const Batch b1 = batch(b.id, {change(0, TaskState::running)});
-    const Batch a2 = batch(a.id, {ended(0, TaskState::success, 5, 5)}, run_is(RunState::success, 6));
+    const Batch a2 =
+        batch(a.id, {ended(0, TaskState::success, 5, 5)}, run_is(RunState::success, 6));
     BOOST_TEST(*journal.append(std::vector{a1, b1}) == 3u);
     BOOST_TEST(*journal.append(std::vector{batch(a.id, {}), a2}) == 5u);
     BOOST_TEST(*journal.append({}) == 5u);
@@ -98,10 +99,14 @@ BOOST_AUTO_TEST_CASE(reading_goes_on_after_an_offset_and_stops_at_a_limit) {
     const RunRow a = row(0);
     BOOST_TEST(journal.open_run(a, "flow").has_value());
     for (int i = 0; i < 4; ++i)  // offsets 1-2, 3-4, 5-6, 7-8
-      BOOST_TEST(journal.append(std::vector{batch(a.id, {change(0, TaskState::ready), change(1, TaskState::ready)})}).has_value());
+      BOOST_TEST(journal
+                     .append(std::vector{
+                         batch(a.id, {change(0, TaskState::ready), change(1, TaskState::ready)})})
+                     .has_value());
     using Offsets = std::vector<Offset>;
     BOOST_TEST(firsts(journal.read(a.id, 0)) == (Offsets{1, 3, 5, 7}));
-    BOOST_TEST(firsts(journal.read(a.id, 3)) == (Offsets{3, 5, 7}));  // 4 is after 3 and batches are not split
+    BOOST_TEST(firsts(journal.read(a.id, 3)) ==
+               (Offsets{3, 5, 7}));  // 4 is after 3 and batches are not split
     BOOST_TEST(firsts(journal.read(a.id, 4)) == (Offsets{5, 7}));
     BOOST_TEST(firsts(journal.read(a.id, 8)) == Offsets{});
     BOOST_TEST(firsts(journal.read(a.id, UINT64_MAX)) == Offsets{});
@@ -115,12 +120,14 @@ BOOST_AUTO_TEST_CASE(a_run_change_shows_in_the_runs_row) {
   each([](Journal& journal) {
     const RunRow a = row(0);
     BOOST_TEST(journal.open_run(a, "flow").has_value());
-    BOOST_TEST(journal.append(std::vector{batch(a.id, {}, run_is(RunState::failed, 7, "no luck"))}).has_value());
+    BOOST_TEST(journal.append(std::vector{batch(a.id, {}, run_is(RunState::failed, 7, "no luck"))})
+                   .has_value());
     RunRow now = (*journal.runs({}))[0];
     BOOST_TEST((now.state == RunState::failed));
     BOOST_TEST(now.message == "no luck");
     BOOST_TEST((now.finished == later(7)));
-    BOOST_TEST(journal.append(std::vector{batch(a.id, {}, run_is(RunState::running, 8))}).has_value());
+    BOOST_TEST(
+        journal.append(std::vector{batch(a.id, {}, run_is(RunState::running, 8))}).has_value());
     now = (*journal.runs({}))[0];
     BOOST_TEST((now.state == RunState::running));
     BOOST_TEST((now.finished == std::nullopt));
@@ -134,8 +141,9 @@ BOOST_AUTO_TEST_CASE(what_concerns_an_unknown_run_is_refused_and_leaves_nothing)
   each([](Journal& journal) {
     const RunRow a = row(0), unknown = row(1);
     BOOST_TEST(journal.open_run(a, "flow").has_value());
-    const auto refused = journal.append(std::vector{batch(a.id, {change(0, TaskState::ready)}),
-                                                    batch(unknown.id, {change(0, TaskState::ready)})});
+    const auto refused =
+        journal.append(std::vector{batch(a.id, {change(0, TaskState::ready)}),
+                                   batch(unknown.id, {change(0, TaskState::ready)})});
     BOOST_TEST((refused.error().code == ErrorCode::not_found));
     BOOST_TEST(firsts(journal.read(a.id, 0)).empty());
     BOOST_TEST((journal.read(unknown.id, 0).error().code == ErrorCode::not_found));
@@ -162,12 +170,17 @@ BOOST_AUTO_TEST_CASE(runs_are_listed_newest_first_and_by_every_question) {
     BOOST_TEST((asked([](RunQuery& q) { q.flow_name = "align"; }) == Ids{c.id, a.id}));
     BOOST_TEST((asked([](RunQuery& q) { q.state = RunState::success; }) == Ids{b.id}));
     BOOST_TEST((asked([&](RunQuery& q) { q.flow = a.flow; }) == Ids{b.id, a.id}));
-    BOOST_TEST((asked([&](RunQuery& q) { q.parameters_digest = c.parameters_digest; }) == Ids{c.id}));
-    BOOST_TEST((asked([&](RunQuery& q) { q.flow = a.flow, q.parameters_digest = c.parameters_digest; }) == Ids{}));
+    BOOST_TEST(
+        (asked([&](RunQuery& q) { q.parameters_digest = c.parameters_digest; }) == Ids{c.id}));
+    BOOST_TEST((asked([&](RunQuery& q) {
+                  q.flow = a.flow, q.parameters_digest = c.parameters_digest;
+                }) == Ids{}));
     BOOST_TEST((asked([&](RunQuery& q) { q.since = b.submitted; }) == Ids{c.id, b.id}));
     BOOST_TEST((asked([&](RunQuery& q) { q.id_prefix = ""; }) == Ids{c.id, b.id, a.id}));
-    for (std::size_t length : {10u, 13u, 26u})  // of the 10 characters that hold the time on, each id differs
-      BOOST_TEST((asked([&](RunQuery& q) { q.id_prefix = b.id.text().substr(0, length); }) == Ids{b.id}));
+    for (std::size_t length :
+         {10u, 13u, 26u})  // of the 10 characters that hold the time on, each id differs
+      BOOST_TEST(
+          (asked([&](RunQuery& q) { q.id_prefix = b.id.text().substr(0, length); }) == Ids{b.id}));
     BOOST_TEST((asked([&](RunQuery& q) { q.id_prefix = "ZZ"; }) == Ids{}));
     BOOST_TEST((asked([&](RunQuery& q) { q.id_prefix = "!"; }) == Ids{}));
     BOOST_TEST((asked([&](RunQuery& q) { q.id_prefix = b.id.text() + "0"; }) == Ids{}));
@@ -177,8 +190,10 @@ BOOST_AUTO_TEST_CASE(runs_are_listed_newest_first_and_by_every_question) {
 BOOST_AUTO_TEST_CASE(a_removed_run_takes_its_flow_along_but_offsets_are_not_used_again) {
   each([](Journal& journal) {
     const RunRow a = row(0), b = row(1), c = row(2, "align", "own flow");
-    for (const RunRow& each : {a, b, c}) BOOST_TEST(journal.open_run(each, each.id == c.id ? "own flow" : "flow").has_value());
-    BOOST_TEST(*journal.append(std::vector{batch(a.id, {change(0, TaskState::ready)}), batch(c.id, {change(0, TaskState::ready)})}) == 2u);
+    for (const RunRow& each : {a, b, c})
+      BOOST_TEST(journal.open_run(each, each.id == c.id ? "own flow" : "flow").has_value());
+    BOOST_TEST(*journal.append(std::vector{batch(a.id, {change(0, TaskState::ready)}),
+                                           batch(c.id, {change(0, TaskState::ready)})}) == 2u);
     BOOST_TEST(journal.remove(c.id).has_value());
     BOOST_TEST((journal.flow(c.flow).error().code == ErrorCode::not_found));
     BOOST_TEST(journal.remove(a.id).has_value());
@@ -200,7 +215,8 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again) {
   TemporaryFolder folder;
   const auto path = folder / "journal.db";
   const RunRow a = row(0);
-  const Batch changes = batch(a.id, {ended(0, TaskState::success, 5, 5)}, run_is(RunState::success, 6));
+  const Batch changes =
+      batch(a.id, {ended(0, TaskState::success, 5, 5)}, run_is(RunState::success, 6));
   {
     auto journal = open_journal(path);
     BOOST_TEST(journal->open_run(a, "flow").has_value());
@@ -214,11 +230,13 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again) {
     BOOST_REQUIRE(entries);
     BOOST_REQUIRE(entries->size() == 1u);
     BOOST_TEST(((*entries)[0].batch == changes));
-    if (read_only) BOOST_TEST((((*journal)->append(std::vector{changes}).error().code) == ErrorCode::denied));
+    if (read_only)
+      BOOST_TEST((((*journal)->append(std::vector{changes}).error().code) == ErrorCode::denied));
   }
 }
 
-// A child appends without end and is killed in the middle of it; what it was told is written must be there.
+// A child appends without end and is killed in the middle of it; what it was told is written must
+// be there.
 BOOST_AUTO_TEST_CASE(a_killed_process_loses_nothing_that_it_was_told_is_written) {
   TemporaryFolder folder;
   const auto path = folder / "journal.db";
@@ -231,17 +249,20 @@ BOOST_AUTO_TEST_CASE(a_killed_process_loses_nothing_that_it_was_told_is_written)
     if (child == 0) {
       auto journal = SqliteJournal::open({.path = path});
       for (std::uint32_t i = 0; journal; ++i) {
-        const auto offset = (*journal)->append(std::vector{batch(a.id, {change(i, TaskState::running), change(i, TaskState::failed)})});
+        const auto offset = (*journal)->append(std::vector{
+            batch(a.id, {change(i, TaskState::running), change(i, TaskState::failed)})});
         if (!offset || ::write(told[1], &*offset, sizeof *offset) != sizeof *offset) break;
       }
       ::_exit(1);
     }
     ::close(told[1]);
     Offset last = 0;
-    for (int i = 0; i < 20 + 13 * round; ++i) BOOST_REQUIRE(::read(told[0], &last, sizeof last) == sizeof last);
+    for (int i = 0; i < 20 + 13 * round; ++i)
+      BOOST_REQUIRE(::read(told[0], &last, sizeof last) == sizeof last);
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    while (::read(told[0], &last, sizeof last) == sizeof last) {}
+    while (::read(told[0], &last, sizeof last) == sizeof last) {
+    }
     ::close(told[0]);
 
     auto journal = open_journal(path);
@@ -277,7 +298,9 @@ BOOST_AUTO_TEST_CASE(processes_that_append_at_once_share_one_numbering) {
       Offset before = 0;
       for (std::uint32_t i = 0; i < appends; ++i) {
         if (!journal) ::_exit(1);
-        const auto offset = (*journal)->append(std::vector{batch(own.id, {change(i, TaskState::ready)}), batch(own.id, {change(i, TaskState::running)})});
+        const auto offset =
+            (*journal)->append(std::vector{batch(own.id, {change(i, TaskState::ready)}),
+                                           batch(own.id, {change(i, TaskState::running)})});
         if (!offset || *offset < before + 2) ::_exit(2);
         before = *offset;
       }
@@ -303,7 +326,8 @@ BOOST_AUTO_TEST_CASE(processes_that_append_at_once_share_one_numbering) {
       BOOST_TEST(!seen[entry.first]);
       seen[entry.first] = true;
       BOOST_TEST(entry.first > before);
-      BOOST_TEST(entry.batch.tasks[0].task.value == i / 2);  // in the order in which it appended them
+      BOOST_TEST(entry.batch.tasks[0].task.value ==
+                 i / 2);  // in the order in which it appended them
       before = entry.first;
     }
   }
@@ -333,7 +357,8 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_an_error_and_what_was_written_before_stays) 
   BOOST_TEST(entries->size() == written);
 }
 
-// The same without root: a limit on the size of files, in a child because it cannot be lifted again.
+// The same without root: a limit on the size of files, in a child because it cannot be lifted
+// again.
 BOOST_AUTO_TEST_CASE(a_file_size_limit_counts_as_a_full_disk) {
   TemporaryFolder folder;
   const pid_t child = ::fork();
@@ -342,13 +367,15 @@ BOOST_AUTO_TEST_CASE(a_file_size_limit_counts_as_a_full_disk) {
     auto journal = SqliteJournal::open({.path = folder / "journal.db"});
     const RunRow a = row(0);
     if (!journal || !(*journal)->open_run(a, "flow")) ::_exit(1);
-    const struct rlimit limit{300'000, 300'000};
+    const struct rlimit limit { 300'000, 300'000 };
     ::setrlimit(RLIMIT_FSIZE, &limit);
     TaskChange large = change(0, TaskState::failed);
     large.detail.emplace();
     large.detail->message = std::string(20'000, 'x');
     Result<Offset> last;
-    for (int i = 0; i < 1000 && (last = (*journal)->append(std::vector{batch(a.id, {large})})); ++i) {}
+    for (int i = 0; i < 1000 && (last = (*journal)->append(std::vector{batch(a.id, {large})}));
+         ++i) {
+    }
     ::_exit(!last && last.error().code == ErrorCode::exhausted ? 0 : 2);
   }
   int status = -1;
@@ -363,11 +390,13 @@ BOOST_AUTO_TEST_CASE(a_damaged_batch_is_an_error_not_a_wrong_run) {
   {
     auto journal = open_journal(path);
     BOOST_TEST(journal->open_run(a, "flow").has_value());
-    BOOST_TEST(journal->append(std::vector{batch(a.id, {change(0, TaskState::ready)})}).has_value());
+    BOOST_TEST(
+        journal->append(std::vector{batch(a.id, {change(0, TaskState::ready)})}).has_value());
   }
   sqlite3* handle = nullptr;
   BOOST_REQUIRE(sqlite3_open(path.c_str(), &handle) == SQLITE_OK);
-  BOOST_REQUIRE(sqlite3_exec(handle, "UPDATE batch SET bytes = x'01ff'", nullptr, nullptr, nullptr) == SQLITE_OK);
+  BOOST_REQUIRE(sqlite3_exec(handle, "UPDATE batch SET bytes = x'01ff'", nullptr, nullptr,
+                             nullptr) == SQLITE_OK);
   sqlite3_close(handle);
   BOOST_TEST((open_journal(path)->read(a.id, 0).error().code == ErrorCode::corrupt));
 }
@@ -376,11 +405,13 @@ BOOST_AUTO_TEST_CASE(the_cache_file_is_no_journal) {
   TemporaryFolder folder;
   sqlite3* handle = nullptr;
   BOOST_REQUIRE(sqlite3_open((folder / "journal.db").c_str(), &handle) == SQLITE_OK);
-  BOOST_REQUIRE(sqlite3_exec(handle, "PRAGMA application_id=0x52504331; CREATE TABLE t(x)", nullptr, nullptr, nullptr) == SQLITE_OK);
+  BOOST_REQUIRE(sqlite3_exec(handle, "PRAGMA application_id=0x52504331; CREATE TABLE t(x)", nullptr,
+                             nullptr, nullptr) == SQLITE_OK);
   sqlite3_close(handle);
   auto journal = SqliteJournal::open({.path = folder / "journal.db"});
   BOOST_REQUIRE(!journal);
-  BOOST_TEST(journal.error().message.find("not a journal") != std::string::npos, journal.error().message);
+  BOOST_TEST(journal.error().message.find("not a journal") != std::string::npos,
+             journal.error().message);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,7 +1,7 @@
 #include "journal/records.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck.h>
+#include <boost/test/unit_test.hpp>
 
 #include "tests/journal/journal_support.hpp"
 
@@ -58,7 +58,8 @@ BOOST_AUTO_TEST_CASE(changed_bytes_decode_to_something_or_are_refused) {
   BOOST_TEST(rc::check([] {
     std::string bytes = encode(testing::random::batch());
     const int changes = *rc::gen::inRange(1, 6);
-    for (int i = 0; i < changes; ++i) bytes[*rc::gen::inRange<std::size_t>(0, bytes.size())] = *rc::gen::arbitrary<char>();
+    for (int i = 0; i < changes; ++i)
+      bytes[*rc::gen::inRange<std::size_t>(0, bytes.size())] = *rc::gen::arbitrary<char>();
     auto result = decode(RunId{}, bytes);
     RC_ASSERT(result.has_value() || result.error().code == ErrorCode::corrupt);
     if (!result) return;
@@ -75,7 +76,8 @@ BOOST_AUTO_TEST_CASE(what_a_newer_program_appended_is_skipped) {
   original.tasks[0].detail.emplace();
   original.tasks[0].detail->message = "no";
   std::string bytes = encode(original);
-  // The details are the end: tag 1, length 2, "no". Add tag 99 with 3 bytes to them, and more behind the batch.
+  // The details are the end: tag 1, length 2, "no". Add tag 99 with 3 bytes to them, and more
+  // behind the batch.
   BOOST_REQUIRE(bytes.ends_with(std::string("\x04\x01\x02no")));
   bytes.resize(bytes.size() - 5);
   bytes += std::string("\x09\x01\x02no\x63\x03xyz") + "appended";

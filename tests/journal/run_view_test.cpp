@@ -50,7 +50,8 @@ BOOST_AUTO_TEST_CASE(a_task_is_what_its_last_change_says) {
   success.run_count = 2;
   success.result = Payload::of(std::string("\x05"));
   success.cache = CacheOutcome::stored;
-  RunView view = view_of("a -> b", {change(0, TaskState::running, 10), failed(0, "exit 2"), success});
+  RunView view =
+      view_of("a -> b", {change(0, TaskState::running, 10), failed(0, "exit 2"), success});
   const TaskId a{0};
   BOOST_TEST((view.state(a) == TaskState::success));
   BOOST_TEST((view.cache(a) == CacheOutcome::stored));
@@ -66,9 +67,11 @@ BOOST_AUTO_TEST_CASE(a_task_is_what_its_last_change_says) {
 }
 
 BOOST_AUTO_TEST_CASE(the_summary_counts_by_outcome) {
-  RunView view = view_of("a; b; c; d; e; f", {hit(0), failed(1, "no"), change(2, TaskState::skipped),
-                                              change(3, TaskState::cancelled), change(4, TaskState::trigger_failed)});
-  const Summary expected{.tasks = 6, .executed = 1, .cached = 1, .failed = 2, .skipped = 1, .cancelled = 1};
+  RunView view = view_of("a; b; c; d; e; f",
+                         {hit(0), failed(1, "no"), change(2, TaskState::skipped),
+                          change(3, TaskState::cancelled), change(4, TaskState::trigger_failed)});
+  const Summary expected{
+      .tasks = 6, .executed = 1, .cached = 1, .failed = 2, .skipped = 1, .cancelled = 1};
   BOOST_TEST((view.summary() == expected));
 }
 
@@ -79,7 +82,8 @@ BOOST_AUTO_TEST_CASE(a_result_stored_in_the_first_run_is_no_hit) {
 }
 
 BOOST_AUTO_TEST_CASE(elements_of_mapped_nodes_get_the_ids_after_the_nodes_in_order_of_expansion) {
-  RunView view = view_of("m*3; n*3; e*3", {mapped(1, 2, {"s1", "s[2]"}), mapped(0, 3), mapped(2, 0)});
+  RunView view =
+      view_of("m*3; n*3; e*3", {mapped(1, 2, {"s1", "s[2]"}), mapped(0, 3), mapped(2, 0)});
   BOOST_TEST(view.size() == 8u);
   BOOST_TEST(view.task_name(TaskId{0}) == "m");
   BOOST_TEST(view.task_name(TaskId{3}) == "n[s1]");
@@ -93,14 +97,16 @@ BOOST_AUTO_TEST_CASE(elements_of_mapped_nodes_get_the_ids_after_the_nodes_in_ord
   BOOST_TEST((view.elements_of(NodeId{1})->first == TaskId{3}));
   BOOST_TEST((view.summary() == Summary{.tasks = 5}));  // parents do not count
   BOOST_TEST(!view.counts_as_task(TaskId{2}));
-  for (std::uint32_t i = 0; i < view.size(); ++i) BOOST_TEST((view.find_task(view.task_name(TaskId{i})) == TaskId{i}));
+  for (std::uint32_t i = 0; i < view.size(); ++i)
+    BOOST_TEST((view.find_task(view.task_name(TaskId{i})) == TaskId{i}));
 }
 
 BOOST_AUTO_TEST_CASE(an_expansion_told_again_gives_no_new_elements) {
   RunView view = view_of("m*3", {mapped(0, 3), ended(1, TaskState::success, 5, 5), mapped(0, 3)});
   BOOST_TEST(view.size() == 4u);
   BOOST_TEST((view.state(TaskId{1}) == TaskState::success));
-  BOOST_TEST(view.apply(batch(RunId{}, {change(0, TaskState::mapped)})).has_value());  // with its result, without width
+  BOOST_TEST(view.apply(batch(RunId{}, {change(0, TaskState::mapped)}))
+                 .has_value());  // with its result, without width
   BOOST_TEST(view.size() == 4u);
 }
 
@@ -126,7 +132,8 @@ BOOST_AUTO_TEST_CASE(names_are_data) {
 
 BOOST_AUTO_TEST_CASE(groups_sum_up_the_tasks_of_each_node) {
   RunView view = view_of("m*3; r", {mapped(0, 4), hit(2), ended(3, TaskState::success, 10, 30),
-                                    ended(4, TaskState::success, 20, 10), failed(5, "exit 2"), change(1, TaskState::running)});
+                                    ended(4, TaskState::success, 20, 10), failed(5, "exit 2"),
+                                    change(1, TaskState::running)});
   const std::vector<Group> groups = view.groups();
   BOOST_REQUIRE(groups.size() == 2u);
   BOOST_TEST(groups[0].total == 4u);
@@ -142,9 +149,12 @@ BOOST_AUTO_TEST_CASE(groups_sum_up_the_tasks_of_each_node) {
 
 BOOST_AUTO_TEST_CASE(changes_that_cannot_be_are_refused) {
   RunView view(test::flow("a; m*3"));
-  BOOST_TEST((view.apply(batch(RunId{}, {change(2, TaskState::ready)})).error().code == ErrorCode::corrupt));
-  BOOST_TEST((view.apply(batch(RunId{}, {mapped(1, UINT32_MAX)})).error().code == ErrorCode::corrupt));
-  BOOST_TEST((view.apply(batch(RunId{}, {mapped(1, 3, {"only one label"})})).error().code == ErrorCode::corrupt));
+  BOOST_TEST((view.apply(batch(RunId{}, {change(2, TaskState::ready)})).error().code ==
+              ErrorCode::corrupt));
+  BOOST_TEST(
+      (view.apply(batch(RunId{}, {mapped(1, UINT32_MAX)})).error().code == ErrorCode::corrupt));
+  BOOST_TEST((view.apply(batch(RunId{}, {mapped(1, 3, {"only one label"})})).error().code ==
+              ErrorCode::corrupt));
 }
 
 BOOST_AUTO_TEST_CASE(a_run_is_loaded_from_the_journal) {
@@ -153,8 +163,11 @@ BOOST_AUTO_TEST_CASE(a_run_is_loaded_from_the_journal) {
   RunRow run = row(0);
   run.flow = sha256(flow->encode());
   BOOST_TEST(journal.open_run(run, flow->encode()).has_value());
-  BOOST_TEST(journal.append(std::vector{batch(run.id, {ended(0, TaskState::success, 5, 5)}, run_is(RunState::running, 1)),
-                                        batch(run.id, {}, run_is(RunState::failed, 9, "no luck"))}).has_value());
+  BOOST_TEST(journal
+                 .append(std::vector{batch(run.id, {ended(0, TaskState::success, 5, 5)},
+                                           run_is(RunState::running, 1)),
+                                     batch(run.id, {}, run_is(RunState::failed, 9, "no luck"))})
+                 .has_value());
   Offset last = 0;
   auto view = load_run(journal, run, &last);
   BOOST_REQUIRE(view);
@@ -176,8 +189,13 @@ BOOST_AUTO_TEST_CASE(usual_durations_are_medians_over_the_last_finished_runs) {
     RunRow run = row(0, std::move(name));
     run.flow = sha256(flow->encode());
     BOOST_TEST(journal.open_run(run, flow->encode()).has_value());
-    BOOST_TEST(journal.append(std::vector{batch(run.id, {ended(0, TaskState::success, 0, a), mapped(1, 2), ended(3, TaskState::success, 0, m),
-                                                          ended(4, TaskState::failed, 0, 1'000'000), hit(2)}, run_is(end))}).has_value());
+    BOOST_TEST(journal
+                   .append(std::vector{batch(run.id,
+                                             {ended(0, TaskState::success, 0, a), mapped(1, 2),
+                                              ended(3, TaskState::success, 0, m),
+                                              ended(4, TaskState::failed, 0, 1'000'000), hit(2)},
+                                             run_is(end))})
+                   .has_value());
     BOOST_TEST(journal.set_summary(run.id, {.tasks = 4, .executed = 3}).has_value());
   };
   add_run("align", RunState::success, 1000, 1000);  // the oldest is one too many

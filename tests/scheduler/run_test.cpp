@@ -281,6 +281,19 @@ BOOST_AUTO_TEST_CASE(resuming_lets_paused_tasks_go_on_and_runs_nothing_twice) {
   BOOST_TEST((third.ended.at(0).state == RunState::success));
 }
 
+BOOST_AUTO_TEST_CASE(a_cancellation_that_did_not_finish_holds_unless_a_person_starts_the_run_again) {
+  const auto spec = flow("a -> b; x");
+  SchedulerBench first{1};
+  first.submit(spec);
+  first.cancel();  // "a" still runs when the process dies
+  SchedulerBench after_crash;
+  after_crash.submit(spec, first.journal);
+  BOOST_TEST((after_crash.ended.at(0).state == RunState::cancelled));
+  SchedulerBench again;
+  again.submit(spec, first.journal, CacheMode::normal, true);
+  BOOST_TEST(again.sent_names() == "a x");
+}
+
 BOOST_AUTO_TEST_CASE(a_chain_of_skips_needs_no_stack) {
   std::string text;
   for (int i = 0; i < 50'000; ++i)

@@ -3,9 +3,9 @@
 #include <iostream>
 #include <map>
 
-#include <boost/test/unit_test.hpp>
 #include <sqlite3.h>
 #include <sys/wait.h>
+#include <boost/test/unit_test.hpp>
 
 #include "tests/support/temporary_folder.hpp"
 
@@ -15,14 +15,16 @@ namespace {
 using testing::SmallDisk;
 using testing::TemporaryFolder;
 
-constexpr std::string_view first_format = "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB, c TEXT, d REAL);";
+constexpr std::string_view first_format =
+    "CREATE TABLE t(a INTEGER PRIMARY KEY, b BLOB, c TEXT, d REAL);";
 constexpr std::string_view second_format = "ALTER TABLE t ADD COLUMN e INTEGER NOT NULL DEFAULT 7;";
 constexpr std::string_view old_scripts[] = {first_format};
 constexpr std::string_view new_scripts[] = {first_format, second_format};
 constexpr Schema old_schema{"notebook", 0x1234'5678, old_scripts};
 constexpr Schema new_schema{"notebook", 0x1234'5678, new_scripts};
 
-std::unique_ptr<Database> opened(const std::filesystem::path& path, const Schema& schema = old_schema) {
+std::unique_ptr<Database> opened(const std::filesystem::path& path,
+                                 const Schema& schema = old_schema) {
   auto database = Database::open({.path = path, .schema = schema});
   if (!database) BOOST_FAIL(database.error().message);
   return std::move(*database);
@@ -51,13 +53,15 @@ void make_foreign(const std::filesystem::path& path, const char* sql) {
   sqlite3_close(handle);
 }
 
-void check_refused(const TemporaryFolder& folder, const std::filesystem::path& path, ErrorCode code, std::string_view says) {
+void check_refused(const TemporaryFolder& folder, const std::filesystem::path& path, ErrorCode code,
+                   std::string_view says) {
   const auto before = everything_in(folder.path());
   auto database = Database::open({.path = path, .schema = old_schema});
   BOOST_REQUIRE(!database);
   BOOST_TEST((database.error().code == code), database.error().message);
   BOOST_TEST(database.error().message.find(says) != std::string::npos, database.error().message);
-  BOOST_TEST(database.error().message.find(path.string()) != std::string::npos, database.error().message);
+  BOOST_TEST(database.error().message.find(path.string()) != std::string::npos,
+             database.error().message);
   BOOST_TEST((everything_in(folder.path()) == before));
 }
 
@@ -69,7 +73,8 @@ BOOST_AUTO_TEST_CASE(values_come_back_as_they_were_bound) {
   const std::string zeros("a\0b\xff", 4);
   Statement insert(*database, "INSERT INTO t(a, b, c, d) VALUES(?1, ?2, ?3, ?4)");
   BOOST_TEST(insert.run(INT64_MIN, Blob{zeros}, zeros, 0.5).has_value());
-  BOOST_TEST(insert.run(2, Blob{std::string_view()}, std::string_view(), std::optional<double>()).has_value());
+  BOOST_TEST(insert.run(2, Blob{std::string_view()}, std::string_view(), std::optional<double>())
+                 .has_value());
   BOOST_TEST(insert.run(3, std::optional<Blob>(), nullptr, std::nullopt).has_value());
 
   Statement select(*database, "SELECT a, b, c, d FROM t ORDER BY a");
@@ -135,8 +140,10 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_no_database_is_refused_and_left_as_it_was) {
 
 BOOST_AUTO_TEST_CASE(a_newer_format_is_refused_and_left_as_it_was) {
   TemporaryFolder folder;
-  make_foreign(folder / "new.db", "PRAGMA application_id=0x12345678; PRAGMA user_version=9; CREATE TABLE t(x)");
-  check_refused(folder, folder / "new.db", ErrorCode::conflict, "format 9, this version of reprise reads up to 1");
+  make_foreign(folder / "new.db",
+               "PRAGMA application_id=0x12345678; PRAGMA user_version=9; CREATE TABLE t(x)");
+  check_refused(folder, folder / "new.db", ErrorCode::conflict,
+                "format 9, this version of reprise reads up to 1");
 }
 
 BOOST_AUTO_TEST_CASE(an_older_format_is_brought_up_to_date_after_a_copy_was_made) {
@@ -152,7 +159,8 @@ BOOST_AUTO_TEST_CASE(an_older_format_is_brought_up_to_date_after_a_copy_was_made
   const std::string before = testing::read_file(path);
   auto old_program = Database::open({.path = path, .schema = old_schema});
   BOOST_REQUIRE(!old_program);
-  BOOST_TEST(old_program.error().message.find("format 2") != std::string::npos, old_program.error().message);
+  BOOST_TEST(old_program.error().message.find("format 2") != std::string::npos,
+             old_program.error().message);
   BOOST_TEST((testing::read_file(path) == before));
 }
 
@@ -160,7 +168,8 @@ BOOST_AUTO_TEST_CASE(a_failing_upgrade_changes_nothing) {
   TemporaryFolder folder;
   const auto path = folder / "a.db";
   { BOOST_TEST(opened(path)->run("INSERT INTO t(a) VALUES(1)").has_value()); }
-  constexpr std::string_view broken[] = {first_format, "CREATE TABLE u(x); INSERT INTO nowhere VALUES(1);"};
+  constexpr std::string_view broken[] = {first_format,
+                                         "CREATE TABLE u(x); INSERT INTO nowhere VALUES(1);"};
   BOOST_TEST(!Database::open({.path = path, .schema = {"notebook", 0x1234'5678, broken}}));
   auto database = opened(path);
   BOOST_TEST(number(*database, "SELECT count(*) FROM sqlite_schema WHERE name = 'u'") == 0);
@@ -169,15 +178,19 @@ BOOST_AUTO_TEST_CASE(a_failing_upgrade_changes_nothing) {
 BOOST_AUTO_TEST_CASE(a_second_writer_waits_and_then_gives_up) {
   TemporaryFolder folder;
   auto first = opened(folder / "a.db");
-  auto second = Database::open({.path = folder / "a.db", .schema = old_schema, .busy_timeout = std::chrono::milliseconds{20}});
+  auto second = Database::open({.path = folder / "a.db",
+                                .schema = old_schema,
+                                .busy_timeout = std::chrono::milliseconds{20}});
   BOOST_REQUIRE(second);
   auto held = Transaction::begin(*first);
   BOOST_REQUIRE(held);
   auto refused = Transaction::begin(**second);
   BOOST_REQUIRE(!refused);
   BOOST_TEST((refused.error().code == ErrorCode::unavailable));
-  BOOST_TEST(refused.error().message.find("in use by another process") != std::string::npos, refused.error().message);
-  BOOST_TEST(Transaction::begin(**second, Transaction::Kind::read).has_value());  // readers do not care
+  BOOST_TEST(refused.error().message.find("in use by another process") != std::string::npos,
+             refused.error().message);
+  BOOST_TEST(
+      Transaction::begin(**second, Transaction::Kind::read).has_value());  // readers do not care
 }
 
 BOOST_AUTO_TEST_CASE(a_short_log_stays_when_the_file_is_closed_and_is_read_at_the_next_open) {
@@ -262,7 +275,8 @@ BOOST_AUTO_TEST_CASE(a_read_only_disk_is_told_as_such_and_can_be_read) {
 
 BOOST_AUTO_TEST_CASE(reading_only_makes_no_file) {
   TemporaryFolder folder;
-  auto database = Database::open({.path = folder / "none.db", .schema = old_schema, .read_only = true});
+  auto database =
+      Database::open({.path = folder / "none.db", .schema = old_schema, .read_only = true});
   BOOST_TEST(!database);
   BOOST_TEST(everything_in(folder.path()).empty());
 }

@@ -31,7 +31,9 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+  [[nodiscard]] std::filesystem::path operator/(std::string_view name) const {
+    return path_ / name;
+  }
 
  private:
   std::filesystem::path path_;
@@ -43,10 +45,12 @@ inline std::string read_file(const std::filesystem::path& path) {
 }
 
 inline void write_file(const std::filesystem::path& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  std::ofstream(path, std::ios::binary | std::ios::trunc)
+      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// A small file system of its own, mounted at `point` while this lives. Needs root: `works()` says whether it is there.
+/// A small file system of its own, mounted at `point` while this lives. Needs root: `works()` says
+/// whether it is there.
 class SmallDisk {
  public:
   SmallDisk(std::filesystem::path point, std::string_view options) : point_(std::move(point)) {
@@ -62,7 +66,8 @@ class SmallDisk {
   [[nodiscard]] bool works() const { return mounted_; }
   /// Nobody may write any more, not even root. True: it worked.
   [[nodiscard]] bool make_read_only() {
-    return mounted_ && ::mount("tmpfs", point_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0;
+    return mounted_ &&
+           ::mount("tmpfs", point_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0;
   }
 
  private:

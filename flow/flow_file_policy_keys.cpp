@@ -1,0 +1,390 @@
+// The tables of keys of policies: retries, caching, resources, mapping, triggers.
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "flow/flow_file_shared_keys.hpp"
+
+namespace reprise::flow_file {
+
+using yaml::Node;
+
+void not_supported(Decoder& decoder, const Node& value, std::string_view instead) {
+  const Node& key = value.key != nullptr ? *value.key : value;
+  decoder.complaints().add(
+      "RP1113", key, fmt::format("{} is not supported yet", decoder.complaints().name_of(value)),
+      {.suggestion = {}, .label = {}, .help = {std::string(instead)}});
+}
+
+void read_version(Decoder& decoder, const Node& value, Text& out) {
+  auto text = decoder.written(value);
+  if (!text) return;
+  if (text->find_first_not_of(" \t") == std::string::npos) {
+    decoder.complaints().add("RP1108", value,
+                             fmt::format("{} is empty", decoder.complaints().name_of(value)));
+    return;
+  }
+  out = {.text = *std::move(text), .node = &value};
+}
+
+namespace {
+
+constexpr std::string_view env_schema =
+    R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})";
+
+void read_environment(Decoder& decoder, const Node& value,
+                      std::vector<std::pair<std::string, Text>>& out) {
+  if (!decoder.is_map(value, "a map of variables")) return;
+  for (const yaml::Entry& entry : value.entries) {
+    if (entry.value->broken) continue;
+    const std::string& name = entry.key->text;
+    if (name.find_first_of(std::string_view("=\0", 2)) != std::string::npos) {
+      decoder.complaints().add(
+          "RP1111", *entry.key, fmt::format("'{}' cannot be the name of a variable", name),
+          {.suggestion = {}, .label = {}, .help = {"a name has no '=' in it"}});
+      continue;
+    }
+    if (name.starts_with("REPRISE_")) {
+      decoder.complaints().add(
+          "RP1111", *entry.key, fmt::format("variable '{}' cannot be set", name),
+          {.suggestion = {},
+           .label = {},
+           .help = {"names that begin with REPRISE_ are set for every command"}});
+      continue;
+    }
+    if (auto text = decoder.written(*entry.value))
+      out.emplace_back(name, Text{.text = *std::move(text), .node = entry.value});
+  }
+}
+
+void read_resources(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  if (!decoder.is_map(value, "a map such as {cpus: 2, memory: 4GiB}")) return;
+  Resources resources;
+  for (const yaml::Entry& entry : value.entries) {
+    if (entry.value->broken) continue;
+    if (entry.key->text == "cpus") {
+      const auto cpus = decoder.number(*entry.value);
+      if (!cpus) continue;
+      if (*cpus < 0.001 || *cpus > 1'000'000) {
+        decoder.complaints().add(
+            "RP1105", *entry.value,
+            fmt::format("{} must be between 0.001 and 1000000, not {}",
+                        decoder.complaints().name_of(*entry.value), entry.value->text));
+        continue;
+      }
+      resources.cpu_milli = static_cast<std::uint32_t>(*cpus * 1000 + 0.5);
+    } else if (entry.key->text == "memory") {
+      if (const auto size = decoder.bytes(*entry.value)) resources.memory_bytes = *size;
+    } else if (const auto count = decoder.integer(*entry.value, 0, most_int64)) {
+      resources.custom[entry.key->text] = static_cast<std::uint64_t>(*count);
+    }
+  }
+  policy.resources = std::move(resources);
+}
+
+CachePolicy& cache_of(PolicyDraft& policy) {
+  if (!policy.cache) policy.cache = CachePolicy{};
+  return *policy.cache;
+}
+
+std::vector<std::string> only_text(const std::vector<Text>& texts) {
+  std::vector<std::string> list;
+  for (const Text& text : texts) list.push_back(text.text);
+  return list;
+}
+
+void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  CachePolicy& cache = cache_of(policy);
+  if (value.is_scalar()) {
+    if (const auto on = decoder.boolean(value, "true, false or a map of settings"))
+      cache.enabled = *on;
+    return;
+  }
+  if (!decoder.is_map(value, "true, false or a map of cache settings")) return;
+  cache.enabled = true;
+  decoder.map(value, cache_keys(), policy);
+  const Node* ttl = value.find("ttl");
+  if (value.find("for") != nullptr && ttl != nullptr) {
+    decoder.complaints().add("RP1114", *ttl->key, "'for' and 'ttl' are two names of one setting",
+                             {.suggestion = {}, .label = {}, .help = {"keep one of them"}});
+  }
+  const Node* on = value.find("validate_on");
+  const bool partial = cache.validator == Validator::partial_inputs ||
+                       cache.validator == Validator::partial_parameters;
+  if (on != nullptr && !partial) {
+    decoder.complaints().add(
+        "RP1114", *on->key,
+        "'validate_on' goes with the validators partial_inputs and partial_parameters only",
+        {.suggestion = {}, .label = {}, .help = {"add validator: partial_inputs"}});
+  }
+}
+
+void read_expiry(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  if (const auto time = decoder.duration(value)) cache_of(policy).expires_after = *time;
+}
+
+}  // namespace
+
+std::span<const KeyRule<RetryPolicy>> retry_keys() {
+  using Rule = KeyRule<RetryPolicy>;
+  static const std::array rules{
+      Rule{"max", R"({"type": "integer", "minimum": 0, "maximum": 100})",
+           "Further attempts after the first.",
+           [](Decoder& d, const Node& v, RetryPolicy& retry) {
+             if (const auto n = d.integer(v, 0, 100)) retry.max = static_cast<std::uint32_t>(*n);
+           }},
+      Rule{"delay", duration_schema, "Time before the first retry.",
+           [](Decoder& d, const Node& v, RetryPolicy& retry) {
+             retry.delay = d.duration(v).value_or(retry.delay);
+           }},
+      Rule{"backoff", R"({"enum": ["fixed", "exponential"]})",
+           "exponential doubles the delay each time.",
+           [](Decoder& d, const Node& v, RetryPolicy& retry) {
+             retry.exponential = d.word(v, {"fixed", "exponential"}) == 1;
+           }},
+      Rule{"max_delay", duration_schema, "The delay never grows above this; default 1h.",
+           [](Decoder& d, const Node& v, RetryPolicy& retry) {
+             retry.max_delay = d.duration(v).value_or(retry.max_delay);
+           }},
+      Rule{
+          "on",
+          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["exit", "signal", "timeout", "worker_lost", "cannot_start", "validation"]}})",
+          "Which failures are retried; default: all but worker_lost and cannot_start.",
+          [](Decoder& d, const Node& v, RetryPolicy& retry) {
+            if (!d.is_list(v, "a list of failures, such as [exit, timeout]")) return;
+            static constexpr std::array classes{
+                FailureClass::task,        FailureClass::signal,       FailureClass::timeout,
+                FailureClass::worker_lost, FailureClass::cannot_start, FailureClass::validation};
+            retry.on.clear();
+            for (const Node* item : v.items) {
+              const auto word = d.word(*item, {"exit", "signal", "timeout", "worker_lost",
+                                               "cannot_start", "validation"});
+              if (!word) continue;
+              if (std::ranges::find(retry.on, classes[*word]) != retry.on.end()) {
+                d.complaints().add(
+                    "RP1112", *item,
+                    fmt::format("'{}' is in {} twice", item->text, d.complaints().name_of(v)));
+              }
+              retry.on.push_back(classes[*word]);
+            }
+            if (v.items.empty()) {
+              d.complaints().add(
+                  "RP1108", v, fmt::format("{} is empty", d.complaints().name_of(v)),
+                  {.suggestion = {},
+                   .label = {},
+                   .help = {"leave it out for the default, or use max: 0 for no retries"}});
+            }
+          }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<PolicyDraft>> cache_keys() {
+  using Rule = KeyRule<PolicyDraft>;
+  static const std::array rules{
+      Rule{"for", duration_schema, "How long a result may be reused; default: for ever.",
+           read_expiry},
+      Rule{"ttl", duration_schema, "The same as for.", read_expiry},
+      Rule{
+          "validator",
+          R"({"enum": ["all_inputs", "duration_only", "never_use", "all_parameters", "partial_inputs", "partial_parameters"]})",
+          "What must agree for a result to be reused; default all_inputs.",
+          [](Decoder& d, const Node& v, PolicyDraft& policy) {
+            static constexpr std::array validators{
+                Validator::all_inputs,     Validator::duration_only,
+                Validator::never_use,      Validator::all_parameters,
+                Validator::partial_inputs, Validator::partial_parameters};
+            if (const auto word =
+                    d.word(v, {"all_inputs", "duration_only", "never_use", "all_parameters",
+                               "partial_inputs", "partial_parameters"})) {
+              cache_of(policy).validator = validators[*word];
+            }
+          }},
+      Rule{"validate_on", texts_schema, "Names that the partial validators compare.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             cache_of(policy).validate_on = only_text(d.texts(v, "a list of names", true));
+           }},
+      Rule{"key", text_schema, "A key shared with other tasks, in place of the task's name.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             auto key = d.text(v);
+             if (key && key->empty())
+               d.complaints().add("RP1108", v,
+                                  fmt::format("{} is empty", d.complaints().name_of(v)));
+             else if (key)
+               cache_of(policy).shared_key = *std::move(key);
+           }},
+      Rule{"ignore", texts_schema, "Inputs that do not matter for the result.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             policy.cache_ignored = d.texts(v, "a list of input names", true);
+             cache_of(policy).ignored = only_text(policy.cache_ignored);
+           }},
+      Rule{"version", R"({"type": ["string", "number"]})",
+           "Change it to disown all earlier results; default \"1\".",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             read_version(d, v, policy.cache_version);
+           }},
+      Rule{"salt", text_schema, "Any text; another salt finds other results.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (auto salt = d.text(v)) cache_of(policy).salt = *std::move(salt);
+           }},
+      Rule{"env", texts_schema, "Environment variables whose values matter.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             cache_of(policy).environment = only_text(d.texts(v, "a list of variables", true));
+           }},
+      Rule{"deps",
+           R"({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}})",
+           "Versions or digests of tools and data that the result depends on.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (!d.is_map(v, "a map of names and versions or digests")) return;
+             for (const yaml::Entry& entry : v.entries) {
+               const auto text = entry.value->broken ? std::nullopt : d.text(*entry.value);
+               if (!text) continue;
+               const auto digest = Digest::parse(
+                   *text);  // anything else is a version: its own digest stands for it
+               cache_of(policy).dependencies[entry.key->text] = digest ? *digest : sha256(*text);
+             }
+           }},
+      Rule{"sliding", bool_schema, "Not supported yet.",
+           [](Decoder& d, const Node& v, PolicyDraft&) {
+             not_supported(d, v, "a hit does not extend a result's life; choose a longer 'for'");
+           }},
+      Rule{"stale", duration_schema, "Not supported yet.",
+           [](Decoder& d, const Node& v, PolicyDraft&) {
+             not_supported(d, v, "an expired result is computed anew");
+           }},
+      Rule{"negative", duration_schema, "Not supported yet.",
+           [](Decoder& d, const Node& v, PolicyDraft&) {
+             not_supported(d, v, "failures are never cached; 'retry' limits attempts");
+           }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<PolicyDraft>> policy_keys() {
+  using Rule = KeyRule<PolicyDraft>;
+  static const std::array rules{
+      Rule{"timeout", duration_schema, "Time an attempt may take.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto time = d.duration(v)) {
+               if (*time == Duration{0})
+                 d.complaints().add(
+                     "RP1105", v,
+                     fmt::format("{} must be longer than 0", d.complaints().name_of(v)));
+               policy.timeout = *time;
+             }
+           }},
+      Rule{"retry", R"({"$ref": "#/definitions/retry"})",
+           "When and how often a failed task is tried again.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             RetryPolicy retry;
+             const Value count = v.is_scalar() ? yaml::scalar_value(v) : Value();
+             if (count.get_if<std::int64_t>() != nullptr) {
+               d.wrong_type(
+                   v, "a map",
+                   {.suggestion = fmt::format("{{max: {}}}", v.text), .label = {}, .help = {}});
+               return;
+             }
+             d.map(v, retry_keys(), retry);
+             policy.retry = std::move(retry);
+           }},
+      Rule{"cache", R"({"$ref": "#/definitions/cache"})",
+           "Reuse results: true, false, or settings.", read_cache},
+      Rule{"resources", R"({"$ref": "#/definitions/resources"})",
+           "What a task needs while it runs.", read_resources},
+      Rule{"env", env_schema, "Environment variables of commands; may contain ${{ }}.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             read_environment(d, v, policy.environment);
+           }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<MapDraft>> map_keys() {
+  using Rule = KeyRule<MapDraft>;
+  static const std::array rules{
+      Rule{"over", "{}",
+           "A list, a mapped task, or ${{ }} that gives a list: one run of the task per element.",
+           [](Decoder&, const Node& v, MapDraft& map) { map.over = &v; }, true},
+      Rule{"as", R"({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"})",
+           "Name of the element in expressions; default item.",
+           [](Decoder& d, const Node& v, MapDraft& map) {
+             if (auto name = d.text(v, "a name")) map.as = {.text = *std::move(name), .node = &v};
+           }},
+      Rule{"max_parallel", R"({"type": "integer", "minimum": 1})",
+           "How many elements run at once; default: no limit.",
+           [](Decoder& d, const Node& v, MapDraft& map) {
+             if (const auto n = d.integer(v, 1, most_uint32))
+               map.max_parallel = static_cast<std::uint32_t>(*n);
+           }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<ReduceDraft>> reduce_keys() {
+  using Rule = KeyRule<ReduceDraft>;
+  static const std::array rules{
+      Rule{"over", text_schema, "The mapped task whose results are combined.",
+           [](Decoder& d, const Node& v, ReduceDraft& reduce) {
+             if (auto name = d.text(v, "the name of a task"))
+               reduce.over = {.text = *std::move(name), .node = &v};
+           },
+           true},
+      Rule{"fanin", R"({"type": "integer", "minimum": 2})",
+           "At most this many values at once; default 16.",
+           [](Decoder& d, const Node& v, ReduceDraft& reduce) {
+             if (const auto n = d.integer(v, 2, most_uint32))
+               reduce.fanin = static_cast<std::uint32_t>(*n);
+           }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<Trigger>> trigger_keys() {
+  using Rule = KeyRule<Trigger>;
+  static const std::array rules{
+      Rule{
+          "name",
+          R"({"enum": ["all_successful", "all_failed", "any_successful", "any_failed", "all_finished", "always_run", "some_failed", "some_successful", "not_all_skipped", "manual_only"]})",
+          "Which outcome of the upstream tasks lets this one run.",
+          [](Decoder& d, const Node& v, Trigger& trigger) {
+            using Kind = Trigger::Kind;
+            static constexpr std::array kinds{Kind::all_successful,  Kind::all_failed,
+                                              Kind::any_successful,  Kind::any_failed,
+                                              Kind::all_finished,    Kind::all_finished,
+                                              Kind::some_failed,     Kind::some_successful,
+                                              Kind::not_all_skipped, Kind::manual_only};
+            if (const auto word =
+                    d.word(v, {"all_successful", "all_failed", "any_successful", "any_failed",
+                               "all_finished", "always_run", "some_failed", "some_successful",
+                               "not_all_skipped", "manual_only"})) {
+              trigger.kind = kinds[*word];
+            }
+          },
+          true},
+      Rule{"at_least", R"({"type": "number", "minimum": 0})",
+           "Below 1: a fraction of the upstream tasks; else a number of them.",
+           [](Decoder& d, const Node& v, Trigger& trigger) {
+             const auto bound = d.number(v);
+             if (bound && *bound < 0)
+               d.complaints().add(
+                   "RP1105", v,
+                   fmt::format("{} must be at least 0, not {}", d.complaints().name_of(v), v.text));
+             else
+               trigger.at_least = bound.value_or(-1);
+           }},
+      Rule{"at_most", R"({"type": "number", "minimum": 0})", "As at_least, from above.",
+           [](Decoder& d, const Node& v, Trigger& trigger) {
+             const auto bound = d.number(v);
+             if (bound && *bound < 0)
+               d.complaints().add(
+                   "RP1105", v,
+                   fmt::format("{} must be at least 0, not {}", d.complaints().name_of(v), v.text));
+             else
+               trigger.at_most = bound.value_or(-1);
+           }},
+  };
+  return rules;
+}
+
+}  // namespace reprise::flow_file

@@ -1,0 +1,87 @@
+// Each file in examples/ does what its comments promise.
+#include <boost/test/unit_test.hpp>
+
+#include <iostream>
+
+#include "tests/integration/support.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+using namespace reprise::integration;
+
+namespace {
+
+const std::filesystem::path& examples() {
+  static const std::filesystem::path folder = std::filesystem::path(std::getenv("REPRISE_SOURCE_DIR")) / "examples";
+  return folder;
+}
+
+Finished run_example(Home& home, const std::string& name, const Arguments& more) {
+  Arguments arguments{std::string(std::getenv("REPRISE_BIN_DIR")) + "/examples/" + name};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return Program(arguments, home.environment, home.path, reprise::cli::test::Wiring::pipes).wait();
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(the_examples, Home)
+
+BOOST_AUTO_TEST_CASE(every_file_runs_and_comes_from_the_cache_the_second_time) {
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(examples())) {
+    const std::string kind = entry.path().extension().string();
+    if (kind != ".yaml" && kind != ".json" && kind != ".stg") continue;
+    ++files;
+    BOOST_TEST_CONTEXT(entry.path().filename().string()) {
+      const Outcome checked = invoke(*this, {"check", entry.path().string()});
+      BOOST_TEST(checked.code == 0, checked.shown());
+      const Outcome first = invoke(*this, {"run", entry.path().string(), "--out", "first"});
+      BOOST_REQUIRE_MESSAGE(first.code == 0, first.shown());
+      BOOST_TEST(first.counted("executed") == first.counted("tasks"));
+      const Outcome planned = invoke(*this, {"plan", entry.path().string(), "--exit-code"});
+      BOOST_TEST(planned.code == 0, planned.shown());
+      const Outcome second = invoke(*this, {"run", entry.path().string(), "--out", "first"});
+      BOOST_REQUIRE_MESSAGE(second.code == 0, second.shown());
+      BOOST_TEST(second.counted("executed") == 0);
+      BOOST_TEST(second.counted("cached") > 0);
+      BOOST_TEST(second.at("/outputs") == first.at("/outputs"));
+    }
+  }
+  BOOST_TEST(files >= 3);
+}
+
+BOOST_AUTO_TEST_CASE(a_new_name_in_the_quickstart_makes_one_greeting) {
+  const std::string file = (examples() / "quickstart.yaml").string();
+  BOOST_REQUIRE(invoke(*this, {"run", file}).code == 0);
+  const Outcome o = invoke(*this, {"run", file, "-p", "names=Ada,Barbara"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
+  BOOST_TEST(o.counted("tasks") == 3);
+  BOOST_TEST(o.counted("cached") == 1);
+  BOOST_TEST(o.at("/outputs/letter") == "Hello, Ada!\nHello, Barbara!\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_new_title_in_the_pipeline_makes_the_report_anew) {
+  const std::string file = (examples() / "pipeline.yaml").string();
+  BOOST_REQUIRE(invoke(*this, {"run", file, "--out", "a"}).code == 0);
+  const Outcome o = invoke(*this, {"run", file, "--out", "b", "-p", "title=Sales, second try"});
+  BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
+  BOOST_TEST(o.counted("executed") == 1);
+  BOOST_TEST(read("b/report.txt").starts_with("Sales, second try\n"));
+  BOOST_TEST(read("b/report.txt").substr(18) == read("a/report.txt").substr(16));
+}
+
+BOOST_AUTO_TEST_CASE(the_programs_reuse_results_across_processes) {
+  for (const std::string name : {"wordcount", "montecarlo"}) {
+    BOOST_TEST_CONTEXT(name) {
+      const Arguments data{"--data", (path / name).string()};
+      const Finished first = run_example(*this, name, data), second = run_example(*this, name, data);
+      BOOST_TEST(first.code == 0, first.err);
+      BOOST_TEST(second.code == 0, second.err);
+      BOOST_TEST(first.out == second.out);
+      BOOST_TEST(first.out == reprise::testing::read_file(examples() / "expected" / (name + ".txt")));
+      BOOST_TEST(first.err.find(" 0 came from the cache") != std::string::npos, first.err);
+      BOOST_TEST(second.err.find(" 0 came from the cache") == std::string::npos, second.err);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
