@@ -2,8 +2,8 @@
 
 #include <unordered_map>
 
-#include <caf/all.hpp>
 #include <fmt/format.h>
+#include <caf/all.hpp>
 
 #include "actors/messages.hpp"
 
@@ -14,7 +14,8 @@ namespace {
 struct CacheState {
   static inline const char* name = "cache";
   CacheActorOptions options;
-  // What went into the keys that missed, until their results arrive; bounded by the number of tasks in flight.
+  // What went into the keys that missed, until their results arrive; bounded by the number of tasks
+  // in flight.
   std::unordered_map<Key, std::string> materials;
 };
 
@@ -35,7 +36,8 @@ scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
     }
     std::string bytes = material->encode();
     answer.key = Key{digest_in("key", bytes)};
-    if (writes(attempt.context->cache)) state.materials.insert_or_assign(*answer.key, std::move(bytes));
+    if (writes(attempt.context->cache))
+      state.materials.insert_or_assign(*answer.key, std::move(bytes));
     if (!reads(attempt.context->cache)) continue;
     keys.push_back(*answer.key);
     positions.push_back(i);
@@ -72,10 +74,12 @@ caf::behavior cache_behavior(caf::stateful_actor<CacheState>* self,
   self->state.options = std::move(*options);
   return {
       [self](const LookUp& request) {
-        self->send(caf::actor_cast<caf::actor>(self->current_sender()), look_up(self->state, request));
+        self->send(caf::actor_cast<caf::actor>(self->current_sender()),
+                   look_up(self->state, request));
       },
       [self](Store& request) {
-        self->send(caf::actor_cast<caf::actor>(self->current_sender()), store(self->state, request));
+        self->send(caf::actor_cast<caf::actor>(self->current_sender()),
+                   store(self->state, request));
       },
   };
 }

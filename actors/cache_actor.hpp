@@ -1,5 +1,5 @@
-// Owns the cache store on a thread of its own: makes keys, looks them up, keeps results. A store that fails is a miss
-// and a counter, never a failed task.
+// Owns the cache store on a thread of its own: makes keys, looks them up, keeps results. A store
+// that fails is a miss and a counter, never a failed task.
 #pragma once
 
 #include <memory>

@@ -6,10 +6,10 @@
 #include <thread>
 #include <unordered_map>
 
-#include <caf/all.hpp>
 #include <fmt/format.h>
 #include <pwd.h>
 #include <unistd.h>
+#include <caf/all.hpp>
 
 #include "actors/cache_actor.hpp"
 #include "actors/file_hasher.hpp"
@@ -45,18 +45,22 @@ std::string user_at_host() {
   passwd entry{};
   passwd* found = nullptr;
   char buffer[4096];
-  if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr) user = found->pw_name;
+  if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr)
+    user = found->pw_name;
   return fmt::format("{}@{}", user, host);
 }
 
 Digest digest_of(const Parameters& parameters) {
   Map map;
-  for (const auto& [name, value] : parameters) map.emplace_back(name, Bytes{std::string(value.digest.raw())});
+  for (const auto& [name, value] : parameters)
+    map.emplace_back(name, Bytes{std::string(value.digest.raw())});
   return digest_in("params", encode(Value{std::move(map)}).value_or(""));
 }
 
 /// Found in the environment of everything that a run's commands started.
-std::string process_mark(const RunId& run) { return "REPRISE_RUN=" + run.text(); }
+std::string process_mark(const RunId& run) {
+  return "REPRISE_RUN=" + run.text();
+}
 
 class EmbeddedEngine final : public Engine {
  public:
@@ -79,7 +83,8 @@ class EmbeddedEngine final : public Engine {
     std::optional<journal::RunLock> lock;
     std::optional<RunResult> result;
   };
-  /// A run of this flow and these parameters that some process left unfinished, or the one asked for.
+  /// A run of this flow and these parameters that some process left unfinished, or the one asked
+  /// for.
   struct Interrupted {
     RunId id;
     journal::RunLock lock;
@@ -91,10 +96,11 @@ class EmbeddedEngine final : public Engine {
   void ended(RunEnd end);
   void journal_lost(const Error& error);
   [[nodiscard]] Result<std::optional<Interrupted>> find_interrupted(journal::Journal& journal,
-                                                                   const Digest& flow,
-                                                                   const Digest& parameters,
-                                                                   const RunOptions& options);
-  [[nodiscard]] Result<std::vector<journal::Batch>> read_past(journal::Journal& journal, const RunId& run);
+                                                                    const Digest& flow,
+                                                                    const Digest& parameters,
+                                                                    const RunOptions& options);
+  [[nodiscard]] Result<std::vector<journal::Batch>> read_past(journal::Journal& journal,
+                                                              const RunId& run);
   /// Runs `action` on the journal's thread and waits for it.
   template <class F>
   auto with_journal(F action) -> std::invoke_result_t<F, journal::Journal&>;
@@ -166,8 +172,9 @@ Status EmbeddedEngine::open() {
 // Actors start with the first run, so that the listener can be set before.
 void EmbeddedEngine::start_actors() {
   if (system_) return;
-  // Few actors that talk to each other all the time: one thread keeps their messages in one processor's cache, and
-  // "sharing" wakes it in a tenth of the time that "stealing" needs (docs/performance.md).
+  // Few actors that talk to each other all the time: one thread keeps their messages in one
+  // processor's cache, and "sharing" wakes it in a tenth of the time that "stealing" needs
+  // (docs/performance.md).
   config_.set("scheduler.policy", caf::atom("sharing"));
   config_.set("scheduler.max-threads", std::size_t{1});
   system_ = std::make_unique<caf::actor_system>(config_);
@@ -178,8 +185,8 @@ void EmbeddedEngine::start_actors() {
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
   actors::WorkerActorOptions worker;
   worker.slots = options_.slots;
-  worker.runner = std::make_shared<worker::LocalRunner>(
-      worker::LocalRunner::Options{.functions = options_.functions, .blobs = blobs_, .grace = options_.grace});
+  worker.runner = std::make_shared<worker::LocalRunner>(worker::LocalRunner::Options{
+      .functions = options_.functions, .blobs = blobs_, .grace = options_.grace});
   worker.blobs = blobs_;
   worker.grace = options_.grace;
   worker.warn = options_.warn;
@@ -199,8 +206,8 @@ void EmbeddedEngine::start_actors() {
 
 void EmbeddedEngine::close() {
   if (system_) {
-    // One after the other, in the order in which news travel: the worker waits for its slots, the scheduler writes out what it
-    // knows, the journal writes what it was sent.
+    // One after the other, in the order in which news travel: the worker waits for its slots, the
+    // scheduler writes out what it knows, the journal writes what it was sent.
     {
       caf::scoped_actor self{*system_};
       const auto end = [&](caf::actor& actor) {
@@ -288,12 +295,12 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
   for (const journal::RunRow& row : *rows) {
     const RunState state = folder_->effective_state(row);
     if (options.resume && is_finished(state))
-      return fail(ErrorCode::conflict,
-                  fmt::format("run {} is finished ({}); nothing to resume", row.id.short_text(), name(state)));
+      return fail(ErrorCode::conflict, fmt::format("run {} is finished ({}); nothing to resume",
+                                                   row.id.short_text(), name(state)));
     if (state != RunState::interrupted && !(options.resume && state == RunState::paused)) {
       if (options.resume)
-        return fail(ErrorCode::conflict,
-                    fmt::format("run {} is {} in another process", row.id.short_text(), name(state)));
+        return fail(ErrorCode::conflict, fmt::format("run {} is {} in another process",
+                                                     row.id.short_text(), name(state)));
       continue;
     }
     auto lock = folder_->own(row.id);
@@ -308,7 +315,8 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
   return std::nullopt;
 }
 
-Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) {
+Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
+                                          RunOptions options) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
   auto parameters = bind_parameters(*flow, options.parameters);
   if (!parameters) return tl::unexpected(parameters.error());
@@ -378,8 +386,9 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow, 
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(scheduler_, actors::Begin{{index, std::move(context), std::move(past), true, options.resume.has_value(),
-                                            std::move(options.resume_tasks)}});
+  caf::anon_send(scheduler_,
+                 actors::Begin{{index, std::move(context), std::move(past), true,
+                                options.resume.has_value(), std::move(options.resume_tasks)}});
   return started;
 }
 
@@ -405,7 +414,8 @@ void EmbeddedEngine::ended(RunEnd end) {
   changed_.notify_all();
 }
 
-// What is not journalled could be lost although it was told; so nothing more is begun, and all runs end as failed.
+// What is not journalled could be lost although it was told; so nothing more is begun, and all runs
+// end as failed.
 void EmbeddedEngine::journal_lost(const Error& error) {
   std::vector<RunIndex> open;
   {
@@ -424,8 +434,10 @@ std::optional<RunResult> EmbeddedEngine::wait(const RunId& run, std::optional<Du
     const auto found = runs_.find(run);
     return found == runs_.end() || found->second.result.has_value();
   };
-  if (timeout) changed_.wait_for(guard, *timeout, is_over);
-  else changed_.wait(guard, is_over);
+  if (timeout)
+    changed_.wait_for(guard, *timeout, is_over);
+  else
+    changed_.wait(guard, is_over);
   const auto found = runs_.find(run);
   return found == runs_.end() ? std::nullopt : found->second.result;
 }
@@ -437,7 +449,8 @@ std::optional<RunIndex> EmbeddedEngine::index_of(const RunId& run) {
   return found->second.index;
 }
 
-Status EmbeddedEngine::cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) {
+Status EmbeddedEngine::cancel(const RunId& run, std::vector<std::string> tasks,
+                              std::string reason) {
   const std::optional<RunIndex> index = index_of(run);
   if (!index) return fail(ErrorCode::not_found, "no such run in this process");
   Status answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
@@ -454,7 +467,8 @@ Result<Payload> EmbeddedEngine::result(const RunId& run, NodeId node) {
   Result<Payload> answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
   caf::scoped_actor self{*system_};
   self->request(scheduler_, caf::duration{std::chrono::seconds{30}}, actors::AskValue{*index, node})
-      .receive([&](Result<Payload>& value) { answer = std::move(value); }, [](const caf::error&) {});
+      .receive([&](Result<Payload>& value) { answer = std::move(value); },
+               [](const caf::error&) {});
   return answer;
 }
 

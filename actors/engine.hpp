@@ -1,4 +1,5 @@
-// The embedded engine: scheduler, worker and cache actors in this process, over one data directory. Opens no port.
+// The embedded engine: scheduler, worker and cache actors in this process, over one data directory.
+// Opens no port.
 #pragma once
 
 #include <filesystem>
@@ -26,8 +27,9 @@ enum class Durability : std::uint8_t {
 };
 
 struct EngineOptions {
-  std::filesystem::path data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
-  unsigned slots = 0;          // attempts at once; 0 = number of processors
+  std::filesystem::path
+      data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
+  unsigned slots = 0;  // attempts at once; 0 = number of processors
   Durability durability = Durability::group;
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
@@ -35,17 +37,17 @@ struct EngineOptions {
 };
 
 struct RunOptions {
-  Parameters parameters;          // given ones; defaults are filled in
+  Parameters parameters;  // given ones; defaults are filled in
   CacheMode cache = CacheMode::normal;
-  bool always_new = false;        // do not continue an interrupted run of the same flow and parameters
-  std::optional<RunId> resume;    // continue exactly this run; its paused tasks go on
+  bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
+  std::optional<RunId> resume;            // continue exactly this run; its paused tasks go on
   std::vector<std::string> resume_tasks;  // only these paused tasks, by name as shown; empty = all
 };
 
 struct RunStarted {
   RunId id;
-  bool continued = false;         // an interrupted run goes on
-  std::string folder;             // of the run, below the data directory
+  bool continued = false;  // an interrupted run goes on
+  std::string folder;      // of the run, below the data directory
 };
 
 struct RunResult {
@@ -53,8 +55,9 @@ struct RunResult {
   RunState state = RunState::queued;
   std::string message;
   journal::Summary summary;
-  std::uint64_t carried = 0;    // tasks that an earlier process of this run had finished; summary counts the rest
-  Duration makespan{0};         // of this process's part
+  std::uint64_t carried =
+      0;  // tasks that an earlier process of this run had finished; summary counts the rest
+  Duration makespan{0};  // of this process's part
   std::map<std::string, Payload> outputs;
 };
 
@@ -62,34 +65,42 @@ class Engine {
  public:
   /// @error io, exhausted, denied: the data directory cannot be written; nothing was started
   [[nodiscard]] static Result<std::unique_ptr<Engine>> open(EngineOptions options);
-  /// Stops everything; runs that are not finished become interrupted. Ends within the grace time and a second.
+  /// Stops everything; runs that are not finished become interrupted. Ends within the grace time
+  /// and a second.
   virtual ~Engine() = default;
 
-  /// Starts a run. Blocks until it is accepted. @error invalid_argument: flow or parameters; conflict: `resume` names a
-  /// run that is finished or alive; not_found; io
-  [[nodiscard]] virtual Result<RunStarted> submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) = 0;
+  /// Starts a run. Blocks until it is accepted. @error invalid_argument: flow or parameters;
+  /// conflict: `resume` names a run that is finished or alive; not_found; io
+  [[nodiscard]] virtual Result<RunStarted> submit(std::shared_ptr<const FlowSpec> flow,
+                                                  RunOptions options) = 0;
 
-  /// Blocks until the run is finished (or paused with nothing left to do) and durable; nullopt: `timeout` passed.
+  /// Blocks until the run is finished (or paused with nothing left to do) and durable; nullopt:
+  /// `timeout` passed.
   [[nodiscard]] virtual std::optional<RunResult> wait(const RunId& run,
                                                       std::optional<Duration> timeout = {}) = 0;
 
-  /// Cancels a run, or only these tasks and what is downstream of them. Returns once no new attempt will start.
+  /// Cancels a run, or only these tasks and what is downstream of them. Returns once no new attempt
+  /// will start.
   /// @error not_found, conflict: already finished
   virtual Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
 
-  /// The result of a node (the list of results for a mapped one) once the run is finished or the node is.
+  /// The result of a node (the list of results for a mapped one) once the run is finished or the
+  /// node is.
   /// @error not_found: no result; unavailable: not finished
   [[nodiscard]] virtual Result<Payload> result(const RunId& run, NodeId node) = 0;
 
-  /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by force, and they become
-  /// interrupted. Nothing may be called afterwards but the destructor, which is then quick.
+  /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by
+  /// force, and they become interrupted. Nothing may be called afterwards but the destructor, which
+  /// is then quick.
   virtual void abandon() = 0;
 
-  /// Frees what is kept in memory of a finished run; its id is unknown afterwards. Does nothing to others.
+  /// Frees what is kept in memory of a finished run; its id is unknown afterwards. Does nothing to
+  /// others.
   virtual void forget(const RunId& run) = 0;
 
-  /// Calls `listener` with every batch of changes of every run, in order, from one thread of the engine; it must be
-  /// quick. Batches are told as they happen, before they are durable. To be set before the first submit.
+  /// Calls `listener` with every batch of changes of every run, in order, from one thread of the
+  /// engine; it must be quick. Batches are told as they happen, before they are durable. To be set
+  /// before the first submit.
   using Listener = std::function<void(const journal::Batch& batch)>;
   virtual void listen(Listener listener) = 0;
 };

@@ -11,8 +11,11 @@ namespace reprise::actors {
 
 class RememberingHasher final : public worker::FileHasher {
  public:
-  explicit RememberingHasher(std::unique_ptr<cache::FileDigests> digests) : digests_(std::move(digests)) {}
-  Result<FileValue> hash(const std::filesystem::path& path) override { return digests_->digest(path); }
+  explicit RememberingHasher(std::unique_ptr<cache::FileDigests> digests)
+      : digests_(std::move(digests)) {}
+  Result<FileValue> hash(const std::filesystem::path& path) override {
+    return digests_->digest(path);
+  }
 
  private:
   std::unique_ptr<cache::FileDigests> digests_;

@@ -1,8 +1,9 @@
 // Where slots leave finished attempts for the worker actor.
 //
-// A message to an actor whose thread sleeps costs a wake-up: several microseconds, many times a short body. While bodies
-// are that short the worker stays and looks for a moment ("polling"); then slots need to send nothing. At all other
-// times the first attempt that is left in an empty queue sends a message.
+// A message to an actor whose thread sleeps costs a wake-up: several microseconds, many times a
+// short body. While bodies are that short the worker stays and looks for a moment ("polling"); then
+// slots need to send nothing. At all other times the first attempt that is left in an empty queue
+// sends a message.
 #pragma once
 
 #include <atomic>
@@ -23,12 +24,14 @@ class FinishedQueue {
     {
       const std::lock_guard guard(mutex_);
       was_empty = items_.empty();
-      if (was_empty) items_ = std::move(items);
-      else std::move(items.begin(), items.end(), std::back_inserter(items_));
+      if (was_empty)
+        items_ = std::move(items);
+      else
+        std::move(items.begin(), items.end(), std::back_inserter(items_));
       filled_.store(true);
     }
-    // Sequentially consistent on purpose: either this load sees that polling has ended, or the last look of poll(),
-    // which comes after, sees the items.
+    // Sequentially consistent on purpose: either this load sees that polling has ended, or the last
+    // look of poll(), which comes after, sees the items.
     return was_empty && !polling_.load();
   }
 

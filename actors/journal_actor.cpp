@@ -63,7 +63,8 @@ caf::behavior journal_behavior(caf::stateful_actor<JournalState>* self,
         JournalState& state = self->state;
         state.pending.push_back(
             {append.ticket, caf::actor_cast<caf::actor_addr>(self->current_sender())});
-        std::move(append.summaries.begin(), append.summaries.end(), std::back_inserter(state.summaries));
+        std::move(append.summaries.begin(), append.summaries.end(),
+                  std::back_inserter(state.summaries));
         std::move(append.batches.begin(), append.batches.end(), std::back_inserter(state.batches));
         // The flush waits behind all Appends that are already in the mailbox: that is the group.
         if (!state.flush_sent) {
@@ -81,7 +82,8 @@ caf::behavior journal_behavior(caf::stateful_actor<JournalState>* self,
 
 }  // namespace
 
-caf::actor spawn_journal_actor(caf::actor_system& system, std::unique_ptr<journal::Journal> journal) {
+caf::actor spawn_journal_actor(caf::actor_system& system,
+                               std::unique_ptr<journal::Journal> journal) {
   return system.spawn<caf::detached>(
       journal_behavior, std::make_shared<std::unique_ptr<journal::Journal>>(std::move(journal)));
 }

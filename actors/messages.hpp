@@ -1,10 +1,11 @@
-// Everything actors say to each other, in one place. Each message carries a batch: one per hop and tick, however many tasks it
-// speaks of. Within a process the structures travel as they are, without serialization; between processes the link
-// packs the same structures into frames (cluster/).
+// Everything actors say to each other, in one place. Each message carries a batch: one per hop and
+// tick, however many tasks it speaks of. Within a process the structures travel as they are,
+// without serialization; between processes the link packs the same structures into frames
+// (cluster/).
 //
 //   engine ──Begin, CancelRun──▶ scheduler ──LookUp──▶ cache ──LookedUp──▶ scheduler
-//   scheduler ──Dispatch, Stop──▶ worker ──Store──▶ cache ──Stored──▶ worker ──Reported──▶ scheduler
-//   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
+//   scheduler ──Dispatch, Stop──▶ worker ──Store──▶ cache ──Stored──▶ worker ──Reported──▶
+//   scheduler scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
 #pragma once
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -27,7 +28,8 @@ struct Begin {
   scheduler::Submit submit;
 };
 
-/// engine → scheduler, answered with Status: cancel a run or the named tasks and what depends on them.
+/// engine → scheduler, answered with Status: cancel a run or the named tasks and what depends on
+/// them.
 struct CancelRun {
   scheduler::RunIndex run;
   std::vector<std::string> tasks;
@@ -61,8 +63,8 @@ struct Stop {
   std::vector<scheduler::AttemptRef> attempts;
 };
 
-/// worker's slots → worker, through a queue (finished_queue.hpp): an attempt that ended, with what is needed to keep
-/// its result.
+/// worker's slots → worker, through a queue (finished_queue.hpp): an attempt that ended, with what
+/// is needed to keep its result.
 struct Finished {
   scheduler::Report report;
   std::shared_ptr<const RunContext> context;

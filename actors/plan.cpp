@@ -45,7 +45,8 @@ Duration critical_path(const FlowSpec& flow, const std::vector<NodePlan>& nodes,
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::uint32_t n = order[i];
     if (nodes[n].run > 0)
-      if (const auto known = usual.find(flow.nodes[n].name); known != usual.end()) ending[n] += known->second;
+      if (const auto known = usual.find(flow.nodes[n].name); known != usual.end())
+        ending[n] += known->second;
     longest = std::max(longest, ending[n]);
     for (const scheduler::Edge& edge : graph.downstream(NodeId{n})) {
       ending[edge.to.value] = std::max(ending[edge.to.value], ending[n]);
@@ -57,8 +58,9 @@ Duration critical_path(const FlowSpec& flow, const std::vector<NodePlan>& nodes,
 
 }  // namespace
 
-Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& given, cache::Store& store,
-                       worker::FileHasher& hasher, const std::map<std::string, Duration>& usual) {
+Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& given,
+                       cache::Store& store, worker::FileHasher& hasher,
+                       const std::map<std::string, Duration>& usual) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
   auto parameters = bind_parameters(*flow, given);
   if (!parameters) return tl::unexpected(parameters.error());
@@ -70,7 +72,8 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
   const Time at = now();
   scheduler::Scheduler core{unlimited_slots};
   const scheduler::RunIndex index{0};
-  scheduler::Effects effects = core.handle(scheduler::Submit{index, std::move(context), {}, false, false, {}}, at);
+  scheduler::Effects effects =
+      core.handle(scheduler::Submit{index, std::move(context), {}, false, false, {}}, at);
   // Dispatched attempts are never reported: what depends on them stays where it is.
   while (!effects.look_ups.empty()) {
     auto event = answer(effects.look_ups, store, hasher, at);
@@ -88,13 +91,17 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
     if (state == TaskState::mapped) continue;
     NodePlan& node = plan.nodes[run.node_of(task).value];
     ++node.tasks;
-    if (state == TaskState::cached) ++node.cached;
-    else if (state == TaskState::skipped) ++node.skipped;
-    else ++node.run;
+    if (state == TaskState::cached)
+      ++node.cached;
+    else if (state == TaskState::skipped)
+      ++node.skipped;
+    else
+      ++node.run;
     if (state != TaskState::cached) {
       const auto inputs = flow->inputs_of(node.node);
-      node.width_unknown = t < flow->nodes.size() && !is_finished(state) &&
-                           std::any_of(inputs.begin(), inputs.end(), [](const Input& i) { return i.mapped; });
+      node.width_unknown =
+          t < flow->nodes.size() && !is_finished(state) &&
+          std::any_of(inputs.begin(), inputs.end(), [](const Input& i) { return i.mapped; });
     }
   }
   for (const NodePlan& node : plan.nodes) {

@@ -3,8 +3,8 @@
 #include <deque>
 #include <utility>
 
-#include <caf/all.hpp>
 #include <fmt/format.h>
+#include <caf/all.hpp>
 
 #include "actors/messages.hpp"
 #include "core/text.hpp"
@@ -13,12 +13,14 @@ namespace reprise::actors {
 
 namespace {
 
-// A group of changes goes to the journal when it is this large or this old, and at once when somebody waits for it.
+// A group of changes goes to the journal when it is this large or this old, and at once when
+// somebody waits for it.
 constexpr std::size_t group_changes = 512;
 constexpr std::chrono::milliseconds group_age{1};
 
 struct Wake {
-  std::uint64_t generation = 0;  // a delayed message cannot be recalled; an old generation is ignored
+  std::uint64_t generation =
+      0;  // a delayed message cannot be recalled; an old generation is ignored
 };
 
 }  // namespace
@@ -70,8 +72,7 @@ void release(Self* self, scheduler::Effects& effects) {
 void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
   for (const scheduler::Ended& ended : all) {
     scheduler::Run* run = self->state.core.find(ended.run);
-    if (run != nullptr)
-      self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
+    if (run != nullptr) self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
   }
 }
 
@@ -80,7 +81,8 @@ void schedule_wake(Self* self, std::optional<Time> at) {
   if (!at || (state.wake_at && *state.wake_at <= *at)) return;
   state.wake_at = at;
   const Duration delay = std::max(*at - now(), Duration{0});
-  // Not delayed_send to oneself: a message from an actor to itself in the clock keeps the actor alive.
+  // Not delayed_send to oneself: a message from an actor to itself in the clock keeps the actor
+  // alive.
   caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), delay, Wake{++state.wake_generation});
 }
 
@@ -135,7 +137,8 @@ void durable(Self* self, const Durable& news) {
     state.questions.front().promise.deliver(std::move(state.questions.front().answer));
     state.questions.pop_front();
   }
-  while (!state.waiting.empty() && (state.journal_lost || state.waiting.front().ticket <= news.ticket)) {
+  while (!state.waiting.empty() &&
+         (state.journal_lost || state.waiting.front().ticket <= news.ticket)) {
     scheduler::Effects effects = std::move(state.waiting.front().effects);
     state.waiting.pop_front();
     if (state.options.durability == Durability::sync) release(self, effects);
@@ -163,9 +166,9 @@ Status cancel(Self* self, const CancelRun& request) {
 caf::result<Result<Payload>> value(Self* self, const AskValue& request) {
   SchedulerState& state = self->state;
   scheduler::Run* run = state.core.find(request.run);
-  Result<Payload> answer = run != nullptr
-                               ? run->result_of(request.node)
-                               : Result<Payload>(fail(ErrorCode::not_found, "no such run in this process"));
+  Result<Payload> answer =
+      run != nullptr ? run->result_of(request.node)
+                     : Result<Payload>(fail(ErrorCode::not_found, "no such run in this process"));
   if (!state.options.journal || state.journal_lost) return answer;
   write_out(self);
   if (state.durable_ticket >= state.last_ticket) return answer;

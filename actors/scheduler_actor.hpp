@@ -1,4 +1,5 @@
-// The scheduler's shell: message → event, handle, effect → message. What a task may do next is decided in scheduler/.
+// The scheduler's shell: message → event, handle, effect → message. What a task may do next is
+// decided in scheduler/.
 #pragma once
 
 #include <functional>
@@ -33,7 +34,8 @@ struct SchedulerActorOptions {
   std::function<void(const Error&)> on_journal_lost;
 };
 
-/// Handles Begin, CancelRun, AskValue, ForgetRun, LookedUp, Reported, Began, Durable. It keeps no strong handle to itself.
+/// Handles Begin, CancelRun, AskValue, ForgetRun, LookedUp, Reported, Began, Durable. It keeps no
+/// strong handle to itself.
 [[nodiscard]] caf::actor spawn_scheduler_actor(caf::actor_system& system,
                                                SchedulerActorOptions options);
 

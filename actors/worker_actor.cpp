@@ -19,7 +19,8 @@ struct Collect {};  // from the slots: something is in the queue
 // Shorter attempts are never announced as running: their end says it all, at half the messages.
 constexpr Duration announce_after = std::chrono::milliseconds{20};
 
-// Bodies up to this long are worth waiting for on the spot, for about as long as a wake-up would cost.
+// Bodies up to this long are worth waiting for on the spot, for about as long as a wake-up would
+// cost.
 constexpr double short_body_seconds = 10e-6;
 constexpr std::chrono::microseconds patience{20};
 
@@ -77,7 +78,8 @@ void look(Self* self) {
   }
   state.announced_until = until;
   if (!began.starts.empty())
-    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler)) self->send(to, std::move(began));
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, std::move(began));
   look_again(self);
 }
 
@@ -88,9 +90,10 @@ void finished(Self* self, std::vector<Finished> batch) {
   std::vector<cache::Commit> commits;
   for (Finished& item : batch) {
     const Outcome& outcome = item.report.outcome;
-    self->state.mean_body_seconds += 0.1 * (seconds(outcome.duration) - self->state.mean_body_seconds);
-    const bool keep =
-        item.key && outcome.state == TaskState::success && !outcome.uncacheable && self->state.options.cache;
+    self->state.mean_body_seconds +=
+        0.1 * (seconds(outcome.duration) - self->state.mean_body_seconds);
+    const bool keep = item.key && outcome.state == TaskState::success && !outcome.uncacheable &&
+                      self->state.options.cache;
     if (!keep) {
       reports.push_back(std::move(item.report));
       continue;
@@ -172,7 +175,8 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
         self->state.in_flight += dispatch.attempts.size();
         self->state.pool->submit(std::move(dispatch.attempts));
         look_again(self);
-        if (self->state.mean_body_seconds < short_body_seconds && self->state.in_flight <= self->state.options.slots)
+        if (self->state.mean_body_seconds < short_body_seconds &&
+            self->state.in_flight <= self->state.options.slots)
           finished(self, self->state.queue->poll(patience));
       },
       [self](const Stop& stop) {

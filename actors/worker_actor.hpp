@@ -1,5 +1,5 @@
-// The worker's shell: attempts go to the slots, results to the cache, news to the scheduler, in that order. A result is stored
-// before it is reported, so "done" always means "can be fetched".
+// The worker's shell: attempts go to the slots, results to the cache, news to the scheduler, in
+// that order. A result is stored before it is reported, so "done" always means "can be fetched".
 #pragma once
 
 #include <functional>
@@ -18,13 +18,15 @@ namespace reprise::actors {
 struct WorkerActorOptions {
   std::uint32_t slots = 1;
   std::shared_ptr<worker::Runner> runner;
-  std::shared_ptr<cache::BlobStore> blobs;  // for results too large for the journal; null: none are kept
+  std::shared_ptr<cache::BlobStore>
+      blobs;  // for results too large for the journal; null: none are kept
   Duration grace{std::chrono::seconds{10}};
   std::function<void(std::string)> warn;  // one line for people; may be empty
   caf::actor cache;
 };
 
-/// Handles Dispatch, Stop, Finished (from its slots) and Stored. News go to whoever sent the last Dispatch.
+/// Handles Dispatch, Stop, Finished (from its slots) and Stored. News go to whoever sent the last
+/// Dispatch.
 [[nodiscard]] caf::actor spawn_worker_actor(caf::actor_system& system, WorkerActorOptions options);
 
 }  // namespace reprise::actors

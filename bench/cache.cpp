@@ -1,5 +1,5 @@
-// P13: what one key and one look-up cost. Google Benchmark is not used here: a loop of known length is as exact and gives the
-// figure as a number.
+// P13: what one key and one look-up cost. Google Benchmark is not used here: a loop of known length
+// is as exact and gives the figure as a number.
 #include <fmt/format.h>
 
 #include "bench/measure.hpp"
@@ -44,11 +44,14 @@ double microseconds_per_hit(cache::Store& store, const std::vector<Key>& keys) {
 }  // namespace
 
 std::vector<Figure> cache_p13(const Settings& settings) {
-  Figure key{"P13", "key of 20 small arguments", "us", {}, "20 x SHA-256 of 64 bytes", {}, "<= 5", false, {}};
+  Figure key{
+      "P13", "key of 20 small arguments", "us", {}, "20 x SHA-256 of 64 bytes", {}, "<= 5", false,
+      {}};
   Figure memory{"P13", "hit in memory", "us", {}, "", {}, "<= 2", false, {}};
   Figure sqlite{"P13", "hit in SQLite", "us", {}, "", {}, "<= 20", false, {}};
   cache::MemoryStore memory_store;
-  auto opened = cache::SqliteStore::open({.path = fresh_folder(settings.folder) + "/cache.db", .blobs = nullptr});
+  auto opened = cache::SqliteStore::open(
+      {.path = fresh_folder(settings.folder) + "/cache.db", .blobs = nullptr});
   REPRISE_ASSERT(opened.has_value(), opened.error().message);
   const auto memory_keys = fill(memory_store);
   const auto sqlite_keys = fill(**opened);
@@ -57,17 +60,20 @@ std::vector<Figure> cache_p13(const Settings& settings) {
     const std::string text(64, 'x');
     key.floor.push_back(seconds_of([&] {
                           for (int i = 0; i < loops * 20; ++i) (void)sha256(text);
-                        }) * 1e6 / loops);
+                        }) *
+                        1e6 / loops);
     key.runs.push_back(seconds_of([&] {
                          for (int i = 0; i < loops; ++i) {
                            Material material;
                            material.name = "bench";
                            material.version = "1";
                            for (int a = 0; a < 20; ++a)
-                             material.arguments.emplace(fmt::format("a{}", a), Payload::of(*encode(Value{i + a})).digest);
+                             material.arguments.emplace(fmt::format("a{}", a),
+                                                        Payload::of(*encode(Value{i + a})).digest);
                            (void)Key::of(material);
                          }
-                       }) * 1e6 / loops);
+                       }) *
+                       1e6 / loops);
     memory.runs.push_back(microseconds_per_hit(memory_store, memory_keys));
     sqlite.runs.push_back(microseconds_per_hit(**opened, sqlite_keys));
   }

@@ -45,7 +45,8 @@ std::string write_trace(const std::string& folder, std::size_t tasks) {
   std::vector<std::vector<std::size_t>> children(tasks);
   std::vector<std::vector<std::size_t>> parents(tasks);
   for (std::size_t n = layer; n < tasks; ++n) {
-    for (const std::size_t parent : {n - layer, (n - layer) / layer * layer + (n - layer + 1) % layer}) {
+    for (const std::size_t parent :
+         {n - layer, (n - layer) / layer * layer + (n - layer + 1) % layer}) {
       if (!parents[n].empty() && parents[n][0] == parent) continue;
       parents[n].push_back(parent);
       children[parent].push_back(n);
@@ -58,7 +59,10 @@ std::string write_trace(const std::string& folder, std::size_t tasks) {
   };
   out << R"({"name":"bench","schemaVersion":"1.5","workflow":{"specification":{"files":[],"tasks":[)";
   for (std::size_t n = 0; n < tasks; ++n)
-    out << (n > 0 ? ",\n" : "\n") << fmt::format(R"({{"id":"{}","name":"t","parents":{},"children":{},"inputFiles":[],"outputFiles":[]}})", id(n), list(parents[n]), list(children[n]));
+    out << (n > 0 ? ",\n" : "\n")
+        << fmt::format(
+               R"({{"id":"{}","name":"t","parents":{},"children":{},"inputFiles":[],"outputFiles":[]}})",
+               id(n), list(parents[n]), list(children[n]));
   out << "]}}}\n";
   return path;
 }
@@ -77,7 +81,15 @@ std::vector<Figure> commands_p4(const Settings& settings) {
   for (std::size_t i = 0; i < count; ++i) builder.add_node(fmt::format("n{}", i), index);
   const auto flow = std::make_shared<const FlowSpec>(*std::move(builder).finish());
   const auto engine = open_engine(fresh_folder(settings.folder), 2);
-  Figure figure{"P4", fmt::format("{} x /bin/true, output captured, durable", count), "tasks/s", {}, "posix_spawn + wait", {}, ">= 0.90 x floor", false, {}};
+  Figure figure{"P4",
+                fmt::format("{} x /bin/true, output captured, durable", count),
+                "tasks/s",
+                {},
+                "posix_spawn + wait",
+                {},
+                ">= 0.90 x floor",
+                false,
+                {}};
   for (int i = 0; i < settings.repetitions; ++i) {
     figure.floor.push_back(static_cast<double>(count) / bare_spawn(count));
     figure.runs.push_back(static_cast<double>(count) / run_flow(*engine, flow));
@@ -90,9 +102,18 @@ std::vector<Figure> rerun_p5(const Settings& settings) {
   const auto count = static_cast<std::size_t>(10'000 * settings.size);
   const std::string folder = fresh_folder(settings.folder);
   const std::string trace = write_trace(folder, count);
-  const std::vector<std::string> rerun{settings.program, "run", trace, "--data", folder + "/data", "--progress", "none"};
+  const std::vector<std::string> rerun{settings.program, "run",        trace, "--data",
+                                       folder + "/data", "--progress", "none"};
   run_program(rerun);
-  Figure graph{"P5", fmt::format("rerun of {} cached tasks, new process", count), "ms", {}, "reprise version", {}, "<= 100", false, {}};
+  Figure graph{"P5",
+               fmt::format("rerun of {} cached tasks, new process", count),
+               "ms",
+               {},
+               "reprise version",
+               {},
+               "<= 100",
+               false,
+               {}};
 
   const auto files = static_cast<std::size_t>(1000 * settings.size);
   const std::string flow = folder + "/files.yaml";
@@ -100,14 +121,25 @@ std::vector<Figure> rerun_p5(const Settings& settings) {
     std::ofstream out(flow);
     out << "version: 1\nname: files\ntasks:\n";
     for (std::size_t i = 0; i < files; ++i)
-      out << fmt::format("  f{0}: {{shell: \"echo {0} > out{0}.txt\", outputs: [out{0}.txt], cache: true}}\n", i);
+      out << fmt::format(
+          "  f{0}: {{shell: \"echo {0} > out{0}.txt\", outputs: [out{0}.txt], cache: true}}\n", i);
     out << "outputs:\n";
     for (std::size_t i = 0; i < files; ++i)
       out << fmt::format("  o{0}: \"${{{{ f{0}.outputs['out{0}.txt'] }}}}\"\n", i);
   }
-  const std::vector<std::string> restore{settings.program, "run", flow, "--data", folder + "/data", "--progress", "none", "--out", folder + "/out"};
+  const std::vector<std::string> restore{settings.program, "run",        flow,   "--data",
+                                         folder + "/data", "--progress", "none", "--out",
+                                         folder + "/out"};
   run_program(restore);
-  Figure restored{"P5", fmt::format("{} deleted output files restored", files), "ms", {}, "reprise version", {}, "<= 150", false, {}};
+  Figure restored{"P5",
+                  fmt::format("{} deleted output files restored", files),
+                  "ms",
+                  {},
+                  "reprise version",
+                  {},
+                  "<= 150",
+                  false,
+                  {}};
   for (int i = 0; i < settings.repetitions; ++i) {
     const double floor = run_program({settings.program, "version"}) * 1e3;
     graph.floor.push_back(floor);
@@ -125,9 +157,11 @@ std::vector<Figure> start_p12(const Settings& settings) {
   const std::string folder = fresh_folder(settings.folder);
   const std::string flow = folder + "/one.yaml";
   std::ofstream(flow) << "version: 1\nname: one\ntasks:\n  only: {run: [/bin/true]}\n";
-  const std::vector<std::string> run{settings.program, "run", flow, "--data", folder + "/data", "--progress", "none"};
+  const std::vector<std::string> run{settings.program, "run",        flow,  "--data",
+                                     folder + "/data", "--progress", "none"};
   run_program(run);
-  Figure one{"P12", "one-task flow, cold start to exit", "ms", {}, "/bin/true", {}, "<= 40", false, {}};
+  Figure one{"P12", "one-task flow, cold start to exit", "ms", {}, "/bin/true", {}, "<= 40", false,
+             {}};
   Figure version{"P12", "reprise version", "ms", {}, "/bin/true", {}, "<= 10", false, {}};
   for (int i = 0; i < std::max(settings.repetitions, 10); ++i) {
     const double floor = run_program({"/bin/true"}) * 1e3;

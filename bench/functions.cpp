@@ -1,4 +1,5 @@
-// P1, P3 and P7: functions in this process, beside a bare thread pool and a bare hand-over between threads.
+// P1, P3 and P7: functions in this process, beside a bare thread pool and a bare hand-over between
+// threads.
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -90,8 +91,24 @@ double round_trip() {
 std::vector<Figure> functions_p1(const Settings& settings) {
   const auto count = static_cast<std::size_t>(100'000 * settings.size);
   const auto flow = no_ops(count, false);
-  Figure memory{"P1", fmt::format("{} no-op functions, no journal", count), "tasks/s", {}, "bare thread pool", {}, ">= 1,000,000", false, {}};
-  Figure durable{"P1", fmt::format("{} no-op functions, durable", count), "tasks/s", {}, "bare thread pool", {}, ">= 300,000", false, {}};
+  Figure memory{"P1",
+                fmt::format("{} no-op functions, no journal", count),
+                "tasks/s",
+                {},
+                "bare thread pool",
+                {},
+                ">= 1,000,000",
+                false,
+                {}};
+  Figure durable{"P1",
+                 fmt::format("{} no-op functions, durable", count),
+                 "tasks/s",
+                 {},
+                 "bare thread pool",
+                 {},
+                 ">= 300,000",
+                 false,
+                 {}};
   BarePool pool(std::max(1U, std::thread::hardware_concurrency()));
   const auto engine = open_engine("");
   const auto journalled = open_engine(fresh_folder(settings.folder));
@@ -112,8 +129,24 @@ std::vector<Figure> functions_p1(const Settings& settings) {
 std::vector<Figure> chain_p3(const Settings& settings) {
   const std::size_t count = 1000;
   const auto flow = no_ops(count, true);
-  Figure memory{"P3", "chain of 1,000 no-ops, no journal", "us/task", {}, "thread hand-over and back", {}, "<= 15", false, {}};
-  Figure durable{"P3", "chain of 1,000 no-ops, durable", "us/task", {}, "thread hand-over and back", {}, "<= 15", false, {}};
+  Figure memory{"P3",
+                "chain of 1,000 no-ops, no journal",
+                "us/task",
+                {},
+                "thread hand-over and back",
+                {},
+                "<= 15",
+                false,
+                {}};
+  Figure durable{"P3",
+                 "chain of 1,000 no-ops, durable",
+                 "us/task",
+                 {},
+                 "thread hand-over and back",
+                 {},
+                 "<= 15",
+                 false,
+                 {}};
   const auto engine = open_engine("");
   const auto journalled = open_engine(fresh_folder(settings.folder));
   run_flow(*engine, flow);
@@ -162,7 +195,8 @@ std::vector<Figure> short_tasks_p7(const Settings& settings) {
   const auto sleeping = builder.add_kind(std::move(sleep));
   const auto summing = builder.add_kind(std::move(sum));
   std::vector<NodeId> level;
-  for (std::size_t i = 0; i < count; ++i) level.push_back(builder.add_node(fmt::format("s{}", i), sleeping));
+  for (std::size_t i = 0; i < count; ++i)
+    level.push_back(builder.add_node(fmt::format("s{}", i), sleeping));
   for (int depth = 0; level.size() > 1; ++depth) {
     std::vector<NodeId> above;
     for (std::size_t i = 0; i < level.size(); i += fan_in) {
@@ -180,10 +214,19 @@ std::vector<Figure> short_tasks_p7(const Settings& settings) {
   const auto engine = Engine::open(options);
   REPRISE_ASSERT(engine.has_value(), engine.error().message);
   BarePool pool(2);
-  Figure figure{"P7", fmt::format("{} x 1 ms on 2 slots, then a tree", count), "s", {}, "bare pool, no tree", {}, "<= 1.02 x ideal", false, {}};
+  Figure figure{"P7",
+                fmt::format("{} x 1 ms on 2 slots, then a tree", count),
+                "s",
+                {},
+                "bare pool, no tree",
+                {},
+                "<= 1.02 x ideal",
+                false,
+                {}};
   for (int i = 0; i < settings.repetitions; ++i) {
-    figure.floor.push_back(seconds_of(
-        [&] { pool.run(count, [] { std::this_thread::sleep_for(std::chrono::milliseconds{1}); }); }));
+    figure.floor.push_back(seconds_of([&] {
+      pool.run(count, [] { std::this_thread::sleep_for(std::chrono::milliseconds{1}); });
+    }));
     figure.runs.push_back(run_flow(**engine, flow));
   }
   const double ideal = static_cast<double>(count) * 1e-3 / 2;

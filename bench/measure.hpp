@@ -9,15 +9,15 @@ namespace reprise::bench {
 
 /// One line of the table. A ratio to the floor says more than seconds on a shared machine.
 struct Figure {
-  std::string id;           // "P4"
-  std::string what;         // "5,000 x /bin/true, captured"
-  std::string unit;         // "tasks/s", "us/task", "ms"
-  std::vector<double> runs; // one value per repetition
-  std::string floor_name;   // empty: no floor
+  std::string id;            // "P4"
+  std::string what;          // "5,000 x /bin/true, captured"
+  std::string unit;          // "tasks/s", "us/task", "ms"
+  std::vector<double> runs;  // one value per repetition
+  std::string floor_name;    // empty: no floor
   std::vector<double> floor;
-  std::string goal;         // as people read it: ">= 300,000"
+  std::string goal;  // as people read it: ">= 300,000"
   bool met = false;
-  std::string note;         // e.g. why it was missed or not measured
+  std::string note;  // e.g. why it was missed or not measured
 };
 
 [[nodiscard]] double median(std::vector<double> values);
@@ -29,9 +29,9 @@ struct Figure {
 /// What all benchmarks are given.
 struct Settings {
   int repetitions = 5;
-  double size = 1;          // factor on the amount of work; below 1 for a quick look
-  std::string program;      // path of `reprise`
-  std::string folder;       // a temporary folder, emptied between uses
+  double size = 1;      // factor on the amount of work; below 1 for a quick look
+  std::string program;  // path of `reprise`
+  std::string folder;   // a temporary folder, emptied between uses
 };
 
 using Benchmark = std::function<std::vector<Figure>(const Settings&)>;

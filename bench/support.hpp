@@ -16,7 +16,8 @@ namespace reprise::bench {
 double run_flow(Engine& engine, const std::shared_ptr<const FlowSpec>& flow);
 /// `count` nodes that call `function`, each waiting for the one before when `chained`.
 [[nodiscard]] std::shared_ptr<const FlowSpec> no_ops(std::size_t count, bool chained);
-/// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a non-zero exit
+/// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a
+/// non-zero exit
 double run_program(const std::vector<std::string>& argv);
 /// A fresh folder below `folder`.
 [[nodiscard]] std::string fresh_folder(const std::string& folder);

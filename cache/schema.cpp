@@ -33,6 +33,8 @@ const sqlite::Schema schema{"cache", 0x52504361 /* "RPCa" */, scripts};
 
 }  // namespace
 
-const sqlite::Schema& cache_schema() { return schema; }
+const sqlite::Schema& cache_schema() {
+  return schema;
+}
 
 }  // namespace reprise::cache

@@ -6,9 +6,9 @@
 #include <iostream>
 #include <memory>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/signals.hpp"
@@ -19,7 +19,8 @@
 namespace reprise::cli {
 namespace {
 
-/// Storage for everything the command line can set; shared by the parser and the action that is chosen.
+/// Storage for everything the command line can set; shared by the parser and the action that is
+/// chosen.
 struct Settings {
   GlobalOptions globals;
   std::string fields;
@@ -48,7 +49,8 @@ using Choices = std::vector<std::pair<std::string, T>>;
 
 /// An option with a closed set of words.
 template <class T>
-CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target, const Choices<T>& choices, std::string help) {
+CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target,
+                        const Choices<T>& choices, std::string help) {
   std::string words;
   for (const auto& [word, value] : choices) words += (words.empty() ? "" : "|") + word;
   return app
@@ -63,8 +65,9 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target, const
               }
               known.push_back(word);
             }
-            throw CLI::ValidationError(name, fmt::format("\"{}\" is none of {}{}", escape_for_terminal(text),
-                                                         fmt::join(known, ", "), did_you_mean(text, known)));
+            throw CLI::ValidationError(
+                name, fmt::format("\"{}\" is none of {}{}", escape_for_terminal(text),
+                                  fmt::join(known, ", "), did_you_mean(text, known)));
           },
           std::move(help))
       ->type_name(words);
@@ -86,61 +89,81 @@ CLI::Option* add_duration(CLI::App& app, const std::string& name, T& target, std
 
 /// A whole number within bounds.
 template <class T>
-CLI::Option* add_number(CLI::App& app, const std::string& name, T& target, std::uint64_t least, std::uint64_t most,
-                        std::string help) {
+CLI::Option* add_number(CLI::App& app, const std::string& name, T& target, std::uint64_t least,
+                        std::uint64_t most, std::string help) {
   return app
       .add_option_function<std::string>(
           name,
           [&target, name, least, most](const std::string& text) {
             std::uint64_t number = 0;
-            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-            if (error != std::errc{} || end != text.data() + text.size() || number < least || number > most)
-              throw CLI::ValidationError(name, fmt::format("\"{}\" is no whole number from {} to {}",
-                                                           escape_for_terminal(text), least, most));
-            target = static_cast<typename std::conditional_t<std::is_integral_v<T>, std::type_identity<T>,
-                                                             std::type_identity<std::uint32_t>>::type>(number);
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), number);
+            if (error != std::errc{} || end != text.data() + text.size() || number < least ||
+                number > most)
+              throw CLI::ValidationError(name,
+                                         fmt::format("\"{}\" is no whole number from {} to {}",
+                                                     escape_for_terminal(text), least, most));
+            target = static_cast<
+                typename std::conditional_t<std::is_integral_v<T>, std::type_identity<T>,
+                                            std::type_identity<std::uint32_t>>::type>(number);
           },
           std::move(help))
       ->type_name("N");
 }
 
-CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& target, std::string type,
-                      std::string help) {
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                      std::string type, std::string help) {
   // One value per flag: what follows is the next argument, not a second value.
-  return app.add_option(name, target, std::move(help))->allow_extra_args(false)->type_name(std::move(type));
+  return app.add_option(name, target, std::move(help))
+      ->allow_extra_args(false)
+      ->type_name(std::move(type));
 }
 
-const Choices<CacheMode> cache_modes{{"normal", CacheMode::normal},       {"refresh", CacheMode::refresh},
-                                     {"read-only", CacheMode::read_only}, {"write-only", CacheMode::write_only},
-                                     {"off", CacheMode::off},             {"only", CacheMode::only}};
+const Choices<CacheMode> cache_modes{{"normal", CacheMode::normal},
+                                     {"refresh", CacheMode::refresh},
+                                     {"read-only", CacheMode::read_only},
+                                     {"write-only", CacheMode::write_only},
+                                     {"off", CacheMode::off},
+                                     {"only", CacheMode::only}};
 const Choices<Durability> durabilities{
     {"none", Durability::none}, {"group", Durability::group}, {"sync", Durability::sync}};
-const Choices<ColorChoice> colors{
-    {"auto", ColorChoice::automatic}, {"always", ColorChoice::always}, {"never", ColorChoice::never}};
-const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic}, {"bar", ProgressChoice::bar},
-                                         {"counter", ProgressChoice::counter}, {"json", ProgressChoice::json},
+const Choices<ColorChoice> colors{{"auto", ColorChoice::automatic},
+                                  {"always", ColorChoice::always},
+                                  {"never", ColorChoice::never}};
+const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic},
+                                         {"bar", ProgressChoice::bar},
+                                         {"counter", ProgressChoice::counter},
+                                         {"json", ProgressChoice::json},
                                          {"none", ProgressChoice::none}};
 
 void add_globals(CLI::App& app, Settings& s) {
   GlobalOptions& g = s.globals;
   const std::string group = "Global flags, before or after the command";
   app.add_flag("--json", g.json, "One JSON document on stdout")->group(group);
-  app.add_option("--fields", s.fields, "Only these fields of the document: a,b")->type_name("FIELDS")->group(group);
+  app.add_option("--fields", s.fields, "Only these fields of the document: a,b")
+      ->type_name("FIELDS")
+      ->group(group);
   app.add_option("--data", g.data, "Data directory (default: $XDG_DATA_HOME/reprise)")
-      ->type_name("DIR")->envname("REPRISE_DATA")->group(group);
+      ->type_name("DIR")
+      ->envname("REPRISE_DATA")
+      ->group(group);
   add_choice(app, "--color", g.color, colors, "Colours")->envname("REPRISE_COLOR")->group(group);
-  add_choice(app, "--progress", g.progress, progresses, "How a run is shown")->envname("REPRISE_PROGRESS")->group(group);
+  add_choice(app, "--progress", g.progress, progresses, "How a run is shown")
+      ->envname("REPRISE_PROGRESS")
+      ->group(group);
   app.add_flag("-q,--quiet", g.quiet, "Ids only")->group(group);
   app.add_flag("-v,--verbose", g.verbosity, "More; -vv: most")->group(group);
   app.add_flag("--no-input", g.no_input, "Never ask")->group(group);
   app.add_flag("-y,--yes", g.yes, "Do not ask, do it")->group(group);
 }
 
-void add_source(CLI::App& app, std::vector<std::string>& parameters, std::vector<std::string>& files, std::string& mode,
-                std::optional<double>& scale, std::vector<std::string>& touches) {
+void add_source(CLI::App& app, std::vector<std::string>& parameters,
+                std::vector<std::string>& files, std::string& mode, std::optional<double>& scale,
+                std::vector<std::string>& touches) {
   add_list(app, "-p,--param", parameters, "NAME=VALUE", "A parameter of the flow; may be repeated");
   add_list(app, "--param-file", files, "FILE", "Parameters from a YAML or JSON file; -p wins");
-  add_choice<std::string>(app, "--mode", mode, {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}},
+  add_choice<std::string>(app, "--mode", mode,
+                          {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}},
                           "What the tasks of a recorded trace do");
   app.add_option_function<std::string>(
          "--scale",
@@ -154,15 +177,21 @@ void add_source(CLI::App& app, std::vector<std::string>& parameters, std::vector
          },
          "Seconds slept for each recorded second (--mode sleep)")
       ->type_name("S");
-  add_list(app, "--touch", touches, "TASK=TEXT", "Change the input of one task of a trace (--mode hash); may be repeated");
+  add_list(app, "--touch", touches, "TASK=TEXT",
+           "Change the input of one task of a trace (--mode hash); may be repeated");
 }
 
-void add_execution(CLI::App& app, unsigned& slots, std::string& out, Durability& durability, Duration& grace) {
-  add_number(app, "--slots,--local", slots, 1, 65536, "Tasks at once (default: number of processors)")
+void add_execution(CLI::App& app, unsigned& slots, std::string& out, Durability& durability,
+                   Duration& grace) {
+  add_number(app, "--slots,--local", slots, 1, 65536,
+             "Tasks at once (default: number of processors)")
       ->envname("REPRISE_SLOTS");
-  app.add_option("--out", out, "Where files among the outputs go (default: here)")->type_name("DIR");
-  add_choice(app, "--durability", durability, durabilities, "What has to be on disk before anybody is told");
-  add_duration(app, "--grace", grace, "Time a task gets to stop before it is killed (default: 10s)");
+  app.add_option("--out", out, "Where files among the outputs go (default: here)")
+      ->type_name("DIR");
+  add_choice(app, "--durability", durability, durabilities,
+             "What has to be on disk before anybody is told");
+  add_duration(app, "--grace", grace,
+               "Time a task gets to stop before it is killed (default: 10s)");
 }
 
 CLI::App* add_command(CLI::App& app, Settings& s, const char* name, const char* description,
@@ -174,14 +203,17 @@ CLI::App* add_command(CLI::App& app, Settings& s, const char* name, const char* 
 }
 
 void add_running_commands(CLI::App& app, Settings& s) {
-  CLI::App* run = add_command(app, s, "run", "Run a flow and follow it; the exit code is the run's result",
-                              [&s](Console& c) { return run_command(s.run, c); });
-  run->add_option("FLOW", s.run.flow, "Flow file, WfFormat trace or STG graph; - is stdin")->required();
+  CLI::App* run =
+      add_command(app, s, "run", "Run a flow and follow it; the exit code is the run's result",
+                  [&s](Console& c) { return run_command(s.run, c); });
+  run->add_option("FLOW", s.run.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
+      ->required();
   add_source(*run, s.run.parameters, s.run.parameter_files, s.run.mode, s.run.scale, s.run.touches);
   add_execution(*run, s.run.slots, s.run.out, s.run.durability, s.run.grace);
   add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used");
   run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
-  run->add_flag("--new", s.run.always_new, "Do not continue an interrupted run of the same flow and parameters");
+  run->add_flag("--new", s.run.always_new,
+                "Do not continue an interrupted run of the same flow and parameters");
 
   CLI::App* resume = add_command(app, s, "resume", "Continue an interrupted run",
                                  [&s](Console& c) { return resume_command(s.resume, c); });
@@ -192,15 +224,19 @@ void add_running_commands(CLI::App& app, Settings& s) {
                                 [&s](Console& c) { return check_command(s.check, c); });
   check->add_option("FLOW", s.check.files, "Files; - is stdin")->required();
 
-  CLI::App* plan = add_command(app, s, "plan", "Tell what would come from the cache, run or wait; changes nothing",
+  CLI::App* plan = add_command(app, s, "plan",
+                               "Tell what would come from the cache, run or wait; changes nothing",
                                [&s](Console& c) { return plan_command(s.plan, c); });
-  plan->add_option("FLOW", s.plan.flow, "Flow file, WfFormat trace or STG graph; - is stdin")->required();
-  add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale, s.plan.touches);
+  plan->add_option("FLOW", s.plan.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
+      ->required();
+  add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale,
+             s.plan.touches);
   plan->add_flag("--exit-code", s.plan.exit_code, "Exit with 10 when something would run");
 }
 
 void add_looking_commands(CLI::App& app, Settings& s) {
-  CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished", [&s](Console& c) { return ps_command(s.ps, c); });
+  CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
+                             [&s](Console& c) { return ps_command(s.ps, c); });
   ps->add_flag("--all", s.ps.all, "Finished ones too");
   std::vector<std::string> states;
   for (int i = 0; i <= static_cast<int>(RunState::interrupted); ++i)
@@ -214,45 +250,57 @@ void add_looking_commands(CLI::App& app, Settings& s) {
 
   CLI::App* status = add_command(app, s, "status", "Show one run, group by group",
                                  [&s](Console& c) { return status_command(s.status, c); });
-  status->add_option("RUN", s.status.run, "Id, beginning of an id, last or last:FLOW (default: last)");
+  status->add_option("RUN", s.status.run,
+                     "Id, beginning of an id, last or last:FLOW (default: last)");
   status->add_flag("--ready", s.status.ready, "Only tell whether runs can be started here");
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
   history->add_option("FLOW", s.history.flow, "Name of the flow (default: all)");
   history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
-  history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")->type_name("WHEN");
-  add_number(*history, "--limit", s.history.limit, 1, 1'000'000, "At most so many runs (default: 20)");
+  history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
+      ->type_name("WHEN");
+  add_number(*history, "--limit", s.history.limit, 1, 1'000'000,
+             "At most so many runs (default: 20)");
 
   CLI::App* events = add_command(app, s, "events", "Print a run's changes of state, in order",
                                  [&s](Console& c) { return events_command(s.events, c); });
   events->add_option("RUN", s.events.run, "Id, beginning of an id, last or last:FLOW")->required();
   events->add_flag("--jsonl", s.events.lines, "One JSON object a line");
-  add_number(*events, "--after", s.events.after, 0, UINT64_MAX, "Only what follows this offset")->type_name("OFFSET");
+  add_number(*events, "--after", s.events.after, 0, UINT64_MAX, "Only what follows this offset")
+      ->type_name("OFFSET");
 
   CLI::App* logs = add_command(app, s, "logs", "Print what the commands of a run printed",
                                [&s](Console& c) { return logs_command(s.logs, c); });
   logs->add_option("RUN", s.logs.run, "Id, beginning of an id, last or last:FLOW")->required();
   logs->add_option("TASK", s.logs.task, "One task: align[s3], or align for all of its elements");
   logs->add_flag("-f,--follow", s.logs.follow, "Go on until the run is finished");
-  logs->add_option("--attempt", s.logs.attempt, "Attempt number, or all (default: the last)")->type_name("N|all");
-  add_choice<std::string>(*logs, "--stream", s.logs.stream, {{"out", "out"}, {"err", "err"}}, "Only this stream");
+  logs->add_option("--attempt", s.logs.attempt, "Attempt number, or all (default: the last)")
+      ->type_name("N|all");
+  add_choice<std::string>(*logs, "--stream", s.logs.stream, {{"out", "out"}, {"err", "err"}},
+                          "Only this stream");
   logs->add_flag("--failed", s.logs.failed, "Only of tasks that failed");
-  logs->add_option("--grep", s.logs.pattern, "Only lines that match this regular expression")->type_name("RE");
+  logs->add_option("--grep", s.logs.pattern, "Only lines that match this regular expression")
+      ->type_name("RE");
   logs->add_flag("--jsonl", s.logs.lines, "One JSON object a line");
   logs->add_flag("--raw", s.logs.raw, "Control characters as they are, not made visible");
 }
 
 void add_steering_commands(CLI::App& app, Settings& s) {
-  CLI::App* wait = add_command(app, s, "wait", "Wait until runs are finished; the exit code is that of the first without success",
-                               [&s](Console& c) { return wait_command(s.wait, c); });
+  CLI::App* wait = add_command(
+      app, s, "wait",
+      "Wait until runs are finished; the exit code is that of the first without success",
+      [&s](Console& c) { return wait_command(s.wait, c); });
   wait->add_option("RUN", s.wait.runs, "Ids, beginnings of ids, last or last:FLOW")->required();
-  add_duration(*wait, "--timeout", s.wait.timeout, "Give up after this long, with exit code 7; the runs go on");
-  add_choice<std::string>(*wait, "--for", s.wait.until, {{"finished", "finished"}, {"succeeded", "succeeded"}},
+  add_duration(*wait, "--timeout", s.wait.timeout,
+               "Give up after this long, with exit code 7; the runs go on");
+  add_choice<std::string>(*wait, "--for", s.wait.until,
+                          {{"finished", "finished"}, {"succeeded", "succeeded"}},
                           "What to wait for");
 
-  CLI::App* cancel = add_command(app, s, "cancel", "Stop a run, or tasks of it and what depends on them",
-                                 [&s](Console& c) { return cancel_command(s.cancel, c); });
+  CLI::App* cancel =
+      add_command(app, s, "cancel", "Stop a run, or tasks of it and what depends on them",
+                  [&s](Console& c) { return cancel_command(s.cancel, c); });
   cancel->add_option("RUN", s.cancel.run, "Id, beginning of an id, last or last:FLOW")->required();
   cancel->add_option("TASK", s.cancel.tasks, "Only these tasks");
   cancel->add_option("--reason", s.cancel.reason, "Kept with the run")->type_name("TEXT");
@@ -274,32 +322,42 @@ void add_cache_commands(CLI::App& app, Settings& s) {
   cache->fallthrough()->require_subcommand(1, 1);
   CLI::App* list = add_command(*cache, s, "ls", "List entries, newest first",
                                [&s](Console& c) { return cache_list_command(s.cache_list, c); });
-  list->add_option("--task", s.cache_list.task, "Only entries whose task's name begins so")->type_name("NAME");
-  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h for two hours ago, or a time")->type_name("WHEN");
-  add_choice<std::string>(*list, "--sort", s.cache_list.sort, {{"age", "age"}, {"size", "size"}, {"saved", "saved"}},
-                          "Order");
+  list->add_option("--task", s.cache_list.task, "Only entries whose task's name begins so")
+      ->type_name("NAME");
+  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h for two hours ago, or a time")
+      ->type_name("WHEN");
+  add_choice<std::string>(*list, "--sort", s.cache_list.sort,
+                          {{"age", "age"}, {"size", "size"}, {"saved", "saved"}}, "Order");
   add_number(*list, "--limit", s.cache_list.limit, 1, 1'000'000, "At most so many (default: 1000)");
   CLI::App* get = add_command(*cache, s, "get", "Print a cached value, or a file of it",
                               [&s](Console& c) { return cache_get_command(s.cache_get, c); });
-  get->add_option("KEY", s.cache_get.key, "Key or its beginning; KEY:PATH is a file among the outputs")->required();
+  get->add_option("KEY", s.cache_get.key,
+                  "Key or its beginning; KEY:PATH is a file among the outputs")
+      ->required();
   get->add_option("-o,--output", s.cache_get.output, "Into this file")->type_name("FILE");
   CLI::App* show = add_command(*cache, s, "show", "All versions under a key and what went into it",
                                [&s](Console& c) { return cache_show_command(s.cache_key, c); });
   show->add_option("KEY", s.cache_key, "Key or its beginning")->required();
-  add_command(*cache, s, "stats", "Entries, sizes, hits and misses", [](Console& c) { return cache_stats_command(c); });
+  add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
+              [](Console& c) { return cache_stats_command(c); });
 }
 
 void add_other_commands(CLI::App& app, Settings& s) {
-  add_command(app, s, "doctor", "Find out what is wrong here", [](Console& c) { return doctor_command(c); });
-  add_command(app, s, "version", "Print the version", [](Console& c) { return version_command(c); });
-  CLI::App* help = add_command(app, s, "help", "Explain a command, or an error code such as RP1203", {});
+  add_command(app, s, "doctor", "Find out what is wrong here",
+              [](Console& c) { return doctor_command(c); });
+  add_command(app, s, "version", "Print the version",
+              [](Console& c) { return version_command(c); });
+  CLI::App* help =
+      add_command(app, s, "help", "Explain a command, or an error code such as RP1203", {});
   help->add_option("TOPIC", s.help_topic, "Command or error code");
 }
 
 std::unique_ptr<CLI::App> make_app(Settings& s) {
-  auto app = std::make_unique<CLI::App>("Runs flows of tasks, remembers what they gave.", "reprise");
+  auto app =
+      std::make_unique<CLI::App>("Runs flows of tasks, remembers what they gave.", "reprise");
   app->set_help_flag("-h,--help", "Print this and exit");
-  app->require_subcommand(0, 1);  // at most one: a flow called "status" is an argument of run, not a command
+  app->require_subcommand(
+      0, 1);  // at most one: a flow called "status" is an argument of run, not a command
   add_globals(*app, s);
   add_running_commands(*app, s);
   add_looking_commands(*app, s);
@@ -308,8 +366,10 @@ std::unique_ptr<CLI::App> make_app(Settings& s) {
   add_other_commands(*app, s);
   app->footer(
       "RUN is an id, the beginning of one, last, or last:FLOW.\n"
-      "Exit codes: 0 done, 1 failed, 2 invalid, 3 not reachable, 5 not found, 6 conflict, 7 timeout,\n"
-      "            8 cancelled, 9 waits for a person, 10 differences, 70 internal error, 130 Ctrl-C.");
+      "Exit codes: 0 done, 1 failed, 2 invalid, 3 not reachable, 5 not found, 6 conflict, 7 "
+      "timeout,\n"
+      "            8 cancelled, 9 waits for a person, 10 differences, 70 internal error, 130 "
+      "Ctrl-C.");
   return app;
 }
 
@@ -344,7 +404,8 @@ std::string help_of(const CLI::App& command) {
   return command.help(command.get_parent() ? command_path(*command.get_parent()) : std::string());
 }
 
-UsageError describe(const CLI::ParseError& error, const CLI::App& app, const std::vector<std::string>& arguments) {
+UsageError describe(const CLI::ParseError& error, const CLI::App& app,
+                    const std::vector<std::string>& arguments) {
   UsageError result{{ErrorCode::invalid_argument, error.what()}, {}, false};
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
@@ -360,11 +421,12 @@ UsageError describe(const CLI::ParseError& error, const CLI::App& app, const std
     const std::string flag = word.substr(0, word.find('='));
     if (word.size() > 1 && word[0] == '-') {
       result.error.message =
-          fmt::format("`{}` has no flag \"{}\"{}", path, escape_for_terminal(flag), did_you_mean(flag, names_of_flags(command)));
+          fmt::format("`{}` has no flag \"{}\"{}", path, escape_for_terminal(flag),
+                      did_you_mean(flag, names_of_flags(command)));
     } else if (expects_command()) {
-      result.error.message =
-          fmt::format("\"{}\" is no command{}{}", shown, &command == &app ? "" : " of `" + path + "`",
-                      did_you_mean(word, names_of_commands(command)));
+      result.error.message = fmt::format("\"{}\" is no command{}{}", shown,
+                                         &command == &app ? "" : " of `" + path + "`",
+                                         did_you_mean(word, names_of_commands(command)));
     } else {
       result.error.message = fmt::format("`{}` takes no further argument \"{}\"", path, shown);
     }
@@ -400,11 +462,12 @@ tl::expected<Invocation, UsageError> help(CLI::App& app, const std::shared_ptr<S
     for (CLI::App* candidate : command->get_subcommands([](CLI::App*) { return true; }))
       if (candidate->get_name() == word) next = candidate;
     if (!next)
-      return tl::unexpected(UsageError{{ErrorCode::invalid_argument,
-                                        fmt::format("\"{}\" is no command and no error code{}", escape_for_terminal(word),
-                                                    did_you_mean(word, names_of_commands(*command)))},
-                                       "see `reprise --help`",
-                                       s->globals.json});
+      return tl::unexpected(UsageError{
+          {ErrorCode::invalid_argument,
+           fmt::format("\"{}\" is no command and no error code{}", escape_for_terminal(word),
+                       did_you_mean(word, names_of_commands(*command)))},
+          "see `reprise --help`",
+          s->globals.json});
     command = next;
   }
   invocation.text = help_of(*command);
@@ -426,24 +489,32 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
   } catch (const CLI::ParseError& error) {
     return tl::unexpected(describe(error, *app, given));
   } catch (const CLI::Error& error) {
-    return tl::unexpected(UsageError{{ErrorCode::invalid_argument, error.what()}, "see `reprise --help`", false});
+    return tl::unexpected(
+        UsageError{{ErrorCode::invalid_argument, error.what()}, "see `reprise --help`", false});
   }
   settings->globals.fields = split(settings->fields);
   if (!settings->fields.empty() && !settings->globals.json)
     return tl::unexpected(
-        UsageError{{ErrorCode::invalid_argument, "--fields selects from the document that --json prints; add --json"}, {}, false});
+        UsageError{{ErrorCode::invalid_argument,
+                    "--fields selects from the document that --json prints; add --json"},
+                   {},
+                   false});
   if (app->get_subcommands().empty())
-    return tl::unexpected(UsageError{{ErrorCode::invalid_argument, "what shall it be? no command was given"},
-                                     "see `reprise --help`", settings->globals.json});
+    return tl::unexpected(
+        UsageError{{ErrorCode::invalid_argument, "what shall it be? no command was given"},
+                   "see `reprise --help`",
+                   settings->globals.json});
   if (app->get_subcommands().front()->get_name() == "help") return help(*app, settings);
   // The action refers to the settings: they live as long as it does.
-  return Invocation{settings->globals, [settings](Console& console) { return settings->action(console); }, {}};
+  return Invocation{
+      settings->globals, [settings](Console& console) { return settings->action(console); }, {}};
 }
 
 int main_program(int argc, char** argv) {
   ignore_broken_pipes();
   worker::adopt_orphans();  // a task's background processes stay ours to end
-  auto invocation = parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  auto invocation =
+      parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
   if (!invocation) {
     GlobalOptions globals;
     globals.json = invocation.error().wants_json;
@@ -455,14 +526,19 @@ int main_program(int argc, char** argv) {
   Console console(invocation->globals);
   int code = exit_ok;
   try {
-    if (invocation->action) code = invocation->action(console);
-    else console.raw(invocation->text);
+    if (invocation->action)
+      code = invocation->action(console);
+    else
+      console.raw(invocation->text);
   } catch (const std::exception& exception) {
-    code = console.fail({ErrorCode::internal, fmt::format("internal error: {}", exception.what())}, exit_internal);
+    code = console.fail({ErrorCode::internal, fmt::format("internal error: {}", exception.what())},
+                        exit_internal);
     std::string line;
     for (int i = 0; i < argc; ++i) line += (i == 0 ? "" : " ") + escape_for_terminal(argv[i]);
-    console.say(fmt::format("this is a bug; please report it with these lines:\n  version  {}\n  command  {}\n  error    {}",
-                            version_text, line, escape_for_terminal(exception.what())));
+    console.say(
+        fmt::format("this is a bug; please report it with these lines:\n  version  {}\n  command  "
+                    "{}\n  error    {}",
+                    version_text, line, escape_for_terminal(exception.what())));
   }
   console.flush();
   if (!console.is_open() && code == exit_ok) return 128 + 13;  // as if SIGPIPE had ended it

@@ -20,12 +20,13 @@ struct Invocation {
 
 struct UsageError {
   Error error;
-  std::string hint;        // the way out, a second line for people; may be empty
+  std::string hint;  // the way out, a second line for people; may be empty
   bool wants_json = false;
 };
 
 /// @param arguments without the program's name
-[[nodiscard]] tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string> arguments);
+[[nodiscard]] tl::expected<Invocation, UsageError> parse_command_line(
+    std::vector<std::string> arguments);
 
 /// All of main(): parses, acts, and turns every way out into an exit code.
 [[nodiscard]] int main_program(int argc, char** argv);

@@ -23,7 +23,9 @@ namespace {
 
 constexpr std::size_t key_columns = 15;  // "k1:" and 12 digits: how people see and type a key
 
-std::string short_key(const Key& key) { return key.text().substr(0, key_columns); }
+std::string short_key(const Key& key) {
+  return key.text().substr(0, key_columns);
+}
 
 /// The current version of the one key that begins so.
 Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix) {
@@ -35,16 +37,20 @@ Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix)
   for (const cache::Record& record : *records)
     if (std::find(keys.begin(), keys.end(), record.key) == keys.end()) keys.push_back(record.key);
   if (keys.empty())
-    return fail(ErrorCode::not_found, fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
-                                                  escape_for_terminal(prefix)));
+    return fail(ErrorCode::not_found,
+                fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
+                            escape_for_terminal(prefix)));
   if (keys.size() > 1) {
     std::string list;
-    for (std::size_t i = 0; i < std::min<std::size_t>(keys.size(), 5); ++i) list += (i ? ", " : "") + short_key(keys[i]);
-    return fail(ErrorCode::not_found, fmt::format("\"{}\" is the beginning of several keys: {}{}", escape_for_terminal(prefix),
-                                                  list, keys.size() > 5 ? ", …" : ""));
+    for (std::size_t i = 0; i < std::min<std::size_t>(keys.size(), 5); ++i)
+      list += (i ? ", " : "") + short_key(keys[i]);
+    return fail(ErrorCode::not_found,
+                fmt::format("\"{}\" is the beginning of several keys: {}{}",
+                            escape_for_terminal(prefix), list, keys.size() > 5 ? ", …" : ""));
   }
-  return *std::max_element(records->begin(), records->end(),
-                           [](const cache::Record& a, const cache::Record& b) { return a.version < b.version; });
+  return *std::max_element(
+      records->begin(), records->end(),
+      [](const cache::Record& a, const cache::Record& b) { return a.version < b.version; });
 }
 
 Result<std::unique_ptr<cache::BlobStore>> open_blobs(const GlobalOptions& globals) {
@@ -64,8 +70,10 @@ Result<Value> value_of(const cache::Record& record, const GlobalOptions& globals
   return decode(*bytes);
 }
 
-/// Every file within a value, with its path there: "report.html" of {"outputs": {"report.html": file}}.
-void collect_files(const Value& value, const std::string& path, std::vector<std::pair<std::string, FileValue>>& files) {
+/// Every file within a value, with its path there: "report.html" of {"outputs": {"report.html":
+/// file}}.
+void collect_files(const Value& value, const std::string& path,
+                   std::vector<std::pair<std::string, FileValue>>& files) {
   if (is_file(value)) {
     if (const auto file = as_file(value)) files.emplace_back(path, *file);
   } else if (const Map* map = value.get_if<Map>()) {
@@ -77,7 +85,8 @@ void collect_files(const Value& value, const std::string& path, std::vector<std:
     }
   } else if (const List* list = value.get_if<List>()) {
     for (std::size_t i = 0; i < list->size(); ++i)
-      collect_files((*list)[i], path.empty() ? std::to_string(i) : fmt::format("{}/{}", path, i), files);
+      collect_files((*list)[i], path.empty() ? std::to_string(i) : fmt::format("{}/{}", path, i),
+                    files);
   }
 }
 
@@ -88,17 +97,24 @@ int give_file(const FileValue& file, const std::string& output, Console& console
   if (!output.empty() && output != "-") {
     std::error_code error;
     if (std::filesystem::exists(std::filesystem::symlink_status(output, error)))
-      return console.fail({ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
-    if (const auto status = (*blobs)->restore(file, output, false); !status) return console.fail(status.error());
+      return console.fail(
+          {ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
+    if (const auto status = (*blobs)->restore(file, output, false); !status)
+      return console.fail(status.error());
     console.say(fmt::format("{} → {}", describe_bytes(file.size), escape_for_terminal(output)));
     return exit_ok;
   }
-  // In parts: a file may be larger than memory. Its digest was verified when it was put there; verify() checks again.
+  // In parts: a file may be larger than memory. Its digest was verified when it was put there;
+  // verify() checks again.
   std::ifstream stream((*blobs)->path_of(file.content), std::ios::binary);
-  if (!stream) return console.fail({ErrorCode::not_found, fmt::format("the file {} is not in the cache any more", file.content.text())});
+  if (!stream)
+    return console.fail(
+        {ErrorCode::not_found,
+         fmt::format("the file {} is not in the cache any more", file.content.text())});
   std::string buffer(256 * 1024, '\0');
   Sha256 hash;
-  while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || stream.gcount() > 0) {
+  while (stream.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) ||
+         stream.gcount() > 0) {
     const std::string_view part(buffer.data(), static_cast<std::size_t>(stream.gcount()));
     hash.update(part);
     console.raw(part);
@@ -106,7 +122,8 @@ int give_file(const FileValue& file, const std::string& output, Console& console
   }
   console.flush();
   if (hash.finish() != file.content)
-    return console.fail({ErrorCode::corrupt, fmt::format("the file {} is damaged in the cache", file.content.text())});
+    return console.fail({ErrorCode::corrupt,
+                         fmt::format("the file {} is damaged in the cache", file.content.text())});
   return exit_ok;
 }
 
@@ -117,16 +134,20 @@ int write_text(const std::string& text, const std::string& output, Console& cons
   }
   std::error_code error;
   if (std::filesystem::exists(std::filesystem::symlink_status(output, error)))
-    return console.fail({ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
+    return console.fail(
+        {ErrorCode::conflict, fmt::format("\"{}\" exists already", escape_for_terminal(output))});
   std::ofstream stream(output, std::ios::binary);
   stream << text << '\n';
   stream.close();
-  if (!stream) return console.fail(system_error(fmt::format("write \"{}\"", output), errno), exit_failed);
+  if (!stream)
+    return console.fail(system_error(fmt::format("write \"{}\"", output), errno), exit_failed);
   console.say(fmt::format("{} → {}", describe_bytes(text.size() + 1), escape_for_terminal(output)));
   return exit_ok;
 }
 
-std::string_view word(Digest digest) { return digest.is_none() ? "none" : "set"; }
+std::string_view word(Digest digest) {
+  return digest.is_none() ? "none" : "set";
+}
 
 Json material_json(const std::string& bytes) {
   const auto material = Material::decode(bytes);
@@ -135,26 +156,33 @@ Json material_json(const std::string& bytes) {
   for (const auto& [name, digest] : material->arguments) arguments[name] = digest.text();
   for (const auto& [name, digest] : material->dependencies) dependencies[name] = digest.text();
   for (const auto& [name, value] : material->environment) environment[name] = value;
-  return {{"name", material->name},       {"version", material->version},
+  return {{"name", material->name},
+          {"version", material->version},
           {"signature", material->signature.text()},
-          {"salt", material->salt},       {"account", material->account},
-          {"arguments", std::move(arguments)}, {"dependencies", std::move(dependencies)},
+          {"salt", material->salt},
+          {"account", material->account},
+          {"arguments", std::move(arguments)},
+          {"dependencies", std::move(dependencies)},
           {"environment", std::move(environment)}};
 }
 
 void print_material(const std::string& bytes, Console& console) {
   const auto material = Material::decode(bytes);
   if (bytes.empty() || !material) return console.out("made of   unknown");
-  console.out(fmt::format("made of   {}@{}  signature {}  code {}", escape_for_terminal(material->name),
-                          escape_for_terminal(material->version), material->signature.text().substr(0, 19),
-                          word(material->code.value_or(Digest{}))));
+  console.out(
+      fmt::format("made of   {}@{}  signature {}  code {}", escape_for_terminal(material->name),
+                  escape_for_terminal(material->version), material->signature.text().substr(0, 19),
+                  word(material->code.value_or(Digest{}))));
   if (!material->salt.empty()) console.out("  salt    " + escape_for_terminal(material->salt));
   for (const auto& [name, digest] : material->arguments)
-    console.out(fmt::format("  input   {}  {}", pad(escape_for_terminal(name), 16), digest.text().substr(0, 19)));
+    console.out(fmt::format("  input   {}  {}", pad(escape_for_terminal(name), 16),
+                            digest.text().substr(0, 19)));
   for (const auto& [name, digest] : material->dependencies)
-    console.out(fmt::format("  depends {}  {}", pad(escape_for_terminal(name), 16), digest.text().substr(0, 19)));
+    console.out(fmt::format("  depends {}  {}", pad(escape_for_terminal(name), 16),
+                            digest.text().substr(0, 19)));
   for (const auto& [name, value] : material->environment)
-    console.out(fmt::format("  env     {}={}", escape_for_terminal(name), escape_for_terminal(value)));
+    console.out(
+        fmt::format("  env     {}={}", escape_for_terminal(name), escape_for_terminal(value)));
 }
 
 }  // namespace
@@ -178,13 +206,16 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
     return console.fail(store.error());
   }
   if (options.sort == "size")
-    std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.value.size > b.value.size; });
+    std::stable_sort(records.begin(), records.end(),
+                     [](const auto& a, const auto& b) { return a.value.size > b.value.size; });
   if (options.sort == "saved")
-    std::stable_sort(records.begin(), records.end(), [](const auto& a, const auto& b) { return a.cost > b.cost; });
+    std::stable_sort(records.begin(), records.end(),
+                     [](const auto& a, const auto& b) { return a.cost > b.cost; });
   if (console.is_json()) {
     Json list = Json::array();
     for (const cache::Record& record : records) list.push_back(record_json(record));
-    return console.document({{"schema", "reprise.cache-list/1"}, {"entries", std::move(list)}}, exit_ok, "entries");
+    return console.document({{"schema", "reprise.cache-list/1"}, {"entries", std::move(list)}},
+                            exit_ok, "entries");
   }
   if (console.is_quiet()) {
     for (const cache::Record& record : records) console.out(record.key.text());
@@ -198,11 +229,14 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
               {false, false, true, false, true, true},
               {}};
   for (const cache::Record& r : records)
-    table.rows.push_back({short_key(r.key), escape_for_terminal(r.task.empty() ? r.name : r.task), std::to_string(r.version),
-                          local_text_seconds(r.committed), describe_bytes(r.value.size), describe(r.cost),
-                          r.run.short_text(), r.expires ? local_text_seconds(*r.expires) : "never"});
-  for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
-  if (records.size() == options.limit) console.say(fmt::format("the first {}; --limit N shows more", grouped(options.limit)));
+    table.rows.push_back({short_key(r.key), escape_for_terminal(r.task.empty() ? r.name : r.task),
+                          std::to_string(r.version), local_text_seconds(r.committed),
+                          describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
+                          r.expires ? local_text_seconds(*r.expires) : "never"});
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
+    console.out(line);
+  if (records.size() == options.limit)
+    console.say(fmt::format("the first {}; --limit N shows more", grouped(options.limit)));
   return exit_ok;
 }
 
@@ -227,10 +261,12 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
     for (const auto& [name, file] : files)
       if (name == path) return give_file(file, options.output, console);
     std::string names;
-    for (const auto& [name, file] : files) names += (names.empty() ? "" : ", ") + escape_for_terminal(name);
-    return console.fail({ErrorCode::not_found, fmt::format("entry {} has no file \"{}\"; {}", short_key(record->key),
-                                                           escape_for_terminal(path),
-                                                           names.empty() ? "it has no files" : "its files: " + names)});
+    for (const auto& [name, file] : files)
+      names += (names.empty() ? "" : ", ") + escape_for_terminal(name);
+    return console.fail({ErrorCode::not_found,
+                         fmt::format("entry {} has no file \"{}\"; {}", short_key(record->key),
+                                     escape_for_terminal(path),
+                                     names.empty() ? "it has no files" : "its files: " + names)});
   }
   if (console.is_json()) {
     Json document{{"schema", "reprise.cache-value/1"}};
@@ -243,7 +279,8 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
     return console.document(std::move(document));
   }
   if (is_file(*value)) return give_file(files.front().second, options.output, console);
-  if (const Bytes* bytes = value->get_if<Bytes>(); bytes && (options.output.empty() || options.output == "-") && !is_terminal(STDOUT_FILENO)) {
+  if (const Bytes* bytes = value->get_if<Bytes>();
+      bytes && (options.output.empty() || options.output == "-") && !is_terminal(STDOUT_FILENO)) {
     console.raw(bytes->data);
     return exit_ok;
   }
@@ -260,17 +297,25 @@ int cache_show_command(const std::string& key, Console& console) {
   if (console.is_json()) {
     Json list = Json::array();
     for (const cache::Record& record : *versions) list.push_back(record_json(record));
-    return console.document({{"schema", "reprise.cache-entry/1"}, {"key", current->key.text()}, {"name", current->name},
-                             {"material", material_json(current->material)}, {"versions", std::move(list)}}, exit_ok, "versions");
+    return console.document({{"schema", "reprise.cache-entry/1"},
+                             {"key", current->key.text()},
+                             {"name", current->name},
+                             {"material", material_json(current->material)},
+                             {"versions", std::move(list)}},
+                            exit_ok, "versions");
   }
   console.out(fmt::format("key       {}", current->key.text()));
   console.out(fmt::format("task      {}", escape_for_terminal(current->name)));
   print_material(current->material, console);
-  Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST"}, {true, false, true, true}, {}};
+  Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST"},
+              {true, false, true, true},
+              {}};
   for (const cache::Record& r : *versions)
-    table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed), describe_bytes(r.value.size),
-                          describe(r.cost), r.run.short_text(), escape_for_terminal(r.task), r.value.digest.text().substr(0, 19)});
-  for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
+    table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed),
+                          describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
+                          escape_for_terminal(r.task), r.value.digest.text().substr(0, 19)});
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
+    console.out(line);
   return exit_ok;
 }
 
@@ -284,16 +329,24 @@ int cache_stats_command(Console& console) {
   } else if (store.error().code != ErrorCode::not_found) {
     return console.fail(store.error());
   }
-  const double rate = s.look_ups == 0 ? 0 : static_cast<double>(s.hits) / static_cast<double>(s.look_ups);
+  const double rate =
+      s.look_ups == 0 ? 0 : static_cast<double>(s.hits) / static_cast<double>(s.look_ups);
   if (console.is_json())
-    return console.document({{"schema", "reprise.cache-stats/1"}, {"entries", s.entries}, {"versions", s.versions},
-                             {"value_bytes", s.value_bytes}, {"blob_files", s.blob_files}, {"blob_bytes", s.blob_bytes},
-                             {"look_ups", s.look_ups}, {"hits", s.hits}, {"misses", s.misses},
+    return console.document({{"schema", "reprise.cache-stats/1"},
+                             {"entries", s.entries},
+                             {"versions", s.versions},
+                             {"value_bytes", s.value_bytes},
+                             {"blob_files", s.blob_files},
+                             {"blob_bytes", s.blob_bytes},
+                             {"look_ups", s.look_ups},
+                             {"hits", s.hits},
+                             {"misses", s.misses},
                              {"hit_rate", s.look_ups == 0 ? Json(nullptr) : Json(rate)}});
   console.out(fmt::format("entries   {} ({})", grouped(s.entries), counted(s.versions, "version")));
   console.out(fmt::format("values    {}", describe_bytes(s.value_bytes)));
   console.out(fmt::format("files     {}, {}", grouped(s.blob_files), describe_bytes(s.blob_bytes)));
-  console.out(fmt::format("look-ups  {}: {} hits, {} misses{}", grouped(s.look_ups), grouped(s.hits), grouped(s.misses),
+  console.out(fmt::format("look-ups  {}: {} hits, {} misses{}", grouped(s.look_ups),
+                          grouped(s.hits), grouped(s.misses),
                           s.look_ups == 0 ? "" : fmt::format(" ({:.0f} % hits)", 100 * rate)));
   return exit_ok;
 }

@@ -17,8 +17,13 @@ int check_command(const CheckOptions& options, Console& console) {
     if (!loaded) {
       code = exit_invalid;
       const LoadFailure& failure = loaded.error();
-      console.complain(render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
-      files.push_back({{"file", path}, {"valid", false}, {"kind", nullptr}, {"name", nullptr}, {"tasks", nullptr},
+      console.complain(
+          render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
+      files.push_back({{"file", path},
+                       {"valid", false},
+                       {"kind", nullptr},
+                       {"name", nullptr},
+                       {"tasks", nullptr},
                        {"errors", describe(failure, path).errors}});
       continue;
     }
@@ -31,12 +36,14 @@ int check_command(const CheckOptions& options, Console& console) {
                      {"tasks", loaded->flow.nodes.size()},
                      {"errors", Json::parse(to_json(loaded->warnings, path), nullptr, false)}});
     if (!console.is_json())
-      console.say(fmt::format("{} {}: {}, {}", console.err_style()(Ink::green, "✓"), escape_for_terminal(path),
-                              name(loaded->kind), counted(loaded->flow.nodes.size(), "task")));
+      console.say(fmt::format("{} {}: {}, {}", console.err_style()(Ink::green, "✓"),
+                              escape_for_terminal(path), name(loaded->kind),
+                              counted(loaded->flow.nodes.size(), "task")));
   }
   if (console.is_json())
-    return console.document({{"schema", "reprise.check/1"}, {"valid", code == exit_ok}, {"files", std::move(files)}}, code,
-                            "files");
+    return console.document(
+        {{"schema", "reprise.check/1"}, {"valid", code == exit_ok}, {"files", std::move(files)}},
+        code, "files");
   return code;
 }
 

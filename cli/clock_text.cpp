@@ -18,12 +18,17 @@ std::string formatted(Time time, const char* format) {
 
 }  // namespace
 
-std::string local_text(Time time) { return formatted(time, "%Y-%m-%d %H:%M"); }
-std::string local_text_seconds(Time time) { return formatted(time, "%Y-%m-%d %H:%M:%S"); }
+std::string local_text(Time time) {
+  return formatted(time, "%Y-%m-%d %H:%M");
+}
+std::string local_text_seconds(Time time) {
+  return formatted(time, "%Y-%m-%d %H:%M:%S");
+}
 
 Time made_at(const RunId& run) {
   std::uint64_t milliseconds = 0;
-  for (int i = 0; i < 6; ++i) milliseconds = (milliseconds << 8) | run.bytes[static_cast<std::size_t>(i)];
+  for (int i = 0; i < 6; ++i)
+    milliseconds = (milliseconds << 8) | run.bytes[static_cast<std::size_t>(i)];
   return Time{std::chrono::milliseconds{milliseconds}};
 }
 

@@ -8,25 +8,25 @@
 
 namespace reprise::cli {
 
-int run_command(const RunCommandOptions& options, Console& console);        // run_command.cpp
+int run_command(const RunCommandOptions& options, Console& console);  // run_command.cpp
 int resume_command(const ResumeOptions& options, Console& console);
-int check_command(const CheckOptions& options, Console& console);           // check_command.cpp
-int plan_command(const PlanOptions& options, Console& console);             // plan_command.cpp
-int ps_command(const ListOptions& options, Console& console);               // list_command.cpp
+int check_command(const CheckOptions& options, Console& console);  // check_command.cpp
+int plan_command(const PlanOptions& options, Console& console);    // plan_command.cpp
+int ps_command(const ListOptions& options, Console& console);      // list_command.cpp
 int history_command(const ListOptions& options, Console& console);
-int status_command(const StatusOptions& options, Console& console);         // status_command.cpp
-int events_command(const EventsOptions& options, Console& console);         // events_command.cpp
-int logs_command(const LogsOptions& options, Console& console);             // logs_command.cpp
-int wait_command(const WaitOptions& options, Console& console);             // control_command.cpp
+int status_command(const StatusOptions& options, Console& console);  // status_command.cpp
+int events_command(const EventsOptions& options, Console& console);  // events_command.cpp
+int logs_command(const LogsOptions& options, Console& console);      // logs_command.cpp
+int wait_command(const WaitOptions& options, Console& console);      // control_command.cpp
 int cancel_command(const CancelOptions& options, Console& console);
-int runs_remove_command(const RemoveOptions& options, Console& console);    // runs_command.cpp
+int runs_remove_command(const RemoveOptions& options, Console& console);  // runs_command.cpp
 int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const std::string& key, Console& console);
 int cache_stats_command(Console& console);
-int doctor_command(Console& console);                                       // doctor_command.cpp
-int version_command(Console& console);                                      // version_command.cpp
-int error_page_command(const std::string& code, Console& console);          // help_command.cpp
+int doctor_command(Console& console);                               // doctor_command.cpp
+int version_command(Console& console);                              // version_command.cpp
+int error_page_command(const std::string& code, Console& console);  // help_command.cpp
 
 }  // namespace reprise::cli

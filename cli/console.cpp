@@ -25,8 +25,8 @@ std::optional<std::string> environment(const char* name) {
 }
 
 Style style_of(int fd, ColorChoice choice) {
-  return {wants_color({choice, environment("NO_COLOR"), environment("CLICOLOR_FORCE"), environment("FORCE_COLOR"),
-                       environment("TERM"), is_terminal(fd)})};
+  return {wants_color({choice, environment("NO_COLOR"), environment("CLICOLOR_FORCE"),
+                       environment("FORCE_COLOR"), environment("TERM"), is_terminal(fd)})};
 }
 
 /// Writes everything, or returns the errno that prevented it.
@@ -72,26 +72,28 @@ tl::expected<Json, std::string> pick(const Json& object, const std::vector<std::
 
 }  // namespace
 
-std::string to_line(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string to_line(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 Json problem(const Error& error, int exit_code, Json errors) {
   std::string slug(name(error.code));
   std::replace(slug.begin(), slug.end(), '_', '-');
-  Json document{{"schema", "reprise.problem/1"},
-                {"type", "https://reprise.example/problems/" + slug},
-                {"title", title_of(error.code)},
-                {"status", status_of(error.code)},
-                {"detail", error.message},
-                {"code", name(error.code)},
-                {"exit_code", exit_code}};
+  Json document{
+      {"schema", "reprise.problem/1"}, {"type", "https://reprise.example/problems/" + slug},
+      {"title", title_of(error.code)}, {"status", status_of(error.code)},
+      {"detail", error.message},       {"code", name(error.code)},
+      {"exit_code", exit_code}};
   if (!errors.is_null()) document["errors"] = std::move(errors);
   return document;
 }
 
-Result<Json> select_fields(Json document, const std::vector<std::string>& fields, std::string_view items) {
+Result<Json> select_fields(Json document, const std::vector<std::string>& fields,
+                           std::string_view items) {
   if (fields.empty()) return document;
   const auto refuse = [](const std::string& field, const std::string& names) {
-    return fail(ErrorCode::invalid_argument, fmt::format("there is no field \"{}\"; fields: {}", field, names));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("there is no field \"{}\"; fields: {}", field, names));
   };
   Json result{{"schema", document.value("schema", "")}};
   if (auto picked = pick(document, fields)) {
@@ -116,7 +118,9 @@ Console::Console(const GlobalOptions& options)
       err_style_(style_of(STDERR_FILENO, options.color)),
       interactive_(is_terminal(STDOUT_FILENO)) {}
 
-std::size_t Console::out_columns() const { return interactive_ ? terminal_size(STDOUT_FILENO).columns : 1000; }
+std::size_t Console::out_columns() const {
+  return interactive_ ? terminal_size(STDOUT_FILENO).columns : 1000;
+}
 
 void Console::write_out(std::string_view bytes) {
   const std::lock_guard lock(mutex_);
@@ -125,7 +129,8 @@ void Console::write_out(std::string_view bytes) {
   if (buffer_.size() < buffer_bytes && !interactive_) return;
   if (const int error = write_all(STDOUT_FILENO, buffer_)) {
     open_ = false;
-    if (error != EPIPE) write_err(fmt::format("error: {}\n", system_error("write to stdout", error).message));
+    if (error != EPIPE)
+      write_err(fmt::format("error: {}\n", system_error("write to stdout", error).message));
   }
   buffer_.clear();
 }
@@ -135,21 +140,29 @@ void Console::flush() {
   if (open_ && !buffer_.empty()) {
     if (const int error = write_all(STDOUT_FILENO, buffer_)) {
       open_ = false;
-      if (error != EPIPE) write_err(fmt::format("error: {}\n", system_error("write to stdout", error).message));
+      if (error != EPIPE)
+        write_err(fmt::format("error: {}\n", system_error("write to stdout", error).message));
     }
   }
   buffer_.clear();
 }
 
-void Console::write_err(std::string_view bytes) { (void)write_all(STDERR_FILENO, bytes); }
+void Console::write_err(std::string_view bytes) {
+  (void)write_all(STDERR_FILENO, bytes);
+}
 
-void Console::out(std::string_view line) { write_out(std::string(line) + "\n"); }
-void Console::raw(std::string_view bytes) { write_out(bytes); }
+void Console::out(std::string_view line) {
+  write_out(std::string(line) + "\n");
+}
+void Console::raw(std::string_view bytes) {
+  write_out(bytes);
+}
 
 int Console::document(Json document, int code, std::string_view items) {
   auto chosen = select_fields(std::move(document), options_.fields, items);
   if (!chosen) return fail(chosen.error(), exit_invalid);
-  out(interactive_ ? chosen->dump(2, ' ', false, Json::error_handler_t::replace) : to_line(*chosen));
+  out(interactive_ ? chosen->dump(2, ' ', false, Json::error_handler_t::replace)
+                   : to_line(*chosen));
   return code;
 }
 
@@ -166,11 +179,14 @@ void Console::complain(std::string_view text) {
   write_err(text.ends_with('\n') ? std::string(text) : std::string(text) + "\n");
 }
 
-int Console::fail(const Error& error) { return fail(error, exit_code_of(error.code)); }
+int Console::fail(const Error& error) {
+  return fail(error, exit_code_of(error.code));
+}
 
 int Console::fail(const Error& error, int code, Json errors) {
   flush();
-  write_err(fmt::format("{} {}\n", err_style_(Ink::red, "error:"), escape_for_terminal(error.message)));
+  write_err(
+      fmt::format("{} {}\n", err_style_(Ink::red, "error:"), escape_for_terminal(error.message)));
   problem_only(error, code, std::move(errors));
   return code;
 }

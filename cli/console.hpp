@@ -1,4 +1,5 @@
-// Where a command's words go: data to stdout, everything else to stderr, errors to both when a program is listening.
+// Where a command's words go: data to stdout, everything else to stderr, errors to both when a
+// program is listening.
 #pragma once
 
 #include <mutex>
@@ -22,12 +23,13 @@ using Json = nlohmann::ordered_json;  // documents begin with their schema
 /// RFC 9457 problem object of an error. `errors`: the list of single mistakes, if there is one.
 [[nodiscard]] Json problem(const Error& error, int exit_code, Json errors = nullptr);
 
-/// The document with only the chosen fields ("schema" stays). A field may be one of the document or of the objects in its
-/// list `items`. @error invalid_argument: no such field
+/// The document with only the chosen fields ("schema" stays). A field may be one of the document or
+/// of the objects in its list `items`. @error invalid_argument: no such field
 [[nodiscard]] Result<Json> select_fields(Json document, const std::vector<std::string>& fields,
                                          std::string_view items = {});
 
-/// Lines may come from several threads. A closed pipe is no error: what follows is dropped and is_open() says so.
+/// Lines may come from several threads. A closed pipe is no error: what follows is dropped and
+/// is_open() says so.
 class Console {
  public:
   explicit Console(const GlobalOptions& options);
@@ -47,8 +49,8 @@ class Console {
   void out(std::string_view line);
   /// Bytes on stdout as they are.
   void raw(std::string_view bytes);
-  /// The one document of a command with --json. Returns what the command should exit with: `code`, or 2 for an unknown
-  /// field.
+  /// The one document of a command with --json. Returns what the command should exit with: `code`,
+  /// or 2 for an unknown field.
   int document(Json document, int code = exit_ok, std::string_view items = {});
   /// A line for people on stderr; nothing with -q.
   void say(std::string_view line);

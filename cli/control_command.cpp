@@ -30,22 +30,27 @@ int finish_waiting(const std::vector<Waited>& runs, int code, Console& console) 
   if (console.is_json()) {
     Json list = Json::array();
     for (const Waited& run : runs) list.push_back(row_json(run.row, run.state));
-    return console.document({{"schema", "reprise.wait/1"}, {"timed_out", code == exit_timeout}, {"runs", std::move(list)}}, code,
-                            "runs");
+    return console.document({{"schema", "reprise.wait/1"},
+                             {"timed_out", code == exit_timeout},
+                             {"runs", std::move(list)}},
+                            code, "runs");
   }
   const Style style = console.err_style();
   for (const Waited& run : runs) {
-    std::string line = fmt::format("run {}  {}  {}", run.row.id.short_text(), escape_for_terminal(run.row.flow_name),
-                                   style(ink(run.state), fmt::format("{} {}", glyph(run.state), name(run.state))));
+    std::string line = fmt::format(
+        "run {}  {}  {}", run.row.id.short_text(), escape_for_terminal(run.row.flow_name),
+        style(ink(run.state), fmt::format("{} {}", glyph(run.state), name(run.state))));
     if (run.row.finished) line += " in " + describe(*run.row.finished - run.row.submitted);
-    if (run.state == RunState::interrupted) line += fmt::format("; continue: reprise resume {}", run.row.id.short_text());
+    if (run.state == RunState::interrupted)
+      line += fmt::format("; continue: reprise resume {}", run.row.id.short_text());
     console.say(line);
   }
   return code;
 }
 
 /// A run that nobody runs any more is cancelled in its journal.
-Status cancel_interrupted(const GlobalOptions& globals, const journal::RunRow& row, const std::string& reason) {
+Status cancel_interrupted(const GlobalOptions& globals, const journal::RunRow& row,
+                          const std::string& reason) {
   auto writing = open_for_writing(globals);
   if (!writing) return tl::unexpected(writing.error());
   const auto lock = writing->folder.own(row.id);
@@ -55,7 +60,8 @@ Status cancel_interrupted(const GlobalOptions& globals, const journal::RunRow& r
   journal::Batch batch;
   batch.run = row.id;
   batch.change = journal::RunChange{RunState::cancelled, now(), reason};
-  if (const auto offset = writing->journal->append({&batch, 1}); !offset) return tl::unexpected(offset.error());
+  if (const auto offset = writing->journal->append({&batch, 1}); !offset)
+    return tl::unexpected(offset.error());
   return writing->journal->set_summary(row.id, view->summary());
 }
 
@@ -86,7 +92,8 @@ int wait_command(const WaitOptions& options, Console& console) {
     auto rest = std::chrono::steady_clock::duration(pause);
     if (options.timeout) {
       const auto left = begin + *options.timeout - std::chrono::steady_clock::now();
-      if (left <= std::chrono::steady_clock::duration{0}) return finish_waiting(runs, exit_timeout, console);
+      if (left <= std::chrono::steady_clock::duration{0})
+        return finish_waiting(runs, exit_timeout, console);
       rest = std::min<std::chrono::steady_clock::duration>(rest, left);
     }
     std::this_thread::sleep_for(rest);
@@ -106,36 +113,47 @@ int cancel_command(const CancelOptions& options, Console& console) {
   auto state = current_state(*reading, *row);
   if (!state) return console.fail(state.error());
   if (is_finished(*state))
-    return console.fail({ErrorCode::conflict, fmt::format("run {} is finished already ({})", row->id.short_text(), name(*state))});
+    return console.fail({ErrorCode::conflict, fmt::format("run {} is finished already ({})",
+                                                          row->id.short_text(), name(*state))});
 
   RunState now_in = RunState::cancelling;
   if (*state == RunState::interrupted) {
     if (!options.tasks.empty())
-      return console.fail({ErrorCode::conflict, fmt::format("run {} is interrupted; cancel all of it, or resume it first",
-                                                            row->id.short_text())});
+      return console.fail(
+          {ErrorCode::conflict,
+           fmt::format("run {} is interrupted; cancel all of it, or resume it first",
+                       row->id.short_text())});
     const auto status = cancel_interrupted(console.options(), *row, options.reason);
     if (!status) return console.fail(status.error());
     now_in = RunState::cancelled;
   } else {
-    const auto status = cluster::ask_control(reading->folder.run_folder(row->id), {"cancel", options.tasks, options.reason});
+    const auto status = cluster::ask_control(reading->folder.run_folder(row->id),
+                                             {"cancel", options.tasks, options.reason});
     if (!status) {
       // It may have ended while we were asking.
       state = current_state(*reading, *row);
       if (state && is_finished(*state))
-        return console.fail({ErrorCode::conflict,
-                             fmt::format("run {} is finished already ({})", row->id.short_text(), name(*state))});
+        return console.fail({ErrorCode::conflict, fmt::format("run {} is finished already ({})",
+                                                              row->id.short_text(), name(*state))});
       if (status.error().code == ErrorCode::not_found && options.tasks.empty())
-        return console.fail({ErrorCode::unavailable, fmt::format("run {} cannot be reached: {}", row->id.short_text(),
-                                                                 status.error().message)});
+        return console.fail(
+            {ErrorCode::unavailable, fmt::format("run {} cannot be reached: {}",
+                                                 row->id.short_text(), status.error().message)});
       return console.fail(status.error());
     }
   }
   if (console.is_json())
-    return console.document({{"schema", "reprise.cancel/1"}, {"run", row->id.text()}, {"tasks", options.tasks},
-                             {"state", options.tasks.empty() ? name(now_in) : name(RunState::running)}});
+    return console.document(
+        {{"schema", "reprise.cancel/1"},
+         {"run", row->id.text()},
+         {"tasks", options.tasks},
+         {"state", options.tasks.empty() ? name(now_in) : name(RunState::running)}});
   if (!options.tasks.empty())
-    console.say(fmt::format("run {}: cancelling {}", row->id.short_text(), counted(options.tasks.size(), "task")));
-  else console.say(fmt::format("run {}: {}   ·   reprise wait {}", row->id.short_text(), name(now_in), row->id.short_text()));
+    console.say(fmt::format("run {}: cancelling {}", row->id.short_text(),
+                            counted(options.tasks.size(), "task")));
+  else
+    console.say(fmt::format("run {}: {}   ·   reprise wait {}", row->id.short_text(), name(now_in),
+                            row->id.short_text()));
   return exit_ok;
 }
 

@@ -31,8 +31,12 @@ Result<std::filesystem::path> data_path(const GlobalOptions& options) {
   return journal::DataFolder::default_path();
 }
 
-Result<Reading> open_for_reading(const GlobalOptions& options) { return open_folder(options, true); }
-Result<Reading> open_for_writing(const GlobalOptions& options) { return open_folder(options, false); }
+Result<Reading> open_for_reading(const GlobalOptions& options) {
+  return open_folder(options, true);
+}
+Result<Reading> open_for_writing(const GlobalOptions& options) {
+  return open_folder(options, false);
+}
 
 Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   const auto path = data_path(options);
@@ -53,7 +57,8 @@ Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   return std::move(*store);
 }
 
-Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal, const journal::RunRow& row) {
+Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,
+                                                const journal::RunRow& row) {
   const auto bytes = journal.flow(row.flow);
   if (!bytes) return tl::unexpected(bytes.error());
   auto flow = FlowSpec::decode(*bytes);
@@ -70,7 +75,8 @@ Result<RunState> current_state(Reading& reading, journal::RunRow& row) {
   for (int attempt = 0; attempt < 2; ++attempt) {
     auto rows = reading.journal->runs(query);
     if (!rows) return tl::unexpected(rows.error());
-    if (rows->empty()) return fail(ErrorCode::not_found, "run " + row.id.short_text() + " was removed");
+    if (rows->empty())
+      return fail(ErrorCode::not_found, "run " + row.id.short_text() + " was removed");
     row = std::move(rows->front());
     state = reading.folder.effective_state(row);
     if (state != RunState::interrupted) break;

@@ -1,4 +1,5 @@
-// The data directory as the reading commands see it: opened without making anything, empty when there is nothing yet.
+// The data directory as the reading commands see it: opened without making anything, empty when
+// there is nothing yet.
 #pragma once
 
 #include <filesystem>
@@ -30,10 +31,11 @@ struct Reading {
 [[nodiscard]] Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options);
 
 /// The flow of a run with the folder and file name that its row remembers.
-[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal, const journal::RunRow& row);
+[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,
+                                                              const journal::RunRow& row);
 
-/// The state of a run right now. What looks interrupted is read twice: a run that is just ending lets go of its folder
-/// after its end is written. `row` is brought up to date.
+/// The state of a run right now. What looks interrupted is read twice: a run that is just ending
+/// lets go of its folder after its end is written. `row` is brought up to date.
 [[nodiscard]] Result<RunState> current_state(Reading& reading, journal::RunRow& row);
 
 /// How long a run took, or takes so far.

@@ -36,9 +36,12 @@ constexpr rlim_t files_comfortable = 1024;
 
 std::string_view word(Verdict verdict) {
   switch (verdict) {
-    case Verdict::good: return "ok";
-    case Verdict::warning: return "warning";
-    case Verdict::problem: return "problem";
+    case Verdict::good:
+      return "ok";
+    case Verdict::warning:
+      return "warning";
+    case Verdict::problem:
+      return "problem";
   }
   return "ok";
 }
@@ -49,15 +52,18 @@ std::vector<Finding> check_folder(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path, error)) {
     // It is made by the first run; then the nearest existing folder above it must be writable.
     std::filesystem::path above = path;
-    while (!above.empty() && above != above.parent_path() && !std::filesystem::exists(above, error)) above = above.parent_path();
+    while (!above.empty() && above != above.parent_path() && !std::filesystem::exists(above, error))
+      above = above.parent_path();
     if (above.empty()) above = ".";
     if (::access(above.c_str(), W_OK | X_OK) == 0)
       return {{"data", Verdict::good, shown + " (made by the first run)", {}}};
-    return {{"data", Verdict::problem, shown + " does not exist and cannot be made", "choose another with --data DIR"}};
+    return {{"data", Verdict::problem, shown + " does not exist and cannot be made",
+             "choose another with --data DIR"}};
   }
   const auto folder = journal::DataFolder::open({path, true});
   if (!folder)
-    return {{"data", Verdict::problem, escape_for_terminal(folder.error().message), "choose another with --data DIR"}};
+    return {{"data", Verdict::problem, escape_for_terminal(folder.error().message),
+             "choose another with --data DIR"}};
   std::vector<Finding> findings{{"data", Verdict::good, shown, {}}};
   for (const std::string& warning : folder->warnings())
     findings.push_back({"data", Verdict::warning, escape_for_terminal(warning), {}});
@@ -66,15 +72,19 @@ std::vector<Finding> check_folder(const std::filesystem::path& path) {
 
 Finding check_disk(std::filesystem::path path) {
   std::error_code error;
-  while (!std::filesystem::exists(path, error) && path.has_parent_path() && path != path.parent_path()) path = path.parent_path();
+  while (!std::filesystem::exists(path, error) && path.has_parent_path() &&
+         path != path.parent_path())
+    path = path.parent_path();
   if (path.empty()) path = ".";
   struct statvfs info {};
-  if (::statvfs(path.c_str(), &info) != 0) return {"disk", Verdict::warning, "free space cannot be told", {}};
+  if (::statvfs(path.c_str(), &info) != 0)
+    return {"disk", Verdict::warning, "free space cannot be told", {}};
   const std::uint64_t free = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
   const std::string text = describe_bytes(free) + " free";
   if (free < disk_least || info.f_favail == 0)
     return {"disk", Verdict::problem, text, "reprise runs gc --older-than 30d removes old runs"};
-  if (free < disk_comfortable) return {"disk", Verdict::warning, text, "reprise runs gc --older-than 30d removes old runs"};
+  if (free < disk_comfortable)
+    return {"disk", Verdict::warning, text, "reprise runs gc --older-than 30d removes old runs"};
   return {"disk", Verdict::good, text, {}};
 }
 
@@ -82,15 +92,22 @@ Finding check_database(const std::string& what, const std::filesystem::path& pat
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return {what, Verdict::good, "none yet", {}};
   const auto health = sqlite::examine(path);
-  const std::string fix = fmt::format("move {} away to start anew", escape_for_terminal(path.filename().string()));
+  const std::string fix =
+      fmt::format("move {} away to start anew", escape_for_terminal(path.filename().string()));
   if (!health) {
     const std::string why = "cannot be checked: " + escape_for_terminal(health.error().message);
-    if (health.error().code == ErrorCode::unavailable) return {what, Verdict::warning, why, "try again"};
+    if (health.error().code == ErrorCode::unavailable)
+      return {what, Verdict::warning, why, "try again"};
     return {what, Verdict::problem, why, fix};
   }
-  if (!health->damage.empty()) return {what, Verdict::problem, "damaged: " + escape_for_terminal(health->damage), fix};
+  if (!health->damage.empty())
+    return {what, Verdict::problem, "damaged: " + escape_for_terminal(health->damage), fix};
   const std::uint64_t bytes = std::filesystem::file_size(path, error);
-  return {what, Verdict::good, fmt::format("schema {}, {}, intact", health->schema_version, describe_bytes(error ? 0 : bytes)), {}};
+  return {what,
+          Verdict::good,
+          fmt::format("schema {}, {}, intact", health->schema_version,
+                      describe_bytes(error ? 0 : bytes)),
+          {}};
 }
 
 Finding check_quarantine(const std::filesystem::path& blobs) {
@@ -101,19 +118,23 @@ Finding check_quarantine(const std::filesystem::path& blobs) {
     ++damaged;
   }
   if (damaged == 0) return {"blobs", Verdict::good, "none found damaged", {}};
-  return {"blobs", Verdict::warning, fmt::format("{} found damaged and set aside", counted(damaged, "file")),
+  return {"blobs", Verdict::warning,
+          fmt::format("{} found damaged and set aside", counted(damaged, "file")),
           fmt::format("look into {}", escape_for_terminal((blobs / "quarantine").string()))};
 }
 
 Finding check_clock(const GlobalOptions& globals) {
   const Time time = now();
   if (time < Time{std::chrono::hours{24 * 365 * 54}})  // before 2024
-    return {"clock", Verdict::problem, "it says " + local_text(time), "set the clock: ids and expiry depend on it"};
+    return {"clock", Verdict::problem, "it says " + local_text(time),
+            "set the clock: ids and expiry depend on it"};
   if (const auto reading = open_for_reading(globals)) {
     journal::RunQuery query;
     query.limit = 1;
-    if (const auto rows = reading->journal->runs(query); rows && !rows->empty() && rows->front().submitted > time)
-      return {"clock", Verdict::warning, "it is behind the newest run, of " + local_text(rows->front().submitted),
+    if (const auto rows = reading->journal->runs(query);
+        rows && !rows->empty() && rows->front().submitted > time)
+      return {"clock", Verdict::warning,
+              "it is behind the newest run, of " + local_text(rows->front().submitted),
               "set the clock: ids and expiry depend on it"};
   }
   return {"clock", Verdict::good, local_text_seconds(time), {}};
@@ -125,10 +146,13 @@ std::vector<Finding> check_limits() {
   ::getrlimit(RLIMIT_NOFILE, &files);
   const std::string text = fmt::format("{} open files", grouped(files.rlim_cur));
   if (files.rlim_cur < files_comfortable)
-    findings.push_back({"limits", Verdict::warning, text, fmt::format("ulimit -n {}", files_comfortable)});
-  else findings.push_back({"limits", Verdict::good, text, {}});
+    findings.push_back(
+        {"limits", Verdict::warning, text, fmt::format("ulimit -n {}", files_comfortable)});
+  else
+    findings.push_back({"limits", Verdict::good, text, {}});
   if (::access("/bin/sh", X_OK) != 0)
-    findings.push_back({"shell", Verdict::problem, "/bin/sh cannot be run; tasks with `shell:` need it", {}});
+    findings.push_back(
+        {"shell", Verdict::problem, "/bin/sh cannot be run; tasks with `shell:` need it", {}});
   return findings;
 }
 
@@ -138,18 +162,27 @@ Finding check_cgroup() {
   while (std::getline(file, line)) {
     if (!line.starts_with("0::")) continue;
     const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    if (::access((folder + "/cgroup.procs").c_str(), W_OK) == 0 && ::access(folder.c_str(), W_OK) == 0)
+    if (::access((folder + "/cgroup.procs").c_str(), W_OK) == 0 &&
+        ::access(folder.c_str(), W_OK) == 0)
       return {"cgroup", Verdict::good, "v2, delegated", {}};
   }
-  return {"cgroup", Verdict::good, "v2 not delegated: process trees are ended by group and subreaper", {}};
+  return {"cgroup",
+          Verdict::good,
+          "v2 not delegated: process trees are ended by group and subreaper",
+          {}};
 }
 
 Finding check_slots() {
   cpu_set_t set;
   CPU_ZERO(&set);
   const unsigned processors = std::max(1u, std::thread::hardware_concurrency());
-  const int allowed = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(processors);
-  return {"slots", Verdict::good, fmt::format("{} by default, {} may be used", processors, counted(static_cast<std::uint64_t>(allowed), "processor")), {}};
+  const int allowed = ::sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                                    : static_cast<int>(processors);
+  return {"slots",
+          Verdict::good,
+          fmt::format("{} by default, {} may be used", processors,
+                      counted(static_cast<std::uint64_t>(allowed), "processor")),
+          {}};
 }
 
 }  // namespace
@@ -165,7 +198,8 @@ int doctor_command(Console& console) {
     findings.push_back(check_quarantine(*path / "blobs"));
     findings.push_back(check_clock(console.options()));
   } else {
-    findings.push_back({"data", Verdict::problem, path.error().message, "set HOME, XDG_DATA_HOME or --data DIR"});
+    findings.push_back(
+        {"data", Verdict::problem, path.error().message, "set HOME, XDG_DATA_HOME or --data DIR"});
   }
   for (Finding& finding : check_limits()) findings.push_back(std::move(finding));
   findings.push_back(check_cgroup());
@@ -173,24 +207,34 @@ int doctor_command(Console& console) {
   findings.push_back({"redis", Verdict::good, "not configured", {}});
 
   const auto count = [&](Verdict verdict) {
-    return static_cast<std::uint64_t>(
-        std::count_if(findings.begin(), findings.end(), [&](const Finding& f) { return f.verdict == verdict; }));
+    return static_cast<std::uint64_t>(std::count_if(
+        findings.begin(), findings.end(), [&](const Finding& f) { return f.verdict == verdict; }));
   };
   const std::uint64_t problems = count(Verdict::problem), warnings = count(Verdict::warning);
   const int code = problems > 0 ? exit_failed : exit_ok;
   if (console.is_json()) {
     Json list = Json::array();
     for (const Finding& f : findings)
-      list.push_back({{"check", f.check}, {"status", word(f.verdict)}, {"text", f.text},
+      list.push_back({{"check", f.check},
+                      {"status", word(f.verdict)},
+                      {"text", f.text},
                       {"fix", f.fix.empty() ? Json(nullptr) : Json(f.fix)}});
-    return console.document({{"schema", "reprise.doctor/1"}, {"problems", problems}, {"warnings", warnings},
-                             {"checks", std::move(list)}}, code, "checks");
+    return console.document({{"schema", "reprise.doctor/1"},
+                             {"problems", problems},
+                             {"warnings", warnings},
+                             {"checks", std::move(list)}},
+                            code, "checks");
   }
   const Style style = console.out_style();
   for (const Finding& f : findings) {
-    const std::string_view sign = f.verdict == Verdict::good ? "✓" : f.verdict == Verdict::warning ? "!" : "✗";
-    const Ink ink = f.verdict == Verdict::good ? Ink::green : f.verdict == Verdict::warning ? Ink::yellow : Ink::red;
-    console.out(fmt::format("{} {}  {}{}", style(ink, sign), pad(f.check, 8), f.text, f.fix.empty() ? "" : "   fix: " + f.fix));
+    const std::string_view sign = f.verdict == Verdict::good      ? "✓"
+                                  : f.verdict == Verdict::warning ? "!"
+                                                                  : "✗";
+    const Ink ink = f.verdict == Verdict::good      ? Ink::green
+                    : f.verdict == Verdict::warning ? Ink::yellow
+                                                    : Ink::red;
+    console.out(fmt::format("{} {}  {}{}", style(ink, sign), pad(f.check, 8), f.text,
+                            f.fix.empty() ? "" : "   fix: " + f.fix));
   }
   console.out(fmt::format("{}, {}", counted(problems, "problem"), counted(warnings, "warning")));
   return code;

@@ -5,25 +5,37 @@
 namespace reprise::cli {
 namespace {
 
-Json text_or_null(std::string_view text) { return text.empty() ? Json(nullptr) : Json(std::string(text)); }
+Json text_or_null(std::string_view text) {
+  return text.empty() ? Json(nullptr) : Json(std::string(text));
+}
 
 std::string_view name(FailureClass failure) {
   switch (failure) {
-    case FailureClass::none: return "none";
-    case FailureClass::task: return "task";
-    case FailureClass::signal: return "signal";
-    case FailureClass::timeout: return "timeout";
-    case FailureClass::worker_lost: return "worker_lost";
-    case FailureClass::cannot_start: return "cannot_start";
-    case FailureClass::validation: return "validation";
-    case FailureClass::cancelled: return "cancelled";
+    case FailureClass::none:
+      return "none";
+    case FailureClass::task:
+      return "task";
+    case FailureClass::signal:
+      return "signal";
+    case FailureClass::timeout:
+      return "timeout";
+    case FailureClass::worker_lost:
+      return "worker_lost";
+    case FailureClass::cannot_start:
+      return "cannot_start";
+    case FailureClass::validation:
+      return "validation";
+    case FailureClass::cancelled:
+      return "cancelled";
   }
   return "none";
 }
 
 }  // namespace
 
-Json seconds_json(Duration duration) { return std::round(seconds(duration) * 1e6) / 1e6; }
+Json seconds_json(Duration duration) {
+  return std::round(seconds(duration) * 1e6) / 1e6;
+}
 
 Json value_json(const Payload& payload) {
   if (payload.is_none()) return nullptr;
@@ -41,18 +53,24 @@ Json summary_json(const journal::Summary& s) {
 
 Json cache_json(journal::CacheOutcome outcome) {
   switch (outcome) {
-    case journal::CacheOutcome::none: return nullptr;
-    case journal::CacheOutcome::hit: return "hit";
-    case journal::CacheOutcome::stored: return "stored";
-    case journal::CacheOutcome::miss: return "miss";
-    case journal::CacheOutcome::bypass: return "bypass";
+    case journal::CacheOutcome::none:
+      return nullptr;
+    case journal::CacheOutcome::hit:
+      return "hit";
+    case journal::CacheOutcome::stored:
+      return "stored";
+    case journal::CacheOutcome::miss:
+      return "miss";
+    case journal::CacheOutcome::bypass:
+      return "bypass";
   }
   return nullptr;
 }
 
 const std::vector<std::string>& run_fields() {
-  static const std::vector<std::string> fields{"run",     "flow",       "state",     "message", "outputs",
-                                               "summary", "makespan_s", "continued", "carried", "failures"};
+  static const std::vector<std::string> fields{"run",     "flow",    "state",      "message",
+                                               "outputs", "summary", "makespan_s", "continued",
+                                               "carried", "failures"};
   return fields;
 }
 
@@ -95,7 +113,8 @@ Json event_json(const RunId& run, const std::string& task_name, const journal::T
              {"cache", cache_json(c.cache)},
              {"executed", c.executed},
              {"duration_s", seconds_json(c.duration)}};
-  if (!c.result.is_none()) event["result"] = {{"digest", c.result.digest.text()}, {"size_bytes", c.result.size}};
+  if (!c.result.is_none())
+    event["result"] = {{"digest", c.result.digest.text()}, {"size_bytes", c.result.size}};
   if (c.detail) {
     const journal::ChangeDetail& d = *c.detail;
     if (!d.message.empty()) event["message"] = d.message;

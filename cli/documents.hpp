@@ -38,7 +38,8 @@ struct RunDocument {
 /// One change of a task or run as a line of a stream (reprise.event/1). `offset` 0 = not known yet.
 [[nodiscard]] Json event_json(const RunId& run, const std::string& task_name,
                               const journal::TaskChange& change, journal::Offset offset);
-[[nodiscard]] Json event_json(const RunId& run, const journal::RunChange& change, journal::Offset offset);
+[[nodiscard]] Json event_json(const RunId& run, const journal::RunChange& change,
+                              journal::Offset offset);
 
 /// A run in a list.
 [[nodiscard]] Json row_json(const journal::RunRow& row, RunState state);

@@ -13,25 +13,31 @@ namespace {
 constexpr std::size_t changes_per_read = 10'000;
 
 /// "   81204  2026-11-20T17:02:11.004312Z  ✓ success  align[s3]  attempt 2".
-std::string task_line(journal::Offset offset, const std::string& task_name, const journal::TaskChange& change, Style style) {
+std::string task_line(journal::Offset offset, const std::string& task_name,
+                      const journal::TaskChange& change, Style style) {
   const bool hit = change.cache == journal::CacheOutcome::hit;
   const bool stored = change.state == TaskState::cached && !hit;
   const TaskState shown = stored ? TaskState::success : change.state;
-  std::string line = fmt::format("{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
-                                 style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 14))),
-                                 escape_for_terminal(task_name));
+  std::string line =
+      fmt::format("{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
+                  style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 14))),
+                  escape_for_terminal(task_name));
   if (change.run_count > 1) line += fmt::format("  attempt {}", change.run_count);
   if (stored) line += "  stored";
-  if (change.detail && change.detail->origin) line += "  from run " + change.detail->origin->short_text();
-  if (change.detail && change.detail->width > 0) line += fmt::format("  width {}", change.detail->width);
-  if (change.detail && !change.detail->message.empty()) line += "  " + escape_for_terminal(change.detail->message);
+  if (change.detail && change.detail->origin)
+    line += "  from run " + change.detail->origin->short_text();
+  if (change.detail && change.detail->width > 0)
+    line += fmt::format("  width {}", change.detail->width);
+  if (change.detail && !change.detail->message.empty())
+    line += "  " + escape_for_terminal(change.detail->message);
   return line;
 }
 
 std::string run_line(journal::Offset offset, const journal::RunChange& change, Style style) {
   std::string line =
       fmt::format("{:>8}  {}  {}  (run)", offset, to_rfc3339(change.at),
-                  style(ink(change.state), fmt::format("{} {}", glyph(change.state), pad(name(change.state), 14))));
+                  style(ink(change.state),
+                        fmt::format("{} {}", glyph(change.state), pad(name(change.state), 14))));
   if (!change.message.empty()) line += "  " + escape_for_terminal(change.message);
   return line;
 }
@@ -46,7 +52,8 @@ int events_command(const EventsOptions& options, Console& console) {
   const auto flow = flow_of(*reading->journal, *row);
   if (!flow) return console.fail(flow.error());
 
-  // Names of elements come from earlier changes, so reading starts at the beginning whatever --after says.
+  // Names of elements come from earlier changes, so reading starts at the beginning whatever
+  // --after says.
   journal::RunView view(*flow);
   Json events = Json::array();
   journal::Offset position = 0;
@@ -60,9 +67,12 @@ int events_command(const EventsOptions& options, Console& console) {
       const auto emit = [&](const auto& make_json, const auto& make_line) {
         const journal::Offset at = offset++;
         if (at <= options.after) return;
-        if (console.is_json() && !options.lines) events.push_back(make_json(at));
-        else if (options.lines) console.out(to_line(make_json(at)));
-        else console.out(make_line(at));
+        if (console.is_json() && !options.lines)
+          events.push_back(make_json(at));
+        else if (options.lines)
+          console.out(to_line(make_json(at)));
+        else
+          console.out(make_line(at));
       };
       for (const journal::TaskChange& change : batch.tasks) {
         const std::string task = view.task_name(change.task);
@@ -76,8 +86,9 @@ int events_command(const EventsOptions& options, Console& console) {
     }
   }
   if (console.is_json() && !options.lines)
-    return console.document({{"schema", "reprise.events/1"}, {"run", row->id.text()}, {"events", std::move(events)}}, exit_ok,
-                            "events");
+    return console.document(
+        {{"schema", "reprise.events/1"}, {"run", row->id.text()}, {"events", std::move(events)}},
+        exit_ok, "events");
   return exit_ok;
 }
 

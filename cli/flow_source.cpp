@@ -29,18 +29,22 @@ Status read_file(const FlowSpec& flow, const std::string& path, Parameters& resu
   std::vector<Diagnostic> diagnostics;
   const auto document = yaml::Document::parse(*text, diagnostics);
   if (!diagnostics.empty() || !document.root() || !document.root()->is_mapping()) {
-    const std::string why = diagnostics.empty() ? "it is no map of names to values" : diagnostics.front().message;
+    const std::string why =
+        diagnostics.empty() ? "it is no map of names to values" : diagnostics.front().message;
     const std::uint32_t line = diagnostics.empty() ? 1 : diagnostics.front().span.line;
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("parameter file \"{}\" line {}: {}", escape_for_terminal(path), line, why));
+    return fail(ErrorCode::invalid_argument, fmt::format("parameter file \"{}\" line {}: {}",
+                                                         escape_for_terminal(path), line, why));
   }
   for (const yaml::Entry& entry : document.root()->entries) {
     const Parameter* parameter = find_parameter(flow, entry.key->text);
     // A scalar is read as the parameter's type wants it, so that 30 is fine for a float.
-    const bool as_text = parameter && entry.value->is_scalar() && parameter->type != "any" && parameter->type != "list";
-    auto payload = as_text ? parse_parameter(*parameter, entry.value->text) : Payload::of(yaml::to_value(*entry.value));
+    const bool as_text = parameter && entry.value->is_scalar() && parameter->type != "any" &&
+                         parameter->type != "list";
+    auto payload = as_text ? parse_parameter(*parameter, entry.value->text)
+                           : Payload::of(yaml::to_value(*entry.value));
     if (!payload)
-      return tl::unexpected(with_context(payload.error(), fmt::format("parameter file \"{}\"", escape_for_terminal(path))));
+      return tl::unexpected(with_context(
+          payload.error(), fmt::format("parameter file \"{}\"", escape_for_terminal(path))));
     result[entry.key->text] = std::move(*payload);
   }
   return {};
@@ -56,14 +60,17 @@ std::map<std::string, Signature, std::less<>> known_functions() {
   return signatures;
 }
 
-std::string json_path(const std::string& path) { return path == "-" ? "<stdin>" : path; }
+std::string json_path(const std::string& path) {
+  return path == "-" ? "<stdin>" : path;
+}
 
 }  // namespace
 
 Result<LoadOptions> load_options(const SourceOptions& source) {
   LoadOptions options;
   options.trace_options_given = !source.mode.empty() || source.scale || !source.touches.empty();
-  if (!source.mode.empty()) options.trace.mode = trace_mode_from(source.mode).value_or(TraceMode::hash);
+  if (!source.mode.empty())
+    options.trace.mode = trace_mode_from(source.mode).value_or(TraceMode::hash);
   if (source.scale) options.trace.scale = *source.scale;
   for (const std::string& text : source.touches) {
     auto touch = parse_assignment(text, "--touch");
@@ -86,9 +93,11 @@ Mistakes describe(const LoadFailure& failure, const std::string& path) {
     if (!first) first = &diagnostic;
   }
   result.error.code = ErrorCode::invalid_argument;
-  result.error.message = fmt::format("\"{}\": {}", escape_for_terminal(json_path(path)),
-                                     first ? escape_for_terminal(first->message) : "cannot be read");
-  if (errors > 1) result.error.message += fmt::format(" (and {} more)", counted(errors - 1, "mistake"));
+  result.error.message =
+      fmt::format("\"{}\": {}", escape_for_terminal(json_path(path)),
+                  first ? escape_for_terminal(first->message) : "cannot be read");
+  if (errors > 1)
+    result.error.message += fmt::format(" (and {} more)", counted(errors - 1, "mistake"));
   result.errors = Json::parse(to_json(failure.mistakes, json_path(path)), nullptr, false);
   return result;
 }
@@ -99,31 +108,37 @@ tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& 
   auto loaded = load_flow(source.path, *options);
   if (!loaded) {
     const LoadFailure& failure = loaded.error();
-    console.complain(render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
+    console.complain(
+        render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
     const Mistakes mistakes = describe(failure, source.path);
     console.problem_only(mistakes.error, exit_invalid, mistakes.errors);
     return tl::unexpected(static_cast<int>(exit_invalid));
   }
   if (!loaded->warnings.empty() && !console.is_quiet())
-    console.complain(render(loaded->warnings, json_path(source.path), loaded->text, console.err_style().colored));
+    console.complain(render(loaded->warnings, json_path(source.path), loaded->text,
+                            console.err_style().colored));
   return std::move(*loaded);
 }
 
-Result<Parameters> read_parameters(const FlowSpec& flow, const std::vector<std::string>& assignments,
+Result<Parameters> read_parameters(const FlowSpec& flow,
+                                   const std::vector<std::string>& assignments,
                                    const std::vector<std::string>& files) {
   Parameters result;
   for (const std::string& file : files)
-    if (const auto status = read_file(flow, file, result); !status) return tl::unexpected(status.error());
+    if (const auto status = read_file(flow, file, result); !status)
+      return tl::unexpected(status.error());
   for (const std::string& text : assignments) {
     const auto assignment = parse_assignment(text, "-p");
     if (!assignment) return tl::unexpected(assignment.error());
     const Parameter* parameter = find_parameter(flow, assignment->name);
     // An unknown one is kept as text: binding says what is wrong with it, with a suggestion.
-    auto payload = parameter ? parse_parameter(*parameter, assignment->value) : Payload::of(Value(assignment->value));
+    auto payload = parameter ? parse_parameter(*parameter, assignment->value)
+                             : Payload::of(Value(assignment->value));
     if (!payload) return tl::unexpected(payload.error());
     result[assignment->name] = std::move(*payload);
   }
-  if (const auto bound = bind_parameters(flow, result); !bound) return tl::unexpected(bound.error());
+  if (const auto bound = bind_parameters(flow, result); !bound)
+    return tl::unexpected(bound.error());
   return result;
 }
 

@@ -12,8 +12,8 @@
 namespace reprise::cli {
 
 struct SourceOptions {
-  std::string path;                  // "-" = stdin
-  std::string mode;                  // of a trace; empty = by the file's kind
+  std::string path;  // "-" = stdin
+  std::string mode;  // of a trace; empty = by the file's kind
   std::optional<double> scale;
   std::vector<std::string> touches;  // "TASK=TEXT"
 };
@@ -28,12 +28,15 @@ struct Mistakes {
 };
 [[nodiscard]] Mistakes describe(const LoadFailure& failure, const std::string& path);
 
-/// Loads a flow. What is wrong with it is printed here, and the exit code is what comes back instead.
-[[nodiscard]] tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& console);
+/// Loads a flow. What is wrong with it is printed here, and the exit code is what comes back
+/// instead.
+[[nodiscard]] tl::expected<LoadedFlow, int> load_source(const SourceOptions& source,
+                                                        Console& console);
 
 /// Parameters from files and from "name=value", which win, in the types that the flow declares.
 /// @error invalid_argument
-[[nodiscard]] Result<Parameters> read_parameters(const FlowSpec& flow, const std::vector<std::string>& assignments,
+[[nodiscard]] Result<Parameters> read_parameters(const FlowSpec& flow,
+                                                 const std::vector<std::string>& assignments,
                                                  const std::vector<std::string>& files);
 
 }  // namespace reprise::cli

@@ -25,7 +25,8 @@
 namespace reprise::cli {
 namespace {
 
-constexpr Duration poll_interval = std::chrono::milliseconds{50};  // how soon a signal is acted upon
+constexpr Duration poll_interval =
+    std::chrono::milliseconds{50};  // how soon a signal is acted upon
 constexpr std::size_t value_columns_max = 200;
 
 /// What the signals asked for so far; written by the watcher's thread, read by the main one.
@@ -40,10 +41,13 @@ enum class Left { no, interrupted, terminated };
 class Follower {
  public:
   Follower(FollowOptions options, Console& console)
-      : options_(std::move(options)), console_(console), watcher_([this](int signal) { on_signal(signal); }) {}
+      : options_(std::move(options)),
+        console_(console),
+        watcher_([this](int signal) { on_signal(signal); }) {}
 
   int go() {
-    if (const auto status = check_out(); !status) return console_.fail(status.error(), exit_invalid);
+    if (const auto status = check_out(); !status)
+      return console_.fail(status.error(), exit_invalid);
     auto engine = Engine::open(options_.engine);
     if (!engine) return console_.fail(engine.error(), start_error_code(engine.error().code));
     engine_ = std::move(*engine);
@@ -78,10 +82,12 @@ class Follower {
 
   void make_progress() {
     Progress::Options how;
-    how.choice = resolve(console_.options().progress, is_terminal(STDERR_FILENO), std::getenv("TERM"));
+    how.choice =
+        resolve(console_.options().progress, is_terminal(STDERR_FILENO), std::getenv("TERM"));
     const char* github = std::getenv("GITHUB_ACTIONS");
     how.github = github && std::string_view(github) == "true";
-    how.flow_file = options_.flow->source_file.empty() ? options_.flow_name : options_.flow->source_file;
+    how.flow_file =
+        options_.flow->source_file.empty() ? options_.flow_name : options_.flow->source_file;
     const std::lock_guard lock(progress_mutex_);
     progress_ = std::make_unique<Progress>(options_.flow, now(), console_, std::move(how));
     engine_->listen([this](const journal::Batch& batch) { progress_->take(batch); });
@@ -91,7 +97,8 @@ class Follower {
     const Style style = console_.err_style();
     std::string line = fmt::format("run {}  {}", style(Ink::bold, started_.id.short_text()),
                                    escape_for_terminal(options_.flow->name));
-    if (started_.continued) line += style(Ink::dim, "  continues where it was interrupted (--new starts over)");
+    if (started_.continued)
+      line += style(Ink::dim, "  continues where it was interrupted (--new starts over)");
     console_.say(line);
     if (console_.is_quiet() && !console_.is_json()) {
       console_.out(started_.id.text());
@@ -102,15 +109,20 @@ class Follower {
   /// Other processes may ask to cancel. That nobody can ask is no reason not to run.
   void serve_requests() {
     if (started_.folder.empty()) return;
-    auto server = cluster::ControlServer::open(started_.folder, [this](const cluster::ControlRequest& request) -> Status {
-      if (request.op != "cancel")
-        return fail(ErrorCode::invalid_argument, fmt::format("unknown request \"{}\"", escape_for_terminal(request.op)));
-      const auto status = engine_->cancel(started_.id, request.tasks, request.reason);
-      if (status && request.tasks.empty()) progress_->say("cancelling: another process asked for it");
-      return status;
-    });
-    if (server) control_ = std::move(*server);
-    else if (console_.options().verbosity > 0) console_.warn("`reprise cancel` cannot reach this run: " + server.error().message);
+    auto server = cluster::ControlServer::open(
+        started_.folder, [this](const cluster::ControlRequest& request) -> Status {
+          if (request.op != "cancel")
+            return fail(ErrorCode::invalid_argument,
+                        fmt::format("unknown request \"{}\"", escape_for_terminal(request.op)));
+          const auto status = engine_->cancel(started_.id, request.tasks, request.reason);
+          if (status && request.tasks.empty())
+            progress_->say("cancelling: another process asked for it");
+          return status;
+        });
+    if (server)
+      control_ = std::move(*server);
+    else if (console_.options().verbosity > 0)
+      console_.warn("`reprise cancel` cannot reach this run: " + server.error().message);
   }
 
   /// What a continued run went through before, and how long its tasks usually take.
@@ -122,8 +134,9 @@ class Follower {
     const auto reading = open_for_reading(console_.options());
     if (!reading) return past;
     if (is_terminal(STDERR_FILENO))
-      progress_->set_usual(journal::usual_durations(*reading->journal, options_.flow->name),
-                           options_.engine.slots ? options_.engine.slots : std::thread::hardware_concurrency());
+      progress_->set_usual(
+          journal::usual_durations(*reading->journal, options_.flow->name),
+          options_.engine.slots ? options_.engine.slots : std::thread::hardware_concurrency());
     if (!started_.continued) return past;
     if (auto entries = reading->journal->read(started_.id, 0))
       for (auto& entry : *entries) past.push_back(std::move(entry.batch));
@@ -154,12 +167,15 @@ class Follower {
 
   /// The run is left as it is: interrupted, to be continued.
   int leave() {
-    const int code = left_ == Left::terminated ? 128 + wishes_.ended_by.load() : static_cast<int>(exit_interrupted);
-    console_.say(fmt::format("run {} is left interrupted; what is finished is kept", started_.id.short_text()));
-    console_.say(fmt::format("continue: reprise resume {}   ·   see: reprise status {}", started_.id.short_text(),
+    const int code = left_ == Left::terminated ? 128 + wishes_.ended_by.load()
+                                               : static_cast<int>(exit_interrupted);
+    console_.say(fmt::format("run {} is left interrupted; what is finished is kept",
                              started_.id.short_text()));
-    console_.problem_only({ErrorCode::cancelled, fmt::format("run {} was left interrupted", started_.id.text())}, code,
-                          nullptr);
+    console_.say(fmt::format("continue: reprise resume {}   ·   see: reprise status {}",
+                             started_.id.short_text(), started_.id.short_text()));
+    console_.problem_only(
+        {ErrorCode::cancelled, fmt::format("run {} was left interrupted", started_.id.text())},
+        code, nullptr);
     return code;
   }
 
@@ -170,14 +186,18 @@ class Follower {
     if (!result.outputs.empty()) put_status = put(result, files);
     if (!put_status) {
       if (code == exit_ok) code = exit_failed;
-      if (!console_.is_json()) console_.fail(put_status.error(), code);
-      else console_.warn(escape_for_terminal(put_status.error().message));
+      if (!console_.is_json())
+        console_.fail(put_status.error(), code);
+      else
+        console_.warn(escape_for_terminal(put_status.error().message));
     }
     const auto& failures = progress_->failures();
     if (console_.is_json())
-      code = console_.document(run_json({result, options_.flow->name, started_.continued, files, failures}), code);
+      code = console_.document(
+          run_json({result, options_.flow->name, started_.continued, files, failures}), code);
     else if (console_.options().progress == ProgressChoice::json)
-      console_.out(to_line(run_json({result, options_.flow->name, started_.continued, files, failures})));
+      console_.out(
+          to_line(run_json({result, options_.flow->name, started_.continued, files, failures})));
     else if (!console_.is_quiet())
       print_outputs(result, files);
     print_end(result);
@@ -210,9 +230,12 @@ class Follower {
         for (const std::string& line : lines_of(*words)) console_.out("  " + escape_log_line(line));
         continue;
       }
-      std::string text = words ? escape_for_terminal(words->ends_with('\n') ? words->substr(0, words->size() - 1) : *words)
-                               : to_line(value);
-      if (console_.options().verbosity == 0 && is_terminal(STDOUT_FILENO)) text = shorten(text, value_columns_max);
+      std::string text =
+          words ? escape_for_terminal(words->ends_with('\n') ? words->substr(0, words->size() - 1)
+                                                             : *words)
+                : to_line(value);
+      if (console_.options().verbosity == 0 && is_terminal(STDOUT_FILENO))
+        text = shorten(text, value_columns_max);
       console_.out(fmt::format("output {} = {}", shown, text));
     }
     console_.flush();
@@ -233,20 +256,27 @@ class Follower {
     add(sum.failed, "failed");
     add(sum.skipped, "skipped");
     add(sum.cancelled, "cancelled");
-    std::string line = style(ink(result.state), name(result.state)) +
-                       fmt::format(" in {} — {}", describe(result.makespan), counted(sum.tasks, "task"));
+    std::string line =
+        style(ink(result.state), name(result.state)) +
+        fmt::format(" in {} — {}", describe(result.makespan), counted(sum.tasks, "task"));
     if (!parts.empty()) line += fmt::format(": {}", fmt::join(parts, ", "));
-    if (const auto& slowest = progress_->slowest(); slowest && sum.executed > 1 && slowest->duration >= std::chrono::seconds{1})
-      line += fmt::format(". Slowest: {} {}", escape_for_terminal(slowest->name), describe(slowest->duration));
+    if (const auto& slowest = progress_->slowest();
+        slowest && sum.executed > 1 && slowest->duration >= std::chrono::seconds{1})
+      line += fmt::format(". Slowest: {} {}", escape_for_terminal(slowest->name),
+                          describe(slowest->duration));
     console_.say(line);
     if (!result.message.empty()) console_.say("  " + escape_for_terminal(result.message));
     const std::string run = started_.id.short_text();
     if (progress_->failure_count() > progress_->failures().size())
-      console_.say(fmt::format("  … {} more failures", progress_->failure_count() - progress_->failures().size()));
+      console_.say(fmt::format("  … {} more failures",
+                               progress_->failure_count() - progress_->failures().size()));
     if (result.state == RunState::failed)
-      console_.say(style(Ink::dim, fmt::format("next: reprise status {}   ·   reprise logs {} --failed", run, run)));
+      console_.say(
+          style(Ink::dim,
+                fmt::format("next: reprise status {}   ·   reprise logs {} --failed", run, run)));
     else if (result.state == RunState::paused)
-      console_.say(style(Ink::dim, fmt::format("the run waits for a person: reprise status {}", run)));
+      console_.say(
+          style(Ink::dim, fmt::format("the run waits for a person: reprise status {}", run)));
     else if (is_terminal(STDERR_FILENO))
       console_.say(style(Ink::dim, "details: reprise status last"));
   }
@@ -268,7 +298,8 @@ class Follower {
         ::kill(::getpid(), SIGSTOP);  // goes on here after SIGCONT
         with_progress([](Progress& p) { p.resume(); });
         break;
-      default: wishes_.ended_by = signal;
+      default:
+        wishes_.ended_by = signal;
     }
   }
 
@@ -291,13 +322,15 @@ int start_error_code(ErrorCode code) {
     case ErrorCode::unavailable:
     case ErrorCode::conflict:
     case ErrorCode::internal:
-    case ErrorCode::cancelled: return exit_code_of(code);
+    case ErrorCode::cancelled:
+      return exit_code_of(code);
     case ErrorCode::invalid_argument:
     case ErrorCode::not_found:
     case ErrorCode::corrupt:
     case ErrorCode::io:
     case ErrorCode::exhausted:
-    case ErrorCode::denied: return exit_invalid;
+    case ErrorCode::denied:
+      return exit_invalid;
   }
   return exit_internal;
 }

@@ -14,14 +14,14 @@ struct FollowOptions {
   std::string flow_name;  // as typed, for messages
   EngineOptions engine;
   RunOptions run;
-  std::string out;        // directory for output files
+  std::string out;  // directory for output files
 };
 
 /// Runs and follows; prints everything; returns the exit code.
 int follow(FollowOptions options, Console& console);
 
-/// Exit code for an error that came before anything was started: whatever is wrong with the file system or the
-/// configuration is the caller's to put right.
+/// Exit code for an error that came before anything was started: whatever is wrong with the file
+/// system or the configuration is the caller's to put right.
 [[nodiscard]] int start_error_code(ErrorCode code);
 
 }  // namespace reprise::cli

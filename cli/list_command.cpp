@@ -19,7 +19,8 @@ struct Listed {
 };
 
 /// Rows that match, newest first. `finished_too` false: only runs that are not over.
-Result<std::vector<Listed>> select(const ListOptions& options, bool finished_too, Reading& reading) {
+Result<std::vector<Listed>> select(const ListOptions& options, bool finished_too,
+                                   Reading& reading) {
   journal::RunQuery query;
   if (!options.flow.empty()) query.flow_name = options.flow;
   if (!options.since.empty()) {
@@ -48,10 +49,13 @@ Json rows_json(const std::vector<Listed>& rows) {
   return list;
 }
 
-Cell state_cell(RunState state) { return {fmt::format("{} {}", glyph(state), name(state)), ink(state)}; }
+Cell state_cell(RunState state) {
+  return {fmt::format("{} {}", glyph(state), name(state)), ink(state)};
+}
 
 void print(const Table& table, Console& console) {
-  for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
+    console.out(line);
 }
 
 std::string share(std::uint64_t part, std::uint64_t whole) {
@@ -59,8 +63,11 @@ std::string share(std::uint64_t part, std::uint64_t whole) {
 }
 
 /// The same task over several runs.
-int task_history(const ListOptions& options, const std::vector<Listed>& rows, Reading& reading, Console& console) {
-  Table table{{"RUN", "FLOW", "STATE", "DURATION", "ATTEMPTS", "FINISHED", "NOTE"}, {false, false, false, true, true}, {}};
+int task_history(const ListOptions& options, const std::vector<Listed>& rows, Reading& reading,
+                 Console& console) {
+  Table table{{"RUN", "FLOW", "STATE", "DURATION", "ATTEMPTS", "FINISHED", "NOTE"},
+              {false, false, false, true, true},
+              {}};
   Json list = Json::array();
   for (const Listed& listed : rows) {
     const auto view = journal::load_run(*reading.journal, listed.row);
@@ -73,16 +80,18 @@ int task_history(const ListOptions& options, const std::vector<Listed>& rows, Re
     const auto changed = view->changed(*task);
     const journal::ChangeDetail* detail = view->detail(*task);
     if (console.is_json()) {
-      Json item{{"run", listed.row.id.text()},
-                {"flow", listed.row.flow_name},
-                {"task", view->task_name(*task)},
-                {"state", name(view->state(*task))},
-                {"cache", cache_json(view->cache(*task))},
-                {"executed", view->executed(*task)},
-                {"attempts", view->run_count(*task)},
-                {"duration_s", seconds_json(view->duration(*task))},
-                {"changed", changed ? Json(to_rfc3339(*changed)) : Json(nullptr)},
-                {"message", view->message(*task).empty() ? Json(nullptr) : Json(std::string(view->message(*task)))}};
+      Json item{
+          {"run", listed.row.id.text()},
+          {"flow", listed.row.flow_name},
+          {"task", view->task_name(*task)},
+          {"state", name(view->state(*task))},
+          {"cache", cache_json(view->cache(*task))},
+          {"executed", view->executed(*task)},
+          {"attempts", view->run_count(*task)},
+          {"duration_s", seconds_json(view->duration(*task))},
+          {"changed", changed ? Json(to_rfc3339(*changed)) : Json(nullptr)},
+          {"message",
+           view->message(*task).empty() ? Json(nullptr) : Json(std::string(view->message(*task)))}};
       list.push_back(std::move(item));
       continue;
     }
@@ -90,14 +99,17 @@ int task_history(const ListOptions& options, const std::vector<Listed>& rows, Re
     if (hit && detail && detail->origin) note = "from run " + detail->origin->short_text();
     table.rows.push_back({listed.row.id.short_text(), escape_for_terminal(listed.row.flow_name),
                           Cell{fmt::format("{} {}", glyph(state), name(state)), ink(state)},
-                          hit ? "–" : describe(view->duration(*task)), std::to_string(view->run_count(*task)),
+                          hit ? "–" : describe(view->duration(*task)),
+                          std::to_string(view->run_count(*task)),
                           changed ? local_text_seconds(*changed) : "–", note});
   }
   if (console.is_json())
-    return console.document({{"schema", "reprise.history/1"}, {"task", options.task}, {"entries", std::move(list)}}, exit_ok,
-                            "entries");
+    return console.document(
+        {{"schema", "reprise.history/1"}, {"task", options.task}, {"entries", std::move(list)}},
+        exit_ok, "entries");
   if (table.rows.empty())
-    return console.fail({ErrorCode::not_found, fmt::format("no run here has a task \"{}\"", escape_for_terminal(options.task))});
+    return console.fail({ErrorCode::not_found, fmt::format("no run here has a task \"{}\"",
+                                                           escape_for_terminal(options.task))});
   print(table, console);
   return exit_ok;
 }
@@ -114,28 +126,34 @@ int empty_list(std::string_view schema, std::string_view items, Console& console
 
 int ps_command(const ListOptions& options, Console& console) {
   auto reading = open_for_reading(console.options());
-  if (!reading && reading.error().code == ErrorCode::not_found) return empty_list("reprise.runs/1", "runs", console);
+  if (!reading && reading.error().code == ErrorCode::not_found)
+    return empty_list("reprise.runs/1", "runs", console);
   if (!reading) return console.fail(reading.error());
   const auto rows = select(options, options.all || !options.state.empty(), *reading);
   if (!rows) return console.fail(rows.error());
   if (console.is_json())
-    return console.document({{"schema", "reprise.runs/1"}, {"runs", rows_json(*rows)}}, exit_ok, "runs");
+    return console.document({{"schema", "reprise.runs/1"}, {"runs", rows_json(*rows)}}, exit_ok,
+                            "runs");
   if (console.is_quiet()) {
     for (const Listed& listed : *rows) console.out(listed.row.id.text());
     return exit_ok;
   }
   if (rows->empty()) {
-    console.say(options.all ? "no such runs" : "nothing runs; `reprise ps --all` lists finished runs too");
+    console.say(options.all ? "no such runs"
+                            : "nothing runs; `reprise ps --all` lists finished runs too");
     return exit_ok;
   }
-  Table table{{"RUN", "FLOW", "STATE", "SUBMITTED", "DURATION", "TASKS", "BY"}, {false, false, false, false, true, true}, {}};
+  Table table{{"RUN", "FLOW", "STATE", "SUBMITTED", "DURATION", "TASKS", "BY"},
+              {false, false, false, false, true, true},
+              {}};
   const Time time = now();
   for (const auto& [row, state] : *rows) {
     const bool counted_yet = row.finished.has_value();
     const Duration age = age_of(row, state, time);
-    table.rows.push_back({row.id.short_text(), escape_for_terminal(row.flow_name), state_cell(state),
-                          local_text_seconds(row.submitted), age > Duration{0} ? describe(age) : "–",
-                          counted_yet ? grouped(row.summary.tasks) : "–", escape_for_terminal(row.submitted_by)});
+    table.rows.push_back(
+        {row.id.short_text(), escape_for_terminal(row.flow_name), state_cell(state),
+         local_text_seconds(row.submitted), age > Duration{0} ? describe(age) : "–",
+         counted_yet ? grouped(row.summary.tasks) : "–", escape_for_terminal(row.submitted_by)});
   }
   print(table, console);
   return exit_ok;
@@ -150,15 +168,18 @@ int history_command(const ListOptions& options, Console& console) {
   if (!rows) return console.fail(rows.error());
   if (!options.task.empty()) return task_history(options, *rows, *reading, console);
   if (!options.flow.empty() && rows->empty() && options.since.empty())
-    return console.fail({ErrorCode::not_found, fmt::format("flow \"{}\" has no runs; `reprise ps --all` lists the runs",
-                                                           escape_for_terminal(options.flow))});
+    return console.fail({ErrorCode::not_found,
+                         fmt::format("flow \"{}\" has no runs; `reprise ps --all` lists the runs",
+                                     escape_for_terminal(options.flow))});
   if (console.is_json())
-    return console.document({{"schema", "reprise.history/1"}, {"runs", rows_json(*rows)}}, exit_ok, "runs");
+    return console.document({{"schema", "reprise.history/1"}, {"runs", rows_json(*rows)}}, exit_ok,
+                            "runs");
   if (console.is_quiet()) {
     for (const Listed& listed : *rows) console.out(listed.row.id.text());
     return exit_ok;
   }
-  Table table{{"RUN", "FLOW", "STATE", "STARTED", "DURATION", "TASKS", "RAN", "CACHED", "HIT", "FAILED", "NOTE"},
+  Table table{{"RUN", "FLOW", "STATE", "STARTED", "DURATION", "TASKS", "RAN", "CACHED", "HIT",
+               "FAILED", "NOTE"},
               {false, false, false, false, true, true, true, true, true, true},
               {}};
   const Time time = now();
@@ -167,11 +188,12 @@ int history_command(const ListOptions& options, Console& console) {
     const bool known = row.finished.has_value();
     const auto number = [&](std::uint64_t n) { return known ? grouped(n) : std::string("–"); };
     const Duration age = age_of(row, state, time);
-    table.rows.push_back({row.id.short_text(), escape_for_terminal(row.flow_name), state_cell(state),
-                          local_text(row.submitted), age > Duration{0} ? describe(age) : "–", number(sum.tasks),
+    table.rows.push_back({row.id.short_text(), escape_for_terminal(row.flow_name),
+                          state_cell(state), local_text(row.submitted),
+                          age > Duration{0} ? describe(age) : "–", number(sum.tasks),
                           number(sum.executed), number(sum.cached),
-                          known ? share(sum.cached, sum.cached + sum.executed) : "–", number(sum.failed),
-                          escape_for_terminal(row.message)});
+                          known ? share(sum.cached, sum.cached + sum.executed) : "–",
+                          number(sum.failed), escape_for_terminal(row.message)});
   }
   print(table, console);
   return exit_ok;

@@ -33,11 +33,13 @@ class Pattern {
     Pattern pattern;
     if (text.empty()) return pattern;
     auto compiled = std::unique_ptr<regex_t, Free>(new regex_t{});
-    if (const int error = ::regcomp(compiled.get(), text.c_str(), REG_EXTENDED | REG_NOSUB); error != 0) {
+    if (const int error = ::regcomp(compiled.get(), text.c_str(), REG_EXTENDED | REG_NOSUB);
+        error != 0) {
       char why[128];
       ::regerror(error, compiled.get(), why, sizeof why);
       delete compiled.release();  // it was never compiled: nothing to free in it
-      return fail(ErrorCode::invalid_argument, fmt::format("--grep \"{}\": {}", escape_for_terminal(text), why));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("--grep \"{}\": {}", escape_for_terminal(text), why));
     }
     pattern.compiled_ = std::move(compiled);
     return pattern;
@@ -72,8 +74,13 @@ struct Position {
 
 class LogPrinter {
  public:
-  LogPrinter(const LogsOptions& options, Pattern pattern, const RunId& run, std::filesystem::path folder, Console& console)
-      : options_(options), pattern_(std::move(pattern)), run_(run), folder_(std::move(folder)), console_(console) {}
+  LogPrinter(const LogsOptions& options, Pattern pattern, const RunId& run,
+             std::filesystem::path folder, Console& console)
+      : options_(options),
+        pattern_(std::move(pattern)),
+        run_(run),
+        folder_(std::move(folder)),
+        console_(console) {}
 
   /// Prints what is new in the logs of these tasks. true: something was.
   Result<bool> pump(const journal::RunView& view, const std::vector<TaskId>& tasks, bool is_last) {
@@ -96,12 +103,15 @@ class LogPrinter {
   std::vector<Source> sources_of(const journal::RunView& view, TaskId task) const {
     std::uint32_t last = std::max(view.run_count(task), 1u);
     // A running attempt is not counted before it ends in every journal: look one further.
-    if (!is_finished(view.state(task)) && worker::open_log(folder_, task, last + 1, worker::Stream::out)) ++last;
+    if (!is_finished(view.state(task)) &&
+        worker::open_log(folder_, task, last + 1, worker::Stream::out))
+      ++last;
     std::uint32_t first = last;
     if (options_.attempt == "all") {
       first = 1;
     } else if (!options_.attempt.empty()) {
-      std::from_chars(options_.attempt.data(), options_.attempt.data() + options_.attempt.size(), first);
+      std::from_chars(options_.attempt.data(), options_.attempt.data() + options_.attempt.size(),
+                      first);
       last = first;
     } else if (options_.follow) {
       first = std::min(first, first_followed(task, last));
@@ -146,7 +156,8 @@ class LogPrinter {
     return found;
   }
 
-  void print_lines(const journal::RunView& view, const Source& source, Position& position, bool many) {
+  void print_lines(const journal::RunView& view, const Source& source, Position& position,
+                   bool many) {
     std::size_t begin = 0;
     for (;;) {
       const std::size_t end = position.rest.find('\n', begin);
@@ -161,17 +172,25 @@ class LogPrinter {
     }
   }
 
-  void print_line(const journal::RunView& view, const Source& source, const std::string& line, bool many, bool has_end) {
+  void print_line(const journal::RunView& view, const Source& source, const std::string& line,
+                  bool many, bool has_end) {
     if (!pattern_.matches(line)) return;
     printed_any_ = true;
     const std::string_view stream = source.stream == worker::Stream::out ? "out" : "err";
     if (options_.lines) {
-      console_.out(to_line({{"schema", "reprise.log/1"}, {"run", run_.text()}, {"task", view.task_name(source.task)},
-                            {"attempt", source.attempt}, {"stream", stream}, {"line", line}}));
+      console_.out(to_line({{"schema", "reprise.log/1"},
+                            {"run", run_.text()},
+                            {"task", view.task_name(source.task)},
+                            {"attempt", source.attempt},
+                            {"stream", stream},
+                            {"line", line}}));
     } else if (console_.is_json()) {
       const Json* last = entries_.empty() ? nullptr : &entries_.back();
       if (!last || current_ != source) {
-        entries_.push_back({{"task", view.task_name(source.task)}, {"attempt", source.attempt}, {"stream", stream}, {"text", ""}});
+        entries_.push_back({{"task", view.task_name(source.task)},
+                            {"attempt", source.attempt},
+                            {"stream", stream},
+                            {"text", ""}});
         current_ = source;
       }
       entries_.back()["text"].get_ref<std::string&>() += line + (has_end ? "\n" : "");
@@ -180,7 +199,8 @@ class LogPrinter {
     } else {
       std::string prefix;
       if (many) prefix = escape_for_terminal(view.task_name(source.task));
-      if (options_.attempt == "all") prefix += (prefix.empty() ? "attempt " : "#") + std::to_string(source.attempt);
+      if (options_.attempt == "all")
+        prefix += (prefix.empty() ? "attempt " : "#") + std::to_string(source.attempt);
       if (!prefix.empty()) prefix = console_.out_style()(Ink::dim, prefix + " | ");
       console_.out(prefix + escape_log_line(line));
     }
@@ -208,8 +228,10 @@ std::vector<TaskId> select(const journal::RunView& view, const LogsOptions& opti
   if (options.task.empty()) {
     for (std::uint32_t t = 0; t < view.size(); ++t) add(TaskId{t});
   } else if (const auto task = view.find_task(options.task)) {
-    const auto* elements = task->value < view.flow().nodes.size() ? view.elements_of(NodeId{task->value}) : nullptr;
-    if (!elements) add(*task);
+    const auto* elements =
+        task->value < view.flow().nodes.size() ? view.elements_of(NodeId{task->value}) : nullptr;
+    if (!elements)
+      add(*task);
     else
       for (std::uint32_t i = 0; i < elements->width; ++i) add(TaskId{elements->first.value + i});
   }
@@ -220,11 +242,13 @@ std::vector<TaskId> select(const journal::RunView& view, const LogsOptions& opti
 }
 
 /// Why there is nothing to print, and where there would be.
-void explain_silence(const journal::RunView& view, const std::vector<TaskId>& tasks, Console& console) {
+void explain_silence(const journal::RunView& view, const std::vector<TaskId>& tasks,
+                     Console& console) {
   if (tasks.size() == 1 && view.cache(tasks[0]) == journal::CacheOutcome::hit) {
     const journal::ChangeDetail* detail = view.detail(tasks[0]);
     if (detail && detail->origin)
-      return console.say(fmt::format("this came from the cache; see `reprise logs {} {}`", detail->origin->short_text(),
+      return console.say(fmt::format("this came from the cache; see `reprise logs {} {}`",
+                                     detail->origin->short_text(),
                                      shell_word(view.task_name(tasks[0]))));
   }
   console.say(tasks.empty() ? "no task matches" : "nothing was printed");
@@ -238,11 +262,13 @@ int logs_command(const LogsOptions& options, Console& console) {
     const char* end = options.attempt.data() + options.attempt.size();
     const auto [rest, error] = std::from_chars(options.attempt.data(), end, number);
     if (error != std::errc{} || rest != end || number == 0)
-      return console.fail({ErrorCode::invalid_argument, fmt::format("--attempt \"{}\" is neither a number from 1 nor \"all\"",
-                                                                    escape_for_terminal(options.attempt))});
+      return console.fail({ErrorCode::invalid_argument,
+                           fmt::format("--attempt \"{}\" is neither a number from 1 nor \"all\"",
+                                       escape_for_terminal(options.attempt))});
   }
   if (options.follow && console.is_json() && !options.lines)
-    return console.fail({ErrorCode::invalid_argument, "a stream is no one document: use --jsonl with -f"});
+    return console.fail(
+        {ErrorCode::invalid_argument, "a stream is no one document: use --jsonl with -f"});
   auto pattern = Pattern::compile(options.pattern);
   if (!pattern) return console.fail(pattern.error());
   auto reading = open_for_reading(console.options());
@@ -253,18 +279,21 @@ int logs_command(const LogsOptions& options, Console& console) {
   auto view = journal::load_run(*reading->journal, *row, &offset);
   if (!view) return console.fail(view.error());
   if (!options.task.empty() && !view->find_task(options.task))
-    return console.fail({ErrorCode::not_found,
-                         fmt::format("run {} has no task \"{}\"{}", row->id.short_text(), escape_for_terminal(options.task),
-                                     view->did_you_mean_task(options.task))});
+    return console.fail(
+        {ErrorCode::not_found,
+         fmt::format("run {} has no task \"{}\"{}", row->id.short_text(),
+                     escape_for_terminal(options.task), view->did_you_mean_task(options.task))});
 
-  LogPrinter printer(options, std::move(*pattern), row->id, reading->folder.run_folder(row->id), console);
+  LogPrinter printer(options, std::move(*pattern), row->id, reading->folder.run_folder(row->id),
+                     console);
   auto pause = poll_least;
   for (;;) {
     bool is_last = true;
     if (options.follow) {
       const auto state = current_state(*reading, *row);
       if (!state) return console.fail(state.error());
-      is_last = is_finished(*state) || *state == RunState::interrupted || *state == RunState::paused;
+      is_last =
+          is_finished(*state) || *state == RunState::interrupted || *state == RunState::paused;
       const auto entries = reading->journal->read(row->id, offset);
       if (!entries) return console.fail(entries.error());
       for (const auto& [first, batch] : *entries) {
@@ -279,7 +308,9 @@ int logs_command(const LogsOptions& options, Console& console) {
     std::this_thread::sleep_for(pause);
   }
   if (console.is_json() && !options.lines)
-    return console.document({{"schema", "reprise.logs/1"}, {"run", row->id.text()}, {"entries", printer.take_entries()}},
+    return console.document({{"schema", "reprise.logs/1"},
+                             {"run", row->id.text()},
+                             {"entries", printer.take_entries()}},
                             exit_ok, "entries");
   if (!printer.printed_any()) explain_silence(*view, select(*view, options), console);
   return exit_ok;

@@ -16,35 +16,35 @@ enum class ProgressChoice { automatic, bar, counter, json, none };
 
 /// Accepted before and after the command.
 struct GlobalOptions {
-  bool json = false;                  // one document on stdout
-  std::vector<std::string> fields;    // of that document; empty = all
-  std::string data;                   // data directory; empty = default
+  bool json = false;                // one document on stdout
+  std::vector<std::string> fields;  // of that document; empty = all
+  std::string data;                 // data directory; empty = default
   ColorChoice color = ColorChoice::automatic;
   ProgressChoice progress = ProgressChoice::automatic;
-  bool quiet = false;                 // ids only
-  int verbosity = 0;                  // -v, -vv
-  bool no_input = false;              // never ask
-  bool yes = false;                   // do not ask, do it
+  bool quiet = false;     // ids only
+  int verbosity = 0;      // -v, -vv
+  bool no_input = false;  // never ask
+  bool yes = false;       // do not ask, do it
 };
 
 struct RunCommandOptions {
   std::string flow;
-  std::vector<std::string> parameters;        // "name=value"
+  std::vector<std::string> parameters;  // "name=value"
   std::vector<std::string> parameter_files;
-  unsigned slots = 0;                         // 0 = number of processors
+  unsigned slots = 0;  // 0 = number of processors
   CacheMode cache = CacheMode::normal;
   bool no_cache = false;
   bool always_new = false;
-  std::string out = ".";                      // where files among the outputs go
+  std::string out = ".";  // where files among the outputs go
   Durability durability = Durability::group;
-  std::string mode;                           // of a trace: hash, sleep, noop; empty = by the file's kind
-  std::optional<double> scale;                // seconds slept for each recorded one
-  std::vector<std::string> touches;           // "TASK=TEXT"
+  std::string mode;                  // of a trace: hash, sleep, noop; empty = by the file's kind
+  std::optional<double> scale;       // seconds slept for each recorded one
+  std::vector<std::string> touches;  // "TASK=TEXT"
   Duration grace{std::chrono::seconds{10}};
 };
 
 struct ResumeOptions {
-  std::string run;                            // selector
+  std::string run;  // selector
   unsigned slots = 0;
   std::string out = ".";
   Durability durability = Durability::group;
@@ -55,34 +55,33 @@ struct CheckOptions {
   std::vector<std::string> files;
 };
 
-
 struct PlanOptions {
   std::string flow;
   std::vector<std::string> parameters;
   std::vector<std::string> parameter_files;
   std::string mode;
-  std::optional<double> scale;                // seconds slept for each recorded one
+  std::optional<double> scale;  // seconds slept for each recorded one
   std::vector<std::string> touches;
-  bool exit_code = false;                     // 10 when something would run
+  bool exit_code = false;  // 10 when something would run
 };
 
 struct StatusOptions {
   std::string run = "last";
-  bool ready = false;                         // only: can this data directory be used?
+  bool ready = false;  // only: can this data directory be used?
 };
 
-struct ListOptions {                          // ps and history
+struct ListOptions {  // ps and history
   bool all = false;
   std::string state;
   std::string flow;
-  std::string since;                          // duration ago or RFC 3339 time
+  std::string since;  // duration ago or RFC 3339 time
   std::string task;
   std::uint32_t limit = 20;
 };
 
 struct EventsOptions {
   std::string run;
-  bool lines = false;                         // --jsonl
+  bool lines = false;  // --jsonl
   std::uint64_t after = 0;
 };
 
@@ -90,18 +89,18 @@ struct LogsOptions {
   std::string run;
   std::string task;
   bool follow = false;
-  std::string attempt;                        // number, "all", or empty = the last
-  std::string stream;                         // "out", "err", or empty = both
+  std::string attempt;  // number, "all", or empty = the last
+  std::string stream;   // "out", "err", or empty = both
   bool failed = false;
-  std::string pattern;                        // --grep
-  bool lines = false;                         // --jsonl
-  bool raw = false;                           // bytes as they were printed, control characters too
+  std::string pattern;  // --grep
+  bool lines = false;   // --jsonl
+  bool raw = false;     // bytes as they were printed, control characters too
 };
 
 struct WaitOptions {
   std::vector<std::string> runs;
   std::optional<Duration> timeout;
-  std::string until = "finished";             // or "succeeded"
+  std::string until = "finished";  // or "succeeded"
 };
 
 struct CancelOptions {
@@ -114,7 +113,7 @@ struct RemoveOptions {
   std::vector<std::string> runs;
 };
 
-struct CollectOptions {                       // runs gc
+struct CollectOptions {  // runs gc
   std::optional<std::uint32_t> keep;
   std::optional<Duration> older_than;
   bool dry_run = false;
@@ -128,8 +127,8 @@ struct CacheListOptions {
 };
 
 struct CacheGetOptions {
-  std::string key;                            // KEY or KEY:PATH
-  std::string output;                         // "-" or empty = stdout
+  std::string key;     // KEY or KEY:PATH
+  std::string output;  // "-" or empty = stdout
 };
 
 /// A name and a value given as "name=value".

@@ -22,13 +22,15 @@ std::string_view last_quoted(std::string_view text) {
 }
 
 Error with_path(const Error& error, const std::filesystem::path& path) {
-  return {error.code, fmt::format("output file \"{}\": {}", escape_for_terminal(path.string()), error.message)};
+  return {error.code,
+          fmt::format("output file \"{}\": {}", escape_for_terminal(path.string()), error.message)};
 }
 
 /// Puts one file at `path` in one step: people see the old one or the new one.
 Status put(const FileValue& file, cache::BlobStore& blobs, const std::filesystem::path& path) {
   std::filesystem::path temporary = path;
-  temporary.replace_filename(fmt::format(".{}.{}.tmp", path.filename().string().substr(0, 100), ::getpid()));
+  temporary.replace_filename(
+      fmt::format(".{}.{}.tmp", path.filename().string().substr(0, 100), ::getpid()));
   std::error_code error;
   std::filesystem::remove(temporary, error);
   if (auto restored = blobs.restore(file, temporary, false); !restored)
@@ -43,16 +45,19 @@ Status put(const FileValue& file, cache::BlobStore& blobs, const std::filesystem
 }  // namespace
 
 std::string safe_file_name(std::string_view name) {
-  if (const std::size_t slash = name.find_last_of('/'); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+  if (const std::size_t slash = name.find_last_of('/'); slash != std::string_view::npos)
+    name.remove_prefix(slash + 1);
   std::string result;
-  for (const char c : escape_for_terminal(name.substr(0, 200))) result += c == '/' || c == '\\' ? '_' : c;
+  for (const char c : escape_for_terminal(name.substr(0, 200)))
+    result += c == '/' || c == '\\' ? '_' : c;
   if (result.empty() || result == "." || result == "..") return "output";
   return result;
 }
 
 std::string file_name_of(const Output& output) {
   const std::string_view declared = last_quoted(output.text.text);
-  return safe_file_name(declared.empty() || declared.ends_with('/') ? std::string_view(output.name) : declared);
+  return safe_file_name(declared.empty() || declared.ends_with('/') ? std::string_view(output.name)
+                                                                    : declared);
 }
 
 bool may_give_files(const FlowSpec& flow) {
@@ -61,8 +66,10 @@ bool may_give_files(const FlowSpec& flow) {
   return false;
 }
 
-Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow, const std::map<std::string, Payload>& outputs,
-                                                     cache::BlobStore& blobs, const std::filesystem::path& folder) {
+Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow,
+                                                     const std::map<std::string, Payload>& outputs,
+                                                     cache::BlobStore& blobs,
+                                                     const std::filesystem::path& folder) {
   std::map<std::string, std::string> places;
   std::set<std::string> taken;
   for (const Output& output : flow.outputs) {
@@ -73,15 +80,17 @@ Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow, const
     const auto file = as_file(*value);
     if (!file) return tl::unexpected(file.error());
     std::string file_name = file_name_of(output);
-    if (!taken.insert(file_name).second) {  // two outputs called alike: the second is told apart by its own name
+    if (!taken.insert(file_name)
+             .second) {  // two outputs called alike: the second is told apart by its own name
       file_name = safe_file_name(output.name) + "-" + file_name;
       if (!taken.insert(file_name).second) continue;
     }
     std::error_code error;
     std::filesystem::create_directories(folder, error);
     if (error)
-      return fail(ErrorCode::io, fmt::format("make the folder \"{}\": {}", escape_for_terminal(folder.string()),
-                                             error.message()));
+      return fail(ErrorCode::io,
+                  fmt::format("make the folder \"{}\": {}", escape_for_terminal(folder.string()),
+                              error.message()));
     const std::filesystem::path path = folder / file_name;
     if (auto status = put(*file, blobs, path); !status) return tl::unexpected(status.error());
     places[output.name] = path.string();

@@ -41,40 +41,48 @@ Json document(const FlowSpec& flow, const Plan& plan) {
 }
 
 void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
-  std::string line = fmt::format("plan: {} tasks · {} cached{} · {} to run", grouped(plan.tasks),
-                                 grouped(plan.cached),
-                                 plan.saving > Duration{0} ? fmt::format(" (saves ~{})", reprise::describe(plan.saving)) : "",
-                                 grouped(plan.run));
+  std::string line = fmt::format(
+      "plan: {} tasks · {} cached{} · {} to run", grouped(plan.tasks), grouped(plan.cached),
+      plan.saving > Duration{0} ? fmt::format(" (saves ~{})", reprise::describe(plan.saving)) : "",
+      grouped(plan.run));
   if (plan.skipped > 0) line += fmt::format(" · {} skipped", grouped(plan.skipped));
-  if (plan.critical_path > Duration{0}) line += fmt::format(" · at least {}", reprise::describe(plan.critical_path));
+  if (plan.critical_path > Duration{0})
+    line += fmt::format(" · at least {}", reprise::describe(plan.critical_path));
   console.out(line);
   Table table;
   table.heads = {"GROUP", "TASKS", "CACHED", "RUN", "SKIPPED", "NOTE"};
   table.right = {false, true, true, true, true};
   for (const NodePlan& node : plan.nodes) {
     if (!all && table.rows.size() >= groups_shown_max) break;
-    table.rows.push_back({escape_for_terminal(flow.nodes[node.node.value].name), std::to_string(node.tasks),
-                          std::to_string(node.cached), std::to_string(node.run), std::to_string(node.skipped),
+    table.rows.push_back({escape_for_terminal(flow.nodes[node.node.value].name),
+                          std::to_string(node.tasks), std::to_string(node.cached),
+                          std::to_string(node.run), std::to_string(node.skipped),
                           node.width_unknown ? "at least; its list is made in the run" : ""});
   }
-  for (const std::string& row : table.lines(console.out_columns(), console.out_style())) console.out(row);
+  for (const std::string& row : table.lines(console.out_columns(), console.out_style()))
+    console.out(row);
   if (table.rows.size() < plan.nodes.size())
-    console.out(fmt::format("… {} more groups (-v shows all)", plan.nodes.size() - table.rows.size()));
+    console.out(
+        fmt::format("… {} more groups (-v shows all)", plan.nodes.size() - table.rows.size()));
 }
 
 }  // namespace
 
 int plan_command(const PlanOptions& options, Console& console) {
-  const auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
+  const auto source =
+      load_source({options.flow, options.mode, options.scale, options.touches}, console);
   if (!source) return source.error();
-  const auto parameters = read_parameters(source->flow, options.parameters, options.parameter_files);
+  const auto parameters =
+      read_parameters(source->flow, options.parameters, options.parameter_files);
   if (!parameters) return console.fail(parameters.error(), exit_invalid);
 
   // Where nothing was ever run, nothing is cached and nothing is known.
   std::unique_ptr<cache::Store> store = std::make_unique<cache::MemoryStore>();
   auto opened = open_cache(console.options());
-  if (opened) store = std::move(*opened);
-  else if (opened.error().code != ErrorCode::not_found) return console.fail(opened.error());
+  if (opened)
+    store = std::move(*opened);
+  else if (opened.error().code != ErrorCode::not_found)
+    return console.fail(opened.error());
   std::map<std::string, Duration> usual;
   if (auto reading = open_for_reading(console.options()))
     usual = journal::usual_durations(*reading->journal, source->flow.name);

@@ -17,14 +17,16 @@ namespace reprise::cli {
 namespace {
 
 constexpr auto repaint_interval = std::chrono::milliseconds{100};  // 10 Hz
-constexpr auto gather_interval = std::chrono::milliseconds{30};    // what arrives together is written together
+constexpr auto gather_interval =
+    std::chrono::milliseconds{30};  // what arrives together is written together
 constexpr Duration heartbeat_interval = std::chrono::seconds{30};
 constexpr std::size_t failure_blocks_max = 20;
 constexpr std::size_t log_tail_lines = 10;
 constexpr std::size_t log_tail_bytes = 8192;
 constexpr std::uint64_t told_tasks_max = 50;  // in a larger flow finished tasks only move the bar
 
-/// What people are told goes out whole or not at all; a closed or broken stderr is nobody's problem.
+/// What people are told goes out whole or not at all; a closed or broken stderr is nobody's
+/// problem.
 void write_quietly(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd, bytes.data(), bytes.size());
@@ -43,12 +45,18 @@ void write_quietly(int fd, std::string_view bytes) {
 std::string github_text(std::string_view text) {
   std::string result;
   for (const char c : text) {
-    if (c == '%') result += "%25";
-    else if (c == '\r') result += "%0D";
-    else if (c == '\n') result += "%0A";
-    else if (c == ':') result += "%3A";
-    else if (c == ',') result += "%2C";
-    else result += c;
+    if (c == '%')
+      result += "%25";
+    else if (c == '\r')
+      result += "%0D";
+    else if (c == '\n')
+      result += "%0A";
+    else if (c == ':')
+      result += "%3A";
+    else if (c == ',')
+      result += "%2C";
+    else
+      result += c;
   }
   return result;
 }
@@ -57,15 +65,23 @@ std::string github_text(std::string_view text) {
 
 ProgressChoice resolve(ProgressChoice choice, bool stderr_is_terminal, const char* term) {
   const bool can_draw = stderr_is_terminal && !(term && std::strcmp(term, "dumb") == 0);
-  if (choice == ProgressChoice::automatic) return can_draw ? ProgressChoice::bar : ProgressChoice::counter;
-  if (choice == ProgressChoice::bar && !stderr_is_terminal) return ProgressChoice::counter;  // no cursor to move
+  if (choice == ProgressChoice::automatic)
+    return can_draw ? ProgressChoice::bar : ProgressChoice::counter;
+  if (choice == ProgressChoice::bar && !stderr_is_terminal)
+    return ProgressChoice::counter;  // no cursor to move
   return choice;
 }
 
-Progress::Progress(std::shared_ptr<const FlowSpec> flow, Time started, Console& console, Options options)
-    : console_(console), options_(std::move(options)), view_(std::move(flow), started), last_line_(started) {}
+Progress::Progress(std::shared_ptr<const FlowSpec> flow, Time started, Console& console,
+                   Options options)
+    : console_(console),
+      options_(std::move(options)),
+      view_(std::move(flow), started),
+      last_line_(started) {}
 
-Progress::~Progress() { finish(); }
+Progress::~Progress() {
+  finish();
+}
 
 void Progress::set_usual(std::map<std::string, Duration> usual, unsigned slots) {
   const std::lock_guard drawing(drawing_);
@@ -82,7 +98,8 @@ void Progress::take(const journal::Batch& batch) {
   if (wake) changed_.notify_one();
 }
 
-void Progress::start(const RunId& run, std::filesystem::path run_folder, const std::vector<journal::Batch>& past) {
+void Progress::start(const RunId& run, std::filesystem::path run_folder,
+                     const std::vector<journal::Batch>& past) {
   run_ = run;
   run_folder_ = std::move(run_folder);
   for (const journal::Batch& batch : past) view_.apply(batch, nullptr);
@@ -119,8 +136,10 @@ void Progress::finish() {
     ending_ = true;
   }
   changed_.notify_one();
-  if (thread_.joinable()) thread_.join();
-  else step(true);
+  if (thread_.joinable())
+    thread_.join();
+  else
+    step(true);
   insurance_.reset();
 }
 
@@ -131,8 +150,10 @@ void Progress::loop() {
     {
       std::unique_lock lock(mutex_);
       const auto something = [&] { return ending_ || !queue_.empty() || !said_.empty(); };
-      if (draws) changed_.wait_for(lock, repaint_interval, [&] { return ending_ || !said_.empty(); });
-      else changed_.wait_for(lock, std::chrono::seconds{1}, something);
+      if (draws)
+        changed_.wait_for(lock, repaint_interval, [&] { return ending_ || !said_.empty(); });
+      else
+        changed_.wait_for(lock, std::chrono::seconds{1}, something);
       if (!draws && !ending_ && !queue_.empty())
         changed_.wait_for(lock, gather_interval, [&] { return ending_ || !said_.empty(); });
       is_last = ending_;
@@ -167,11 +188,13 @@ void Progress::step(bool is_last) {
   }
   std::vector<std::string> lines;
   for (const TaskNews& item : news) tell(item, lines);
-  lines.insert(lines.end(), std::make_move_iterator(said.begin()), std::make_move_iterator(said.end()));
+  lines.insert(lines.end(), std::make_move_iterator(said.begin()),
+               std::make_move_iterator(said.end()));
 
   const Time time = now();
   if (options_.choice == ProgressChoice::counter && !console_.is_quiet()) {
-    if (!lines.empty()) last_line_ = time;
+    if (!lines.empty())
+      last_line_ = time;
     else if (!is_last && time - last_line_ >= heartbeat_interval) {
       lines.push_back(view_.heartbeat(time));
       last_line_ = time;
@@ -190,20 +213,25 @@ void Progress::tell(const TaskNews& news, std::vector<std::string>& lines) {
   }
   if (!news.hit && (!slowest_ || news.duration > slowest_->duration)) slowest_ = news;
 
-  if (options_.choice == ProgressChoice::json || options_.choice == ProgressChoice::none || console_.is_quiet()) return;
-  const bool in_full = failed && failures_.size() <= failure_blocks_max && failure_count_ <= failure_blocks_max &&
-                       retried_ <= 2 * failure_blocks_max;
+  if (options_.choice == ProgressChoice::json || options_.choice == ProgressChoice::none ||
+      console_.is_quiet())
+    return;
+  const bool in_full = failed && failures_.size() <= failure_blocks_max &&
+                       failure_count_ <= failure_blocks_max && retried_ <= 2 * failure_blocks_max;
   const std::vector<std::string> tail = in_full ? log_tail(news) : std::vector<std::string>{};
   if (options_.choice == ProgressChoice::counter) {
     lines.push_back(counter_line(news, style));
     if (in_full) {
       const auto block = failure_block(news, tail, run_.short_text(), style);
-      lines.insert(lines.end(), block.begin() + 1, block.end());  // its head says what the line above says
+      lines.insert(lines.end(), block.begin() + 1,
+                   block.end());  // its head says what the line above says
     }
     if (options_.github && is_failed(news.state)) {
       const NodeId node = view_.run().node_of(news.task);
-      const std::uint32_t line = node.is_none() ? 0 : view_.run().flow().nodes[node.value].span.line;
-      lines.push_back(fmt::format("::error file={},line={}::{}", github_text(options_.flow_file), std::max(line, 1u),
+      const std::uint32_t line =
+          node.is_none() ? 0 : view_.run().flow().nodes[node.value].span.line;
+      lines.push_back(fmt::format("::error file={},line={}::{}", github_text(options_.flow_file),
+                                  std::max(line, 1u),
                                   github_text(fmt::format("{} {}", escape_for_terminal(news.name),
                                                           escape_for_terminal(news.message)))));
     }
@@ -247,7 +275,9 @@ void Progress::repaint(std::vector<std::string> above, bool with_region) {
   last_paint_ = time;
   // A third of the window at most: what scrolls by above has to stay readable.
   const std::size_t height = std::max<std::size_t>(1, std::min<std::size_t>(12, size.rows / 2));
-  write_quietly(fd_, painter_.paint(above, view_.render(time, size.columns, height, console_.err_style()), size.columns));
+  write_quietly(
+      fd_, painter_.paint(above, view_.render(time, size.columns, height, console_.err_style()),
+                          size.columns));
 }
 
 }  // namespace reprise::cli

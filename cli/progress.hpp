@@ -1,4 +1,5 @@
-// Shows a run while it runs: takes changes from the engine without holding it up, and draws from a thread of its own.
+// Shows a run while it runs: takes changes from the engine without holding it up, and draws from a
+// thread of its own.
 #pragma once
 
 #include <condition_variable>
@@ -19,14 +20,15 @@
 namespace reprise::cli {
 
 /// What `auto` means here: a bar on a terminal that can move its cursor, lines else.
-[[nodiscard]] ProgressChoice resolve(ProgressChoice choice, bool stderr_is_terminal, const char* term);
+[[nodiscard]] ProgressChoice resolve(ProgressChoice choice, bool stderr_is_terminal,
+                                     const char* term);
 
 class Progress {
  public:
   struct Options {
     ProgressChoice choice = ProgressChoice::counter;  // resolved
-    bool github = false;          // GITHUB_ACTIONS=true: failures also as ::error:: lines
-    std::string flow_file;        // for those lines
+    bool github = false;    // GITHUB_ACTIONS=true: failures also as ::error:: lines
+    std::string flow_file;  // for those lines
   };
   Progress(std::shared_ptr<const FlowSpec> flow, Time started, Console& console, Options options);
   ~Progress();
@@ -36,7 +38,8 @@ class Progress {
   /// For Engine::listen: queues, nothing else.
   void take(const journal::Batch& batch);
   /// The run is known; what it went through before is counted, not told. Drawing begins.
-  void start(const RunId& run, std::filesystem::path run_folder, const std::vector<journal::Batch>& past);
+  void start(const RunId& run, std::filesystem::path run_folder,
+             const std::vector<journal::Batch>& past);
   void set_usual(std::map<std::string, Duration> usual, unsigned slots);
 
   /// A line for people, above the region.
@@ -44,7 +47,8 @@ class Progress {
   /// Takes the region away and shows the cursor, until resume(): before the process stops.
   void suspend();
   void resume();
-  /// Tells what is left to tell and takes the region away. Called once; the destructor does it otherwise.
+  /// Tells what is left to tell and takes the region away. Called once; the destructor does it
+  /// otherwise.
   void finish();
 
   /// After finish(): the first failures, and the task that took longest.

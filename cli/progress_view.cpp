@@ -22,7 +22,8 @@ constexpr Duration told_least = std::chrono::milliseconds{1};
 
 std::string_view word(const TaskNews& news) {
   if (news.hit) return "cached";
-  if (news.state == TaskState::cached) return name(TaskState::success);  // kept in the cache, but it did run
+  if (news.state == TaskState::cached)
+    return name(TaskState::success);  // kept in the cache, but it did run
   if (news.state == TaskState::retrying) return "failed";
   return name(news.state);
 }
@@ -66,20 +67,29 @@ ProgressView::Class ProgressView::classify(TaskState state, journal::CacheOutcom
     case TaskState::resume:
     case TaskState::queued:
     case TaskState::looped:
-    case TaskState::lost: return Class::waiting;
+    case TaskState::lost:
+      return Class::waiting;
     case TaskState::ready:
-    case TaskState::submitted: return Class::ready;
+    case TaskState::submitted:
+      return Class::ready;
     case TaskState::running:
-    case TaskState::cancelling: return Class::running;
-    case TaskState::success: return Class::success;
-    case TaskState::cached: return cache == journal::CacheOutcome::hit ? Class::cached : Class::success;
-    case TaskState::mapped: return Class::success;  // over nothing; otherwise its elements count instead
-    case TaskState::skipped: return Class::skipped;
+    case TaskState::cancelling:
+      return Class::running;
+    case TaskState::success:
+      return Class::success;
+    case TaskState::cached:
+      return cache == journal::CacheOutcome::hit ? Class::cached : Class::success;
+    case TaskState::mapped:
+      return Class::success;  // over nothing; otherwise its elements count instead
+    case TaskState::skipped:
+      return Class::skipped;
     case TaskState::failed:
     case TaskState::trigger_failed:
     case TaskState::timed_out:
-    case TaskState::validation_failed: return Class::failed;
-    case TaskState::cancelled: return Class::cancelled;
+    case TaskState::validation_failed:
+      return Class::failed;
+    case TaskState::cancelled:
+      return Class::cancelled;
   }
   return Class::waiting;
 }
@@ -87,15 +97,23 @@ ProgressView::Class ProgressView::classify(TaskState state, journal::CacheOutcom
 void ProgressView::move(TaskCounts& counts, Class from, Class to) {
   const auto slot = [&](Class c) -> std::uint64_t* {
     switch (c) {
-      case Class::ready: return &counts.ready;
-      case Class::running: return &counts.running;
-      case Class::success: return &counts.success;
-      case Class::cached: return &counts.cached;
-      case Class::skipped: return &counts.skipped;
-      case Class::failed: return &counts.failed;
-      case Class::cancelled: return &counts.cancelled;
+      case Class::ready:
+        return &counts.ready;
+      case Class::running:
+        return &counts.running;
+      case Class::success:
+        return &counts.success;
+      case Class::cached:
+        return &counts.cached;
+      case Class::skipped:
+        return &counts.skipped;
+      case Class::failed:
+        return &counts.failed;
+      case Class::cancelled:
+        return &counts.cancelled;
       case Class::waiting:
-      case Class::none: return nullptr;
+      case Class::none:
+        return nullptr;
     }
     return nullptr;
   };
@@ -133,7 +151,8 @@ void ProgressView::apply(const journal::Batch& batch, std::vector<TaskNews>* new
       move(counts_, from, to);
     }
     if (to == Class::running)
-      running_.try_emplace(change.task.value, Running{change.at, change.detail ? change.detail->worker : ""});
+      running_.try_emplace(change.task.value,
+                           Running{change.at, change.detail ? change.detail->worker : ""});
     else
       running_.erase(change.task.value);
   }
@@ -182,7 +201,9 @@ const Duration* ProgressView::usual_of(TaskId task) const {
 std::string ProgressView::counts_line(Style style) const {
   std::vector<std::string> parts;
   const auto add = [&](TaskState state, std::uint64_t count, std::string_view what) {
-    if (count > 0) parts.push_back(style(ink(state), fmt::format("{} {} {}", glyph(state), grouped(count), what)));
+    if (count > 0)
+      parts.push_back(
+          style(ink(state), fmt::format("{} {} {}", glyph(state), grouped(count), what)));
   };
   add(TaskState::success, counts_.success, "done");
   add(TaskState::cached, counts_.cached, "cached");
@@ -204,17 +225,27 @@ std::vector<std::string> ProgressView::group_lines(std::size_t columns, Style st
     const TaskCounts& g = groups_[i];
     const std::uint64_t done = g.done();
     TaskState state = TaskState::pending;
-    if (g.failed > 0) state = TaskState::failed;
-    else if (g.running > 0) state = TaskState::running;
-    else if (g.cancelled > 0) state = TaskState::cancelled;
-    else if (g.total > 0 && g.cached == g.total) state = TaskState::cached;
-    else if (g.total > 0 && g.skipped == g.total) state = TaskState::skipped;
-    else if (done == g.total) state = TaskState::success;
-    else if (g.ready > 0) state = TaskState::ready;
+    if (g.failed > 0)
+      state = TaskState::failed;
+    else if (g.running > 0)
+      state = TaskState::running;
+    else if (g.cancelled > 0)
+      state = TaskState::cancelled;
+    else if (g.total > 0 && g.cached == g.total)
+      state = TaskState::cached;
+    else if (g.total > 0 && g.skipped == g.total)
+      state = TaskState::skipped;
+    else if (done == g.total)
+      state = TaskState::success;
+    else if (g.ready > 0)
+      state = TaskState::ready;
     std::string text =
-        fmt::format("{} {}", glyph(state), shorten(escape_for_terminal(run_.flow().nodes[i].name), group_columns_max));
-    if (g.total != 1) text += done > 0 ? fmt::format(" {}/{}", done, g.total) : fmt::format(" {}", g.total);
-    if (g.total != 1 && g.cached > 0) text += g.cached == g.total ? " cached" : fmt::format(" ({} cached)", g.cached);
+        fmt::format("{} {}", glyph(state),
+                    shorten(escape_for_terminal(run_.flow().nodes[i].name), group_columns_max));
+    if (g.total != 1)
+      text += done > 0 ? fmt::format(" {}/{}", done, g.total) : fmt::format(" {}", g.total);
+    if (g.total != 1 && g.cached > 0)
+      text += g.cached == g.total ? " cached" : fmt::format(" ({} cached)", g.cached);
     if (used > 0 && used + 3 + display_width(text) > columns) {
       lines.push_back(std::exchange(line, {}));
       used = 0;
@@ -229,19 +260,23 @@ std::vector<std::string> ProgressView::group_lines(std::size_t columns, Style st
   return lines;
 }
 
-std::string ProgressView::running_line(std::uint32_t task, Time now, std::size_t columns, Style style) const {
+std::string ProgressView::running_line(std::uint32_t task, Time now, std::size_t columns,
+                                       Style style) const {
   const Running& running = running_.at(task);
   std::string tail = "  " + clock_text(std::max(Duration{0}, now - running.since));
   if (!running.worker.empty()) tail += "  " + escape_for_terminal(running.worker);
-  if (const Duration* usual = usual_of(TaskId{task})) tail += fmt::format("  ~{} usual", describe(*usual));
+  if (const Duration* usual = usual_of(TaskId{task}))
+    tail += fmt::format("  ~{} usual", describe(*usual));
   tail = shorten(tail, columns > 12 ? columns - 12 : 0);
   const std::size_t left = columns - std::min(columns, display_width(tail) + 4);
   return "  " + style(Ink::blue, glyph(TaskState::running)) + " " +
-         shorten(escape_for_terminal(run_.task_name(TaskId{task})), std::min(left, name_columns_max)) +
+         shorten(escape_for_terminal(run_.task_name(TaskId{task})),
+                 std::min(left, name_columns_max)) +
          style(Ink::dim, tail);
 }
 
-std::vector<std::string> ProgressView::render(Time now, std::size_t width, std::size_t height, Style style) const {
+std::vector<std::string> ProgressView::render(Time now, std::size_t width, std::size_t height,
+                                              Style style) const {
   if (height == 0 || width < 4) return {};
   const std::size_t columns = width - 1;  // the last column stays free: writing there may wrap
   const std::string bar = bar_line(now, columns, style);
@@ -263,10 +298,13 @@ std::vector<std::string> ProgressView::render(Time now, std::size_t width, std::
   std::size_t shown = std::min({running.size(), max_running_lines, room});
   const bool is_cut = shown < running.size();
   if (is_cut && shown > 0 && shown == room) --shown;  // the line that says so needs room as well
-  std::partial_sort(running.begin(), running.begin() + static_cast<std::ptrdiff_t>(shown), running.end());
-  for (std::size_t i = 0; i < shown; ++i) lines.push_back(running_line(running[i].second, now, columns, style));
+  std::partial_sort(running.begin(), running.begin() + static_cast<std::ptrdiff_t>(shown),
+                    running.end());
+  for (std::size_t i = 0; i < shown; ++i)
+    lines.push_back(running_line(running[i].second, now, columns, style));
   if (is_cut && shown < room)
-    lines.push_back(shorten(fmt::format("  … {} more running", grouped(running.size() - shown)), columns));
+    lines.push_back(
+        shorten(fmt::format("  … {} more running", grouped(running.size() - shown)), columns));
   lines.push_back(bar);
   return lines;
 }
@@ -275,7 +313,9 @@ std::optional<Duration> ProgressView::time_left(Time now) const {
   if (usual_.empty() || counts_.done() == counts_.total) return std::nullopt;
   Duration work{0};
   for (std::uint32_t task = 0; task < class_.size(); ++task) {
-    if (class_[task] != Class::waiting && class_[task] != Class::ready && class_[task] != Class::running) continue;
+    if (class_[task] != Class::waiting && class_[task] != Class::ready &&
+        class_[task] != Class::running)
+      continue;
     const Duration* usual = usual_of(TaskId{task});
     if (!usual) return std::nullopt;  // a guess with holes would only mislead
     Duration left = *usual;
@@ -296,13 +336,15 @@ std::string ProgressView::bar_line(Time now, std::size_t width, Style style) con
   const std::size_t used = display_width(tail) + 2;
   if (used + 4 > width) return shorten(tail.substr(2), width);
   const std::size_t columns = std::min(bar_columns_max, width - used);
-  const std::size_t halves =
-      counts_.total == 0 ? 2 * columns : static_cast<std::size_t>(2 * columns * done / counts_.total);
+  const std::size_t halves = counts_.total == 0
+                                 ? 2 * columns
+                                 : static_cast<std::size_t>(2 * columns * done / counts_.total);
   std::string full, rest;
   for (std::size_t i = 0; i < halves / 2; ++i) full += "━";
   if (halves % 2 == 1) full += "╸";
   for (std::size_t i = (halves + 1) / 2; i < columns; ++i) rest += "─";
-  return "  " + style(counts_.failed > 0 ? Ink::red : Ink::green, full) + style(Ink::dim, rest) + tail;
+  return "  " + style(counts_.failed > 0 ? Ink::red : Ink::green, full) + style(Ink::dim, rest) +
+         tail;
 }
 
 std::string ProgressView::heartbeat(Time now) const {
@@ -315,7 +357,8 @@ std::string ProgressView::heartbeat(Time now) const {
 
 std::string clock_text(Duration duration) {
   const auto total = std::chrono::duration_cast<std::chrono::seconds>(duration).count();
-  if (total >= 3600) return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
+  if (total >= 3600)
+    return fmt::format("{}:{:02}:{:02}", total / 3600, total / 60 % 60, total % 60);
   return fmt::format("{:02}:{:02}", total / 60, total % 60);
 }
 
@@ -325,10 +368,13 @@ namespace {
 std::string remarks(const TaskNews& news) {
   std::vector<std::string> parts;
   if (news.hit && news.origin)
-    parts.push_back(fmt::format("from run {} ({})", news.origin->short_text(), local_text(made_at(*news.origin))));
+    parts.push_back(fmt::format("from run {} ({})", news.origin->short_text(),
+                                local_text(made_at(*news.origin))));
   if (!news.message.empty()) parts.push_back(escape_for_terminal(news.message));
-  if (news.attempts > 1 && news.attempt > 0 && (news.attempt > 1 || news.retry_in || is_failed(news.state)))
-    parts.push_back(fmt::format("attempt {}/{}", news.attempt, std::max(news.attempt, news.attempts)));
+  if (news.attempts > 1 && news.attempt > 0 &&
+      (news.attempt > 1 || news.retry_in || is_failed(news.state)))
+    parts.push_back(
+        fmt::format("attempt {}/{}", news.attempt, std::max(news.attempt, news.attempts)));
   if (news.retry_in) parts.push_back("retry in " + describe(*news.retry_in));
   return joined(parts, ", ");
 }
@@ -347,15 +393,18 @@ std::string counter_line(const TaskNews& news, Style style) {
 
 std::string finished_line(const TaskNews& news, Style style) {
   std::string line = style(ink_of(news), glyph_of(news)) + " " + escape_for_terminal(news.name);
-  if (news.hit || !is_success(news.state) || news.state == TaskState::skipped) line += "  " + std::string(word(news));
+  if (news.hit || !is_success(news.state) || news.state == TaskState::skipped)
+    line += "  " + std::string(word(news));
   if (!news.hit && news.duration >= told_least) line += "  " + describe(news.duration);
   if (const std::string more = remarks(news); !more.empty()) line += "  " + more;
   return line;
 }
 
-std::vector<std::string> failure_block(const TaskNews& news, const std::vector<std::string>& log_tail,
+std::vector<std::string> failure_block(const TaskNews& news,
+                                       const std::vector<std::string>& log_tail,
                                        std::string_view run, Style style) {
-  std::string head = style(Ink::red, fmt::format("{} {}  {}", glyph_of(news), escape_for_terminal(news.name), word(news)));
+  std::string head = style(Ink::red, fmt::format("{} {}  {}", glyph_of(news),
+                                                 escape_for_terminal(news.name), word(news)));
   if (!news.message.empty()) head += "  " + escape_for_terminal(news.message);
   if (news.attempts > 1 && news.attempt > 0)
     head += fmt::format("  attempt {}/{}", news.attempt, std::max(news.attempt, news.attempts));
@@ -364,7 +413,8 @@ std::vector<std::string> failure_block(const TaskNews& news, const std::vector<s
   std::vector<std::string> lines{std::move(head)};
   for (const std::string& line : log_tail) lines.push_back("    " + escape_log_line(line));
   if (!log_tail.empty())
-    lines.push_back(style(Ink::dim, fmt::format("    logs: reprise logs {} {}", run, shell_word(news.name))));
+    lines.push_back(
+        style(Ink::dim, fmt::format("    logs: reprise logs {} {}", run, shell_word(news.name))));
   return lines;
 }
 
@@ -376,8 +426,10 @@ std::string shell_word(std::string_view name) {
   if (!name.empty() && std::all_of(name.begin(), name.end(), is_plain)) return std::string(name);
   std::string quoted = "'";
   for (const char c : escape_for_terminal(name)) {
-    if (c == '\'') quoted += "'\\''";
-    else quoted += c;
+    if (c == '\'')
+      quoted += "'\\''";
+    else
+      quoted += c;
   }
   return quoted + "'";
 }

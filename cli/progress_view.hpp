@@ -1,4 +1,5 @@
-// What a person sees of a running run, computed without a clock or a terminal: batches of changes in, lines out.
+// What a person sees of a running run, computed without a clock or a terminal: batches of changes
+// in, lines out.
 #pragma once
 
 #include <cstdint>
@@ -19,23 +20,23 @@ namespace reprise::cli {
 /// A task finished, or an attempt failed and another follows: worth a line.
 struct TaskNews {
   TaskId task;
-  std::string name;              // not escaped
+  std::string name;  // not escaped
   TaskState state = TaskState::success;
-  bool hit = false;              // served from the cache
-  std::uint32_t attempt = 0;     // the one that ended; 0 = none was made
-  std::uint32_t attempts = 1;    // at most
+  bool hit = false;            // served from the cache
+  std::uint32_t attempt = 0;   // the one that ended; 0 = none was made
+  std::uint32_t attempts = 1;  // at most
   Duration duration{0};
   std::string message;
-  std::optional<RunId> origin;   // of a hit
+  std::optional<RunId> origin;  // of a hit
   std::optional<Duration> retry_in;
-  std::uint64_t done = 0;        // tasks finished so far, this one included
+  std::uint64_t done = 0;  // tasks finished so far, this one included
   std::uint64_t total = 0;
 };
 
 /// How many tasks are where. An expanded task is counted by its elements.
 struct TaskCounts {
   std::uint64_t total = 0;
-  std::uint64_t success = 0;     // without the two that follow
+  std::uint64_t success = 0;  // without the two that follow
   std::uint64_t cached = 0;
   std::uint64_t skipped = 0;
   std::uint64_t failed = 0;
@@ -43,7 +44,9 @@ struct TaskCounts {
   std::uint64_t running = 0;
   std::uint64_t ready = 0;
 
-  [[nodiscard]] std::uint64_t done() const { return success + cached + skipped + failed + cancelled; }
+  [[nodiscard]] std::uint64_t done() const {
+    return success + cached + skipped + failed + cancelled;
+  }
   [[nodiscard]] std::uint64_t waiting() const { return total - done() - running - ready; }
 };
 
@@ -52,7 +55,8 @@ class ProgressView {
   /// @param started  when the run began or went on, for the elapsed time.
   ProgressView(std::shared_ptr<const FlowSpec> flow, Time started);
 
-  /// Usual durations by name of node, from earlier runs; for the time left and the hints beside running tasks.
+  /// Usual durations by name of node, from earlier runs; for the time left and the hints beside
+  /// running tasks.
   void set_usual(std::map<std::string, Duration> usual, unsigned slots);
 
   /// Takes in changes; what deserves a line is appended to `news` (may be null).
@@ -63,13 +67,24 @@ class ProgressView {
   [[nodiscard]] const journal::RunView& run() const { return run_; }
 
   /// The region that is redrawn in place: at most `height` lines of at most `width` columns.
-  [[nodiscard]] std::vector<std::string> render(Time now, std::size_t width, std::size_t height, Style style) const;
+  [[nodiscard]] std::vector<std::string> render(Time now, std::size_t width, std::size_t height,
+                                                Style style) const;
 
   /// "… 2 running, 1 waiting, 02:30 elapsed".
   [[nodiscard]] std::string heartbeat(Time now) const;
 
  private:
-  enum class Class : std::uint8_t { none, waiting, ready, running, success, cached, skipped, failed, cancelled };
+  enum class Class : std::uint8_t {
+    none,
+    waiting,
+    ready,
+    running,
+    success,
+    cached,
+    skipped,
+    failed,
+    cancelled
+  };
   struct Running {
     Time since;
     std::string worker;
@@ -78,7 +93,8 @@ class ProgressView {
   static void move(TaskCounts& counts, Class from, Class to);
   void recount();
   [[nodiscard]] std::vector<std::string> group_lines(std::size_t columns, Style style) const;
-  [[nodiscard]] std::string running_line(std::uint32_t task, Time now, std::size_t columns, Style style) const;
+  [[nodiscard]] std::string running_line(std::uint32_t task, Time now, std::size_t columns,
+                                         Style style) const;
   [[nodiscard]] const Duration* usual_of(TaskId task) const;
   [[nodiscard]] std::string counts_line(Style style) const;
   [[nodiscard]] std::string bar_line(Time now, std::size_t width, Style style) const;
@@ -99,7 +115,8 @@ class ProgressView {
 /// "✓ align[s3]  1m 04s  attempt 2": for what scrolls by above the region.
 [[nodiscard]] std::string finished_line(const TaskNews& news, Style style);
 /// The head of a failure's block, its last log lines, and how to see the rest.
-[[nodiscard]] std::vector<std::string> failure_block(const TaskNews& news, const std::vector<std::string>& log_tail,
+[[nodiscard]] std::vector<std::string> failure_block(const TaskNews& news,
+                                                     const std::vector<std::string>& log_tail,
                                                      std::string_view run, Style style);
 
 /// "00:41", "1:02:03": a clock that counts up.

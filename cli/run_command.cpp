@@ -6,11 +6,11 @@
 
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/documents.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
-#include "cli/text.hpp"
-#include "cli/documents.hpp"
 #include "cli/run_selector.hpp"
+#include "cli/text.hpp"
 
 #include <fmt/format.h>
 
@@ -22,13 +22,15 @@ Status check_fields(const GlobalOptions& globals) {
   for (const std::string& field : globals.fields) {
     const auto& known = run_fields();
     if (std::find(known.begin(), known.end(), field) == known.end())
-      return fail(ErrorCode::invalid_argument, fmt::format("there is no field \"{}\"{}; fields: {}", escape_for_terminal(field),
-                                                           did_you_mean(field, known), fmt::join(known, ", ")));
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("there is no field \"{}\"{}; fields: {}", escape_for_terminal(field),
+                              did_you_mean(field, known), fmt::join(known, ", ")));
   }
   return {};
 }
 
-Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots, Durability durability, Duration grace) {
+Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
+                                     Durability durability, Duration grace) {
   const auto path = data_path(globals);
   if (!path) return tl::unexpected(path.error());
   EngineOptions engine;
@@ -44,7 +46,8 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
 }  // namespace
 
 int run_command(const RunCommandOptions& options, Console& console) {
-  if (const auto status = check_fields(console.options()); !status) return console.fail(status.error(), exit_invalid);
+  if (const auto status = check_fields(console.options()); !status)
+    return console.fail(status.error(), exit_invalid);
   auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
@@ -65,7 +68,8 @@ int run_command(const RunCommandOptions& options, Console& console) {
 }
 
 int resume_command(const ResumeOptions& options, Console& console) {
-  if (const auto status = check_fields(console.options()); !status) return console.fail(status.error(), exit_invalid);
+  if (const auto status = check_fields(console.options()); !status)
+    return console.fail(status.error(), exit_invalid);
   auto engine = engine_options(console.options(), options.slots, options.durability, options.grace);
   if (!engine) return console.fail(engine.error(), exit_invalid);
   FollowOptions how;
@@ -75,11 +79,14 @@ int resume_command(const ResumeOptions& options, Console& console) {
     const auto row = find_run(options.run, *reading->journal);
     if (!row) return console.fail(row.error());
     if (is_finished(row->state))
-      return console.fail({ErrorCode::conflict, fmt::format("run {} is finished ({}); start a new one with `reprise run`",
-                                                            row->id.short_text(), name(row->state))});
+      return console.fail(
+          {ErrorCode::conflict,
+           fmt::format("run {} is finished ({}); start a new one with `reprise run`",
+                       row->id.short_text(), name(row->state))});
     if (reading->folder.is_owned(row->id))
-      return console.fail({ErrorCode::conflict,
-                           fmt::format("run {} is being run by another process", row->id.short_text())});
+      return console.fail(
+          {ErrorCode::conflict,
+           fmt::format("run {} is being run by another process", row->id.short_text())});
     auto flow = flow_of(*reading->journal, *row);
     if (!flow) return console.fail(flow.error());
     how.flow = std::move(*flow);

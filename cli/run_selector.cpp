@@ -26,7 +26,8 @@ std::string suggestion(std::string_view text, journal::Journal& journal) {
   std::vector<std::string> names;
   for (const journal::RunRow& row : *recent) {
     names.push_back(row.id.text().substr(0, std::min<std::size_t>(text.size(), id_length)));
-    if (row.flow_name == text) return fmt::format("; did you mean \"last:{}\"?", escape_for_terminal(text));
+    if (row.flow_name == text)
+      return fmt::format("; did you mean \"last:{}\"?", escape_for_terminal(text));
   }
   const std::string meant = did_you_mean(text, names);
   return meant.empty() ? "; `reprise ps --all` lists the runs" : meant;
@@ -39,7 +40,8 @@ Result<RunSelector> RunSelector::parse(std::string_view text) {
   if (text == "last") return selector;
   if (text.starts_with("last:")) {
     selector.flow = text.substr(5);
-    if (selector.flow.empty()) return fail(ErrorCode::invalid_argument, "\"last:\" needs the name of a flow after it");
+    if (selector.flow.empty())
+      return fail(ErrorCode::invalid_argument, "\"last:\" needs the name of a flow after it");
     return selector;
   }
   selector.kind = Kind::prefix;
@@ -52,7 +54,8 @@ Result<RunSelector> RunSelector::parse(std::string_view text) {
     selector.prefix += upper;
   }
   if (!is_id)
-    return fail(ErrorCode::invalid_argument, "a run is named by its id, the beginning of its id, last, or last:FLOW");
+    return fail(ErrorCode::invalid_argument,
+                "a run is named by its id, the beginning of its id, last, or last:FLOW");
   return selector;
 }
 
@@ -60,8 +63,9 @@ Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journa
   const auto selector = RunSelector::parse(text);
   journal::RunQuery query;
   if (!selector) {
-    return fail(ErrorCode::not_found, fmt::format("there is no run \"{}\"{}: {}", escape_for_terminal(text),
-                                                  suggestion(text, journal), selector.error().message));
+    return fail(ErrorCode::not_found,
+                fmt::format("there is no run \"{}\"{}: {}", escape_for_terminal(text),
+                            suggestion(text, journal), selector.error().message));
   }
   if (selector->kind == RunSelector::Kind::last) {
     query.limit = 1;
@@ -77,19 +81,23 @@ Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journa
     if (selector->flow.empty() && selector->kind == RunSelector::Kind::last)
       return fail(ErrorCode::not_found, "there are no runs yet; start one with `reprise run FLOW`");
     if (!selector->flow.empty())
-      return fail(ErrorCode::not_found, fmt::format("flow \"{}\" has no runs; `reprise ps --all` lists the runs",
-                                                    escape_for_terminal(selector->flow)));
+      return fail(ErrorCode::not_found,
+                  fmt::format("flow \"{}\" has no runs; `reprise ps --all` lists the runs",
+                              escape_for_terminal(selector->flow)));
     return fail(ErrorCode::not_found,
-                fmt::format("there is no run \"{}\"{}", escape_for_terminal(text), suggestion(text, journal)));
+                fmt::format("there is no run \"{}\"{}", escape_for_terminal(text),
+                            suggestion(text, journal)));
   }
   std::string list;
   for (std::size_t i = 0; i < std::min<std::size_t>(rows->size(), listed_max); ++i)
     list += (i == 0 ? "" : ", ") + describe((*rows)[i]);
-  return fail(ErrorCode::not_found, fmt::format("\"{}\" is the beginning of several runs: {}{}",
-                                                escape_for_terminal(text), list, rows->size() > listed_max ? ", …" : ""));
+  return fail(ErrorCode::not_found,
+              fmt::format("\"{}\" is the beginning of several runs: {}{}",
+                          escape_for_terminal(text), list, rows->size() > listed_max ? ", …" : ""));
 }
 
-Result<std::vector<journal::RunRow>> find_runs(const std::vector<std::string>& texts, journal::Journal& journal) {
+Result<std::vector<journal::RunRow>> find_runs(const std::vector<std::string>& texts,
+                                               journal::Journal& journal) {
   std::vector<journal::RunRow> rows;
   for (const std::string& text : texts) {
     auto row = find_run(text, journal);

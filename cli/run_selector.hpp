@@ -23,11 +23,12 @@ struct RunSelector {
 };
 
 /// The one run that `text` selects.
-/// @error not_found: no such run, with a suggestion, or several, which are listed; else what the journal says
+/// @error not_found: no such run, with a suggestion, or several, which are listed; else what the
+/// journal says
 [[nodiscard]] Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journal);
 
 /// All of them, each once, in the order given.
 [[nodiscard]] Result<std::vector<journal::RunRow>> find_runs(const std::vector<std::string>& texts,
-                                                            journal::Journal& journal);
+                                                             journal::Journal& journal);
 
 }  // namespace reprise::cli

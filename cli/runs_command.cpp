@@ -14,7 +14,8 @@
 namespace reprise::cli {
 namespace {
 
-/// The folder goes first: if we are interrupted in between, the row still says that there was a run.
+/// The folder goes first: if we are interrupted in between, the row still says that there was a
+/// run.
 Status forget(Reading& data, const RunId& run) {
   if (auto status = data.folder.remove_run_folder(run); !status) return status;
   return data.journal->remove(run);
@@ -37,7 +38,8 @@ std::optional<int> refuse_unconfirmed(const std::string& question, Console& cons
   const GlobalOptions& globals = console.options();
   if (globals.yes || console.confirm(question)) return std::nullopt;
   if (globals.no_input || !console.can_ask())
-    return console.fail({ErrorCode::invalid_argument, "this deletes runs and nobody can be asked; add -y"});
+    return console.fail(
+        {ErrorCode::invalid_argument, "this deletes runs and nobody can be asked; add -y"});
   console.say("nothing was removed");
   return exit_failed;
 }
@@ -66,9 +68,12 @@ int runs_remove_command(const RemoveOptions& options, Console& console) {
   if (!rows) return console.fail(rows.error());
   for (const journal::RunRow& row : *rows)
     if (data->folder.is_owned(row.id))
-      return console.fail({ErrorCode::conflict, fmt::format("run {} is still running; `reprise cancel {}` stops it",
-                                                            row.id.short_text(), row.id.short_text())});
-  if (const auto refused = refuse_unconfirmed(fmt::format("remove {}?", counted(rows->size(), "run")), console)) return *refused;
+      return console.fail(
+          {ErrorCode::conflict, fmt::format("run {} is still running; `reprise cancel {}` stops it",
+                                            row.id.short_text(), row.id.short_text())});
+  if (const auto refused =
+          refuse_unconfirmed(fmt::format("remove {}?", counted(rows->size(), "run")), console))
+    return *refused;
   Removed removed;
   for (const journal::RunRow& row : *rows) {
     const std::uint64_t bytes = data->folder.usage(row.id).bytes;
@@ -77,13 +82,15 @@ int runs_remove_command(const RemoveOptions& options, Console& console) {
     removed.bytes += bytes;
   }
   if (console.is_json()) return console.document(removed_json(removed, false));
-  console.say(fmt::format("removed {}, {}; cached results stay", counted(removed.runs.size(), "run"), describe_bytes(removed.bytes)));
+  console.say(fmt::format("removed {}, {}; cached results stay",
+                          counted(removed.runs.size(), "run"), describe_bytes(removed.bytes)));
   return exit_ok;
 }
 
 int runs_collect_command(const CollectOptions& options, Console& console) {
   if (!options.keep && !options.older_than)
-    return console.fail({ErrorCode::invalid_argument, "say which runs may go: --keep N or --older-than DURATION"});
+    return console.fail(
+        {ErrorCode::invalid_argument, "say which runs may go: --keep N or --older-than DURATION"});
   auto data = open_for_writing(console.options());
   if (!data && data.error().code == ErrorCode::not_found) {
     if (console.is_json()) return console.document(removed_json({}, options.dry_run));
@@ -103,15 +110,18 @@ int runs_collect_command(const CollectOptions& options, Console& console) {
     if (!row.finished) continue;  // running or interrupted: somebody may want to go on
     const bool is_recent = options.keep && kept[row.flow_name] < *options.keep;
     const bool is_young = options.older_than && time - *row.finished < *options.older_than;
-    if (is_recent || is_young) ++kept[row.flow_name];
-    else victims.push_back(row.id);
+    if (is_recent || is_young)
+      ++kept[row.flow_name];
+    else
+      victims.push_back(row.id);
   }
   const std::size_t known = victims.size();
   for (const RunId& id : orphans(*data)) victims.push_back(id);
 
   Removed removed;
   for (const RunId& id : victims) removed.bytes += data->folder.usage(id).bytes;
-  const std::string what = fmt::format("{} of {}, {}", grouped(known), counted(rows->size(), "run"), describe_bytes(removed.bytes));
+  const std::string what = fmt::format("{} of {}, {}", grouped(known), counted(rows->size(), "run"),
+                                       describe_bytes(removed.bytes));
   if (options.dry_run) {
     for (const RunId& id : victims) removed.runs.push_back(id.text());
     if (console.is_json()) return console.document(removed_json(removed, true));
@@ -119,7 +129,8 @@ int runs_collect_command(const CollectOptions& options, Console& console) {
     return exit_ok;
   }
   if (!victims.empty())
-    if (const auto refused = refuse_unconfirmed(fmt::format("remove {}?", what), console)) return *refused;
+    if (const auto refused = refuse_unconfirmed(fmt::format("remove {}?", what), console))
+      return *refused;
   for (const RunId& id : victims) {
     if (const auto status = forget(*data, id); !status) {
       if (status.error().code == ErrorCode::conflict) continue;  // somebody has just resumed it

@@ -24,7 +24,9 @@ sigset_t watched() {
 
 }  // namespace
 
-void ignore_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void ignore_broken_pipes() {
+  std::signal(SIGPIPE, SIG_IGN);
+}
 
 SignalWatcher::SignalWatcher(Handler handler) : handler_(std::move(handler)) {
   const sigset_t set = watched();

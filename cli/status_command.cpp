@@ -19,7 +19,8 @@ constexpr std::size_t groups_shown_max = 60;  // without -v
 
 /// Where the tasks of a group are, in the columns people see.
 struct Columns {
-  std::uint64_t success = 0, cached = 0, failed = 0, running = 0, waiting = 0, cancelled = 0, skipped = 0;
+  std::uint64_t success = 0, cached = 0, failed = 0, running = 0, waiting = 0, cancelled = 0,
+                skipped = 0;
 };
 
 Columns columns_of(const journal::StateCounts& states, std::uint64_t cached) {
@@ -27,12 +28,18 @@ Columns columns_of(const journal::StateCounts& states, std::uint64_t cached) {
   for (int i = 0; i < task_state_count; ++i) {
     const auto state = static_cast<TaskState>(i);
     const std::uint64_t n = states[static_cast<std::size_t>(i)];
-    if (state == TaskState::skipped) c.skipped += n;
-    else if (state == TaskState::cancelled) c.cancelled += n;
-    else if (is_success(state)) c.success += n;
-    else if (is_failed(state)) c.failed += n;
-    else if (is_running(state)) c.running += n;
-    else c.waiting += n;
+    if (state == TaskState::skipped)
+      c.skipped += n;
+    else if (state == TaskState::cancelled)
+      c.cancelled += n;
+    else if (is_success(state))
+      c.success += n;
+    else if (is_failed(state))
+      c.failed += n;
+    else if (is_running(state))
+      c.running += n;
+    else
+      c.waiting += n;
   }
   c.cached = std::min(cached, c.success);
   c.success -= c.cached;
@@ -40,8 +47,9 @@ Columns columns_of(const journal::StateCounts& states, std::uint64_t cached) {
 }
 
 Json columns_json(const Columns& c) {
-  return {{"success", c.success}, {"cached", c.cached},       {"failed", c.failed},  {"running", c.running},
-          {"waiting", c.waiting}, {"cancelled", c.cancelled}, {"skipped", c.skipped}};
+  return {{"success", c.success}, {"cached", c.cached},   {"failed", c.failed},
+          {"running", c.running}, {"waiting", c.waiting}, {"cancelled", c.cancelled},
+          {"skipped", c.skipped}};
 }
 
 std::string note_of(const journal::RunView& view, const journal::Group& group) {
@@ -69,11 +77,13 @@ Json document(const journal::RunRow& row, RunState state, const journal::RunView
 }
 
 std::string head_line(const journal::RunRow& row, RunState state, Style style) {
-  std::string line = fmt::format("run {}  {}  {}  {}", style(Ink::bold, row.id.short_text()), escape_for_terminal(row.flow_name),
+  std::string line = fmt::format("run {}  {}  {}  {}", style(Ink::bold, row.id.short_text()),
+                                 escape_for_terminal(row.flow_name),
                                  style(ink(state), fmt::format("{} {}", glyph(state), name(state))),
                                  local_text_seconds(row.submitted));
   if (row.finished)
-    line += fmt::format(" → {} ({})", local_text_seconds(*row.finished).substr(11), describe(*row.finished - row.submitted));
+    line += fmt::format(" → {} ({})", local_text_seconds(*row.finished).substr(11),
+                        describe(*row.finished - row.submitted));
   if (!row.submitted_by.empty()) line += "  by " + escape_for_terminal(row.submitted_by);
   return line;
 }
@@ -91,12 +101,15 @@ Table groups_table(const journal::RunView& view, bool all, std::size_t& hidden) 
       ++hidden;
       continue;
     }
-    const auto number = [](std::uint64_t n, Ink with) { return Cell{grouped(n), n == 0 ? Ink::dim : with}; };
-    table.rows.push_back({escape_for_terminal(view.flow().nodes[group.node.value].name), grouped(group.total),
-                          number(c.success, Ink::green), number(c.cached, Ink::cyan), number(c.failed, Ink::red),
-                          number(c.running, Ink::blue), number(c.waiting, Ink::plain), number(c.cancelled, Ink::yellow),
-                          number(c.skipped, Ink::plain), group.median ? describe(*group.median) : "–",
-                          escape_for_terminal(note_of(view, group))});
+    const auto number = [](std::uint64_t n, Ink with) {
+      return Cell{grouped(n), n == 0 ? Ink::dim : with};
+    };
+    table.rows.push_back(
+        {escape_for_terminal(view.flow().nodes[group.node.value].name), grouped(group.total),
+         number(c.success, Ink::green), number(c.cached, Ink::cyan), number(c.failed, Ink::red),
+         number(c.running, Ink::blue), number(c.waiting, Ink::plain),
+         number(c.cancelled, Ink::yellow), number(c.skipped, Ink::plain),
+         group.median ? describe(*group.median) : "–", escape_for_terminal(note_of(view, group))});
   }
   return table;
 }
@@ -104,9 +117,12 @@ Table groups_table(const journal::RunView& view, bool all, std::size_t& hidden) 
 void print_next(const journal::RunRow& row, RunState state, Console& console) {
   const std::string run = row.id.short_text();
   std::string next;
-  if (state == RunState::failed) next = fmt::format("reprise logs {} --failed   ·   reprise events {}", run, run);
-  else if (state == RunState::interrupted) next = fmt::format("reprise resume {}", run);
-  else if (!is_finished(state)) next = fmt::format("reprise wait {}   ·   reprise cancel {}", run, run);
+  if (state == RunState::failed)
+    next = fmt::format("reprise logs {} --failed   ·   reprise events {}", run, run);
+  else if (state == RunState::interrupted)
+    next = fmt::format("reprise resume {}", run);
+  else if (!is_finished(state))
+    next = fmt::format("reprise wait {}   ·   reprise cancel {}", run, run);
   if (!next.empty()) console.say(console.err_style()(Ink::dim, "next: " + next));
 }
 
@@ -116,7 +132,9 @@ int ready(Console& console) {
   if (!path) return console.fail(path.error(), exit_unreachable);
   const auto folder = journal::DataFolder::open({*path, true});
   if (!folder) return console.fail(folder.error(), exit_unreachable);
-  if (console.is_json()) return console.document({{"schema", "reprise.ready/1"}, {"ready", true}, {"data", path->string()}});
+  if (console.is_json())
+    return console.document(
+        {{"schema", "reprise.ready/1"}, {"ready", true}, {"data", path->string()}});
   console.say("ready");
   return exit_ok;
 }
@@ -143,12 +161,14 @@ int status_command(const StatusOptions& options, Console& console) {
   const Table table = groups_table(*view, console.options().verbosity > 0, hidden);
   if (hidden > 0) {
     const Columns all = columns_of(view->counts(), view->summary().cached);
-    console.out(fmt::format("{}: ✓ {}  ≡ {}  ✗ {}  ▶ {}  · {}  ⊘ {}  – {}", counted(view->summary().tasks, "task"),
-                            grouped(all.success), grouped(all.cached), grouped(all.failed), grouped(all.running),
+    console.out(fmt::format("{}: ✓ {}  ≡ {}  ✗ {}  ▶ {}  · {}  ⊘ {}  – {}",
+                            counted(view->summary().tasks, "task"), grouped(all.success),
+                            grouped(all.cached), grouped(all.failed), grouped(all.running),
                             grouped(all.waiting), grouped(all.cancelled), grouped(all.skipped)));
   }
   if (!table.rows.empty())
-    for (const std::string& line : table.lines(console.out_columns(), console.out_style())) console.out(line);
+    for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
+      console.out(line);
   if (hidden > 0) console.say(fmt::format("{} not shown; -v shows all", counted(hidden, "group")));
   console.flush();
   print_next(*row, state, console);

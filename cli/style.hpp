@@ -13,16 +13,16 @@ enum class ColorChoice { automatic, always, never };
 
 /// What decides about colour on one stream.
 struct ColorSituation {
-  ColorChoice choice = ColorChoice::automatic;    // --color
-  std::optional<std::string> no_color;            // environment; unset = nullopt
+  ColorChoice choice = ColorChoice::automatic;  // --color
+  std::optional<std::string> no_color;          // environment; unset = nullopt
   std::optional<std::string> clicolor_force;
   std::optional<std::string> force_color;
   std::optional<std::string> term;
-  bool is_terminal = false;                       // of that very stream
+  bool is_terminal = false;  // of that very stream
 };
 
-/// --color, then a non-empty NO_COLOR, then CLICOLOR_FORCE or FORCE_COLOR ("" and "0" do not force), then TERM=dumb, then
-/// whether the stream is a terminal.
+/// --color, then a non-empty NO_COLOR, then CLICOLOR_FORCE or FORCE_COLOR ("" and "0" do not
+/// force), then TERM=dumb, then whether the stream is a terminal.
 [[nodiscard]] bool wants_color(const ColorSituation& situation);
 
 /// The sixteen-colour palette, as far as it is used.

@@ -18,13 +18,16 @@ std::atomic<int> insured_fd{-1};
 constexpr int deadly_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGQUIT};
 
 void on_deadly_signal(int signal) {
-  if (const int fd = insured_fd.load(); fd >= 0) (void)!::write(fd, show_cursor.data(), show_cursor.size());
+  if (const int fd = insured_fd.load(); fd >= 0)
+    (void)!::write(fd, show_cursor.data(), show_cursor.size());
   std::raise(signal);  // SA_RESETHAND put the default back: now it ends the process
 }
 
 }  // namespace
 
-bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+bool is_terminal(int fd) {
+  return ::isatty(fd) == 1;
+}
 
 TerminalSize terminal_size(int fd) {
   winsize size{};
@@ -54,13 +57,14 @@ std::string RegionPainter::erase(std::size_t columns) const {
   if (drawn_.empty()) return {};
   // After the window became narrower, a line of the region may take several rows.
   std::size_t rows = 0;
-  for (const std::size_t width : drawn_) rows += width <= columns || columns == 0 ? 1 : (width + columns - 1) / columns;
+  for (const std::size_t width : drawn_)
+    rows += width <= columns || columns == 0 ? 1 : (width + columns - 1) / columns;
   // The cursor stands below the region's last line.
   return fmt::format("\x1b[{}A\r\x1b[J", rows);
 }
 
-std::string RegionPainter::paint(const std::vector<std::string>& above, const std::vector<std::string>& lines,
-                                 std::size_t columns) {
+std::string RegionPainter::paint(const std::vector<std::string>& above,
+                                 const std::vector<std::string>& lines, std::size_t columns) {
   std::string bytes;
   if (!hidden_ && !lines.empty()) {
     bytes += hide_cursor;

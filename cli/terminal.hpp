@@ -17,13 +17,13 @@ struct TerminalSize {
 /// As the terminal says; 80 × 24 when it says nothing.
 [[nodiscard]] TerminalSize terminal_size(int fd);
 
-/// The bytes that turn what is on the screen into `above` followed by the region `lines`; the state of the region is kept
-/// here. Pure: the caller writes the bytes, each result in one write.
+/// The bytes that turn what is on the screen into `above` followed by the region `lines`; the state
+/// of the region is kept here. Pure: the caller writes the bytes, each result in one write.
 class RegionPainter {
  public:
   /// @param above  lines that stay, scrolled by above the region
-  [[nodiscard]] std::string paint(const std::vector<std::string>& above, const std::vector<std::string>& lines,
-                                  std::size_t columns);
+  [[nodiscard]] std::string paint(const std::vector<std::string>& above,
+                                  const std::vector<std::string>& lines, std::size_t columns);
   /// Removes the region and shows the cursor again; empty when there is nothing to remove.
   [[nodiscard]] std::string clear(std::size_t columns);
 

@@ -1,4 +1,5 @@
-// Text on its way to a terminal, beyond what core/text.hpp does: columns of tables and whole log lines.
+// Text on its way to a terminal, beyond what core/text.hpp does: columns of tables and whole log
+// lines.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace reprise::cli {
 /// escape_for_terminal() that leaves tabs alone: for lines of logs.
 [[nodiscard]] std::string escape_log_line(std::string_view line);
 
-/// `text` in exactly `columns` columns: shortened with "…" or filled with spaces. `text` is printable.
+/// `text` in exactly `columns` columns: shortened with "…" or filled with spaces. `text` is
+/// printable.
 [[nodiscard]] std::string pad(std::string_view text, std::size_t columns);
 [[nodiscard]] std::string pad_left(std::string_view text, std::size_t columns);
 

@@ -13,7 +13,8 @@ int version_command(Console& console) {
                              {"compiler", compiler_text},
                              {"build", build_text}});
   console.out(fmt::format("reprise {}", version_text));
-  if (console.options().verbosity > 0) console.out(fmt::format("{}, {}", compiler_text, build_text));
+  if (console.options().verbosity > 0)
+    console.out(fmt::format("{}, {}", compiler_text, build_text));
   return exit_ok;
 }
 

@@ -62,10 +62,12 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
 bool send_all(int fd, std::string_view bytes, Clock::time_point deadline) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0) bytes.remove_prefix(static_cast<std::size_t>(sent));
+    if (sent > 0)
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
     else if (sent < 0 && errno == EAGAIN) {
       if (!wait_for(fd, POLLOUT, deadline)) return false;
-    } else if (!(sent < 0 && errno == EINTR)) return false;
+    } else if (!(sent < 0 && errno == EINTR))
+      return false;
   }
   return true;
 }
@@ -80,9 +82,12 @@ Result<std::string> receive_frame(int fd, Clock::time_point deadline) {
     if (*frame) return std::move(**frame);
     if (!wait_for(fd, POLLIN, deadline)) return fail(ErrorCode::unavailable, "no answer in time");
     const ssize_t got = ::recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got > 0) reader.feed({buffer, static_cast<std::size_t>(got)});
-    else if (got == 0) return fail(ErrorCode::unavailable, "the connection ended before the answer");
-    else if (errno != EAGAIN && errno != EINTR) return tl::unexpected(system_error("receive", errno));
+    if (got > 0)
+      reader.feed({buffer, static_cast<std::size_t>(got)});
+    else if (got == 0)
+      return fail(ErrorCode::unavailable, "the connection ended before the answer");
+    else if (errno != EAGAIN && errno != EINTR)
+      return tl::unexpected(system_error("receive", errno));
   }
 }
 
@@ -97,7 +102,8 @@ sockaddr_un address_below(const Descriptor& folder) {
 
 Result<Descriptor> open_folder(const std::filesystem::path& folder) {
   Descriptor result{::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
-  if (!result.is_open()) return tl::unexpected(system_error(fmt::format("open \"{}\"", folder.string()), errno));
+  if (!result.is_open())
+    return tl::unexpected(system_error(fmt::format("open \"{}\"", folder.string()), errno));
   return result;
 }
 
@@ -112,10 +118,14 @@ Result<Descriptor> connect_below(const Descriptor& folder) {
   auto socket = new_socket();
   if (!socket) return socket;
   const sockaddr_un address = address_below(folder);
-  if (::connect(socket->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return socket;
-  if (errno == ENOENT || errno == ECONNREFUSED) return fail(ErrorCode::not_found, "nobody listens in the run's folder");
-  if (errno == EAGAIN) return fail(ErrorCode::unavailable, "the process that runs the run is busy; try again");
-  if (errno == EACCES || errno == EPERM) return fail(ErrorCode::denied, "the run belongs to another user");
+  if (::connect(socket->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return socket;
+  if (errno == ENOENT || errno == ECONNREFUSED)
+    return fail(ErrorCode::not_found, "nobody listens in the run's folder");
+  if (errno == EAGAIN)
+    return fail(ErrorCode::unavailable, "the process that runs the run is busy; try again");
+  if (errno == EACCES || errno == EPERM)
+    return fail(ErrorCode::denied, "the run belongs to another user");
   return tl::unexpected(system_error("connect", errno));
 }
 
@@ -138,7 +148,8 @@ std::string encode_reply(const Status& status) {
 
 Status decode_reply(std::string_view bytes) {
   const auto value = decode(bytes);
-  if (!value) return fail(ErrorCode::unavailable, "the answer does not decode: " + value.error().message);
+  if (!value)
+    return fail(ErrorCode::unavailable, "the answer does not decode: " + value.error().message);
   const Value* ok = value->find("ok");
   const bool* is_ok = ok ? ok->get_if<bool>() : nullptr;
   if (!is_ok) return fail(ErrorCode::unavailable, "the answer has no field \"ok\"");
@@ -155,7 +166,8 @@ Status decode_reply(std::string_view bytes) {
 
 Result<std::string> ControlRequest::encode() const {
   List list;
-  for (const std::string& task : tasks) list.emplace_back(Bytes{task});  // names are bytes, not necessarily text
+  for (const std::string& task : tasks)
+    list.emplace_back(Bytes{task});  // names are bytes, not necessarily text
   return reprise::encode(Value(Map{{Value("op"), Value(op)},
                                    {Value("tasks"), Value(std::move(list))},
                                    {Value("reason"), Value(Bytes{reason})}}));
@@ -163,7 +175,9 @@ Result<std::string> ControlRequest::encode() const {
 
 Result<ControlRequest> ControlRequest::decode(std::string_view bytes) {
   const auto value = reprise::decode(bytes);
-  if (!value) return fail(ErrorCode::invalid_argument, "the request does not decode: " + value.error().message);
+  if (!value)
+    return fail(ErrorCode::invalid_argument,
+                "the request does not decode: " + value.error().message);
   const auto text = [](const Value& v) -> std::optional<std::string> {
     if (const auto* s = v.get_if<std::string>()) return *s;
     if (const auto* b = v.get_if<Bytes>()) return b->data;
@@ -171,14 +185,17 @@ Result<ControlRequest> ControlRequest::decode(std::string_view bytes) {
   };
   ControlRequest request;
   const Value* op = value->find("op");
-  if (!op || !text(*op)) return fail(ErrorCode::invalid_argument, "the request has no field \"op\"");
+  if (!op || !text(*op))
+    return fail(ErrorCode::invalid_argument, "the request has no field \"op\"");
   request.op = *text(*op);
   if (const Value* tasks = value->find("tasks")) {
     const List* list = tasks->get_if<List>();
     if (!list) return fail(ErrorCode::invalid_argument, "\"tasks\" of the request is no list");
     for (const Value& task : *list) {
       auto one = text(task);
-      if (!one) return fail(ErrorCode::invalid_argument, "\"tasks\" of the request holds something that is no text");
+      if (!one)
+        return fail(ErrorCode::invalid_argument,
+                    "\"tasks\" of the request holds something that is no text");
       request.tasks.push_back(std::move(*one));
     }
   }
@@ -203,7 +220,8 @@ struct ControlServer::State {
       if (::poll(entries, 2, -1) < 0 && errno != EINTR) return;
       if (entries[1].revents) return;
       if (!(entries[0].revents & POLLIN)) continue;
-      const Descriptor peer{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
+      const Descriptor peer{
+          ::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
       if (peer.is_open()) answer(peer.get());
     }
   }
@@ -213,25 +231,31 @@ struct ControlServer::State {
     const auto body = receive_frame(peer, deadline);
     if (!body && body.error().code == ErrorCode::unavailable) return;  // it said nothing or left
     Status status;
-    if (!body) status = tl::unexpected(body.error());
-    else if (const auto request = ControlRequest::decode(*body); !request) status = tl::unexpected(request.error());
-    else if (request->op != "ping") status = handler(*request);
-    // The handler may have taken longer than the peer's time to ask; the answer has a deadline of its own.
+    if (!body)
+      status = tl::unexpected(body.error());
+    else if (const auto request = ControlRequest::decode(*body); !request)
+      status = tl::unexpected(request.error());
+    else if (request->op != "ping")
+      status = handler(*request);
+    // The handler may have taken longer than the peer's time to ask; the answer has a deadline of
+    // its own.
     if (const auto frame = encode_frame(encode_reply(status)))
       send_all(peer, *frame, Clock::now() + connection_deadline);
   }
 };
 
-Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::filesystem::path& path, Handler handler) {
+Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::filesystem::path& path,
+                                                           Handler handler) {
   auto folder = open_folder(path);
   if (!folder) return tl::unexpected(folder.error());
   if (connect_below(*folder))
-    return fail(ErrorCode::conflict, fmt::format("another process serves the run in \"{}\"", path.string()));
+    return fail(ErrorCode::conflict,
+                fmt::format("another process serves the run in \"{}\"", path.string()));
   auto listener = new_socket();
   if (!listener) return tl::unexpected(listener.error());
 
-  // The socket is made under another name and moved into place: nobody sees it before its mode is set, and the remains
-  // of a dead process are replaced in one step.
+  // The socket is made under another name and moved into place: nobody sees it before its mode is
+  // set, and the remains of a dead process are replaced in one step.
   const std::string temporary = fmt::format("{}.{}", socket_name, ::getpid());
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -239,8 +263,10 @@ Result<std::unique_ptr<ControlServer>> ControlServer::open(const std::filesystem
   std::memcpy(address.sun_path, long_name.c_str(), long_name.size() + 1);
   ::unlinkat(folder->get(), temporary.c_str(), 0);
   if (::bind(listener->get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return tl::unexpected(system_error(fmt::format("make the socket \"{}/{}\"", path.string(), socket_name), errno));
-  if (::fchmodat(folder->get(), temporary.c_str(), 0600, 0) != 0 || ::listen(listener->get(), 16) != 0 ||
+    return tl::unexpected(
+        system_error(fmt::format("make the socket \"{}/{}\"", path.string(), socket_name), errno));
+  if (::fchmodat(folder->get(), temporary.c_str(), 0600, 0) != 0 ||
+      ::listen(listener->get(), 16) != 0 ||
       ::renameat(folder->get(), temporary.c_str(), folder->get(), socket_name) != 0) {
     const int error = errno;
     ::unlinkat(folder->get(), temporary.c_str(), 0);
@@ -264,9 +290,11 @@ ControlServer::~ControlServer() {
   state_->thread.join();
 }
 
-Status ask_control(const std::filesystem::path& path, const ControlRequest& request, Duration deadline) {
+Status ask_control(const std::filesystem::path& path, const ControlRequest& request,
+                   Duration deadline) {
   const auto folder = open_folder(path);
-  if (!folder) return fail(ErrorCode::not_found, "the run has no folder: " + folder.error().message);
+  if (!folder)
+    return fail(ErrorCode::not_found, "the run has no folder: " + folder.error().message);
   const auto socket = connect_below(*folder);
   if (!socket) return tl::unexpected(socket.error());
   const auto until = Clock::now() + deadline;

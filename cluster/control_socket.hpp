@@ -3,8 +3,8 @@
 // One frame asks, one frame answers, then the connection ends. Bodies are msgpack maps:
 //   request  {"op": "cancel" | "ping", "tasks": [name…], "reason": text}
 //   reply    {"ok": true} or {"ok": false, "code": "conflict", "message": text}
-// The socket belongs to its owner alone (0600) and is reached through the folder's descriptor, so that a long path does
-// not matter (a socket address holds 107 bytes).
+// The socket belongs to its owner alone (0600) and is reached through the folder's descriptor, so
+// that a long path does not matter (a socket address holds 107 bytes).
 #pragma once
 
 #include <filesystem>
@@ -30,8 +30,8 @@ struct ControlRequest {
   bool operator==(const ControlRequest&) const = default;
 };
 
-/// Answers requests until destroyed. Connections are served one after another, each within one second, so that a peer
-/// that says nothing holds the next one up no longer.
+/// Answers requests until destroyed. Connections are served one after another, each within one
+/// second, so that a peer that says nothing holds the next one up no longer.
 class ControlServer {
  public:
   /// Called from the server's thread; must be quick.
@@ -39,7 +39,8 @@ class ControlServer {
 
   /// Makes the socket "control" in `folder`; one that a dead process left there is replaced.
   /// @error io; conflict: a living process answers there
-  [[nodiscard]] static Result<std::unique_ptr<ControlServer>> open(const std::filesystem::path& folder, Handler handler);
+  [[nodiscard]] static Result<std::unique_ptr<ControlServer>> open(
+      const std::filesystem::path& folder, Handler handler);
   ~ControlServer();  // removes the socket
   ControlServer(const ControlServer&) = delete;
   ControlServer& operator=(const ControlServer&) = delete;
@@ -51,7 +52,8 @@ class ControlServer {
 };
 
 /// Asks the process that runs the run in `folder`.
-/// @error not_found: nobody listens there; unavailable: no answer within `deadline`; else what the other side answered
+/// @error not_found: nobody listens there; unavailable: no answer within `deadline`; else what the
+/// other side answered
 Status ask_control(const std::filesystem::path& folder, const ControlRequest& request,
                    Duration deadline = std::chrono::seconds{5});
 

@@ -11,7 +11,8 @@ constexpr std::size_t header_bytes = 4;
 
 std::size_t length_in(std::string_view header) {
   std::uint32_t length = 0;
-  for (std::size_t i = 0; i < header_bytes; ++i) length = (length << 8) | static_cast<unsigned char>(header[i]);
+  for (std::size_t i = 0; i < header_bytes; ++i)
+    length = (length << 8) | static_cast<unsigned char>(header[i]);
   return length;
 }
 
@@ -19,11 +20,13 @@ std::size_t length_in(std::string_view header) {
 
 Result<std::string> encode_frame(std::string_view body, std::size_t limit) {
   if (body.size() > limit || body.size() > UINT32_MAX)
-    return fail(ErrorCode::exhausted,
-                fmt::format("a frame of {} bytes is above the limit of {} bytes", body.size(), limit));
+    return fail(
+        ErrorCode::exhausted,
+        fmt::format("a frame of {} bytes is above the limit of {} bytes", body.size(), limit));
   std::string frame;
   frame.reserve(header_bytes + body.size());
-  for (int shift = 24; shift >= 0; shift -= 8) frame += static_cast<char>((body.size() >> shift) & 0xff);
+  for (int shift = 24; shift >= 0; shift -= 8)
+    frame += static_cast<char>((body.size() >> shift) & 0xff);
   frame += body;
   return frame;
 }
@@ -39,7 +42,8 @@ Result<std::optional<std::string>> FrameReader::next() {
   if (length == 0) broken_ = Error{ErrorCode::invalid_argument, "the peer sent an empty frame"};
   if (length > limit_)
     broken_ = Error{ErrorCode::exhausted,
-                    fmt::format("the peer announced a frame of {} bytes; the limit is {} bytes", length, limit_)};
+                    fmt::format("the peer announced a frame of {} bytes; the limit is {} bytes",
+                                length, limit_)};
   if (broken_) {
     buffer_.clear();
     buffer_.shrink_to_fit();

@@ -1,7 +1,8 @@
-// Frames on a byte stream: four bytes of length, most significant first, then that many bytes (docs/protocol.md, "Frame").
+// Frames on a byte stream: four bytes of length, most significant first, then that many bytes
+// (docs/protocol.md, "Frame").
 //
-// A peer may send anything. The length is judged as soon as its four bytes are there, before a byte of the body is kept,
-// so that a hostile or mistaken peer costs at most the limit.
+// A peer may send anything. The length is judged as soon as its four bytes are there, before a byte
+// of the body is kept, so that a hostile or mistaken peer costs at most the limit.
 #pragma once
 
 #include <cstddef>
@@ -17,9 +18,11 @@ inline constexpr std::size_t max_frame_bytes = 1u << 20;
 
 /// Length and body as bytes to send.
 /// @error exhausted: the body is longer than `limit`
-[[nodiscard]] Result<std::string> encode_frame(std::string_view body, std::size_t limit = max_frame_bytes);
+[[nodiscard]] Result<std::string> encode_frame(std::string_view body,
+                                               std::size_t limit = max_frame_bytes);
 
-/// Cuts a stream into frames. After an error the stream is lost: every later call fails the same way.
+/// Cuts a stream into frames. After an error the stream is lost: every later call fails the same
+/// way.
 class FrameReader {
  public:
   explicit FrameReader(std::size_t limit = max_frame_bytes) : limit_(limit) {}

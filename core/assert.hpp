@@ -1,4 +1,5 @@
-// REPRISE_ASSERT(condition, values…): a broken promise inside the program. Prints the values, aborts, stays on in release.
+// REPRISE_ASSERT(condition, values…): a broken promise inside the program. Prints the values,
+// aborts, stays on in release.
 #pragma once
 
 #include <initializer_list>
@@ -20,9 +21,9 @@ template <class... Values>
 
 }  // namespace reprise::detail
 
-#define REPRISE_ASSERT(condition, ...)                                        \
-  do {                                                                        \
-    if (!(condition)) [[unlikely]]                                            \
-      ::reprise::detail::assertion_failed(#condition, __FILE__, __LINE__,     \
+#define REPRISE_ASSERT(condition, ...)                                                    \
+  do {                                                                                    \
+    if (!(condition)) [[unlikely]]                                                        \
+      ::reprise::detail::assertion_failed(#condition, __FILE__, __LINE__,                 \
                                           ::reprise::detail::render_values(__VA_ARGS__)); \
   } while (false)

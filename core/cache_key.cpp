@@ -10,7 +10,8 @@
 namespace reprise {
 namespace {
 
-// Map keys are sorted by their encoded bytes. As the length leads the encoding of a text, short names come first.
+// Map keys are sorted by their encoded bytes. As the length leads the encoding of a text, short
+// names come first.
 bool is_encoded_before(std::string_view a, std::string_view b) {
   return a.size() != b.size() ? a.size() < b.size() : a < b;
 }
@@ -38,9 +39,8 @@ void pack_map(Packer& pack, std::string_view name, const std::map<std::string, M
   std::vector<const Entry*> sorted;
   sorted.reserve(map.size());
   for (const Entry& entry : map) sorted.push_back(&entry);
-  std::sort(sorted.begin(), sorted.end(), [](const Entry* a, const Entry* b) {
-    return is_encoded_before(a->first, b->first);
-  });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Entry* a, const Entry* b) { return is_encoded_before(a->first, b->first); });
   pack.text(name);
   pack.map(sorted.size());
   for (const Entry* entry : sorted) {
@@ -76,8 +76,10 @@ std::string Material::encode() const {
   pack_digest(signature);
   pack_map(pack, "args", arguments, pack_digest);
   pack.text("code");
-  if (code) pack_digest(*code);
-  else pack.nil();
+  if (code)
+    pack_digest(*code);
+  else
+    pack.nil();
   pack_map(pack, "deps", dependencies, pack_digest);
   pack.text("name");
   pack.text(name);
@@ -123,8 +125,10 @@ Result<Material> Material::decode(std::string_view bytes) {
   material.signature = digest();
   material.arguments = digests("args");
   key("code");
-  if (unpack.next_is_nil()) unpack.nil();
-  else material.code = digest();
+  if (unpack.next_is_nil())
+    unpack.nil();
+  else
+    material.code = digest();
   material.dependencies = digests("deps");
   key("name");
   material.name = unpack.text();
@@ -141,7 +145,9 @@ Result<Material> Material::decode(std::string_view bytes) {
 }
 
 Status Material::check() const {
-  auto bad = [](std::string message) { return fail(ErrorCode::invalid_argument, std::move(message)); };
+  auto bad = [](std::string message) {
+    return fail(ErrorCode::invalid_argument, std::move(message));
+  };
   if (name.empty()) return bad("task has no name to cache under");
   if (version.find_first_not_of(" \t\r\n\v\f") == std::string::npos)
     return bad(fmt::format("cache version of \"{}\" must not be empty",
@@ -155,14 +161,18 @@ Status Material::check() const {
   for (const auto* digests : {&arguments, &dependencies})
     for (const auto& entry : *digests)
       if (!is_utf8(entry.first))
-        return bad(fmt::format("name \"{}\" is not UTF-8",
-                               shorten(escape_for_terminal(entry.first), 80)));
+        return bad(
+            fmt::format("name \"{}\" is not UTF-8", shorten(escape_for_terminal(entry.first), 80)));
   return {};
 }
 
-Key Key::of(const Material& material) { return Key{digest_in("key", material.encode())}; }
+Key Key::of(const Material& material) {
+  return Key{digest_in("key", material.encode())};
+}
 
-std::string Key::text() const { return "k1:" + digest.hex(); }
+std::string Key::text() const {
+  return "k1:" + digest.hex();
+}
 
 Result<Key> Key::parse(std::string_view text) {
   constexpr std::string_view prefix = "k1:";

@@ -14,7 +14,8 @@
 namespace reprise {
 
 /// Names and types of what a task takes and gives; types in the portable grammar
-/// `nil bool i64 u64 f64 str bytes list<T> map<K,V> tuple<…> opt<T> set<T> file dir time rec<name@ver> any`.
+/// `nil bool i64 u64 f64 str bytes list<T> map<K,V> tuple<…> opt<T> set<T> file dir time
+/// rec<name@ver> any`.
 struct Signature {
   std::vector<std::pair<std::string, std::string>> inputs;   // (name, type), in call order
   std::vector<std::pair<std::string, std::string>> outputs;  // (name, type)
@@ -24,7 +25,8 @@ struct Signature {
   bool operator==(const Signature&) const = default;
 };
 
-/// What goes into a key (format version 1). Digests only, never values, so that it can be kept and compared later.
+/// What goes into a key (format version 1). Digests only, never values, so that it can be kept and
+/// compared later.
 struct Material {
   std::string account = "default";
   std::string name;     // not empty
@@ -41,7 +43,8 @@ struct Material {
   /// @error corrupt
   [[nodiscard]] static Result<Material> decode(std::string_view bytes);
 
-  /// Whether a key may be made of it. @error invalid_argument: no name, a blank version, or text that is not UTF-8
+  /// Whether a key may be made of it. @error invalid_argument: no name, a blank version, or text
+  /// that is not UTF-8
   [[nodiscard]] Status check() const;
 
   bool operator==(const Material&) const = default;

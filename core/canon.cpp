@@ -10,7 +10,8 @@
 namespace reprise {
 namespace {
 
-// Values that were joined from encoded parts (encode_list) may be a little deeper than what encode() makes.
+// Values that were joined from encoded parts (encode_list) may be a little deeper than what
+// encode() makes.
 constexpr int max_read_depth = max_value_depth + 16;
 
 constexpr std::size_t max_length = 0xffff'ffff;
@@ -20,9 +21,10 @@ tl::unexpected<Error> too_deep() {
               fmt::format("value is nested deeper than {} levels", max_value_depth));
 }
 
-/// Depth of the deepest value in `bytes`, its root at level `level`; looks into tuples, sets and records. Bytes that are
-/// no msgpack have the level of their root: they are opaque.
-/// @param payloads  how many ext payloads enclose these bytes; bounds the recursion whatever the bytes are.
+/// Depth of the deepest value in `bytes`, its root at level `level`; looks into tuples, sets and
+/// records. Bytes that are no msgpack have the level of their root: they are opaque.
+/// @param payloads  how many ext payloads enclose these bytes; bounds the recursion whatever the
+/// bytes are.
 int deepest_level(std::string_view bytes, int level, int payloads = 0) {
   if (payloads > max_value_depth) return max_value_depth + 1;
   Unpacker unpack(bytes);
@@ -40,9 +42,9 @@ int deepest_level(std::string_view bytes, int level, int payloads = 0) {
     if (token.kind == Unpacker::Kind::map) count = 2 * std::uint64_t{token.count};
     if (count > 0) open.push_back(count);
     if (token.kind == Unpacker::Kind::ext && token.code >= ext::tuple && token.code <= ext::record)
-      deepest = std::max(deepest,
-                         deepest_level(token.data, token.code == ext::set ? here : here + 1,
-                                       payloads + 1));
+      deepest = std::max(
+          deepest,
+          deepest_level(token.data, token.code == ext::set ? here : here + 1, payloads + 1));
     while (!open.empty() && open.back() == 0) open.pop_back();
   } while (!open.empty());
   return deepest;
@@ -125,10 +127,11 @@ class Encoder {
     std::size_t begin = entries.front().begin;
     std::sort(entries.begin(), entries.end(),
               [&](const Entry& a, const Entry& b) { return key_of(a) < key_of(b); });
-    auto twin = std::adjacent_find(
-        entries.begin(), entries.end(),
-        [&](const Entry& a, const Entry& b) { return key_of(a) == key_of(b); });
-    if (twin != entries.end()) return fail(ErrorCode::invalid_argument, "map has the same key twice");
+    auto twin =
+        std::adjacent_find(entries.begin(), entries.end(),
+                           [&](const Entry& a, const Entry& b) { return key_of(a) == key_of(b); });
+    if (twin != entries.end())
+      return fail(ErrorCode::invalid_argument, "map has the same key twice");
     std::string ordered;
     ordered.reserve(out_.size() - begin);
     for (const Entry& entry : entries) ordered.append(out_, entry.begin, entry.end - entry.begin);
@@ -161,16 +164,34 @@ class Decoder {
       return corrupt(fmt::format("its {} bytes end too early or make no sense at byte {}",
                                  bytes_.size(), unpack_.position()));
     switch (token.kind) {
-      case Unpacker::Kind::nil: value = Value(); break;
-      case Unpacker::Kind::boolean: value = token.boolean; break;
-      case Unpacker::Kind::integer: value = token.integer; break;
-      case Unpacker::Kind::unsigned_integer: value = token.unsigned_integer; break;
-      case Unpacker::Kind::real: value = token.real; break;
-      case Unpacker::Kind::text: value = std::string(token.data); break;
-      case Unpacker::Kind::bytes: value = Bytes{std::string(token.data)}; break;
-      case Unpacker::Kind::ext: value = Ext{token.code, payload(token)}; break;
-      case Unpacker::Kind::array: return list(value, token.count, level);
-      case Unpacker::Kind::map: return map(value, token.count, level);
+      case Unpacker::Kind::nil:
+        value = Value();
+        break;
+      case Unpacker::Kind::boolean:
+        value = token.boolean;
+        break;
+      case Unpacker::Kind::integer:
+        value = token.integer;
+        break;
+      case Unpacker::Kind::unsigned_integer:
+        value = token.unsigned_integer;
+        break;
+      case Unpacker::Kind::real:
+        value = token.real;
+        break;
+      case Unpacker::Kind::text:
+        value = std::string(token.data);
+        break;
+      case Unpacker::Kind::bytes:
+        value = Bytes{std::string(token.data)};
+        break;
+      case Unpacker::Kind::ext:
+        value = Ext{token.code, payload(token)};
+        break;
+      case Unpacker::Kind::array:
+        return list(value, token.count, level);
+      case Unpacker::Kind::map:
+        return map(value, token.count, level);
     }
     return {};
   }
@@ -216,8 +237,8 @@ class Decoder {
     return distinct ? Status{} : check_distinct(map);
   }
 
-  /// A key that could not have been written in another way, unlike 1, which is 01 or cc 01. (A longer form of a short text
-  /// does not start like this.)
+  /// A key that could not have been written in another way, unlike 1, which is 01 or cc 01. (A
+  /// longer form of a short text does not start like this.)
   static bool is_short_text(std::string_view encoded) {
     auto head = static_cast<std::uint8_t>(encoded.front());
     return head >= 0xa0 && head < 0xc0;

@@ -1,5 +1,5 @@
-// Fetching the algorithm and allocating a context cost more than hashing a short key, so both are done once: the algorithm
-// per process, the context of the one-shot functions per thread.
+// Fetching the algorithm and allocating a context cost more than hashing a short key, so both are
+// done once: the algorithm per process, the context of the one-shot functions per thread.
 #include "core/digest.hpp"
 
 #include <fmt/format.h>
@@ -53,18 +53,23 @@ EVP_MD_CTX* context_of_this_thread() {
 
 }  // namespace
 
-std::string Digest::hex() const { return to_hex(raw()); }
+std::string Digest::hex() const {
+  return to_hex(raw());
+}
 
-std::string Digest::text() const { return "sha256:" + hex(); }
+std::string Digest::text() const {
+  return "sha256:" + hex();
+}
 
 Result<Digest> Digest::parse(std::string_view text) {
   constexpr std::string_view prefix = "sha256:";
   std::string_view digits = text.starts_with(prefix) ? text.substr(prefix.size()) : text;
   Digest digest;
   if (digits.size() != 64 || !from_hex(digits, digest.bytes.data())) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("\"{}\" is not a SHA-256 digest; expected \"sha256:\" and 64 hex digits",
-                            shorten(escape_for_terminal(text), 80)));
+    return fail(
+        ErrorCode::invalid_argument,
+        fmt::format("\"{}\" is not a SHA-256 digest; expected \"sha256:\" and 64 hex digits",
+                    shorten(escape_for_terminal(text), 80)));
   }
   return digest;
 }
@@ -79,9 +84,13 @@ Result<Digest> Digest::from_raw(std::string_view raw) {
   return digest;
 }
 
-Sha256::Sha256() : context_(new_context()) { start(static_cast<EVP_MD_CTX*>(context_)); }
+Sha256::Sha256() : context_(new_context()) {
+  start(static_cast<EVP_MD_CTX*>(context_));
+}
 
-Sha256::~Sha256() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+}
 
 Sha256& Sha256::update(std::string_view data) {
   add(static_cast<EVP_MD_CTX*>(context_), data);

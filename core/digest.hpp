@@ -35,7 +35,8 @@ struct Digest {
   auto operator<=>(const Digest&) const = default;
 };
 
-/// Streaming SHA-256. Not safe for concurrent use of one object; objects are cheap to reuse through reset().
+/// Streaming SHA-256. Not safe for concurrent use of one object; objects are cheap to reuse through
+/// reset().
 class Sha256 {
  public:
   Sha256();

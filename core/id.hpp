@@ -21,8 +21,8 @@ struct Id {
 /// A task as the flow's author wrote it: its position in FlowSpec::nodes.
 using NodeId = Id<struct NodeTag>;
 
-/// One thing to run within a run: 0 … nodes-1 are the nodes themselves; the elements of mapped nodes follow in the
-/// order in which they were expanded.
+/// One thing to run within a run: 0 … nodes-1 are the nodes themselves; the elements of mapped
+/// nodes follow in the order in which they were expanded.
 using TaskId = Id<struct TaskTag>;
 
 }  // namespace reprise

@@ -3,8 +3,8 @@
 #include <optional>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <openssl/evp.h>
+#include <nlohmann/json.hpp>
 
 #include "core/canon.hpp"
 #include "core/text.hpp"
@@ -26,10 +26,9 @@ Json base64(std::string_view bytes) {
   std::size_t done = 0, written = 0;
   while (done < bytes.size()) {  // in blocks that fit its int
     std::size_t block = std::min<std::size_t>(bytes.size() - done, 3 << 20);
-    written += static_cast<std::size_t>(
-        EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data() + written),
-                        reinterpret_cast<const unsigned char*>(bytes.data() + done),
-                        static_cast<int>(block)));
+    written += static_cast<std::size_t>(EVP_EncodeBlock(
+        reinterpret_cast<unsigned char*>(text.data() + written),
+        reinterpret_cast<const unsigned char*>(bytes.data() + done), static_cast<int>(block)));
     done += block;
   }
   text.resize(written);
@@ -42,11 +41,13 @@ Json array(const List& list, int level) {
   return json;
 }
 
-/// A key as JSON needs it, if it has such a form. Lists and maps have none: writing one inside of another's text would
-/// double its quotes' backslashes at every level.
+/// A key as JSON needs it, if it has such a form. Lists and maps have none: writing one inside of
+/// another's text would double its quotes' backslashes at every level.
 std::optional<std::string> key_text(const Value& key) {
-  if (const auto* text = key.get_if<std::string>()) return is_utf8(*text) ? *text : escape_for_terminal(*text);
-  if (key.get_if<Bytes>() || key.get_if<List>() || key.get_if<Map>() || key.get_if<Ext>()) return std::nullopt;
+  if (const auto* text = key.get_if<std::string>())
+    return is_utf8(*text) ? *text : escape_for_terminal(*text);
+  if (key.get_if<Bytes>() || key.get_if<List>() || key.get_if<Map>() || key.get_if<Ext>())
+    return std::nullopt;
   return to_json(key, 0).dump();
 }
 
@@ -127,7 +128,8 @@ Json to_json(const Value& value, int level) {
   return std::visit(Renderer{level}, value.data);
 }
 
-/// Builds the value while the parser reads, so that neither depth nor repeated keys get past unnoticed.
+/// Builds the value while the parser reads, so that neither depth nor repeated keys get past
+/// unnoticed.
 class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
  public:
   Value root;

@@ -20,7 +20,8 @@ std::string_view Unpacker::take(std::uint64_t size) {
 }
 
 void Unpacker::owe(std::uint64_t values) {
-  owed_ += values;  // cannot overflow: a count is below 2^33, and every earlier one was at most the input's size
+  owed_ += values;  // cannot overflow: a count is below 2^33, and every earlier one was at most the
+                    // input's size
   if (owed_ > remaining()) failed_ = true;
 }
 
@@ -67,14 +68,32 @@ bool Unpacker::next(Token& token) {
     negative_or_not(static_cast<std::int8_t>(head));
   } else {
     switch (head) {
-      case 0xc0: token.kind = Kind::nil; break;
-      case 0xc2: case 0xc3: token.kind = Kind::boolean; token.boolean = head == 0xc3; break;
-      case 0xc4: string(Kind::bytes, number(1)); break;
-      case 0xc5: string(Kind::bytes, number(2)); break;
-      case 0xc6: string(Kind::bytes, number(4)); break;
-      case 0xc7: ext(number(1)); break;
-      case 0xc8: ext(number(2)); break;
-      case 0xc9: ext(number(4)); break;
+      case 0xc0:
+        token.kind = Kind::nil;
+        break;
+      case 0xc2:
+      case 0xc3:
+        token.kind = Kind::boolean;
+        token.boolean = head == 0xc3;
+        break;
+      case 0xc4:
+        string(Kind::bytes, number(1));
+        break;
+      case 0xc5:
+        string(Kind::bytes, number(2));
+        break;
+      case 0xc6:
+        string(Kind::bytes, number(4));
+        break;
+      case 0xc7:
+        ext(number(1));
+        break;
+      case 0xc8:
+        ext(number(2));
+        break;
+      case 0xc9:
+        ext(number(4));
+        break;
       case 0xca:
         token.kind = Kind::real;
         token.real = std::bit_cast<float>(static_cast<std::uint32_t>(number(4)));
@@ -83,27 +102,68 @@ bool Unpacker::next(Token& token) {
         token.kind = Kind::real;
         token.real = std::bit_cast<double>(number(8));
         break;
-      case 0xcc: whole(number(1)); break;
-      case 0xcd: whole(number(2)); break;
-      case 0xce: whole(number(4)); break;
-      case 0xcf: whole(number(8)); break;
-      case 0xd0: negative_or_not(static_cast<std::int8_t>(number(1))); break;
-      case 0xd1: negative_or_not(static_cast<std::int16_t>(number(2))); break;
-      case 0xd2: negative_or_not(static_cast<std::int32_t>(number(4))); break;
-      case 0xd3: negative_or_not(static_cast<std::int64_t>(number(8))); break;
-      case 0xd4: ext(1); break;
-      case 0xd5: ext(2); break;
-      case 0xd6: ext(4); break;
-      case 0xd7: ext(8); break;
-      case 0xd8: ext(16); break;
-      case 0xd9: string(Kind::text, number(1)); break;
-      case 0xda: string(Kind::text, number(2)); break;
-      case 0xdb: string(Kind::text, number(4)); break;
-      case 0xdc: container(Kind::array, number(2)); break;
-      case 0xdd: container(Kind::array, number(4)); break;
-      case 0xde: container(Kind::map, number(2)); break;
-      case 0xdf: container(Kind::map, number(4)); break;
-      default: failed_ = true;  // 0xc1 is never used
+      case 0xcc:
+        whole(number(1));
+        break;
+      case 0xcd:
+        whole(number(2));
+        break;
+      case 0xce:
+        whole(number(4));
+        break;
+      case 0xcf:
+        whole(number(8));
+        break;
+      case 0xd0:
+        negative_or_not(static_cast<std::int8_t>(number(1)));
+        break;
+      case 0xd1:
+        negative_or_not(static_cast<std::int16_t>(number(2)));
+        break;
+      case 0xd2:
+        negative_or_not(static_cast<std::int32_t>(number(4)));
+        break;
+      case 0xd3:
+        negative_or_not(static_cast<std::int64_t>(number(8)));
+        break;
+      case 0xd4:
+        ext(1);
+        break;
+      case 0xd5:
+        ext(2);
+        break;
+      case 0xd6:
+        ext(4);
+        break;
+      case 0xd7:
+        ext(8);
+        break;
+      case 0xd8:
+        ext(16);
+        break;
+      case 0xd9:
+        string(Kind::text, number(1));
+        break;
+      case 0xda:
+        string(Kind::text, number(2));
+        break;
+      case 0xdb:
+        string(Kind::text, number(4));
+        break;
+      case 0xdc:
+        container(Kind::array, number(2));
+        break;
+      case 0xdd:
+        container(Kind::array, number(4));
+        break;
+      case 0xde:
+        container(Kind::map, number(2));
+        break;
+      case 0xdf:
+        container(Kind::map, number(4));
+        break;
+      default:
+        failed_ = true;  // 0xc1 is never used
     }
   }
   return !failed_;

@@ -1,4 +1,5 @@
-// Reading and writing msgpack piece by piece: what the canonical encoding and every stored record are made with.
+// Reading and writing msgpack piece by piece: what the canonical encoding and every stored record
+// are made with.
 //
 //   std::string bytes;
 //   Packer pack(bytes);
@@ -8,8 +9,9 @@
 //   if (unpack.array() == 2) { name = unpack.text(); number = unpack.integer(); }
 //   if (!unpack.at_end()) … corrupt …
 //
-// The reader never throws and never trusts a count: an array of n elements is refused unless n more bytes are there, also
-// counting what enclosing arrays still wait for. So memory reserved for counts it returned is bounded by the input's size.
+// The reader never throws and never trusts a count: an array of n elements is refused unless n more
+// bytes are there, also counting what enclosing arrays still wait for. So memory reserved for
+// counts it returned is bounded by the input's size.
 #pragma once
 
 #include <bit>
@@ -23,7 +25,8 @@
 
 namespace reprise {
 
-/// Appends canonical (shortest) msgpack to a string. Floats always take eight bytes; every NaN is the same NaN.
+/// Appends canonical (shortest) msgpack to a string. Floats always take eight bytes; every NaN is
+/// the same NaN.
 class Packer {
  public:
   explicit Packer(std::string& out) : out_(out) {}
@@ -47,11 +50,14 @@ class Packer {
     number<8>(0xd3, bits);
   }
   void real(double value) {
-    number<8>(0xcb, std::isnan(value) ? 0x7ff8'0000'0000'0000 : std::bit_cast<std::uint64_t>(value));
+    number<8>(0xcb,
+              std::isnan(value) ? 0x7ff8'0000'0000'0000 : std::bit_cast<std::uint64_t>(value));
   }
   void text(std::string_view value) {
-    if (value.size() < 32) byte(static_cast<std::uint8_t>(0xa0 | value.size()));
-    else length(0xd9, value.size());
+    if (value.size() < 32)
+      byte(static_cast<std::uint8_t>(0xa0 | value.size()));
+    else
+      length(0xd9, value.size());
     raw(value);
   }
   void bytes(std::string_view value) {
@@ -60,22 +66,37 @@ class Packer {
   }
   /// `count` values must follow.
   void array(std::size_t count) {
-    if (count < 16) byte(static_cast<std::uint8_t>(0x90 | count));
-    else wide_length(0xdc, count);
+    if (count < 16)
+      byte(static_cast<std::uint8_t>(0x90 | count));
+    else
+      wide_length(0xdc, count);
   }
   /// `count` pairs of values must follow, for canonical bytes in the order of their encoded keys.
   void map(std::size_t count) {
-    if (count < 16) byte(static_cast<std::uint8_t>(0x80 | count));
-    else wide_length(0xde, count);
+    if (count < 16)
+      byte(static_cast<std::uint8_t>(0x80 | count));
+    else
+      wide_length(0xde, count);
   }
   void ext(std::int8_t code, std::string_view payload) {
     switch (payload.size()) {
-      case 1: byte(0xd4); break;
-      case 2: byte(0xd5); break;
-      case 4: byte(0xd6); break;
-      case 8: byte(0xd7); break;
-      case 16: byte(0xd8); break;
-      default: length(0xc7, payload.size());
+      case 1:
+        byte(0xd4);
+        break;
+      case 2:
+        byte(0xd5);
+        break;
+      case 4:
+        byte(0xd6);
+        break;
+      case 8:
+        byte(0xd7);
+        break;
+      case 16:
+        byte(0xd8);
+        break;
+      default:
+        length(0xc7, payload.size());
     }
     byte(static_cast<std::uint8_t>(code));
     raw(payload);
@@ -107,23 +128,33 @@ class Packer {
   std::string& out_;
 };
 
-/// Reads msgpack from a buffer that must outlive it. After the first thing that does not fit, `failed()` is true for good
-/// and every call gives zero or nothing, so that a record can be read straight through and checked once at its end.
+/// Reads msgpack from a buffer that must outlive it. After the first thing that does not fit,
+/// `failed()` is true for good and every call gives zero or nothing, so that a record can be read
+/// straight through and checked once at its end.
 class Unpacker {
  public:
   enum class Kind : std::uint8_t {
-    nil, boolean, integer /* < 0 */, unsigned_integer, real, text, bytes, array, map, ext,
+    nil,
+    boolean,
+    integer /* < 0 */,
+    unsigned_integer,
+    real,
+    text,
+    bytes,
+    array,
+    map,
+    ext,
   };
   /// One value; of an array or a map only its beginning.
   struct Token {
     Kind kind = Kind::nil;
     bool boolean = false;
-    std::int8_t code = 0;             // of an ext
-    std::int64_t integer = 0;         // negative
+    std::int8_t code = 0;      // of an ext
+    std::int64_t integer = 0;  // negative
     std::uint64_t unsigned_integer = 0;
     double real = 0;
-    std::string_view data;            // text, bytes, payload of an ext
-    std::uint32_t count = 0;          // elements or pairs
+    std::string_view data;    // text, bytes, payload of an ext
+    std::uint32_t count = 0;  // elements or pairs
   };
 
   explicit Unpacker(std::string_view data) : data_(data) {}

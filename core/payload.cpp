@@ -36,7 +36,9 @@ Result<Payload> Payload::of(const Value& value) {
   return of(std::move(*bytes));
 }
 
-bool Payload::is_nil() const { return size == nil_bytes.size() && digest == nil().digest; }
+bool Payload::is_nil() const {
+  return size == nil_bytes.size() && digest == nil().digest;
+}
 
 std::string_view Payload::view() const {
   if (bytes) return *bytes;

@@ -11,11 +11,11 @@
 
 namespace reprise {
 
-/// Canonical bytes of a value with their digest A(v) = H("arg", bytes), the value's identity in keys and stores.
-/// Copies share the bytes. Immutable once made.
+/// Canonical bytes of a value with their digest A(v) = H("arg", bytes), the value's identity in
+/// keys and stores. Copies share the bytes. Immutable once made.
 struct Payload {
-  Digest digest;                             // none = there is no value (differs from the value nil)
-  std::uint64_t size = 0;                    // length of the bytes
+  Digest digest;           // none = there is no value (differs from the value nil)
+  std::uint64_t size = 0;  // length of the bytes
   std::shared_ptr<const std::string> bytes;  // null: none, nil, or to be fetched by digest
 
   /// The payload of `bytes`, hashed here. The bytes of nil are shared by all payloads of nil.
@@ -33,7 +33,9 @@ struct Payload {
   /// @error corrupt
   [[nodiscard]] Result<Value> value() const;
 
-  bool operator==(const Payload& other) const { return digest == other.digest && size == other.size; }
+  bool operator==(const Payload& other) const {
+    return digest == other.digest && size == other.size;
+  }
 };
 
 }  // namespace reprise

@@ -8,16 +8,26 @@ namespace reprise {
 
 std::string_view name(ErrorCode code) {
   switch (code) {
-    case ErrorCode::invalid_argument: return "invalid_argument";
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::conflict: return "conflict";
-    case ErrorCode::unavailable: return "unavailable";
-    case ErrorCode::corrupt: return "corrupt";
-    case ErrorCode::io: return "io";
-    case ErrorCode::exhausted: return "exhausted";
-    case ErrorCode::cancelled: return "cancelled";
-    case ErrorCode::denied: return "denied";
-    case ErrorCode::internal: return "internal";
+    case ErrorCode::invalid_argument:
+      return "invalid_argument";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::conflict:
+      return "conflict";
+    case ErrorCode::unavailable:
+      return "unavailable";
+    case ErrorCode::corrupt:
+      return "corrupt";
+    case ErrorCode::io:
+      return "io";
+    case ErrorCode::exhausted:
+      return "exhausted";
+    case ErrorCode::cancelled:
+      return "cancelled";
+    case ErrorCode::denied:
+      return "denied";
+    case ErrorCode::internal:
+      return "internal";
   }
   return "unknown";
 }

@@ -15,19 +15,22 @@ namespace reprise {
 /// Well-formed UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing above U+10FFFF.
 [[nodiscard]] bool is_utf8(std::string_view text);
 
-/// `text` made safe to print on one line: control characters and invalid UTF-8 as \x1b, new line and tab as \n and \t,
-/// bidirectional overrides, line separators and invisible formatting characters as \u202e. Printable UTF-8 is kept.
-/// A backslash stays single: the result is for eyes, not for parsing.
+/// `text` made safe to print on one line: control characters and invalid UTF-8 as \x1b, new line
+/// and tab as \n and \t, bidirectional overrides, line separators and invisible formatting
+/// characters as \u202e. Printable UTF-8 is kept. A backslash stays single: the result is for eyes,
+/// not for parsing.
 [[nodiscard]] std::string escape_for_terminal(std::string_view text);
 
-/// Columns that `text` takes on a terminal: wide East Asian characters and emoji count two, combining marks none.
+/// Columns that `text` takes on a terminal: wide East Asian characters and emoji count two,
+/// combining marks none.
 [[nodiscard]] std::size_t display_width(std::string_view text);
 
-/// At most `columns` columns of `text`, which must be valid UTF-8; what was cut is shown by a final "…".
+/// At most `columns` columns of `text`, which must be valid UTF-8; what was cut is shown by a final
+/// "…".
 [[nodiscard]] std::string shorten(std::string_view text, std::size_t columns);
 
-/// The candidate that was probably meant by `word`: Damerau-Levenshtein distance at most max(1, length / 3), nearest
-/// first, the earlier one of equals. Case does not count.
+/// The candidate that was probably meant by `word`: Damerau-Levenshtein distance at most max(1,
+/// length / 3), nearest first, the earlier one of equals. Case does not count.
 [[nodiscard]] std::optional<std::string> suggest(std::string_view word,
                                                  std::span<const std::string> candidates);
 /// "; did you mean \"align\"?" or nothing: to be appended to an error.
@@ -37,8 +40,8 @@ namespace reprise {
 /// "512 B", "13.4 GiB".
 [[nodiscard]] std::string describe_bytes(std::uint64_t bytes);
 
-/// "4GiB", "1.5 MB", "512": units B, kB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB and K M G T P (powers of 1024),
-/// in any case. @error invalid_argument
+/// "4GiB", "1.5 MB", "512": units B, kB MB GB TB PB (powers of 1000), KiB MiB GiB TiB PiB and K M G
+/// T P (powers of 1024), in any case. @error invalid_argument
 [[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
 
 /// Lower-case hex digits, two per byte.

@@ -76,7 +76,8 @@ Time now() {
 }
 
 std::string to_rfc3339(Time time) {
-  auto whole = floor<microseconds>(time);  // in nanoseconds, the first day that Time knows begins too early for it
+  auto whole = floor<microseconds>(
+      time);  // in nanoseconds, the first day that Time knows begins too early for it
   auto day = floor<days>(whole);
   year_month_day date(day);
   hh_mm_ss clock(whole - day);
@@ -105,8 +106,8 @@ Result<Time> parse_rfc3339(std::string_view text) {
   year_month_day date{year{y}, month{static_cast<unsigned>(mo)}, day{static_cast<unsigned>(d)}};
   if (!date.ok() || h > 23 || mi > 59 || s > 60) return bad("does not exist");  // 60: leap second
   if (y < 1678 || y > 2261) return bad("is outside of the years 1678 to 2261");
-  return Time(sys_days(date).time_since_epoch() + hours{h} + minutes{mi} +
-              std::chrono::seconds{s} + fraction - offset);
+  return Time(sys_days(date).time_since_epoch() + hours{h} + minutes{mi} + std::chrono::seconds{s} +
+              fraction - offset);
 }
 
 Result<Duration> parse_duration(std::string_view text) {
@@ -144,12 +145,14 @@ std::string describe(Duration exact) {
   auto duration = duration_cast<microseconds>(exact);  // leaves room for rounding up
   if (duration < microseconds{0}) return "-" + describe(-duration);
   if (duration < milliseconds{10}) {
-    auto tenths = round<std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>>(duration).count();
+    auto tenths =
+        round<std::chrono::duration<std::int64_t, std::ratio<1, 10'000>>>(duration).count();
     if (tenths % 10 == 0) return fmt::format("{} ms", tenths / 10);
     return fmt::format("{}.{} ms", tenths / 10, tenths % 10);
   }
   if (auto ms = round<milliseconds>(duration).count(); ms < 1000) return fmt::format("{} ms", ms);
-  if (auto tenths = round<std::chrono::duration<std::int64_t, std::deci>>(duration).count(); tenths < 600)
+  if (auto tenths = round<std::chrono::duration<std::int64_t, std::deci>>(duration).count();
+      tenths < 600)
     return fmt::format("{}.{} s", tenths / 10, tenths % 10);
   if (auto s = round<std::chrono::seconds>(duration).count(); s < 3600)
     return fmt::format("{}m {:02}s", s / 60, s % 60);

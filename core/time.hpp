@@ -12,8 +12,8 @@ namespace reprise {
 
 using Duration = std::chrono::nanoseconds;
 
-/// Nanoseconds since 1970-01-01 UTC. Within one process values never go backwards: shells derive them from one wall
-/// clock reading plus a monotonic clock.
+/// Nanoseconds since 1970-01-01 UTC. Within one process values never go backwards: shells derive
+/// them from one wall clock reading plus a monotonic clock.
 using Time = std::chrono::time_point<std::chrono::system_clock, Duration>;
 
 /// Now, as above. Shells and programs only.

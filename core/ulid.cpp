@@ -34,7 +34,8 @@ RunId fresh(std::uint64_t milliseconds) {
   return id;
 }
 
-/// A greater id. The step is random, so that processes that were forked within a millisecond go different ways.
+/// A greater id. The step is random, so that processes that were forked within a millisecond go
+/// different ways.
 RunId after(RunId id) {
   std::array<std::uint8_t, 5> step;
   fill_random(step.data(), step.size());
@@ -63,7 +64,8 @@ int value_of(char c) {
 RunId RunId::generate(Time now) {
   static std::mutex mutex;
   static RunId last;
-  auto since = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  auto since =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
   auto time = static_cast<std::uint64_t>(std::max<decltype(since)>(since, 0)) & 0xffff'ffff'ffff;
   std::lock_guard lock(mutex);
   last = time > milliseconds(last) ? fresh(time) : after(last);

@@ -1,4 +1,5 @@
-// Run ids: ULIDs (https://github.com/ulid/spec), 48 bits of milliseconds and 80 random bits, sortable by time.
+// Run ids: ULIDs (https://github.com/ulid/spec), 48 bits of milliseconds and 80 random bits,
+// sortable by time.
 #pragma once
 
 #include <array>
@@ -16,7 +17,8 @@ namespace reprise {
 struct RunId {
   std::array<std::uint8_t, 16> bytes{};
 
-  /// Unique; later calls in one process give greater ids, also within a millisecond. Safe from any thread.
+  /// Unique; later calls in one process give greater ids, also within a millisecond. Safe from any
+  /// thread.
   [[nodiscard]] static RunId generate(Time now);
   /// 26 characters of Crockford base 32, upper case.
   [[nodiscard]] std::string text() const;

@@ -59,7 +59,9 @@ Result<FileValue> as_file(const Value& value) {
   return file;
 }
 
-Result<Value> tuple_value(const List& elements) { return ext_over(ext::tuple, Value(elements)); }
+Result<Value> tuple_value(const List& elements) {
+  return ext_over(ext::tuple, Value(elements));
+}
 
 Result<Value> set_value(const List& elements) {
   std::vector<std::string> encoded;
@@ -153,7 +155,8 @@ Result<Digest> directory_root(std::vector<DirectoryEntry> entries) {
       return fail(ErrorCode::invalid_argument, "directory has two entries of one name");
     previous = &entry.name;
     bool is_link = entry.kind == DirectoryEntry::Kind::link;
-    Value content = is_link ? Value(entry.link_target) : Value(Bytes{std::string(entry.content.raw())});
+    Value content =
+        is_link ? Value(entry.link_target) : Value(Bytes{std::string(entry.content.raw())});
     rows.push_back(List{entry.name, static_cast<int>(entry.kind), std::move(content),
                         entry.kind == DirectoryEntry::Kind::file && entry.executable});
   }

@@ -1,4 +1,5 @@
-// A value of any type a task may take or give, as a tree; the form in which expressions, files and people see values.
+// A value of any type a task may take or give, as a tree; the form in which expressions, files and
+// people see values.
 #pragma once
 
 #include <cstdint>
@@ -54,8 +55,10 @@ struct Value {
   Value(int value) : data(std::int64_t{value}) {}
   Value(std::int64_t value) : data(value) {}
   Value(std::uint64_t value) {
-    if (value > static_cast<std::uint64_t>(INT64_MAX)) data = value;
-    else data = static_cast<std::int64_t>(value);
+    if (value > static_cast<std::uint64_t>(INT64_MAX))
+      data = value;
+    else
+      data = static_cast<std::int64_t>(value);
   }
   Value(double value) : data(value) {}
   Value(std::string value) : data(std::move(value)) {}
@@ -100,7 +103,8 @@ struct FileValue {
 /// A named and versioned type with fields.
 [[nodiscard]] Result<Value> record_value(std::string_view type, std::string_view version,
                                          const Map& fields);
-/// Stands for a value that cannot be encoded: what counts is the hash that the user's own `method` gave for it.
+/// Stands for a value that cannot be encoded: what counts is the hash that the user's own `method`
+/// gave for it.
 [[nodiscard]] Result<Value> user_hash_value(std::string_view method, std::string_view hash);
 /// Content that is kept elsewhere, by its SHA-256.
 [[nodiscard]] Value blob_value(const Digest& content, std::uint64_t size);
@@ -109,15 +113,17 @@ struct FileValue {
 
 /// Payload of a timestamp: nanoseconds (4 bytes), then seconds since 1970 (8 bytes), big endian.
 [[nodiscard]] std::string timestamp_payload(std::int64_t seconds, std::uint32_t nanoseconds);
-/// @error invalid_argument: not a timestamp, or outside of the years that Time covers (1678 to 2261)
+/// @error invalid_argument: not a timestamp, or outside of the years that Time covers (1678 to
+/// 2261)
 [[nodiscard]] Result<Time> as_timestamp(const Value& value);
-/// Elements of a list, tuple or set. @error invalid_argument: something else; corrupt: its payload does not decode
+/// Elements of a list, tuple or set. @error invalid_argument: something else; corrupt: its payload
+/// does not decode
 [[nodiscard]] Result<List> elements_of(const Value& value);
 
 /// One entry of a directory, for directory_root().
 struct DirectoryEntry {
   enum class Kind : std::uint8_t { file = 0, directory = 1, link = 2 };
-  std::string name;         // without slashes
+  std::string name;  // without slashes
   Kind kind = Kind::file;
   Digest content;           // of a file: SHA-256 of its bytes; of a directory: its root
   std::string link_target;  // as it is written in the link; never followed
@@ -129,14 +135,16 @@ struct DirectoryEntry {
 /// @error invalid_argument: a name or a link target is not UTF-8, or a name comes twice
 [[nodiscard]] Result<Digest> directory_root(std::vector<DirectoryEntry> entries);
 
-/// JSON text of a value for people and `--json`: bytes as {"$bytes": base64}, files as {"$file": "sha256:…", "size": n}
-/// (and "executable": true), tuples and sets as arrays, timestamps as RFC 3339 text, records as their fields, other
-/// extension types as {"$ext": code, "$bytes": base64}, keys that are numbers, booleans or nil as their JSON text, a map
-/// with other keys or with keys that would collide as {"$map": [[key, value]…]}, NaN and infinities as null, invalid UTF-8
+/// JSON text of a value for people and `--json`: bytes as {"$bytes": base64}, files as {"$file":
+/// "sha256:…", "size": n} (and "executable": true), tuples and sets as arrays, timestamps as RFC
+/// 3339 text, records as their fields, other extension types as {"$ext": code, "$bytes": base64},
+/// keys that are numbers, booleans or nil as their JSON text, a map with other keys or with keys
+/// that would collide as {"$map": [[key, value]…]}, NaN and infinities as null, invalid UTF-8
 /// replaced. Never fails.
 [[nodiscard]] std::string to_json(const Value& value);
 
-/// The value that JSON text stands for: objects become maps with text keys; "$…" keys mean nothing special.
+/// The value that JSON text stands for: objects become maps with text keys; "$…" keys mean nothing
+/// special.
 /// @error invalid_argument: no JSON (with the position), a key twice, or too deep
 [[nodiscard]] Result<Value> from_json(std::string_view text);
 

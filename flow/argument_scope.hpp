@@ -1,4 +1,5 @@
-// Arguments of a task and parameters of its run as the names an expression may use. Values are decoded when first asked for.
+// Arguments of a task and parameters of its run as the names an expression may use. Values are
+// decoded when first asked for.
 #pragma once
 
 #include <map>
@@ -22,7 +23,8 @@ class ArgumentScope final : public expression::Scope {
 
  private:
   using Decoded = std::map<std::string, Value, std::less<>>;
-  [[nodiscard]] static const Value* decoded(Decoded& kept, std::string_view name, const Payload& payload);
+  [[nodiscard]] static const Value* decoded(Decoded& kept, std::string_view name,
+                                            const Payload& payload);
 
   std::span<const Argument> arguments_;
   const Parameters& parameters_;

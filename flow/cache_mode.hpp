@@ -7,11 +7,11 @@ namespace reprise {
 
 enum class CacheMode : std::uint8_t {
   normal,
-  refresh,     // reads nothing, writes
+  refresh,  // reads nothing, writes
   read_only,
   write_only,  // as refresh; kept apart because a person means something else by it
   off,
-  only,        // a miss fails the task
+  only,  // a miss fails the task
 };
 
 [[nodiscard]] constexpr bool reads(CacheMode mode) {

@@ -14,9 +14,13 @@ std::uint32_t append(std::vector<T>& table, T element) {
 
 }  // namespace
 
-FlowBuilder::FlowBuilder(std::string flow_name) { spec_.name = std::move(flow_name); }
+FlowBuilder::FlowBuilder(std::string flow_name) {
+  spec_.name = std::move(flow_name);
+}
 
-std::uint32_t FlowBuilder::add_kind(TaskKind kind) { return append(spec_.kinds, std::move(kind)); }
+std::uint32_t FlowBuilder::add_kind(TaskKind kind) {
+  return append(spec_.kinds, std::move(kind));
+}
 
 NodeId FlowBuilder::add_node(std::string name, std::uint32_t kind, float expected_seconds,
                              SourceSpan span) {
@@ -29,7 +33,8 @@ NodeId FlowBuilder::add_node(std::string name, std::uint32_t kind, float expecte
   return NodeId{append(spec_.nodes, std::move(node))};
 }
 
-void FlowBuilder::add(std::string_view input, Input::Source source, std::uint32_t index, Flags flags) {
+void FlowBuilder::add(std::string_view input, Input::Source source, std::uint32_t index,
+                      Flags flags) {
   REPRISE_ASSERT(!spec_.nodes.empty());
   Input made;
   if (source != Input::Source::state_only) {
@@ -56,7 +61,8 @@ void FlowBuilder::add_upstream(std::string_view input, NodeId upstream, Flags fl
   add(input, Input::Source::upstream, upstream.value, flags);
 }
 
-void FlowBuilder::add_parameter_input(std::string_view input, std::uint32_t parameter, Flags flags) {
+void FlowBuilder::add_parameter_input(std::string_view input, std::uint32_t parameter,
+                                      Flags flags) {
   add(input, Input::Source::parameter, parameter, flags);
 }
 
@@ -72,7 +78,9 @@ std::uint32_t FlowBuilder::add_parameter(Parameter parameter) {
   return append(spec_.parameters, std::move(parameter));
 }
 
-void FlowBuilder::add_output(Output output) { spec_.outputs.push_back(std::move(output)); }
+void FlowBuilder::add_output(Output output) {
+  spec_.outputs.push_back(std::move(output));
+}
 
 Result<FlowSpec> FlowBuilder::finish() && {
   if (auto checked = check(spec_); !checked) return tl::unexpected(std::move(checked.error()));

@@ -1,5 +1,5 @@
-// Puts a FlowSpec together piece by piece, interning what repeats. The C++ API, the flow-file decoder and the
-// importers all end here.
+// Puts a FlowSpec together piece by piece, interning what repeats. The C++ API, the flow-file
+// decoder and the importers all end here.
 #pragma once
 
 #include <string>
@@ -23,7 +23,8 @@ class FlowBuilder {
   /// Index of a kind equal to none before it (kinds are not compared: share them yourself).
   std::uint32_t add_kind(TaskKind kind);
   /// Starts a node; the inputs added next belong to it. Names are checked by finish().
-  NodeId add_node(std::string name, std::uint32_t kind, float expected_seconds = 0, SourceSpan span = {});
+  NodeId add_node(std::string name, std::uint32_t kind, float expected_seconds = 0,
+                  SourceSpan span = {});
 
   using Flags = InputFlags;
   void add_constant(std::string_view input, Payload value, Flags flags = {});

@@ -1,5 +1,6 @@
-// FlowSpec as bytes and back: one msgpack array whose first element is the format's version. Every struct is an array of
-// its fields in the order of the header, so that the same flow always gives the same bytes. Change a field, raise the version.
+// FlowSpec as bytes and back: one msgpack array whose first element is the format's version. Every
+// struct is an array of its fields in the order of the header, so that the same flow always gives
+// the same bytes. Change a field, raise the version.
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -13,7 +14,8 @@ namespace {
 
 constexpr std::uint64_t format_version = 1;
 
-// ---------------------------------------------------------------------------------------------------------- writing
+// ----------------------------------------------------------------------------------------------------------
+// writing
 
 class Writer {
  public:
@@ -52,14 +54,14 @@ class Writer {
   }
   template <class T>
   void optional(const std::optional<T>& value) {
-    if (value) write(*value);
-    else pack_.nil();
+    if (value)
+      write(*value);
+    else
+      pack_.nil();
   }
   template <class Enum>
-    requires std::is_enum_v<Enum>
-  void write(Enum value) {
-    write(static_cast<std::uint64_t>(value));
-  }
+  requires std::is_enum_v<Enum>
+  void write(Enum value) { write(static_cast<std::uint64_t>(value)); }
 
   void write(std::uint64_t value) { pack_.unsigned_integer(value); }
   void write(std::uint32_t value) { pack_.unsigned_integer(value); }
@@ -91,7 +93,9 @@ class Writer {
     write(payload.size);
   }
 
-  void write(const Body& body) { std::visit([this](const auto& b) { write_body(b); }, body); }
+  void write(const Body& body) {
+    std::visit([this](const auto& b) { write_body(b); }, body);
+  }
   void write_body(const PassBody&) { pack_.nil(); }
   void write_body(const FunctionBody& body) { write(body.function); }
   void write_body(const CommandBody& body) {
@@ -180,8 +184,10 @@ class Writer {
       write(node.name);
       write(node.kind);
       write(node.input_count);
-      if (node.expected_seconds == 0) pack_.nil();
-      else write(static_cast<double>(node.expected_seconds));
+      if (node.expected_seconds == 0)
+        pack_.nil();
+      else
+        write(static_cast<double>(node.expected_seconds));
       write(node.span);
     }
   }
@@ -219,7 +225,8 @@ class Writer {
   Packer pack_;
 };
 
-// ---------------------------------------------------------------------------------------------------------- reading
+// ----------------------------------------------------------------------------------------------------------
+// reading
 
 class Reader {
  public:
@@ -247,8 +254,9 @@ class Reader {
   template <class T>
   void list(std::vector<T>& elements) {
     std::uint32_t count = unpack_.array();
-    // Counts are bounded by the bytes that are left; big structs take several bytes each, so this never reserves more than a
-    // small multiple of the input, even when there is less than was promised.
+    // Counts are bounded by the bytes that are left; big structs take several bytes each, so this
+    // never reserves more than a small multiple of the input, even when there is less than was
+    // promised.
     elements.reserve(std::min<std::size_t>(count, size_ / (1 + sizeof(T) / 16)));
     for (; count > 0 && !unpack_.failed(); --count) {
       T element{};
@@ -286,8 +294,10 @@ class Reader {
   void read(NodeId& id) { id.value = unpack_.index(); }
   void read(std::vector<std::string>& names) { list(names); }
   void read(Digest& digest) {
-    if (auto read = Digest::from_raw(unpack_.bytes())) digest = *read;
-    else unpack_.fail();
+    if (auto read = Digest::from_raw(unpack_.bytes()))
+      digest = *read;
+    else
+      unpack_.fail();
   }
 
   void read(SourceSpan& span) {
@@ -409,8 +419,10 @@ class Reader {
     read(node.name);
     read(node.kind);
     read(node.input_count);
-    if (unpack_.next_is_nil()) unpack_.nil();
-    else node.expected_seconds = static_cast<float>(unpack_.real());
+    if (unpack_.next_is_nil())
+      unpack_.nil();
+    else
+      node.expected_seconds = static_cast<float>(unpack_.real());
     read(node.span);
   }
   void read(Input& input) {

@@ -16,7 +16,9 @@ tl::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::invalid_argument, std::move(message));
 }
 
-std::string shown(std::string_view name) { return shorten(escape_for_terminal(name), 80); }
+std::string shown(std::string_view name) {
+  return shorten(escape_for_terminal(name), 80);
+}
 
 Status check_parameters(const FlowSpec& flow) {
   std::unordered_set<std::string_view> seen;
@@ -29,8 +31,8 @@ Status check_parameters(const FlowSpec& flow) {
 Status check_node(const FlowSpec& flow, const Node& node, std::size_t inputs_before) {
   if (node.name.empty()) return bad("a task has no name");
   if (node.kind >= flow.kinds.size())
-    return bad(fmt::format("task \"{}\" is of kind {}, but there are {}", shown(node.name), node.kind,
-                           flow.kinds.size()));
+    return bad(fmt::format("task \"{}\" is of kind {}, but there are {}", shown(node.name),
+                           node.kind, flow.kinds.size()));
   if (node.first_input != inputs_before || node.input_count > flow.inputs.size() - inputs_before)
     return bad(fmt::format("inputs of task \"{}\" are not where they should be", shown(node.name)));
   if (!std::isfinite(node.expected_seconds) || node.expected_seconds < 0)
@@ -42,11 +44,16 @@ Status check_node(const FlowSpec& flow, const Node& node, std::size_t inputs_bef
 /// Size of the table that an input's index points into.
 std::size_t table_size(const FlowSpec& flow, Input::Source source) {
   switch (source) {
-    case Input::Source::constant: return flow.constants.size();
-    case Input::Source::upstream: return flow.nodes.size();
-    case Input::Source::parameter: return flow.parameters.size();
-    case Input::Source::expression: return flow.expressions.size();
-    case Input::Source::state_only: return flow.nodes.size();
+    case Input::Source::constant:
+      return flow.constants.size();
+    case Input::Source::upstream:
+      return flow.nodes.size();
+    case Input::Source::parameter:
+      return flow.parameters.size();
+    case Input::Source::expression:
+      return flow.expressions.size();
+    case Input::Source::state_only:
+      return flow.nodes.size();
   }
   return 0;
 }
@@ -89,21 +96,23 @@ Status check_references(const FlowSpec& flow) {
   auto exists = [&](NodeId id) { return id.value < flow.nodes.size(); };
   for (const Expression& expression : flow.expressions)
     if (!std::all_of(expression.reads.begin(), expression.reads.end(), exists))
-      return bad(fmt::format("expression \"{}\" reads a task that does not exist", shown(expression.text)));
+      return bad(fmt::format("expression \"{}\" reads a task that does not exist",
+                             shown(expression.text)));
   std::unordered_set<std::string_view> names;
   for (const Output& output : flow.outputs) {
     if (!names.insert(output.name).second)
       return bad(fmt::format("two outputs are named \"{}\"", shown(output.name)));
     if (output.kind == Output::Kind::node && !exists(output.node))
-      return bad(fmt::format("output \"{}\" is the result of a task that does not exist", shown(output.name)));
+      return bad(fmt::format("output \"{}\" is the result of a task that does not exist",
+                             shown(output.name)));
   }
   if (!std::all_of(flow.reference_nodes.begin(), flow.reference_nodes.end(), exists))
     return bad("a reference task does not exist");
   return {};
 }
 
-/// What must come before what, as a graph whose vertices are nodes and, behind them, expressions. As expressions are
-/// vertices, many nodes that share one that reads many nodes do not multiply.
+/// What must come before what, as a graph whose vertices are nodes and, behind them, expressions.
+/// As expressions are vertices, many nodes that share one that reads many nodes do not multiply.
 class Needs {
  public:
   explicit Needs(const FlowSpec& flow) : flow_(flow) {}
@@ -121,10 +130,13 @@ class Needs {
     const Input& input = flow_.inputs[flow_.nodes[vertex].first_input + edge];
     switch (input.source) {
       case Input::Source::upstream:
-      case Input::Source::state_only: return input.index;
-      case Input::Source::expression: return flow_.nodes.size() + input.index;
+      case Input::Source::state_only:
+        return input.index;
+      case Input::Source::expression:
+        return flow_.nodes.size() + input.index;
       case Input::Source::constant:
-      case Input::Source::parameter: break;
+      case Input::Source::parameter:
+        break;
     }
     return none;
   }
@@ -139,7 +151,8 @@ class Needs {
 
 /// "a → b → a", with the middle of a long way left out.
 std::string describe_cycle(const FlowSpec& flow, std::vector<std::uint32_t> nodes) {
-  // Found by walking from need to need; people think in the other direction. Begin at the task that was written first.
+  // Found by walking from need to need; people think in the other direction. Begin at the task that
+  // was written first.
   std::reverse(nodes.begin(), nodes.end());
   std::rotate(nodes.begin(), std::min_element(nodes.begin(), nodes.end()), nodes.end());
   constexpr std::size_t most = 12;
@@ -182,7 +195,8 @@ Status check_acyclic(const FlowSpec& flow) {
                                   [&](const Step& s) { return s.vertex == target; });
         std::vector<std::uint32_t> nodes;
         for (; begin != path.end(); ++begin)
-          if (needs.is_node(begin->vertex)) nodes.push_back(static_cast<std::uint32_t>(begin->vertex));
+          if (needs.is_node(begin->vertex))
+            nodes.push_back(static_cast<std::uint32_t>(begin->vertex));
         return bad("tasks wait for each other: " + describe_cycle(flow, std::move(nodes)));
       }
       marks[target] = Mark::on_path;
@@ -204,7 +218,8 @@ Status check(const FlowSpec& flow) {
     return bad("flow has too many tasks");
   for (const TaskKind& kind : flow.kinds)
     if (kind.reduce_fanin == 1)  // would never end
-      return bad(fmt::format("task \"{}\" reduces lists of one value; a fan-in is at least 2", shown(kind.cache_name)));
+      return bad(fmt::format("task \"{}\" reduces lists of one value; a fan-in is at least 2",
+                             shown(kind.cache_name)));
   if (auto fine = check_parameters(flow); !fine) return fine;
   if (auto fine = check_nodes(flow); !fine) return fine;
   if (auto fine = check_references(flow); !fine) return fine;

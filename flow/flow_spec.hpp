@@ -1,7 +1,9 @@
-// A flow as data: what its author asked for, whichever way it was written down (C++, flow file, recorded trace).
+// A flow as data: what its author asked for, whichever way it was written down (C++, flow file,
+// recorded trace).
 //
-// Large flows are mostly repetition, so what many tasks share (body, policies) is a TaskKind, written once, and inputs
-// lie in one flat array. A FlowSpec never changes after it was built and is shared by everybody who runs it.
+// Large flows are mostly repetition, so what many tasks share (body, policies) is a TaskKind,
+// written once, and inputs lie in one flat array. A FlowSpec never changes after it was built and
+// is shared by everybody who runs it.
 #pragma once
 
 #include <cstdint>
@@ -30,32 +32,38 @@ struct SourceSpan {
   bool operator==(const SourceSpan&) const = default;
 };
 
-/// Text with `${{ expression }}` parts, evaluated when the task is about to run (flow/template.hpp).
+/// Text with `${{ expression }}` parts, evaluated when the task is about to run
+/// (flow/template.hpp).
 struct Template {
   std::string text;
   SourceSpan span;
   bool operator==(const Template&) const = default;
 };
 
-/// Calls a registered function with the inputs that the kind's signature names, in its order. A node from a flow file may
-/// have further inputs, which only its expressions read.
+/// Calls a registered function with the inputs that the kind's signature names, in its order. A
+/// node from a flow file may have further inputs, which only its expressions read.
 struct FunctionBody {
   std::string function;  // "name@version", see worker/functions.hpp
   bool operator==(const FunctionBody&) const = default;
 };
 
-/// Runs a program in a fresh directory. Result: map {"exit": 0, "outputs": {path: file…}, "stdout": text up to 64 KiB}.
+/// Runs a program in a fresh directory. Result: map {"exit": 0, "outputs": {path: file…}, "stdout":
+/// text up to 64 KiB}.
 struct CommandBody {
   std::vector<Template> argv;  // never through a shell; empty when `script` is set
   Template script;             // for /bin/sh -eu
-  std::vector<Template> input_files;  // linked in read-only under their own names; relative to the flow file's folder
-  std::vector<std::string> outputs;   // relative paths, collected afterwards; a missing one fails the task
-  std::map<std::string, Template> environment;  // added to the allow-list PATH HOME LANG TZ REPRISE_*
-  bool in_flow_folder = false;        // `cwd: flow`: runs in the flow file's folder instead
+  std::vector<Template>
+      input_files;  // linked in read-only under their own names; relative to the flow file's folder
+  std::vector<std::string>
+      outputs;  // relative paths, collected afterwards; a missing one fails the task
+  std::map<std::string, Template>
+      environment;              // added to the allow-list PATH HOME LANG TZ REPRISE_*
+  bool in_flow_folder = false;  // `cwd: flow`: runs in the flow file's folder instead
   bool operator==(const CommandBody&) const = default;
 };
 
-/// Does nothing; its result is its only input, a map of its inputs, or nil. For collecting and branching.
+/// Does nothing; its result is its only input, a map of its inputs, or nil. For collecting and
+/// branching.
 struct PassBody {
   bool operator==(const PassBody&) const = default;
 };
@@ -65,19 +73,19 @@ using Body = std::variant<PassBody, FunctionBody, CommandBody>;
 /// Kinds of trouble a retry may be asked for.
 enum class FailureClass : std::uint8_t {
   none,
-  task,         // the body threw or exited non-zero
-  signal,       // the process was ended by a signal
+  task,    // the body threw or exited non-zero
+  signal,  // the process was ended by a signal
   timeout,
   worker_lost,
-  cannot_start, // no such program or function, no directory
+  cannot_start,  // no such program or function, no directory
   validation,
   cancelled,
 };
 
 struct RetryPolicy {
-  std::uint32_t max = 0;             // further attempts after the first, at most 10'000
+  std::uint32_t max = 0;  // further attempts after the first, at most 10'000
   Duration delay{0};
-  bool exponential = false;          // delay × 2^(attempt-1), with full jitter
+  bool exponential = false;  // delay × 2^(attempt-1), with full jitter
   Duration max_delay{std::chrono::hours{1}};
   // Which failures count; default: task failures, signals and timeouts.
   std::vector<FailureClass> on{FailureClass::task, FailureClass::signal, FailureClass::timeout,
@@ -87,7 +95,13 @@ struct RetryPolicy {
 
 /// Which parts of the inputs a cached result must agree on.
 enum class Validator : std::uint8_t {
-  all_inputs, duration_only, never_use, all_parameters, partial_inputs, partial_parameters, custom,
+  all_inputs,
+  duration_only,
+  never_use,
+  all_parameters,
+  partial_inputs,
+  partial_parameters,
+  custom,
 };
 
 struct CachePolicy {
@@ -95,45 +109,46 @@ struct CachePolicy {
   std::optional<Duration> expires_after;  // none = never
   Validator validator = Validator::all_inputs;
   std::optional<std::vector<std::string>> validate_on;  // for the partial validators
-  std::optional<std::string> shared_key;  // replaces name and signature in the key
-  std::vector<std::string> ignored;       // inputs left out of the key
+  std::optional<std::string> shared_key;                // replaces name and signature in the key
+  std::vector<std::string> ignored;                     // inputs left out of the key
   std::string salt;
-  std::vector<std::string> environment;   // variables whose values enter the key
+  std::vector<std::string> environment;  // variables whose values enter the key
   std::map<std::string, Digest> dependencies;
   bool operator==(const CachePolicy&) const = default;
 };
 
 struct Resources {
   std::uint32_t cpu_milli = 1000;
-  std::uint64_t memory_bytes = 0;                // 0 = undeclared
-  std::map<std::string, std::uint64_t> custom;   // countable things by name
+  std::uint64_t memory_bytes = 0;               // 0 = undeclared
+  std::map<std::string, std::uint64_t> custom;  // countable things by name
   bool operator==(const Resources&) const = default;
 };
 
 /// What tasks of one sort have in common.
 struct TaskKind {
-  std::string cache_name;   // name in the cache key; the task's or function's own name
+  std::string cache_name;  // name in the cache key; the task's or function's own name
   std::string version = "1";
   Body body;
-  Signature signature;      // parameter names in call order with their types; outputs
+  Signature signature;  // parameter names in call order with their types; outputs
   Trigger trigger;
   bool skip_on_upstream_skip = true;
   RetryPolicy retry;
-  Duration timeout{0};      // 0 = none
+  Duration timeout{0};  // 0 = none
   CachePolicy cache;
   Resources resources;
-  bool isolated = false;    // run a function in a process of its own
-  std::string when;         // expression; false → Skipped. Empty = always
+  bool isolated = false;  // run a function in a process of its own
+  std::string when;       // expression; false → Skipped. Empty = always
   SourceSpan when_span;
   std::uint32_t max_parallel = 0;  // elements of a mapped task at once; 0 = unlimited
-  // 0 = no reduction; else the body is called with lists of at most this many values (at least 2) of its first input, level
-  // by level, until one value is left.
+  // 0 = no reduction; else the body is called with lists of at most this many values (at least 2)
+  // of its first input, level by level, until one value is left.
   std::uint32_t reduce_fanin = 0;
 
   bool operator==(const TaskKind&) const = default;
 };
 
-/// One edge or argument of a node. Inputs with the same name and `gathered` form one list argument, in order.
+/// One edge or argument of a node. Inputs with the same name and `gathered` form one list argument,
+/// in order.
 struct Input {
   enum class Source : std::uint8_t {
     constant,    // FlowSpec::constants[index]
@@ -142,17 +157,18 @@ struct Input {
     expression,  // FlowSpec::expressions[index], evaluated once everything it names is there
     state_only,  // waits for node `index`, takes no value; has no name
   };
-  std::uint32_t name = 0;   // index into FlowSpec::names
+  std::uint32_t name = 0;  // index into FlowSpec::names
   std::uint32_t index = 0;
   Source source = Source::constant;
-  bool mapped = false;      // one task per element of this value
-  bool flattened = false;   // … after concatenating one level of nesting
+  bool mapped = false;     // one task per element of this value
+  bool flattened = false;  // … after concatenating one level of nesting
   bool gathered = false;
 
   bool operator==(const Input&) const = default;
 };
 
-/// `${{ … }}` or `map.over` as an input, with the nodes it reads; these are inputs of the same node, too.
+/// `${{ … }}` or `map.over` as an input, with the nodes it reads; these are inputs of the same
+/// node, too.
 struct Expression {
   std::string text;  // the bare expression, without `${{`
   SourceSpan span;
@@ -161,11 +177,12 @@ struct Expression {
 };
 
 struct Node {
-  std::string name;                // unique in the flow; any bytes: data, never a path or a format
-  std::uint32_t kind = 0;          // index into FlowSpec::kinds
-  std::uint32_t first_input = 0;   // its inputs are FlowSpec::inputs[first_input … first_input + input_count)
+  std::string name;        // unique in the flow; any bytes: data, never a path or a format
+  std::uint32_t kind = 0;  // index into FlowSpec::kinds
+  std::uint32_t first_input =
+      0;  // its inputs are FlowSpec::inputs[first_input … first_input + input_count)
   std::uint32_t input_count = 0;
-  float expected_seconds = 0;      // how long it usually takes; 0 = unknown. For order only
+  float expected_seconds = 0;  // how long it usually takes; 0 = unknown. For order only
   SourceSpan span;
 
   bool operator==(const Node&) const = default;
@@ -173,10 +190,10 @@ struct Node {
 
 struct Parameter {
   std::string name;
-  std::string type;                // string int float bool file list any
+  std::string type;                      // string int float bool file list any
   std::optional<Payload> default_value;  // none = required
   std::string description;
-  std::vector<Payload> choices;    // empty = any
+  std::vector<Payload> choices;  // empty = any
   SourceSpan span;
   bool operator==(const Parameter&) const = default;
 };
@@ -197,8 +214,8 @@ struct Output {
 
 struct FlowSpec {
   std::string name;
-  std::string folder;              // absolute folder of the flow file; empty = none. Not part of the digest
-  std::string source_file;         // as the user typed it; for messages only. Not part of the digest
+  std::string folder;  // absolute folder of the flow file; empty = none. Not part of the digest
+  std::string source_file;  // as the user typed it; for messages only. Not part of the digest
   std::vector<TaskKind> kinds;
   std::vector<Node> nodes;
   std::vector<Input> inputs;
@@ -222,19 +239,22 @@ struct FlowSpec {
   [[nodiscard]] static Result<FlowSpec> decode(std::string_view bytes);
 };
 
-/// Every index in range, names unique, parameters unique, the nodes' inputs lie one after the other without gaps, no node
-/// has two inputs of one name unless they are gathered, no cycle; a cycle's message prints its path "a → b → a" in the
-/// order in which the tasks would have to run. Takes time in proportion to the flow.
+/// Every index in range, names unique, parameters unique, the nodes' inputs lie one after the other
+/// without gaps, no node has two inputs of one name unless they are gathered, no cycle; a cycle's
+/// message prints its path "a → b → a" in the order in which the tasks would have to run. Takes
+/// time in proportion to the flow.
 /// @error invalid_argument
 [[nodiscard]] Status check(const FlowSpec& flow);
 
 /// Bindings of a flow's parameters: given values over defaults.
 using Parameters = std::map<std::string, Payload>;
 
-/// Fills in defaults. @error invalid_argument: unknown (with a suggestion), missing, wrong type, or not among the choices.
+/// Fills in defaults. @error invalid_argument: unknown (with a suggestion), missing, wrong type, or
+/// not among the choices.
 [[nodiscard]] Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given);
 
-/// A parameter's value from command-line text, by its declared type: int "3", list "a,b" or JSON "[…]", bool "true".
+/// A parameter's value from command-line text, by its declared type: int "3", list "a,b" or JSON
+/// "[…]", bool "true".
 /// @error invalid_argument
 [[nodiscard]] Result<Payload> parse_parameter(const Parameter& parameter, std::string_view text);
 

@@ -15,9 +15,13 @@ tl::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::invalid_argument, std::move(message));
 }
 
-std::string shown(std::string_view text) { return shorten(escape_for_terminal(text), 80); }
+std::string shown(std::string_view text) {
+  return shorten(escape_for_terminal(text), 80);
+}
 
-std::string shown_value(const Value& value) { return shown(to_json(value)); }
+std::string shown_value(const Value& value) {
+  return shown(to_json(value));
+}
 
 bool is_of_type(const Value& value, std::string_view type) {
   auto is = [&]<class... T>() { return (std::holds_alternative<T>(value.data) || ...); };
@@ -27,7 +31,7 @@ bool is_of_type(const Value& value, std::string_view type) {
   if (type == "bool") return is.operator()<bool>();
   if (type == "list") return is.operator()<List>();
   if (type == "file") return is.operator()<std::string>() || is_file(value);  // text is a path
-  return true;                                                               // any
+  return true;                                                                // any
 }
 
 /// `payload` when it fits the parameter; whole numbers become floats where a float is asked for.
@@ -58,8 +62,8 @@ Status check_choice(const Parameter& parameter, const Payload& payload) {
     if (value) all += (all.empty() ? "" : ", ") + to_json(*value);
   }
   auto value = payload.value();
-  return bad(fmt::format("parameter \"{}\" must be one of {}, not {}", shown(parameter.name), shown(all),
-                         value ? shown_value(*value) : std::string("what was given")));
+  return bad(fmt::format("parameter \"{}\" must be one of {}, not {}", shown(parameter.name),
+                         shown(all), value ? shown_value(*value) : std::string("what was given")));
 }
 
 template <class Number>

@@ -42,9 +42,13 @@ static_assert(static_cast<std::size_t>(RunState::interrupted) + 1 == run_names.s
 
 }  // namespace
 
-std::string_view name(TaskState state) { return task_names[static_cast<std::size_t>(state)].plain; }
+std::string_view name(TaskState state) {
+  return task_names[static_cast<std::size_t>(state)].plain;
+}
 
-std::string_view name(RunState state) { return run_names[static_cast<std::size_t>(state)]; }
+std::string_view name(RunState state) {
+  return run_names[static_cast<std::size_t>(state)];
+}
 
 std::string_view class_name(TaskState state) {
   return task_names[static_cast<std::size_t>(state)].class_name;

@@ -1,4 +1,5 @@
-// The states a task and a run can be in, and the questions one may ask of a state (docs/semantics.md).
+// The states a task and a run can be in, and the questions one may ask of a state
+// (docs/semantics.md).
 #pragma once
 
 #include <cstdint>
@@ -9,33 +10,39 @@ namespace reprise {
 
 /// State of a task. The order within the enumeration is part of the journal's format: append only.
 enum class TaskState : std::uint8_t {
-  pending,            // waits for its upstreams or has not been looked at
-  ready,              // could run; waits for a slot
-  scheduled,          // not before its start time
-  retrying,           // failed; runs again at its start time
-  paused,             // waits for a person, or for its start time when it has one
-  resume,             // a person said go on
-  queued,             // held back by a limit
-  submitted,          // handed to a worker
+  pending,    // waits for its upstreams or has not been looked at
+  ready,      // could run; waits for a slot
+  scheduled,  // not before its start time
+  retrying,   // failed; runs again at its start time
+  paused,     // waits for a person, or for its start time when it has one
+  resume,     // a person said go on
+  queued,     // held back by a limit
+  submitted,  // handed to a worker
   running,
-  cancelling,         // asked to stop, still running
+  cancelling,  // asked to stop, still running
   success,
-  cached,             // a success whose result is kept, or came, from the cache
-  mapped,             // expanded into one task per element; its result is the list of theirs
-  skipped,            // a success without having run
-  looped,             // one iteration is over, the next follows
-  failed,             // the body failed
-  trigger_failed,     // the upstreams' outcome did not allow it to run
+  cached,          // a success whose result is kept, or came, from the cache
+  mapped,          // expanded into one task per element; its result is the list of theirs
+  skipped,         // a success without having run
+  looped,          // one iteration is over, the next follows
+  failed,          // the body failed
+  trigger_failed,  // the upstreams' outcome did not allow it to run
   timed_out,
   validation_failed,  // the result was refused
   cancelled,
-  lost,               // its worker is gone; another attempt follows
+  lost,  // its worker is gone; another attempt follows
 };
 inline constexpr int task_state_count = 21;
 
 /// State of a run.
 enum class RunState : std::uint8_t {
-  queued, running, paused, success, failed, cancelling, cancelled,
+  queued,
+  running,
+  paused,
+  success,
+  failed,
+  cancelling,
+  cancelled,
   interrupted,  // its process died; nothing is lost, it can be resumed
 };
 
@@ -48,9 +55,12 @@ enum class RunState : std::uint8_t {
 [[nodiscard]] std::optional<TaskState> task_state_from(std::string_view name);
 [[nodiscard]] std::optional<RunState> run_state_from(std::string_view name);
 
-// Questions follow the hierarchy: Scheduled, Paused, Resume, Retrying are Pending; Cached, Mapped, Skipped are Success;
-// TriggerFailed, TimedOut, ValidationFailed are Failed; Cancelled is finished and neither.
-[[nodiscard]] constexpr bool is_pending(TaskState s) { return s <= TaskState::resume || s == TaskState::lost; }
+// Questions follow the hierarchy: Scheduled, Paused, Resume, Retrying are Pending; Cached, Mapped,
+// Skipped are Success; TriggerFailed, TimedOut, ValidationFailed are Failed; Cancelled is finished
+// and neither.
+[[nodiscard]] constexpr bool is_pending(TaskState s) {
+  return s <= TaskState::resume || s == TaskState::lost;
+}
 [[nodiscard]] constexpr bool is_scheduled(TaskState s) {
   return s >= TaskState::scheduled && s <= TaskState::queued;
 }

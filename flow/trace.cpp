@@ -153,15 +153,16 @@ class FlowMaker {
     Sha256 hash;
     for (const TraceTask& task : trace_.tasks) {
       hash.update(task.id).update("\n");
-      for (const std::uint32_t parent : task.parents) hash.update(trace_.tasks[parent].id).update("\t");
+      for (const std::uint32_t parent : task.parents)
+        hash.update(trace_.tasks[parent].id).update("\t");
     }
     return hash.finish();
   }
 
   Result<FlowSpec> make() && {
     TaskKind shared = kind_for(options_.mode);
-    // Ids such as "blastall_00000002" recur in traces that have nothing else in common: results are shared between runs
-    // of one trace, touched or not, and not between traces.
+    // Ids such as "blastall_00000002" recur in traces that have nothing else in common: results are
+    // shared between runs of one trace, touched or not, and not between traces.
     if (shared.cache.enabled) shared.cache.salt = shape().raw();
     const std::uint32_t kind = builder_.add_kind(std::move(shared));
     for (const TraceTask& task : trace_.tasks) {

@@ -6,12 +6,20 @@
 
 namespace reprise {
 
-/// `some_failed` and `some_successful` count with bounds; a bound below 1 is a fraction of all upstreams, from 1 on it is a
-/// number; both inclusive; negative = not given.
+/// `some_failed` and `some_successful` count with bounds; a bound below 1 is a fraction of all
+/// upstreams, from 1 on it is a number; both inclusive; negative = not given.
 struct Trigger {
   enum class Kind : std::uint8_t {
-    all_successful, all_failed, any_successful, any_failed, all_finished, some_failed, some_successful,
-    not_all_skipped, manual_only, resource_cleanup,
+    all_successful,
+    all_failed,
+    any_successful,
+    any_failed,
+    all_finished,
+    some_failed,
+    some_successful,
+    not_all_skipped,
+    manual_only,
+    resource_cleanup,
     custom,  // the user's predicate, registered under `function`
   };
   Kind kind = Kind::all_successful;
@@ -31,7 +39,7 @@ struct UpstreamCounts {
   std::uint32_t successful = 0;  // skipped ones included
   std::uint32_t failed = 0;
   std::uint32_t skipped = 0;
-  bool setup_missing = false;    // resource_cleanup only: init or setup failed or was skipped
+  bool setup_missing = false;  // resource_cleanup only: init or setup failed or was skipped
 };
 
 /// The verdict of a stock trigger. `custom` is asked elsewhere. `resumed`: a person said go on.

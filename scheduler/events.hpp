@@ -1,4 +1,5 @@
-// What the scheduler is told, and what it wants done: plain values, so that a run can be simulated and replayed.
+// What the scheduler is told, and what it wants done: plain values, so that a run can be simulated
+// and replayed.
 #pragma once
 
 #include <memory>
@@ -13,7 +14,8 @@
 
 namespace reprise::scheduler {
 
-/// One attempt, told apart from every other of its run; late news about an earlier one is recognised by `number`.
+/// One attempt, told apart from every other of its run; late news about an earlier one is
+/// recognised by `number`.
 struct AttemptRef {
   RunIndex run;
   TaskId task;
@@ -23,14 +25,15 @@ struct AttemptRef {
 
 // ---- events ----
 
-/// Starts a run. With `past`, continues it from what its journal says; values in it must be at hand.
+/// Starts a run. With `past`, continues it from what its journal says; values in it must be at
+/// hand.
 struct Submit {
   RunIndex run;
   std::shared_ptr<const RunContext> context;
   std::vector<journal::Batch> past;
-  bool forget_cancel = false;              // a person started it again: an unfinished cancellation is void
-  bool resume = false;                     // a person said go on: paused tasks do
-  std::vector<std::string> resume_tasks;   // only these, by name as shown; empty = all
+  bool forget_cancel = false;  // a person started it again: an unfinished cancellation is void
+  bool resume = false;         // a person said go on: paused tasks do
+  std::vector<std::string> resume_tasks;  // only these, by name as shown; empty = all
 };
 
 /// The cache's answer for one attempt.

@@ -5,7 +5,9 @@
 namespace reprise::scheduler {
 
 FlowGraph::FlowGraph(const FlowSpec& flow)
-    : begin_(flow.nodes.size() + 1, 0), indegree_(flow.nodes.size(), 0), mapped_(flow.nodes.size()) {
+    : begin_(flow.nodes.size() + 1, 0),
+      indegree_(flow.nodes.size(), 0),
+      mapped_(flow.nodes.size()) {
   const auto count = static_cast<std::uint32_t>(flow.nodes.size());
   for (std::uint32_t n = 0; n < count; ++n) {
     for (const Input& input : flow.inputs_of(NodeId{n}))

@@ -1,4 +1,5 @@
-// The edges of a flow, turned around: who waits for whom. Computed once per run from the FlowSpec's inputs.
+// The edges of a flow, turned around: who waits for whom. Computed once per run from the FlowSpec's
+// inputs.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@ namespace reprise::scheduler {
 /// One edge as its upstream sees it. A pair of nodes may be joined by several.
 struct Edge {
   NodeId to;
-  bool elementwise = false;  // element i of `to` waits for element i of the upstream, not for all of it
+  bool elementwise =
+      false;  // element i of `to` waits for element i of the upstream, not for all of it
 };
 
 class FlowGraph {
@@ -25,13 +27,14 @@ class FlowGraph {
   }
   /// Number of edges that end in `node`.
   [[nodiscard]] std::uint32_t indegree(NodeId node) const { return indegree_[node.value]; }
-  /// Longest way to the end of the flow, in expected seconds (a second per node where unknown): nodes on the critical
-  /// path come first.
+  /// Longest way to the end of the flow, in expected seconds (a second per node where unknown):
+  /// nodes on the critical path come first.
   [[nodiscard]] float rank(NodeId node) const { return rank_[node.value]; }
   [[nodiscard]] bool is_mapped(NodeId node) const { return mapped_[node.value]; }
   [[nodiscard]] bool is_terminal(NodeId node) const { return downstream(node).empty(); }
 
-  /// Calls `f(NodeId upstream, const Input&)` for every edge into `node`; an expression may have several.
+  /// Calls `f(NodeId upstream, const Input&)` for every edge into `node`; an expression may have
+  /// several.
   template <class F>
   static void for_each_upstream(const FlowSpec& flow, NodeId node, F&& f) {
     for (const Input& input : flow.inputs_of(node)) {

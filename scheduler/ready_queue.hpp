@@ -1,4 +1,5 @@
-// Tasks that could run now, best first: longest remaining way first, then in the order they became ready.
+// Tasks that could run now, best first: longest remaining way first, then in the order they became
+// ready.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +31,8 @@ class ReadyQueue {
   void pop() {
     auto first = buckets_.begin();
     first->second.pop_front();
-    // Large flows have few ranks that many tasks share, or many ranks with one task each; an empty bucket goes at once
-    // so that top() stays constant-time.
+    // Large flows have few ranks that many tasks share, or many ranks with one task each; an empty
+    // bucket goes at once so that top() stays constant-time.
     if (first->second.empty()) buckets_.erase(first);
     --size_;
   }

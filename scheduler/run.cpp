@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint32_t no_group = UINT32_MAX;
 constexpr std::uint32_t loop_limit = 10'000;
 
-/// A number in [0, 1) that depends on the run and attempt alone, so that a replay sees the same jitter.
+/// A number in [0, 1) that depends on the run and attempt alone, so that a replay sees the same
+/// jitter.
 double jitter(const RunId& run, TaskId task, std::uint32_t attempt) {
   std::uint64_t mixed = std::hash<RunId>{}(run) ^ (std::uint64_t{task.value} << 32 | attempt);
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9ULL;  // splitmix64's finaliser
@@ -167,14 +168,17 @@ bool Run::may_run(TaskId task, Step& step) {
   };
   if (kind.skip_on_upstream_skip && has_skipped_upstream(node, map_index(task)))
     return skip("an upstream was skipped");
-  if (kind.trigger.kind != Trigger::Kind::all_successful || flow_.nodes[node.value].input_count > 0) {
+  if (kind.trigger.kind != Trigger::Kind::all_successful ||
+      flow_.nodes[node.value].input_count > 0) {
     switch (judge(kind.trigger, upstream_counts(task), resumed_.contains(task))) {
-      case Verdict::run: break;
+      case Verdict::run:
+        break;
       case Verdict::trigger_failed:
         fail_task(task, TaskState::trigger_failed, FailureClass::none,
                   "its trigger did not allow it to run: an upstream did not end as required", step);
         return false;
-      case Verdict::skip: return skip({});
+      case Verdict::skip:
+        return skip({});
       case Verdict::pause:
         state_[task.value] = TaskState::paused;
         step.wants.batch.tasks.push_back(change_to(task, TaskState::paused, step.now));
@@ -247,7 +251,7 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     finish(task, std::move(change), step);
   } else if (context_->cache == CacheMode::only) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start,
-         "not in the cache, and this run may use nothing else (--cache only)", step);
+              "not in the cache, and this run may use nothing else (--cache only)", step);
   } else {
     if (answer.key) keys_.insert_or_assign(task, *answer.key);
     if (!answer.reason.empty()) bypass_.insert_or_assign(task, std::move(answer.reason));
@@ -302,14 +306,17 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   const bool asked_to_stop = (flags_[task.value] & stopping) != 0;
   leave_active(task, dispatched);
   flags_[task.value] = 0;
-  if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr) release_held(*group, step);
+  if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr)
+    release_held(*group, step);
 
   const bool cancelled = asked_to_stop || outcome.state == TaskState::cancelled;
-  if (!cancelled && (repeat(task, report, step) || (is_failed(outcome.state) && retry(task, report, step))))
+  if (!cancelled &&
+      (repeat(task, report, step) || (is_failed(outcome.state) && retry(task, report, step))))
     return settle(step);
 
   journal::TaskChange change = change_to(task, outcome.state, outcome.started + outcome.duration);
-  // A body that finished although it was asked to stop still did not count: the run had been cancelled.
+  // A body that finished although it was asked to stop still did not count: the run had been
+  // cancelled.
   if (cancelled) change.state = TaskState::cancelled;
   if (change.state == TaskState::success && outcome.stored) change.state = TaskState::cached;
   change.executed = outcome.executed;
@@ -318,9 +325,12 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   if (is_success(change.state)) change.result = std::move(outcome.value);
   const auto key = keys_.find(task);
   const auto bypass = bypass_.find(task);
-  if (outcome.stored) change.cache = journal::CacheOutcome::stored;
-  else if (bypass != bypass_.end()) change.cache = journal::CacheOutcome::bypass;
-  else if (key != keys_.end()) change.cache = journal::CacheOutcome::miss;
+  if (outcome.stored)
+    change.cache = journal::CacheOutcome::stored;
+  else if (bypass != bypass_.end())
+    change.cache = journal::CacheOutcome::bypass;
+  else if (key != keys_.end())
+    change.cache = journal::CacheOutcome::miss;
   if (key != keys_.end() || bypass != bypass_.end() || !outcome.message.empty() ||
       outcome.exit_code != 0 || outcome.signal != 0 || outcome.failure != FailureClass::none ||
       outcome.uncacheable) {
@@ -346,7 +356,8 @@ std::uint32_t Run::tries(TaskId task) const {
 }
 
 // The change that ends an attempt without ending the task.
-journal::TaskChange Run::ending(TaskId task, TaskState state, const Outcome& outcome, Time at) const {
+journal::TaskChange Run::ending(TaskId task, TaskState state, const Outcome& outcome,
+                                Time at) const {
   journal::TaskChange change = change_to(task, state, at);
   change.executed = outcome.executed;
   change.run_count = run_count_[task.value];
@@ -363,7 +374,8 @@ bool Run::retry(TaskId task, const Report& report, Step& step) {
   const RetryPolicy& policy = flow_.kind_of(node_of(task)).retry;
   const Outcome& outcome = report.outcome;
   if (cancelled_ || tries(task) > policy.max) return false;
-  if (std::find(policy.on.begin(), policy.on.end(), outcome.failure) == policy.on.end()) return false;
+  if (std::find(policy.on.begin(), policy.on.end(), outcome.failure) == policy.on.end())
+    return false;
   const Time at = step.now + retry_delay(policy, context_->run, task, tries(task));
   state_[task.value] = TaskState::retrying;
   timers_.push({at, task});
@@ -382,7 +394,8 @@ bool Run::repeat(TaskId task, Report& report, Step& step) {
     case TaskState::paused: {
       journal::TaskChange change = ending(task, outcome.state, outcome, step.now);
       state_[task.value] = outcome.state;
-      if (outcome.state == TaskState::retrying && !outcome.start_time) outcome.start_time = step.now;
+      if (outcome.state == TaskState::retrying && !outcome.start_time)
+        outcome.start_time = step.now;
       change.detail->start_time = outcome.start_time;
       if (outcome.start_time) timers_.push({*outcome.start_time, task});
       executed_ += change.executed;
@@ -419,7 +432,8 @@ void Run::tick(Time now, ReadyQueue& ready, Wants& wants) {
   while (!timers_.empty() && timers_.top().at <= now) {
     const TaskId task = timers_.top().task;
     timers_.pop();
-    if (state_[task.value] != TaskState::retrying && state_[task.value] != TaskState::paused) continue;
+    if (state_[task.value] != TaskState::retrying && state_[task.value] != TaskState::paused)
+      continue;
     if (state_[task.value] == TaskState::paused) resumed_[task] = true;
     state_[task.value] = TaskState::pending;
     want_slot(task, step);
@@ -427,7 +441,8 @@ void Run::tick(Time now, ReadyQueue& ready, Wants& wants) {
   settle(step);
 }
 
-void Run::fail_task(TaskId task, TaskState state, FailureClass failure, std::string message, Step& step) {
+void Run::fail_task(TaskId task, TaskState state, FailureClass failure, std::string message,
+                    Step& step) {
   journal::TaskChange change = change_to(task, state, step.now);
   change.run_count = run_count_[task.value];
   journal::ChangeDetail& detail = change.detail.emplace();
@@ -438,12 +453,14 @@ void Run::fail_task(TaskId task, TaskState state, FailureClass failure, std::str
 
 void Run::finish(TaskId task, journal::TaskChange change, Step& step) {
   REPRISE_ASSERT(is_finished(change.state), task.value, static_cast<int>(change.state));
-  REPRISE_ASSERT(!is_finished(state_[task.value]), task.value, static_cast<int>(state_[task.value]));
+  REPRISE_ASSERT(!is_finished(state_[task.value]), task.value,
+                 static_cast<int>(state_[task.value]));
   state_[task.value] = change.state;
   result_[task.value] = change.result;
   executed_ += change.executed;
   hits_ += change.cache == journal::CacheOutcome::hit;
-  if (is_failed(change.state) && change.detail) failures_.insert_or_assign(task, change.detail->message);
+  if (is_failed(change.state) && change.detail)
+    failures_.insert_or_assign(task, change.detail->message);
   step.wants.batch.tasks.push_back(std::move(change));
   work_.push_back(task);
 }
@@ -462,7 +479,8 @@ void Run::propagate(TaskId task, Step& step) {
   if (group.fanin > 0 && !all) {
     std::size_t level = 0;
     while (index >= group.levels[level + 1]) ++level;
-    const std::uint32_t above = group.levels[level + 1] + (index - group.levels[level]) / group.fanin;
+    const std::uint32_t above =
+        group.levels[level + 1] + (index - group.levels[level]) / group.fanin;
     const TaskId element{group.first.value + above};
     if (above < group.width && --element_waiting_[element.value - flow_.nodes.size()] == 0) {
       if (cancelled_ || is_finished(state_[element.value])) return;

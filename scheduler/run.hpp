@@ -1,11 +1,13 @@
-// One run of a flow: which task is in which state, and what that allows next. Pure: no clock, no threads, no I/O.
+// One run of a flow: which task is in which state, and what that allows next. Pure: no clock, no
+// threads, no I/O.
 //
-// Tasks are numbers. The first tasks are the flow's nodes; expanding a mapped node appends one task per element. State lies in
-// parallel arrays, so a task costs about a hundred bytes and a change touches few of them.
+// Tasks are numbers. The first tasks are the flow's nodes; expanding a mapped node appends one task
+// per element. State lies in parallel arrays, so a task costs about a hundred bytes and a change
+// touches few of them.
 //
-// A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? → trigger → `when` → cache
-// look-up → slot → body → retry. Consequences are worked off from a list instead of by recursion: a chain of a million skipped
-// tasks is no deep stack.
+// A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? →
+// trigger → `when` → cache look-up → slot → body → retry. Consequences are worked off from a list
+// instead of by recursion: a chain of a million skipped tasks is no deep stack.
 #pragma once
 
 #include <cstdint>
@@ -46,9 +48,10 @@ class Run {
   void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
   void tick(Time now, ReadyQueue& ready, Wants& wants);
 
-  /// The attempt to hand to a worker for a ready task; nullopt: the task no longer wants to run (cancelled, or its
-  /// arguments could not be made, in which case it has failed).
-  [[nodiscard]] std::optional<Attempt> dispatch(TaskId task, Time now, ReadyQueue& ready, Wants& wants);
+  /// The attempt to hand to a worker for a ready task; nullopt: the task no longer wants to run
+  /// (cancelled, or its arguments could not be made, in which case it has failed).
+  [[nodiscard]] std::optional<Attempt> dispatch(TaskId task, Time now, ReadyQueue& ready,
+                                                Wants& wants);
 
   /// Set once, when nothing can happen any more without a person.
   [[nodiscard]] std::optional<Ended> ended() const { return ended_; }
@@ -61,17 +64,19 @@ class Run {
   [[nodiscard]] NodeId node_of(TaskId task) const;
   /// Result of a node, the list of its elements' results for a mapped one; nil where there is none.
   [[nodiscard]] Payload value_of(NodeId node);
-  /// The same for people. @error unavailable: not finished; not_found: finished without a result, says why
+  /// The same for people. @error unavailable: not finished; not_found: finished without a result,
+  /// says why
   [[nodiscard]] Result<Payload> result_of(NodeId node);
 
-  /// The task with this name, as people see it: "align", "align[s3]", "align[2]". none: there is none.
+  /// The task with this name, as people see it: "align", "align[s3]", "align[2]". none: there is
+  /// none.
   [[nodiscard]] std::optional<TaskId> find_task(std::string_view name) const;
 
   /// Counts of this process's part of the run, and of all of it.
   struct Totals {
-    journal::Summary here;       // executed and cached: since start(); the rest: all tasks
-    journal::Summary whole;      // with what `past` said
-    std::uint64_t carried = 0;   // tasks that were finished before start()
+    journal::Summary here;      // executed and cached: since start(); the rest: all tasks
+    journal::Summary whole;     // with what `past` said
+    std::uint64_t carried = 0;  // tasks that were finished before start()
   };
   [[nodiscard]] Totals totals() const;
 
@@ -99,18 +104,20 @@ class Run {
     TaskId first;
     std::uint32_t width = 0;
     std::uint32_t finished = 0, successful = 0, failed = 0, skipped = 0;
-    std::uint32_t in_flight = 0;                // for max_parallel
-    std::vector<TaskId> held;                   // waiting for in_flight to fall, first come first served
-    struct Elements {                           // one mapped input split into its elements
+    std::uint32_t in_flight = 0;  // for max_parallel
+    std::vector<TaskId> held;     // waiting for in_flight to fall, first come first served
+    struct Elements {             // one mapped input split into its elements
       Payload whole;
-      std::vector<std::string_view> parts;      // views into whole
+      std::vector<std::string_view> parts;  // views into whole
     };
-    std::map<std::uint32_t, Elements> elements; // by position of the input within the node's inputs
-    std::vector<std::string> labels;            // names of the elements; empty = their indices
-    // A reduction level by level: elements [levels[l], levels[l + 1]) combine the results of the level before, `fanin`
-    // at a time; level 0 combines the members of the input. The last element's result is the node's.
-    std::uint32_t fanin = 0;                    // 0 = no reduction
-    std::uint32_t reduced_input = 0;            // its position among the node's inputs
+    std::map<std::uint32_t, Elements>
+        elements;                     // by position of the input within the node's inputs
+    std::vector<std::string> labels;  // names of the elements; empty = their indices
+    // A reduction level by level: elements [levels[l], levels[l + 1]) combine the results of the
+    // level before, `fanin` at a time; level 0 combines the members of the input. The last
+    // element's result is the node's.
+    std::uint32_t fanin = 0;          // 0 = no reduction
+    std::uint32_t reduced_input = 0;  // its position among the node's inputs
     std::vector<std::uint32_t> levels;
   };
 
@@ -132,22 +139,25 @@ class Run {
   void restore(const std::vector<journal::Batch>& past, bool forget_cancel);
   void resume(const Submit& submit, Step& step);
   void recount();
-  void settle(Step& step);                       // works off work_
-  void node_ready(NodeId node, Step& step);      // all upstreams of the node are there
+  void settle(Step& step);                   // works off work_
+  void node_ready(NodeId node, Step& step);  // all upstreams of the node are there
   void expand(NodeId node, Step& step);
   void reduce(NodeId node, Step& step);
-  [[nodiscard]] bool may_run(TaskId task, Step& step);  // skips, trigger, `when`; ends the task when not
+  [[nodiscard]] bool may_run(TaskId task,
+                             Step& step);  // skips, trigger, `when`; ends the task when not
   [[nodiscard]] std::optional<std::uint32_t> reduced_input(NodeId node) const;
-  [[nodiscard]] static std::vector<std::uint32_t> reduction_levels(std::size_t members, std::uint32_t fanin);
+  [[nodiscard]] static std::vector<std::uint32_t> reduction_levels(std::size_t members,
+                                                                   std::uint32_t fanin);
   [[nodiscard]] std::uint32_t fanin_of(NodeId node) const;
   void restore_reductions();
   void count_reduction_waits(const Group& group);
   void task_ready(TaskId task, Step& step);
   void want_slot(TaskId task, Step& step);
-  void propagate(TaskId task, Step& step);       // tells downstreams that `task` is finished
+  void propagate(TaskId task, Step& step);  // tells downstreams that `task` is finished
   void node_done(NodeId node, Step& step);
   void finish(TaskId task, journal::TaskChange change, Step& step);
-  void fail_task(TaskId task, TaskState state, FailureClass failure, std::string message, Step& step);
+  void fail_task(TaskId task, TaskState state, FailureClass failure, std::string message,
+                 Step& step);
   void release_held(Group& group, Step& step);
   void leave_active(TaskId task, std::uint8_t flag);
   void enter_active(TaskId task, std::uint8_t flag);
@@ -164,7 +174,8 @@ class Run {
 
   // -- values (run_values.cpp)
   [[nodiscard]] Result<std::vector<Argument>> arguments(TaskId task);
-  [[nodiscard]] Result<Payload> input_value(NodeId node, std::uint32_t position, std::int32_t index);
+  [[nodiscard]] Result<Payload> input_value(NodeId node, std::uint32_t position,
+                                            std::int32_t index);
   [[nodiscard]] Result<Payload> source_value(NodeId node, const Input& input, std::int32_t index);
   [[nodiscard]] Result<Payload> reduction_members(const Group& group, std::uint32_t element);
   [[nodiscard]] Status split_elements(NodeId node, std::uint32_t position, Group::Elements& out);
@@ -180,10 +191,10 @@ class Run {
   FlowGraph graph_;
 
   // per node
-  std::vector<std::uint32_t> waiting_;    // edges not yet satisfied
-  std::vector<bool> node_done_;           // finished, with all its elements
+  std::vector<std::uint32_t> waiting_;      // edges not yet satisfied
+  std::vector<bool> node_done_;             // finished, with all its elements
   std::vector<std::uint32_t> group_index_;  // of mapped nodes once expanded; none otherwise
-  std::vector<Group> groups_;             // in order of expansion
+  std::vector<Group> groups_;               // in order of expansion
 
   // per task
   std::vector<TaskState> state_;
@@ -193,8 +204,8 @@ class Run {
   std::vector<NodeId> element_node_;            // per element task
   std::vector<std::uint32_t> element_waiting_;  // per element task: upstream elements not finished
 
-  std::unordered_map<TaskId, Key> keys_;  // of tasks that missed and will be stored
-  std::unordered_map<TaskId, std::string> bypass_;  // why a task went past the cache
+  std::unordered_map<TaskId, Key> keys_;              // of tasks that missed and will be stored
+  std::unordered_map<TaskId, std::string> bypass_;    // why a task went past the cache
   std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
 
   // A task that runs its body over and over (docs/semantics.md, "Looping").

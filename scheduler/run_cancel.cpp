@@ -20,7 +20,8 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
     chosen.assign(flow_.nodes.size(), false);
     std::vector<NodeId> open;
     for (TaskId task : request.tasks) {
-      // Cancelling one element takes what depends on the whole node with it only through the trigger.
+      // Cancelling one element takes what depends on the whole node with it only through the
+      // trigger.
       if (!is_element(task)) open.push_back(NodeId{task.value});
     }
     while (!open.empty()) {
@@ -54,8 +55,8 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
     change.detail.emplace().message = request.reason;
     finish(task, std::move(change), step);
   }
-  // Downstreams of what was just finished must not start: everything chosen is finished by now or stopping, so telling them
-  // only counts.
+  // Downstreams of what was just finished must not start: everything chosen is finished by now or
+  // stopping, so telling them only counts.
   settle(step);
 }
 

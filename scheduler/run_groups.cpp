@@ -1,4 +1,5 @@
-// The part of Run about nodes that become many tasks: mapping over lists and reducing level by level.
+// The part of Run about nodes that become many tasks: mapping over lists and reducing level by
+// level.
 #include <algorithm>
 
 #include "core/assert.hpp"
@@ -43,7 +44,7 @@ void Run::expand(NodeId node, Step& step) {
   }
   if (!any_source)
     return fail_task(parent, TaskState::failed, FailureClass::task,
-                "no upstream states can be mapped over", step);
+                     "no upstream states can be mapped over", step);
 
   const auto count = static_cast<std::uint32_t>(*width);
   {
@@ -62,9 +63,11 @@ void Run::expand(NodeId node, Step& step) {
     const Group* source = group_of(from);
     if (!edge_is_elementwise(from, input) || source == nullptr) return;
     for (std::uint32_t i = 0; i < count; ++i)
-      if (!is_finished(state_[source->first.value + i])) ++element_waiting_[first.value + i - nodes];
+      if (!is_finished(state_[source->first.value + i]))
+        ++element_waiting_[first.value + i - nodes];
   });
-  // An upstream element that is finished but still in work_ will tell its downstreams once more: count it as open.
+  // An upstream element that is finished but still in work_ will tell its downstreams once more:
+  // count it as open.
   for (TaskId pending : work_) {
     if (!is_element(pending)) continue;
     const NodeId from = node_of(pending);
@@ -115,7 +118,8 @@ void Run::count_reduction_waits(const Group& group) {
   }
 }
 
-// The journal tells a reduction's width; its shape follows from the members, which are results of earlier changes.
+// The journal tells a reduction's width; its shape follows from the members, which are results of
+// earlier changes.
 void Run::restore_reductions() {
   for (Group& group : groups_) {
     const std::optional<std::uint32_t> position =

@@ -15,7 +15,9 @@ bool Run::has_skipped_upstream(NodeId node, std::int32_t index) const {
     if (group == nullptr) {
       skipped |= state_[from.value] == TaskState::skipped;
     } else if (edge_is_elementwise(from, input)) {
-      if (index >= 0) skipped |= state_[group->first.value + static_cast<std::uint32_t>(index)] == TaskState::skipped;
+      if (index >= 0)
+        skipped |=
+            state_[group->first.value + static_cast<std::uint32_t>(index)] == TaskState::skipped;
     } else {
       skipped |= group->skipped > 0;
     }
@@ -33,7 +35,8 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
     counts.failed += is_failed(state);
     counts.skipped += state == TaskState::skipped;
   };
-  // An upstream that is wired through several edges counts once. Nearly all nodes have few inputs: a sorted list does.
+  // An upstream that is wired through several edges counts once. Nearly all nodes have few inputs:
+  // a sorted list does.
   std::vector<std::uint64_t> seen;
   const bool may_repeat = flow_.nodes[node.value].input_count > 1;
   FlowGraph::for_each_upstream(flow_, node, [&](NodeId from, const Input& input) {
@@ -63,7 +66,8 @@ std::optional<Time> Run::next_timer() const {
 }
 
 std::uint32_t Run::slots_of(TaskId task) const {
-  return std::max<std::uint32_t>(1, (flow_.kind_of(node_of(task)).resources.cpu_milli + 999) / 1000);
+  return std::max<std::uint32_t>(1,
+                                 (flow_.kind_of(node_of(task)).resources.cpu_milli + 999) / 1000);
 }
 
 std::optional<TaskId> Run::find_task(std::string_view name) const {

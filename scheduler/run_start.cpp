@@ -16,7 +16,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       const TaskId task = change.task;
       if (task.value >= state_.size()) continue;  // no task of this flow: nothing to go on with
       executed_before_ += change.executed;
-      if (change.run_count > 0) run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
+      if (change.run_count > 0)
+        run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
       if (change.state == TaskState::mapped) {
         Group& group = add_group(NodeId{task.value}, change.detail ? change.detail->width : 0);
         if (change.detail) group.labels = change.detail->labels;
@@ -34,7 +35,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       }
       if (change.state == TaskState::resume) resumed_[task] = true;
       state_[task.value] = change.state;
-      if (is_failed(change.state) && change.detail) failures_.insert_or_assign(task, change.detail->message);
+      if (is_failed(change.state) && change.detail)
+        failures_.insert_or_assign(task, change.detail->message);
       hits_before_ += change.cache == journal::CacheOutcome::hit;
       carried_ += is_finished(change.state);
       if (is_finished(change.state)) result_[task.value] = change.result;
@@ -105,8 +107,10 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
     }
   }
   for (TaskId task : tasks) {
-    if (is_element(task)) task_ready(task, step);
-    else node_ready(NodeId{task.value}, step);
+    if (is_element(task))
+      task_ready(task, step);
+    else
+      node_ready(NodeId{task.value}, step);
   }
   settle(step);
 }

@@ -56,10 +56,10 @@ Result<Payload> Run::result_of(NodeId node) {
   const TaskState state = state_[node.value];
   if (is_failed(state) || state == TaskState::cancelled) {
     const auto why = failures_.find(TaskId{node.value});
-    return fail(state == TaskState::cancelled ? ErrorCode::cancelled : ErrorCode::not_found,
-                fmt::format("task \"{}\" has no result: {}{}{}", node_name, name(state),
-                            why == failures_.end() ? "" : ": ",
-                            why == failures_.end() ? "" : why->second));
+    return fail(
+        state == TaskState::cancelled ? ErrorCode::cancelled : ErrorCode::not_found,
+        fmt::format("task \"{}\" has no result: {}{}{}", node_name, name(state),
+                    why == failures_.end() ? "" : ": ", why == failures_.end() ? "" : why->second));
   }
   if (const Group* group = group_of(node); group != nullptr && group->successful < group->width) {
     for (std::uint32_t i = 0; i < group->width; ++i) {
@@ -80,7 +80,8 @@ std::map<std::string, Payload> Run::outputs() {
   for (const Output& output : flow_.outputs) {
     switch (output.kind) {
       case Output::Kind::node:
-        if (Result<Payload> value = result_of(output.node)) made.emplace(output.name, std::move(*value));
+        if (Result<Payload> value = result_of(output.node))
+          made.emplace(output.name, std::move(*value));
         break;
       case Output::Kind::chain_digest: {
         std::vector<Payload> results;
@@ -92,7 +93,8 @@ std::map<std::string, Payload> Run::outputs() {
         }
         if (results.size() != flow_.nodes.size()) break;  // a failed run has no digest
         if (auto digest = chain_digest(flow_, results))
-          if (auto payload = Payload::of(Value{digest->hex()})) made.emplace(output.name, std::move(*payload));
+          if (auto payload = Payload::of(Value{digest->hex()}))
+            made.emplace(output.name, std::move(*payload));
         break;
       }
       case Output::Kind::expression: {
@@ -141,7 +143,8 @@ Result<Payload> Run::input_value(NodeId node, std::uint32_t position, std::int32
   const auto element = static_cast<std::uint32_t>(index);
   if (input.source == Input::Source::upstream) {
     const Group* source = group_of(NodeId{input.index});
-    if (source != nullptr && !input.flattened) return or_nil(result_[source->first.value + element]);
+    if (source != nullptr && !input.flattened)
+      return or_nil(result_[source->first.value + element]);
     if (source == nullptr && !is_success(state_[input.index])) return Payload::nil();
   }
   Group& group = *group_of(node);
@@ -165,7 +168,8 @@ Result<Payload> Run::reduction_members(const Group& group, std::uint32_t element
   if (level == 0) {
     const std::vector<std::string_view>& parts = group.elements.at(group.reduced_input).parts;
     const std::size_t end = std::min<std::size_t>(first + group.fanin, parts.size());
-    return Payload::of(encode_list({parts.begin() + first, parts.begin() + static_cast<std::ptrdiff_t>(end)}));
+    return Payload::of(
+        encode_list({parts.begin() + first, parts.begin() + static_cast<std::ptrdiff_t>(end)}));
   }
   std::vector<Payload> members;
   for (std::uint32_t m = group.levels[level - 1] + first;
@@ -179,7 +183,8 @@ Status Run::split_elements(NodeId node, std::uint32_t position, Group::Elements&
   Result<Payload> whole = source_value(node, input, -1);
   if (!whole) return tl::unexpected(whole.error());
   if (!whole->is_at_hand())
-    return fail(ErrorCode::unavailable, fmt::format("value {} is not at hand", whole->digest.text()));
+    return fail(ErrorCode::unavailable,
+                fmt::format("value {} is not at hand", whole->digest.text()));
   out.whole = std::move(*whole);
   Result<std::vector<std::string_view>> parts = list_elements(out.whole.view());
   if (!parts)
@@ -256,8 +261,10 @@ Result<std::vector<Argument>> Run::scope_values(NodeId node, std::int32_t index)
   std::vector<Argument> values;
   const auto inputs = flow_.inputs_of(node);
   for (std::uint32_t i = 0; i < inputs.size(); ++i) {
-    // Expressions may name upstreams, parameters and the map variable, but not other expressions: no cycles.
-    if (inputs[i].source == Input::Source::state_only || inputs[i].source == Input::Source::expression)
+    // Expressions may name upstreams, parameters and the map variable, but not other expressions:
+    // no cycles.
+    if (inputs[i].source == Input::Source::state_only ||
+        inputs[i].source == Input::Source::expression)
       continue;
     if (inputs[i].mapped && index < 0) continue;
     Result<Payload> value = input_value(node, i, index);
@@ -272,8 +279,7 @@ Result<Value> Run::evaluate(std::string_view text, NodeId node, std::int32_t ind
   if (!values) return tl::unexpected(values.error());
   const auto tree = expression::Tree::parse(text);
   if (!tree) return fail(ErrorCode::invalid_argument, tree.error().message);
-  auto evaluated =
-      expression::evaluate(*tree, ArgumentScope(*values, context_->parameters));
+  auto evaluated = expression::evaluate(*tree, ArgumentScope(*values, context_->parameters));
   if (!evaluated) return tl::unexpected(evaluated.error());
   return std::move(evaluated->value);
 }
@@ -285,7 +291,8 @@ Result<bool> Run::when_holds(TaskId task) {
                                         ArgumentScope(*values, context_->parameters));
 }
 
-// People recognise align[s3] more easily than align[2]: elements that are short distinct texts name their tasks.
+// People recognise align[s3] more easily than align[2]: elements that are short distinct texts name
+// their tasks.
 std::vector<std::string> Run::labels(NodeId node, const Group& group) {
   constexpr std::size_t label_bytes_max = 64;
   if (group.width == 0) return {};

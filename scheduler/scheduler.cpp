@@ -9,8 +9,8 @@ namespace reprise::scheduler {
 
 namespace {
 
-// Time from the end of a body to the arrival of its successor on the same slot, measured between actors of one process;
-// batches hide it only when it is covered by prefetched work.
+// Time from the end of a body to the arrival of its successor on the same slot, measured between
+// actors of one process; batches hide it only when it is covered by prefetched work.
 constexpr double turnaround_seconds = 150e-6;
 constexpr std::uint32_t prefetch_max_per_slot = 512;
 
@@ -61,8 +61,7 @@ void Scheduler::for_each_run(Items& items, RunOf run_of, F f, Effects& effects) 
 }
 
 void Scheduler::on(Submit& event, Time now, Effects& effects) {
-  auto [place, fresh] =
-      runs_.emplace(event.run, std::make_unique<Run>(event.run, event.context));
+  auto [place, fresh] = runs_.emplace(event.run, std::make_unique<Run>(event.run, event.context));
   REPRISE_ASSERT(fresh, event.run.value);
   Run& run = *place->second;
   Run::Wants wants;
@@ -107,7 +106,9 @@ void Scheduler::on(Cancel& event, Time now, Effects& effects) {
   collect(*run, wants, effects);
 }
 
-void Scheduler::on(SlotsChanged& event, Time, Effects&) { slots_ = event.slots; }
+void Scheduler::on(SlotsChanged& event, Time, Effects&) {
+  slots_ = event.slots;
+}
 
 void Scheduler::on(Tick&, Time now, Effects& effects) {
   for (auto& [index, run] : runs_) {
@@ -118,11 +119,14 @@ void Scheduler::on(Tick&, Time now, Effects& effects) {
   }
 }
 
-void Scheduler::on(Forget& event, Time, Effects&) { runs_.erase(event.run); }
+void Scheduler::on(Forget& event, Time, Effects&) {
+  runs_.erase(event.run);
+}
 
 void Scheduler::learn(const Outcome& outcome) {
   if (!outcome.executed) return;
-  // Quick to believe that tasks are long (prefetching those would spoil their order), slow to believe the opposite.
+  // Quick to believe that tasks are long (prefetching those would spoil their order), slow to
+  // believe the opposite.
   const double took = seconds(outcome.duration);
   const double weight = took > mean_seconds_ ? 0.5 : 0.1;
   mean_seconds_ += weight * (took - mean_seconds_);
@@ -145,7 +149,8 @@ void Scheduler::dispatch(Time now, Effects& effects) {
       ready_.pop();
       continue;
     }
-    // A task wider than the worker takes all of it. Wide tasks are not prefetched: a slot they need may be far away.
+    // A task wider than the worker takes all of it. Wide tasks are not prefetched: a slot they need
+    // may be far away.
     const std::uint32_t wide = std::min(run->slots_of(next.task), slots_);
     if (in_flight_ + wide > slots_ + (wide == 1 ? ahead : 0)) break;
     ready_.pop();

@@ -1,9 +1,10 @@
-// The scheduler: all runs, one queue of ready tasks, and the worker's free slots. Events in, effects out; nothing else
-// changes it.
+// The scheduler: all runs, one queue of ready tasks, and the worker's free slots. Events in,
+// effects out; nothing else changes it.
 //
-// Dispatch follows credits. A worker is sent as many attempts as it has slots plus a prefetch that covers the way of a report
-// to here and of the next attempt back: none for long tasks (order by rank stays possible until the last moment), many
-// for tasks of a microsecond, which would otherwise spend their time waiting for messages.
+// Dispatch follows credits. A worker is sent as many attempts as it has slots plus a prefetch that
+// covers the way of a report to here and of the next attempt back: none for long tasks (order by
+// rank stays possible until the last moment), many for tasks of a microsecond, which would
+// otherwise spend their time waiting for messages.
 #pragma once
 
 #include <cstdint>
@@ -44,16 +45,18 @@ class Scheduler {
   [[nodiscard]] std::uint32_t prefetch() const;
   void learn(const Outcome& outcome);
 
-  /// Applies `f` to runs of events that follow each other, so that a batch of reports makes one journal batch a run.
+  /// Applies `f` to runs of events that follow each other, so that a batch of reports makes one
+  /// journal batch a run.
   template <class Items, class RunOf, class F>
   void for_each_run(Items& items, RunOf run_of, F f, Effects& effects);
 
   std::unordered_map<RunIndex, std::unique_ptr<Run>> runs_;
   ReadyQueue ready_;
   std::uint32_t slots_;
-  std::uint32_t in_flight_ = 0;        // slots taken by dispatched attempts
+  std::uint32_t in_flight_ = 0;  // slots taken by dispatched attempts
   std::uint32_t attempts_in_flight_ = 0;
-  double mean_seconds_ = 1;            // of recent attempts; starts high, so that nothing is prefetched at first
+  double mean_seconds_ =
+      1;  // of recent attempts; starts high, so that nothing is prefetched at first
 };
 
 }  // namespace reprise::scheduler

@@ -13,7 +13,8 @@ struct Close {
 
 Error error_of(sqlite3* handle, int code) {
   const bool is_busy = (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED;
-  return {is_busy ? ErrorCode::unavailable : ErrorCode::corrupt, handle ? sqlite3_errmsg(handle) : "out of memory"};
+  return {is_busy ? ErrorCode::unavailable : ErrorCode::corrupt,
+          handle ? sqlite3_errmsg(handle) : "out of memory"};
 }
 
 /// First column of the first row.

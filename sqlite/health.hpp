@@ -15,7 +15,8 @@ struct Health {
 };
 
 /// Reads the file and changes nothing. Takes time in proportion to its size.
-/// @error corrupt: no database, or it cannot be read; unavailable: locked for longer than two seconds. Blocks.
+/// @error corrupt: no database, or it cannot be read; unavailable: locked for longer than two
+/// seconds. Blocks.
 [[nodiscard]] Result<Health> examine(const std::filesystem::path& path);
 
 }  // namespace reprise::sqlite

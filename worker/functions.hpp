@@ -24,7 +24,8 @@ struct Returned {
   std::optional<std::string> uncacheable;
 };
 
-/// Thrown by a body to end its attempt in a state of its choice: skipped, failed, success, retrying, paused or looped.
+/// Thrown by a body to end its attempt in a state of its choice: skipped, failed, success,
+/// retrying, paused or looped.
 struct Ending {
   TaskState state = TaskState::failed;
   std::string message;
@@ -62,8 +63,8 @@ class FunctionTable {
   std::map<std::string, std::shared_ptr<const Function>, std::less<>> functions_;
 };
 
-/// Adds the functions every program has: "trace.hash@1", "trace.sleep@1", "trace.noop@1" (worker/builtins.cpp) and
-/// small helpers for flow files.
+/// Adds the functions every program has: "trace.hash@1", "trace.sleep@1", "trace.noop@1"
+/// (worker/builtins.cpp) and small helpers for flow files.
 void add_builtins(FunctionTable& table);
 
 }  // namespace reprise::worker

@@ -7,12 +7,14 @@
 
 namespace reprise::worker {
 
-/// Runs attempts. Thread-safe: called from many slots at once. `run` blocks until the attempt is over; it never throws.
+/// Runs attempts. Thread-safe: called from many slots at once. `run` blocks until the attempt is
+/// over; it never throws.
 class Runner {
  public:
   virtual ~Runner() = default;
 
-  /// @param stop  asked to stop when the attempt is cancelled or timed out; a command's tree is then ended with SIGTERM
+  /// @param stop  asked to stop when the attempt is cancelled or timed out; a command's tree is
+  /// then ended with SIGTERM
   ///              and, after the grace time, SIGKILL; a function sees it in its context.
   [[nodiscard]] virtual Outcome run(const Attempt& attempt, std::stop_token stop) = 0;
 };

@@ -55,7 +55,8 @@ std::unique_ptr<Engine> open(const Bodies& bodies, const std::string& data = {},
   return std::move(*engine);
 }
 
-RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow, RunOptions options = {}) {
+RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow,
+              RunOptions options = {}) {
   const auto started = engine.submit(flow, std::move(options));
   BOOST_REQUIRE_MESSAGE(started.has_value(), (started ? "" : started.error().message));
   const auto result = engine.wait(started->id, 60s);
@@ -69,10 +70,13 @@ BOOST_AUTO_TEST_SUITE(Engine_)
 
 BOOST_AUTO_TEST_CASE(a_diamond_gives_its_result) {
   Bodies bodies;
-  bodies.add("one", [](const worker::Call&) { return worker::Returned{*Payload::of(Value{1}), {}}; });
+  bodies.add("one", [](const worker::Call&) {
+    return worker::Returned{*Payload::of(Value{1}), {}};
+  });
   bodies.add("add", [](const worker::Call& call) {
     std::int64_t sum = 0;
-    for (const Argument& argument : call.arguments) sum += *argument.value.value()->get_if<std::int64_t>();
+    for (const Argument& argument : call.arguments)
+      sum += *argument.value.value()->get_if<std::int64_t>();
     return worker::Returned{*Payload::of(Value{sum}), {}};
   });
   FlowBuilder builder("diamond");
@@ -161,13 +165,15 @@ BOOST_AUTO_TEST_CASE(a_result_too_large_for_the_journal_survives_its_process) {
   std::condition_variable changed;
   bool stop_seen = false;
   bodies.add("size", [&](const worker::Call& call) {
-    if (fail_second) {  // stays until the engine is closed, as a body that was running when its process died
+    if (fail_second) {  // stays until the engine is closed, as a body that was running when its
+                        // process died
       std::unique_lock guard(mutex);
       while (!call.stop.stop_requested()) changed.wait_for(guard, 5ms);
       stop_seen = true;
     }
     ++used;
-    return worker::Returned{*Payload::of(Value{static_cast<std::int64_t>(call.arguments[0].value.size)}), {}};
+    return worker::Returned{
+        *Payload::of(Value{static_cast<std::int64_t>(call.arguments[0].value.size)}), {}};
   });
   FlowBuilder builder("large");
   const NodeId a = builder.add_node("a", builder.add_kind(calls("large")));
@@ -282,7 +288,12 @@ BOOST_AUTO_TEST_CASE(a_thousand_runs_in_a_row_leave_nothing_behind) {
 
 BOOST_AUTO_TEST_CASE(a_flow_that_is_wrong_starts_nothing) {
   FlowSpec flow;
-  flow.nodes.push_back(Node{.name = "a", .kind = 7, .first_input = 0, .input_count = 0, .expected_seconds = 0, .span = {}});
+  flow.nodes.push_back(Node{.name = "a",
+                            .kind = 7,
+                            .first_input = 0,
+                            .input_count = 0,
+                            .expected_seconds = 0,
+                            .span = {}});
   const auto engine = open(Bodies{});
   const auto started = engine->submit(std::make_shared<const FlowSpec>(flow), {});
   BOOST_REQUIRE(!started.has_value());
@@ -304,7 +315,8 @@ BOOST_AUTO_TEST_CASE(nothing_is_lost_and_nobody_waits_for_ever_between_polling_a
   int next = 0, seen_tellings = 0;
   const auto deadline = std::chrono::steady_clock::now() + 30s;
   while (next < count && std::chrono::steady_clock::now() < deadline) {
-    std::vector<int> got = next % 2 == 0 ? queue.poll(std::chrono::microseconds{3}) : std::vector<int>{};
+    std::vector<int> got =
+        next % 2 == 0 ? queue.poll(std::chrono::microseconds{3}) : std::vector<int>{};
     if (got.empty() && told.load() > seen_tellings) {
       seen_tellings = told.load();
       got = queue.take();

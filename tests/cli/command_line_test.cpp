@@ -24,7 +24,8 @@ BOOST_AUTO_TEST_SUITE(command_line)
 
 BOOST_AUTO_TEST_CASE(global_flags_are_taken_before_and_after_the_command) {
   for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"--json", "-vv", "--data", "/x", "status", "last"}, {"status", "--json", "-vv", "--data", "/x", "last"},
+           {"--json", "-vv", "--data", "/x", "status", "last"},
+           {"status", "--json", "-vv", "--data", "/x", "last"},
            {"status", "last", "--data=/x", "-v", "--json", "-v"}}) {
     const GlobalOptions g = globals(arguments);
     BOOST_TEST(g.json);
@@ -32,15 +33,20 @@ BOOST_AUTO_TEST_CASE(global_flags_are_taken_before_and_after_the_command) {
     BOOST_TEST(g.data == "/x");
   }
   BOOST_TEST(globals({"cache", "ls", "--json"}).json);
-  BOOST_TEST((globals({"ps", "--json", "--fields", "run,state"}).fields == std::vector<std::string>{"run", "state"}));
+  BOOST_TEST((globals({"ps", "--json", "--fields", "run,state"}).fields ==
+              std::vector<std::string>{"run", "state"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_typo_gets_a_suggestion) {
   BOOST_TEST(mistake({"rnu", "x.yaml"}) == "\"rnu\" is no command; did you mean \"run\"?");
-  BOOST_TEST(mistake({"cache", "lss"}) == "\"lss\" is no command of `reprise cache`; did you mean \"ls\"?");
-  BOOST_TEST(mistake({"run", "x.yaml", "--slot", "3"}) == "`reprise run` has no flag \"--slot\"; did you mean \"--slots\"?");
-  BOOST_TEST(mistake({"run", "x.yaml", "--jsn"}) == "`reprise run` has no flag \"--jsn\"; did you mean \"--json\"?");
-  BOOST_TEST(mistake({"run", "x.yaml", "--cache", "of"}).find("did you mean \"off\"?") != std::string::npos);
+  BOOST_TEST(mistake({"cache", "lss"}) ==
+             "\"lss\" is no command of `reprise cache`; did you mean \"ls\"?");
+  BOOST_TEST(mistake({"run", "x.yaml", "--slot", "3"}) ==
+             "`reprise run` has no flag \"--slot\"; did you mean \"--slots\"?");
+  BOOST_TEST(mistake({"run", "x.yaml", "--jsn"}) ==
+             "`reprise run` has no flag \"--jsn\"; did you mean \"--json\"?");
+  BOOST_TEST(mistake({"run", "x.yaml", "--cache", "of"}).find("did you mean \"off\"?") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(commands_are_not_abbreviated_and_need_what_they_need) {
@@ -66,8 +72,12 @@ BOOST_AUTO_TEST_CASE(a_flow_called_like_a_command_is_still_a_flow) {
 }
 
 BOOST_AUTO_TEST_CASE(help_is_an_answer_not_a_mistake) {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"--help"}, {"help"}, {"run", "--help"}, {"help", "run"}, {"cache", "get", "-h"}, {"help", "cache", "get"}}) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"--help"},
+                                                                     {"help"},
+                                                                     {"run", "--help"},
+                                                                     {"help", "run"},
+                                                                     {"cache", "get", "-h"},
+                                                                     {"help", "cache", "get"}}) {
     const auto result = parse_command_line(arguments);
     BOOST_REQUIRE(result);
     BOOST_TEST(!result->action);
@@ -84,7 +94,8 @@ BOOST_AUTO_TEST_CASE(a_mistake_with_json_is_told_in_json) {
 BOOST_AUTO_TEST_CASE(assignments_and_moments_are_read) {
   BOOST_TEST(parse_assignment("a=b=c", "-p")->value == "b=c");
   BOOST_TEST(parse_assignment("a=", "-p")->value == "");
-  BOOST_TEST(parse_assignment("a", "-p").error().message == "-p \"a\" has no \"=\"; write -p NAME=VALUE");
+  BOOST_TEST(parse_assignment("a", "-p").error().message ==
+             "-p \"a\" has no \"=\"; write -p NAME=VALUE");
   BOOST_TEST(!parse_assignment("=a", "-p").has_value());
   const Time now{std::chrono::hours{1000}};
   BOOST_TEST((parse_moment("2h", now).value() == now - std::chrono::hours{2}));

@@ -3,9 +3,9 @@
 #include "cli/console.hpp"
 #include "cli/documents.hpp"
 #include "cli/exit_code.hpp"
-#include "tests/cli/goldens.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
+#include "tests/cli/goldens.hpp"
 
 using namespace reprise;
 using namespace reprise::cli;
@@ -21,11 +21,12 @@ BOOST_AUTO_TEST_CASE(a_run_is_told_with_its_outputs_and_counts) {
   result.makespan = std::chrono::milliseconds{1500};
   result.outputs["answer"] = Payload::of(Value(42)).value();
   result.outputs["__proto__"] = Payload::of(Value("x\x1b")).value();
-  BOOST_TEST(to_line(run_json({result, "sample", true, {}, {}})) ==
-             R"({"schema":"reprise.run/1","run":"01JD4Q7ZK80000000000000000","flow":"sample","state":"success","message":null,)"
-             R"("outputs":{"__proto__":"x\u001b","answer":42},)"
-             R"("summary":{"tasks":8,"executed":3,"cached":5,"failed":0,"skipped":0,"cancelled":0},)"
-             R"("makespan_s":1.5,"continued":true,"carried":0,"failures":[]})");
+  BOOST_TEST(
+      to_line(run_json({result, "sample", true, {}, {}})) ==
+      R"({"schema":"reprise.run/1","run":"01JD4Q7ZK80000000000000000","flow":"sample","state":"success","message":null,)"
+      R"("outputs":{"__proto__":"x\u001b","answer":42},)"
+      R"("summary":{"tasks":8,"executed":3,"cached":5,"failed":0,"skipped":0,"cancelled":0},)"
+      R"("makespan_s":1.5,"continued":true,"carried":0,"failures":[]})");
 }
 
 BOOST_AUTO_TEST_CASE(run_fields_are_those_of_the_document) {
@@ -53,18 +54,24 @@ BOOST_AUTO_TEST_CASE(text_that_is_not_utf8_still_makes_a_document) {
 }
 
 BOOST_AUTO_TEST_CASE(fields_are_chosen_from_the_document_or_its_list) {
-  const Json list{{"schema", "s/1"}, {"runs", {{{"run", "a"}, {"state", "success"}, {"n", 1}}, {{"run", "b"}, {"state", "failed"}, {"n", 2}}}}};
-  BOOST_TEST(to_line(*select_fields(list, {"state", "run"}, "runs")) ==
-             R"({"schema":"s/1","runs":[{"state":"success","run":"a"},{"state":"failed","run":"b"}]})");
+  const Json list{{"schema", "s/1"},
+                  {"runs",
+                   {{{"run", "a"}, {"state", "success"}, {"n", 1}},
+                    {{"run", "b"}, {"state", "failed"}, {"n", 2}}}}};
+  BOOST_TEST(
+      to_line(*select_fields(list, {"state", "run"}, "runs")) ==
+      R"({"schema":"s/1","runs":[{"state":"success","run":"a"},{"state":"failed","run":"b"}]})");
   BOOST_TEST(to_line(*select_fields(list, {}, "runs")) == to_line(list));
-  BOOST_TEST(to_line(*select_fields({{"schema", "s/1"}, {"a", 1}, {"b", 2}}, {"b"})) == R"({"schema":"s/1","b":2})");
+  BOOST_TEST(to_line(*select_fields({{"schema", "s/1"}, {"a", 1}, {"b", 2}}, {"b"})) ==
+             R"({"schema":"s/1","b":2})");
   const auto wrong = select_fields(list, {"stat"}, "runs");
   BOOST_REQUIRE(!wrong);
   BOOST_TEST(wrong.error().message == "there is no field \"stat\"; fields: run, state, n");
 }
 
 BOOST_AUTO_TEST_CASE(events_name_their_task) {
-  const Json event = event_json(run_id, "align[s3]", ran(3, TaskState::failed, std::chrono::seconds{2}, "exit 2"), 17);
+  const Json event = event_json(run_id, "align[s3]",
+                                ran(3, TaskState::failed, std::chrono::seconds{2}, "exit 2"), 17);
   BOOST_TEST(event["schema"] == "reprise.event/1");
   BOOST_TEST(event["offset"] == 17);
   BOOST_TEST(event["task"] == "align[s3]");
@@ -100,7 +107,8 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_AUTO_TEST_SUITE(tables)
 
 BOOST_AUTO_TEST_CASE(columns_are_as_wide_as_their_widest_cell) {
-  Table table{{"NAME", "N", "NOTE"}, {false, true}, {{"a", "1", "short"}, {"日本語", "1,204", "second"}}};
+  Table table{
+      {"NAME", "N", "NOTE"}, {false, true}, {{"a", "1", "short"}, {"日本語", "1,204", "second"}}};
   BOOST_TEST(joined(table.lines(80, Style{})) ==
              "NAME        N  NOTE\n"
              "a           1  short\n"

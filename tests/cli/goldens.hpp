@@ -14,7 +14,8 @@ inline const RunId run_id = RunId::parse("01JD4Q7ZK80000000000000000").value();
 inline const Time start{std::chrono::seconds{1'763'694'602}};  // 2025-11-21 03:10:02 UTC
 
 /// Nodes without edges: what a view needs is their names.
-inline std::shared_ptr<const FlowSpec> nodes(const std::vector<std::string>& names, std::uint32_t retries = 0) {
+inline std::shared_ptr<const FlowSpec> nodes(const std::vector<std::string>& names,
+                                             std::uint32_t retries = 0) {
   FlowBuilder builder("sample");
   TaskKind kind;
   kind.cache_name = "sample";
@@ -24,7 +25,8 @@ inline std::shared_ptr<const FlowSpec> nodes(const std::vector<std::string>& nam
   return std::make_shared<const FlowSpec>(std::move(builder).finish().value());
 }
 
-inline journal::TaskChange change(std::uint32_t task, TaskState state, std::chrono::milliseconds at = {}) {
+inline journal::TaskChange change(std::uint32_t task, TaskState state,
+                                  std::chrono::milliseconds at = {}) {
   journal::TaskChange c;
   c.task = TaskId{task};
   c.state = state;
@@ -32,7 +34,8 @@ inline journal::TaskChange change(std::uint32_t task, TaskState state, std::chro
   return c;
 }
 
-inline journal::TaskChange ran(std::uint32_t task, TaskState state, std::chrono::milliseconds took, std::string message = {}) {
+inline journal::TaskChange ran(std::uint32_t task, TaskState state, std::chrono::milliseconds took,
+                               std::string message = {}) {
   journal::TaskChange c = change(task, state, took);
   c.duration = took;
   c.executed = true;
@@ -60,7 +63,9 @@ inline journal::TaskChange expanded(std::uint32_t task, std::vector<std::string>
   return c;
 }
 
-inline journal::Batch batch(std::vector<journal::TaskChange> tasks) { return {run_id, std::move(tasks), {}}; }
+inline journal::Batch batch(std::vector<journal::TaskChange> tasks) {
+  return {run_id, std::move(tasks), {}};
+}
 
 inline std::string joined(const std::vector<std::string>& lines) {
   std::string text;

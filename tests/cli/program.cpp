@@ -20,7 +20,8 @@ namespace {
 
 constexpr auto patience = std::chrono::seconds{60};
 
-[[noreturn]] void become(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment,
+[[noreturn]] void become(const std::vector<std::string>& arguments,
+                         const std::map<std::string, std::string>& environment,
                          const std::filesystem::path& folder) {
   std::vector<std::string> settings;
   for (const auto& [name, value] : environment) settings.push_back(name + "=" + value);
@@ -39,7 +40,8 @@ constexpr auto patience = std::chrono::seconds{60};
 
 }  // namespace
 
-Program::Program(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment,
+Program::Program(const std::vector<std::string>& arguments,
+                 const std::map<std::string, std::string>& environment,
                  const std::filesystem::path& folder, Wiring wiring) {
   if (wiring == Wiring::terminal) {
     winsize size{};
@@ -50,7 +52,8 @@ Program::Program(const std::vector<std::string>& arguments, const std::map<std::
     if (pid_ < 0) throw std::runtime_error("forkpty failed");
   } else {
     int out[2], err[2];
-    if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0) throw std::runtime_error("pipe failed");
+    if (::pipe2(out, O_CLOEXEC) != 0 || ::pipe2(err, O_CLOEXEC) != 0)
+      throw std::runtime_error("pipe failed");
     if (wiring == Wiring::closed_stdout) ::close(out[0]);
     pid_ = ::fork();
     if (pid_ == 0) {
@@ -76,7 +79,9 @@ Program::~Program() {
   if (err_fd_ >= 0) ::close(err_fd_);
 }
 
-void Program::send(int signal) const { ::kill(pid_, signal); }
+void Program::send(int signal) const {
+  ::kill(pid_, signal);
+}
 
 void Program::resize(unsigned short columns) const {
   winsize size{};
@@ -93,7 +98,8 @@ bool Program::read_some(std::chrono::milliseconds timeout) {
     if (fd < 0 || events == 0) return;
     char buffer[65536];
     const ssize_t got = ::read(fd, buffer, sizeof buffer);
-    if (got > 0) text.append(buffer, static_cast<std::size_t>(got));
+    if (got > 0)
+      text.append(buffer, static_cast<std::size_t>(got));
     else if (got == 0 || errno != EINTR) {  // a terminal whose last user left gives EIO
       ::close(fd);
       fd = -1;
@@ -131,8 +137,12 @@ Home::Home() {
   char name[] = "/tmp/reprise-cli-XXXXXX";
   if (!::mkdtemp(name)) throw std::runtime_error("mkdtemp failed");
   path = name;
-  environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"}, {"HOME", path.string()},   {"TZ", "UTC"},
-                 {"LANG", "C.UTF-8"},                      {"TERM", "xterm-256color"}, {"REPRISE_DATA", (path / "data").string()}};
+  environment = {{"PATH", "/usr/local/bin:/usr/bin:/bin"},
+                 {"HOME", path.string()},
+                 {"TZ", "UTC"},
+                 {"LANG", "C.UTF-8"},
+                 {"TERM", "xterm-256color"},
+                 {"REPRISE_DATA", (path / "data").string()}};
 }
 
 Home::~Home() {
@@ -147,7 +157,9 @@ std::unique_ptr<Program> Home::start(std::vector<std::string> arguments, Wiring 
   return std::make_unique<Program>(arguments, environment, path, wiring);
 }
 
-Finished Home::run(std::vector<std::string> arguments, Wiring wiring) { return start(std::move(arguments), wiring)->wait(); }
+Finished Home::run(std::vector<std::string> arguments, Wiring wiring) {
+  return start(std::move(arguments), wiring)->wait();
+}
 
 void Home::write(const std::string& name, const std::string& text) const {
   std::ofstream(path / name, std::ios::binary) << text;

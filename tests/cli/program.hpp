@@ -14,7 +14,7 @@
 namespace reprise::cli::test {
 
 struct Finished {
-  int code = -1;    // exit code, or 128 + signal that ended it
+  int code = -1;  // exit code, or 128 + signal that ended it
   std::string out;
   std::string err;  // empty on a terminal: it shows both as `out`
 };
@@ -28,7 +28,8 @@ enum class Wiring {
 /// A running program. Its output is collected all the time; the destructor kills what is left.
 class Program {
  public:
-  Program(const std::vector<std::string>& arguments, const std::map<std::string, std::string>& environment,
+  Program(const std::vector<std::string>& arguments,
+          const std::map<std::string, std::string>& environment,
           const std::filesystem::path& folder, Wiring wiring);
   ~Program();
   Program(const Program&) = delete;

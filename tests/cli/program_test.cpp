@@ -8,8 +8,8 @@
 #include <set>
 #include <sstream>
 
-#include <nlohmann/json.hpp>
 #include <sys/stat.h>
+#include <nlohmann/json.hpp>
 
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
@@ -86,13 +86,19 @@ struct Ready : Home {
     BOOST_REQUIRE_EQUAL(run({"run", "bad.yaml"}).code, 1);
   }
   std::vector<std::string> patient() {
-    return {"run", "patient.yaml", "-p", "go=" + (path / "go").string(), "-p", "tally=" + (path / "tally").string()};
+    return {"run", "patient.yaml",
+            "-p",  "go=" + (path / "go").string(),
+            "-p",  "tally=" + (path / "tally").string()};
   }
 };
 
-Json parse(const std::string& text) { return Json::parse(text, nullptr, false); }
+Json parse(const std::string& text) {
+  return Json::parse(text, nullptr, false);
+}
 
-std::string message_of(const Finished& f) { return "out: " + f.out + "\nerr: " + f.err; }
+std::string message_of(const Finished& f) {
+  return "out: " + f.out + "\nerr: " + f.err;
+}
 
 /// Whether `condition` comes true within half a minute.
 template <class Condition>
@@ -167,7 +173,8 @@ BOOST_AUTO_TEST_CASE(every_misuse_has_its_exit_code_and_starts_nothing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_mistyped_command_gets_a_suggestion) {
-  BOOST_TEST(run({"rnu"}).err == "error: \"rnu\" is no command; did you mean \"run\"?\nsee `reprise --help`\n");
+  BOOST_TEST(run({"rnu"}).err ==
+             "error: \"rnu\" is no command; did you mean \"run\"?\nsee `reprise --help`\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_run_succeeds_is_cached_and_leaves_its_files) {
@@ -189,7 +196,8 @@ BOOST_AUTO_TEST_CASE(a_run_succeeds_is_cached_and_leaves_its_files) {
   BOOST_TEST(failed.code == 1);
   BOOST_TEST(violation(parse(failed.out)) == "");
   BOOST_TEST(parse(failed.out)["failures"][0]["task"] == "first");
-  BOOST_TEST(failed.err.find("    \\x1b[31mtrouble\n") != std::string::npos, failed.err);  // the log's tail
+  BOOST_TEST(failed.err.find("    \\x1b[31mtrouble\n") != std::string::npos,
+             failed.err);  // the log's tail
   BOOST_TEST(failed.err.find("logs: reprise logs ") != std::string::npos);
 }
 
@@ -209,7 +217,8 @@ BOOST_AUTO_TEST_CASE(parameters_come_from_files_and_flags_in_the_types_of_the_fl
   BOOST_TEST(a["outputs"]["greeting"] == "hello file\n");
   BOOST_TEST(a["summary"]["tasks"] == 2);
   write("params.json", R"({"who": "json"})");
-  const Json b = parse(run({"run", "good.yaml", "--json", "--param-file", "params.json", "-p", "who=flag"}).out);
+  const Json b = parse(
+      run({"run", "good.yaml", "--json", "--param-file", "params.json", "-p", "who=flag"}).out);
   BOOST_TEST(b["outputs"]["greeting"] == "hello flag\n");
 }
 
@@ -218,14 +227,39 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
   const std::string key = key_of(*this, "hello");
   BOOST_REQUIRE(!key.empty());
   write("broken.yaml", "version: 1\ntasks: {a: {rnu: [x]}}\n");
-  const std::vector<std::vector<std::string>> commands{
-      {"run", "good.yaml", "--out", "out"}, {"check", "good.yaml", "bad.yaml"}, {"check", "broken.yaml"}, {"run", "broken.yaml"},
-      {"plan", "good.yaml"}, {"plan", "broken.yaml"}, {"ps", "--all"}, {"ps"}, {"status"}, {"status", "last:bad"}, {"status", "--ready"}, {"history"},
-      {"history", "good", "--task", "hello"}, {"events", "last:good"}, {"events", "last:bad"}, {"logs", "last:good"},
-      {"logs", "last:bad", "--failed"}, {"wait", "last:good"}, {"wait", "last:bad"}, {"cache", "ls"}, {"cache", "stats"},
-      {"cache", "show", key}, {"cache", "get", key}, {"doctor"}, {"version"}, {"help", "RP1203"},
-      {"runs", "gc", "--keep", "1", "--dry-run"}, {"runs", "rm", "last:bad", "-y"}, {"status", "nonsense"}, {"rnu"},
-      {"cancel", "last"}, {"resume", "last"}, {"cache", "get", "k1:ffff"}};
+  const std::vector<std::vector<std::string>> commands{{"run", "good.yaml", "--out", "out"},
+                                                       {"check", "good.yaml", "bad.yaml"},
+                                                       {"check", "broken.yaml"},
+                                                       {"run", "broken.yaml"},
+                                                       {"plan", "good.yaml"},
+                                                       {"plan", "broken.yaml"},
+                                                       {"ps", "--all"},
+                                                       {"ps"},
+                                                       {"status"},
+                                                       {"status", "last:bad"},
+                                                       {"status", "--ready"},
+                                                       {"history"},
+                                                       {"history", "good", "--task", "hello"},
+                                                       {"events", "last:good"},
+                                                       {"events", "last:bad"},
+                                                       {"logs", "last:good"},
+                                                       {"logs", "last:bad", "--failed"},
+                                                       {"wait", "last:good"},
+                                                       {"wait", "last:bad"},
+                                                       {"cache", "ls"},
+                                                       {"cache", "stats"},
+                                                       {"cache", "show", key},
+                                                       {"cache", "get", key},
+                                                       {"doctor"},
+                                                       {"version"},
+                                                       {"help", "RP1203"},
+                                                       {"runs", "gc", "--keep", "1", "--dry-run"},
+                                                       {"runs", "rm", "last:bad", "-y"},
+                                                       {"status", "nonsense"},
+                                                       {"rnu"},
+                                                       {"cancel", "last"},
+                                                       {"resume", "last"},
+                                                       {"cache", "get", "k1:ffff"}};
   for (auto arguments : commands) {
     arguments.emplace_back("--json");
     const Finished f = run(arguments);
@@ -272,8 +306,8 @@ BOOST_AUTO_TEST_CASE(mistakes_in_a_file_are_listed_with_their_places) {
 
 BOOST_AUTO_TEST_CASE(fields_choose_from_documents_and_lists) {
   fill();
-  BOOST_TEST(run({"run", "good.yaml", "--json", "--fields", "state,summary", "--out", "out"}).out.starts_with(
-      R"({"schema":"reprise.run/1","state":"success","summary":{)"));
+  BOOST_TEST(run({"run", "good.yaml", "--json", "--fields", "state,summary", "--out", "out"})
+                 .out.starts_with(R"({"schema":"reprise.run/1","state":"success","summary":{)"));
   const Json list = parse(run({"ps", "--all", "--json", "--fields", "flow"}).out);
   BOOST_TEST(list["runs"][0] == Json({{"flow", "good"}}));
   BOOST_TEST(run({"ps", "--all", "--json", "--fields", "bogus"}).code == 2);
@@ -296,7 +330,8 @@ BOOST_AUTO_TEST_CASE(streams_are_lines_of_json) {
   const Finished both = run({"run", "good.yaml", "--progress=json", "--json", "--out", "out"});
   BOOST_TEST(parse(both.out)["schema"] == "reprise.run/1");  // then the events go to stderr
   BOOST_TEST(both.err.find("reprise.event/1") != std::string::npos);
-  for (const auto& command : {std::vector<std::string>{"events", "last", "--jsonl"}, {"logs", "last:good", "--jsonl"}}) {
+  for (const auto& command :
+       {std::vector<std::string>{"events", "last", "--jsonl"}, {"logs", "last:good", "--jsonl"}}) {
     std::istringstream stream(run(command).out);
     while (std::getline(stream, line)) BOOST_TEST(violation(parse(line)) == "", line);
   }
@@ -306,24 +341,43 @@ BOOST_AUTO_TEST_CASE(offsets_of_events_can_be_gone_on_from) {
   fill();
   const Json all = parse(run({"events", "last:good", "--json"}).out)["events"];
   BOOST_REQUIRE(all.size() > 3);
-  const Json rest = parse(run({"events", "last:good", "--json", "--after", all[1]["offset"].dump()}).out)["events"];
+  const Json rest = parse(
+      run({"events", "last:good", "--json", "--after", all[1]["offset"].dump()}).out)["events"];
   BOOST_TEST(rest.size() == all.size() - 2);
   BOOST_TEST(rest[0] == all[2]);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_but_text_reaches_what_is_no_terminal) {
-  write("odd.json", R"({"version": 1, "name": "odd\u001b[2J", "tasks": {"__proto__": {"run": ["true"]}, "../x": {"run": ["true"]},
+  write(
+      "odd.json",
+      R"({"version": 1, "name": "odd\u001b[2J", "tasks": {"__proto__": {"run": ["true"]}, "../x": {"run": ["true"]},
     "esc\u001b[31m": {"shell": "printf '\\033[1mbold\\n'; exit 1"}, "wide 読み": {"run": ["true"]}}})");
   fill();
   BOOST_TEST(run({"run", "odd.json"}).code == 1);
   BOOST_TEST(!std::filesystem::exists(path / "x"));
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"run", "odd.json"}, {"check", "odd.json"}, {"status"}, {"ps", "--all"}, {"history"}, {"events", "last"},
-           {"logs", "last"}, {"wait", "last"}, {"cache", "ls"}, {"cache", "stats"}, {"doctor"}, {"version"}, {"--help"},
-           {"run", "--help"}, {"rnu\x1b"}, {"run", "\x1b[2J"}, {"status", "\x1b[2J"}, {"run", "odd.json", "--json"},
-           {"run", "bad.yaml", "--progress", "bar"}}) {
+  for (const auto& arguments :
+       std::vector<std::vector<std::string>>{{"run", "odd.json"},
+                                             {"check", "odd.json"},
+                                             {"status"},
+                                             {"ps", "--all"},
+                                             {"history"},
+                                             {"events", "last"},
+                                             {"logs", "last"},
+                                             {"wait", "last"},
+                                             {"cache", "ls"},
+                                             {"cache", "stats"},
+                                             {"doctor"},
+                                             {"version"},
+                                             {"--help"},
+                                             {"run", "--help"},
+                                             {"rnu\x1b"},
+                                             {"run", "\x1b[2J"},
+                                             {"status", "\x1b[2J"},
+                                             {"run", "odd.json", "--json"},
+                                             {"run", "bad.yaml", "--progress", "bar"}}) {
     const Finished f = run(arguments);
-    BOOST_TEST((f.out + f.err).find('\x1b') == std::string::npos, arguments[0] << ": " << message_of(f));
+    BOOST_TEST((f.out + f.err).find('\x1b') == std::string::npos,
+               arguments[0] << ": " << message_of(f));
   }
   BOOST_TEST(run({"status", "--color", "always"}).out.find('\x1b') != std::string::npos);
   BOOST_TEST(run({"logs", "last:bad", "--raw"}).out.find("one\n") != std::string::npos);
@@ -338,14 +392,20 @@ BOOST_AUTO_TEST_CASE(no_color_is_respected_on_a_terminal) {
 
 BOOST_AUTO_TEST_CASE(a_closed_pipe_ends_it_quietly) {
   fill();
-  for (const auto& arguments : std::vector<std::vector<std::string>>{
-           {"events", "last"}, {"logs", "last"}, {"ps", "--all"}, {"status"}, {"cache", "ls"}, {"--help"}, {"ps", "--json", "--all"}}) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"events", "last"},
+                                                                     {"logs", "last"},
+                                                                     {"ps", "--all"},
+                                                                     {"status"},
+                                                                     {"cache", "ls"},
+                                                                     {"--help"},
+                                                                     {"ps", "--json", "--all"}}) {
     const Finished f = run(arguments, Wiring::closed_stdout);
     BOOST_TEST(f.err.find("error") == std::string::npos, f.err);
     BOOST_TEST(f.code == 141);
   }
   BOOST_TEST(run({"run", "good.yaml", "--out", "out"}, Wiring::closed_stdout).code == 141);
-  BOOST_TEST(parse(run({"status", "--json"}).out)["state"] == "success");  // the run itself was not harmed
+  BOOST_TEST(parse(run({"status", "--json"}).out)["state"] ==
+             "success");  // the run itself was not harmed
 }
 
 BOOST_AUTO_TEST_CASE(quiet_means_ids_only) {
@@ -393,7 +453,8 @@ BOOST_AUTO_TEST_CASE(removing_runs_wants_a_yes_and_keeps_the_cache) {
   BOOST_TEST(run({"runs", "gc", "--keep", "0", "-y"}).code == 0);
   BOOST_TEST(parse(run({"ps", "--all", "--json"}).out)["runs"].size() == 0);
   BOOST_TEST(std::filesystem::is_empty(path / "data" / "runs"));
-  BOOST_TEST(parse(run({"run", "good.yaml", "--json", "--out", "out"}).out)["summary"]["executed"] == 0);
+  BOOST_TEST(
+      parse(run({"run", "good.yaml", "--json", "--out", "out"}).out)["summary"]["executed"] == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_data_directory_that_cannot_be_used_is_told_before_anything_starts) {
@@ -430,7 +491,8 @@ BOOST_AUTO_TEST_CASE(every_command_and_flag_is_in_the_reference) {
   std::vector<std::vector<std::string>> commands;
   for (const std::string& name : commands_in(run({"--help"}).out)) {
     commands.push_back({name});
-    for (const std::string& sub : commands_in(run({name, "--help"}).out)) commands.push_back({name, sub});
+    for (const std::string& sub : commands_in(run({name, "--help"}).out))
+      commands.push_back({name, sub});
   }
   BOOST_REQUIRE(commands.size() > 20);
   for (auto command : commands) {
@@ -445,10 +507,13 @@ BOOST_AUTO_TEST_CASE(every_command_and_flag_is_in_the_reference) {
     const std::string section = reference.substr(begin, reference.find("\n### ", begin) - begin);
     for (std::size_t at = help.find("--"); at != std::string::npos; at = help.find("--", at + 2)) {
       std::size_t end = at + 2;
-      while (end < help.size() && (std::isalpha(static_cast<unsigned char>(help[end])) || help[end] == '-')) ++end;
+      while (end < help.size() &&
+             (std::isalpha(static_cast<unsigned char>(help[end])) || help[end] == '-'))
+        ++end;
       const std::string flag = help.substr(at, end - at);
       if (flag == "--help" || flag == "--") continue;
-      BOOST_TEST(section.find("`" + flag) != std::string::npos, title << " does not tell of " << flag);
+      BOOST_TEST(section.find("`" + flag) != std::string::npos,
+                 title << " does not tell of " << flag);
     }
   }
 }
@@ -534,8 +599,10 @@ BOOST_AUTO_TEST_CASE(another_process_waits_follows_and_cancels) {
 }
 
 BOOST_AUTO_TEST_CASE(logs_are_followed_to_the_end) {
-  write("talk.yaml", "version: 1\nname: talk\nparams: {go: {type: string}}\ntasks:\n  t:\n    env: {GO: '${{ params.go }}'}\n"
-                     "    shell: 'echo early; while ! test -e $GO; do sleep 0.05; done; echo late'\n");
+  write("talk.yaml",
+        "version: 1\nname: talk\nparams: {go: {type: string}}\ntasks:\n  t:\n    env: {GO: '${{ "
+        "params.go }}'}\n"
+        "    shell: 'echo early; while ! test -e $GO; do sleep 0.05; done; echo late'\n");
   const auto program = start({"run", "talk.yaml", "-p", "go=" + (path / "go").string()});
   BOOST_REQUIRE(program->shows("run "));
   BOOST_REQUIRE(until([&] { return !run({"logs", "last", "-q"}).out.empty(); }));

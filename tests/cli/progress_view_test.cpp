@@ -12,7 +12,6 @@ using namespace reprise::cli;
 using namespace reprise::cli::test;
 using std::chrono::milliseconds;
 
-
 namespace {
 
 /// fetch and align over three samples, merge, report; as in the documentation.
@@ -28,8 +27,12 @@ BOOST_AUTO_TEST_SUITE(progress_view)
 
 BOOST_AUTO_TEST_CASE(the_region_shows_groups_running_tasks_and_a_bar) {
   ProgressView view = sample();
-  view.apply(batch({hit(4), hit(5), hit(6), hit(7), hit(8), change(9, TaskState::running)}), nullptr);
-  view.set_usual({{"align", std::chrono::seconds{65}}, {"merge", std::chrono::seconds{2}}, {"report", std::chrono::seconds{1}}}, 1);
+  view.apply(batch({hit(4), hit(5), hit(6), hit(7), hit(8), change(9, TaskState::running)}),
+             nullptr);
+  view.set_usual({{"align", std::chrono::seconds{65}},
+                  {"merge", std::chrono::seconds{2}},
+                  {"report", std::chrono::seconds{1}}},
+                 1);
   BOOST_TEST(joined(view.render(start + std::chrono::seconds{43}, 80, 12, Style{})) ==
              "  ≡ fetch 3/3 cached   ▶ align 2/3 (2 cached)   · merge   · report\n"
              "  ▶ align[s3]  00:43  ~1m 05s usual\n"
@@ -44,7 +47,8 @@ BOOST_AUTO_TEST_CASE(the_time_left_is_not_shown_when_one_task_is_unknown) {
 
 BOOST_AUTO_TEST_CASE(names_are_escaped_and_wide_characters_counted) {
   ProgressView view(nodes({"\x1b[2Jwipe", "読み込み", "__proto__"}), start);
-  view.apply(batch({change(0, TaskState::running), change(1, TaskState::running, milliseconds{5})}), nullptr);
+  view.apply(batch({change(0, TaskState::running), change(1, TaskState::running, milliseconds{5})}),
+             nullptr);
   const auto lines = view.render(start + std::chrono::seconds{1}, 60, 12, Style{});
   BOOST_TEST(joined(lines) ==
              "  ▶ \\x1b[2Jwipe   ▶ 読み込み   · __proto__\n"
@@ -58,13 +62,15 @@ BOOST_AUTO_TEST_CASE(names_are_escaped_and_wide_characters_counted) {
 }
 
 BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal_whatever_the_names) {
-  BOOST_TEST(rc::check([](const std::vector<std::string>& names, std::size_t columns, std::size_t rows, bool colored) {
+  BOOST_TEST(rc::check([](const std::vector<std::string>& names, std::size_t columns,
+                          std::size_t rows, bool colored) {
     std::vector<std::string> distinct;
     for (std::size_t i = 0; i < names.size(); ++i) distinct.push_back(names[i] + std::to_string(i));
     if (distinct.empty()) distinct.emplace_back("only");
     ProgressView view(nodes(distinct), start);
     std::vector<journal::TaskChange> changes;
-    for (std::uint32_t i = 0; i < distinct.size(); i += 2) changes.push_back(change(i, TaskState::running));
+    for (std::uint32_t i = 0; i < distinct.size(); i += 2)
+      changes.push_back(change(i, TaskState::running));
     view.apply(batch(changes), nullptr);
     const std::size_t width = 4 + columns % 200, height = rows % 30;
     const auto lines = view.render(start + std::chrono::seconds{7}, width, height, Style{colored});
@@ -82,7 +88,8 @@ BOOST_AUTO_TEST_CASE(many_groups_are_summed_up) {
   for (int i = 0; i < 100; ++i) names.push_back("t" + std::to_string(i));
   ProgressView view(nodes(names), start);
   std::vector<journal::TaskChange> changes;
-  for (std::uint32_t i = 0; i < 20; ++i) changes.push_back(change(i, TaskState::running, milliseconds{i}));
+  for (std::uint32_t i = 0; i < 20; ++i)
+    changes.push_back(change(i, TaskState::running, milliseconds{i}));
   changes.push_back(hit(30));
   changes.push_back(ran(31, TaskState::failed, std::chrono::seconds{1}, "exit 2"));
   view.apply(batch(changes), nullptr);
@@ -95,7 +102,8 @@ BOOST_AUTO_TEST_CASE(many_groups_are_summed_up) {
 
 BOOST_AUTO_TEST_CASE(a_low_window_shows_the_bar_alone) {
   ProgressView view = sample();
-  BOOST_TEST(joined(view.render(start, 40, 2, Style{})) == "  ─────────────────  0/8  elapsed 00:00\n");
+  BOOST_TEST(joined(view.render(start, 40, 2, Style{})) ==
+             "  ─────────────────  0/8  elapsed 00:00\n");
   BOOST_TEST(view.render(start, 40, 2, Style{}).size() == 1u);
   BOOST_TEST(view.render(start, 40, 0, Style{}).empty());
 }
@@ -107,7 +115,9 @@ BOOST_AUTO_TEST_CASE(an_expanded_task_is_counted_by_its_elements) {
   BOOST_TEST(view.counts().total == 4u);
   BOOST_TEST(view.counts().done() == 0u);
   std::vector<TaskNews> news;
-  view.apply(batch({ran(2, TaskState::success, std::chrono::seconds{1}), ran(4, TaskState::failed, std::chrono::seconds{1}, "exit 1")}), &news);
+  view.apply(batch({ran(2, TaskState::success, std::chrono::seconds{1}),
+                    ran(4, TaskState::failed, std::chrono::seconds{1}, "exit 1")}),
+             &news);
   BOOST_TEST(view.counts().success == 1u);
   BOOST_TEST(view.counts().failed == 1u);
   BOOST_REQUIRE(news.size() == 2u);
@@ -131,7 +141,9 @@ BOOST_AUTO_TEST_CASE(counts_follow_a_task_through_its_states) {
   BOOST_TEST(view.counts().waiting() == 1u);
   BOOST_TEST(news.size() == 1u);
   BOOST_TEST(news[0].done == 0u);
-  view.apply(batch({change(0, TaskState::running), ran(0, TaskState::success, std::chrono::seconds{1})}), &news);
+  view.apply(
+      batch({change(0, TaskState::running), ran(0, TaskState::success, std::chrono::seconds{1})}),
+      &news);
   BOOST_TEST(view.counts().success == 1u);
   BOOST_TEST(view.counts().running == 0u);
   BOOST_TEST(view.counts().done() == 1u);
@@ -146,7 +158,8 @@ BOOST_AUTO_TEST_CASE(a_stored_result_is_a_success_and_a_hit_is_cached) {
   BOOST_TEST(view.counts().success == 1u);
   BOOST_TEST(view.counts().cached == 1u);
   BOOST_TEST(counter_line(news[0], Style{}) == "[1/2] ✓ success    a  1.5 s");
-  BOOST_TEST(counter_line(news[1], Style{}).starts_with("[2/2] ≡ cached     b  from run 01JD4Q7ZK8 (20"));
+  BOOST_TEST(
+      counter_line(news[1], Style{}).starts_with("[2/2] ≡ cached     b  from run 01JD4Q7ZK8 (20"));
 }
 
 BOOST_AUTO_TEST_CASE(a_failed_attempt_says_what_happens_next) {
@@ -160,8 +173,10 @@ BOOST_AUTO_TEST_CASE(a_failed_attempt_says_what_happens_next) {
   news.retry_in = std::chrono::seconds{5};
   news.done = 6;
   news.total = 8;
-  BOOST_TEST(counter_line(news, Style{}) == "[6/8] ✗ failed     align[s3]  52.1 s  exit 2, attempt 1/3, retry in 5.0 s");
-  BOOST_TEST(joined(failure_block(news, {"aligner: reads.fq: truncated", "tab\there \x1b[31mred"}, "01JD4Q7ZK8", Style{})) ==
+  BOOST_TEST(counter_line(news, Style{}) ==
+             "[6/8] ✗ failed     align[s3]  52.1 s  exit 2, attempt 1/3, retry in 5.0 s");
+  BOOST_TEST(joined(failure_block(news, {"aligner: reads.fq: truncated", "tab\there \x1b[31mred"},
+                                  "01JD4Q7ZK8", Style{})) ==
              "✗ align[s3]  failed  exit 2  attempt 1/3  after 52.1 s  retry in 5.0 s\n"
              "    aligner: reads.fq: truncated\n"
              "    tab\there \\x1b[31mred\n"
@@ -171,7 +186,8 @@ BOOST_AUTO_TEST_CASE(a_failed_attempt_says_what_happens_next) {
 BOOST_AUTO_TEST_CASE(the_heartbeat_counts_what_is_open) {
   ProgressView view(nodes({"a", "b", "c"}), start);
   view.apply(batch({change(0, TaskState::running), change(1, TaskState::running)}), nullptr);
-  BOOST_TEST(view.heartbeat(start + std::chrono::seconds{150}) == "… 2 running, 1 waiting, 02:30 elapsed");
+  BOOST_TEST(view.heartbeat(start + std::chrono::seconds{150}) ==
+             "… 2 running, 1 waiting, 02:30 elapsed");
 }
 
 BOOST_AUTO_TEST_CASE(clocks_count_up) {
@@ -194,11 +210,13 @@ BOOST_AUTO_TEST_CASE(ten_thousand_tasks_are_taken_in_within_a_moment) {
   const auto begin = std::chrono::steady_clock::now();
   std::vector<TaskNews> news;
   for (std::uint32_t i = 0; i < 10'000; ++i)
-    view.apply(batch({change(i, TaskState::running), ran(i, TaskState::success, milliseconds{1})}), &news);
+    view.apply(batch({change(i, TaskState::running), ran(i, TaskState::success, milliseconds{1})}),
+               &news);
   const auto took = std::chrono::steady_clock::now() - begin;
   BOOST_TEST(view.counts().done() == 10'000u);
   BOOST_TEST(news.size() == 10'000u);
-  BOOST_TEST(std::chrono::duration<double>(took).count() < 1.0);  // about 10 ms; a quadratic step would take minutes
+  BOOST_TEST(std::chrono::duration<double>(took).count() <
+             1.0);  // about 10 ms; a quadratic step would take minutes
 }
 
 BOOST_AUTO_TEST_SUITE_END()

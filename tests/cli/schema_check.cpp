@@ -28,7 +28,8 @@ Json load(const std::filesystem::path& file) {
 
 }  // namespace
 
-std::string violation(const Json& document, const Json& schema, const std::filesystem::path& folder, const std::string& place) {
+std::string violation(const Json& document, const Json& schema, const std::filesystem::path& folder,
+                      const std::string& place) {
   if (schema.contains("$ref")) {
     const Json other = load(folder / schema["$ref"].get<std::string>());
     if (other.is_discarded()) return place + ": no schema " + schema["$ref"].get<std::string>();
@@ -43,18 +44,22 @@ std::string violation(const Json& document, const Json& schema, const std::files
     }
     return all;
   }
-  if (schema.contains("const") && document != schema["const"]) return place + ": is not " + schema["const"].dump();
+  if (schema.contains("const") && document != schema["const"])
+    return place + ": is not " + schema["const"].dump();
   if (schema.contains("enum") &&
       std::find(schema["enum"].begin(), schema["enum"].end(), document) == schema["enum"].end())
     return place + ": " + document.dump() + " is none of " + schema["enum"].dump();
   if (schema.contains("type")) {
     const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
-    if (std::none_of(types.begin(), types.end(), [&](const Json& t) { return has_type(document, t); }))
+    if (std::none_of(types.begin(), types.end(),
+                     [&](const Json& t) { return has_type(document, t); }))
       return place + ": " + document.dump() + " is no " + schema["type"].dump();
   }
-  if (schema.contains("minimum") && document.is_number() && document < schema["minimum"]) return place + ": too small";
+  if (schema.contains("minimum") && document.is_number() && document < schema["minimum"])
+    return place + ": too small";
   if (schema.contains("pattern") && document.is_string() &&
-      !std::regex_search(document.get<std::string>(), std::regex(schema["pattern"].get<std::string>())))
+      !std::regex_search(document.get<std::string>(),
+                         std::regex(schema["pattern"].get<std::string>())))
     return place + ": " + document.dump() + " does not match " + schema["pattern"].dump();
   if (document.is_object() && schema.contains("required"))
     for (const Json& name : schema["required"])
@@ -65,18 +70,23 @@ std::string violation(const Json& document, const Json& schema, const std::files
         if (schema.value("additionalProperties", false)) continue;
         return place + ": \"" + name + "\" is not in the schema";
       }
-      if (auto inner = violation(value, schema["properties"][name], folder, place + "." + name); !inner.empty()) return inner;
+      if (auto inner = violation(value, schema["properties"][name], folder, place + "." + name);
+          !inner.empty())
+        return inner;
     }
   if (document.is_array() && schema.contains("items"))
     for (std::size_t i = 0; i < document.size(); ++i)
-      if (auto inner = violation(document[i], schema["items"], folder, place + "[" + std::to_string(i) + "]"); !inner.empty())
+      if (auto inner = violation(document[i], schema["items"], folder,
+                                 place + "[" + std::to_string(i) + "]");
+          !inner.empty())
         return inner;
   return {};
 }
 
 std::string violation(const Json& document) {
   const std::string name = document.is_object() ? document.value("schema", "") : "";
-  if (!name.starts_with("reprise.") || name.find('/') == std::string::npos) return "no schema named: " + document.dump().substr(0, 80);
+  if (!name.starts_with("reprise.") || name.find('/') == std::string::npos)
+    return "no schema named: " + document.dump().substr(0, 80);
   const char* root = std::getenv("REPRISE_SOURCE_DIR");
   if (!root) return "REPRISE_SOURCE_DIR is not set";
   std::string file = name.substr(8);

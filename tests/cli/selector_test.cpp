@@ -36,8 +36,10 @@ BOOST_AUTO_TEST_SUITE(run_selector)
 
 BOOST_AUTO_TEST_CASE(what_is_typed_is_taken_apart) {
   BOOST_TEST((RunSelector::parse("last").value() == RunSelector{RunSelector::Kind::last, "", ""}));
-  BOOST_TEST((RunSelector::parse("last:align").value() == RunSelector{RunSelector::Kind::last, "align", ""}));
-  BOOST_TEST((RunSelector::parse("01jdo").value() == RunSelector{RunSelector::Kind::prefix, "", "01JD0"}));
+  BOOST_TEST((RunSelector::parse("last:align").value() ==
+              RunSelector{RunSelector::Kind::last, "align", ""}));
+  BOOST_TEST(
+      (RunSelector::parse("01jdo").value() == RunSelector{RunSelector::Kind::prefix, "", "01JD0"}));
   for (const char* bad : {"", "last:", "01JD-4", "../x", "000000000000000000000000000"})
     BOOST_TEST(!RunSelector::parse(bad).has_value(), bad);
 }
@@ -55,7 +57,8 @@ BOOST_FIXTURE_TEST_CASE(last_is_the_newest_of_all_or_of_a_flow, Runs) {
 
 BOOST_FIXTURE_TEST_CASE(an_ambiguous_beginning_lists_what_it_could_be, Runs) {
   BOOST_TEST(find("01JD") ==
-             "\"01JD\" is the beginning of several runs: 01JD4Q7ZK90000000000000000 (count), 01JD4Q7ZK80000000000000000 (align)");
+             "\"01JD\" is the beginning of several runs: 01JD4Q7ZK90000000000000000 (count), "
+             "01JD4Q7ZK80000000000000000 (align)");
   BOOST_TEST((find_run("01JD", journal).error().code == ErrorCode::not_found));
 }
 

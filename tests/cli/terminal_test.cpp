@@ -72,7 +72,8 @@ BOOST_AUTO_TEST_CASE(no_colour_means_no_escape) {
 
 BOOST_AUTO_TEST_CASE(every_state_has_a_glyph) {
   for (int i = 0; i < task_state_count; ++i) BOOST_TEST(!glyph(static_cast<TaskState>(i)).empty());
-  for (int i = 0; i <= static_cast<int>(RunState::interrupted); ++i) BOOST_TEST(!glyph(static_cast<RunState>(i)).empty());
+  for (int i = 0; i <= static_cast<int>(RunState::interrupted); ++i)
+    BOOST_TEST(!glyph(static_cast<RunState>(i)).empty());
   BOOST_TEST(glyph(TaskState::cached) == "≡");
   BOOST_TEST(glyph(TaskState::skipped) == "–");
 }

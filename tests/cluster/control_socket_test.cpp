@@ -38,25 +38,29 @@ int connect_to(const std::filesystem::path& folder) {
   return fd;
 }
 
-Status accept_all(const ControlRequest&) { return {}; }
+Status accept_all(const ControlRequest&) {
+  return {};
+}
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(control_socket)
 
 BOOST_AUTO_TEST_CASE(a_request_survives_its_encoding_with_any_bytes_in_names) {
-  const ControlRequest request{"cancel", {"align[s3]", "../x", "\x1b[2J", std::string("\xff\0z", 3)}, "because \xc3\xa9"};
+  const ControlRequest request{
+      "cancel", {"align[s3]", "../x", "\x1b[2J", std::string("\xff\0z", 3)}, "because \xc3\xa9"};
   BOOST_TEST((ControlRequest::decode(request.encode().value()).value() == request));
 }
 
 BOOST_AUTO_TEST_CASE(a_request_reaches_the_handler_and_its_answer_comes_back) {
   Folder folder;
   ControlRequest seen;
-  const auto server = ControlServer::open(folder.path, [&](const ControlRequest& request) -> Status {
-    seen = request;
-    if (request.reason == "no") return fail(ErrorCode::conflict, "run is finished already");
-    return {};
-  });
+  const auto server =
+      ControlServer::open(folder.path, [&](const ControlRequest& request) -> Status {
+        seen = request;
+        if (request.reason == "no") return fail(ErrorCode::conflict, "run is finished already");
+        return {};
+      });
   BOOST_REQUIRE(server);
   BOOST_TEST(ask_control(folder.path, {"cancel", {"a", "b"}, "enough"}).has_value());
   BOOST_TEST((seen == ControlRequest{"cancel", {"a", "b"}, "enough"}));
@@ -67,8 +71,9 @@ BOOST_AUTO_TEST_CASE(a_request_reaches_the_handler_and_its_answer_comes_back) {
 
 BOOST_AUTO_TEST_CASE(a_ping_is_answered_without_the_handler) {
   Folder folder;
-  const auto server = ControlServer::open(
-      folder.path, [](const ControlRequest&) -> Status { return fail(ErrorCode::internal, "not to be called"); });
+  const auto server = ControlServer::open(folder.path, [](const ControlRequest&) -> Status {
+    return fail(ErrorCode::internal, "not to be called");
+  });
   BOOST_TEST(ask_control(folder.path, {"ping", {}, {}}).has_value());
 }
 

@@ -14,31 +14,33 @@ BOOST_AUTO_TEST_CASE(a_frame_is_four_bytes_of_length_and_the_body) {
 }
 
 BOOST_AUTO_TEST_CASE(whatever_is_sent_arrives_however_the_stream_is_cut) {
-  BOOST_TEST(rc::check([](const std::vector<std::string>& bodies, const std::vector<unsigned char>& cuts) {
-    std::string stream;
-    std::vector<std::string> sent;
-    for (const std::string& body : bodies) {
-      if (body.empty()) continue;
-      sent.push_back(body);
-      stream += encode_frame(body).value();
-    }
-    FrameReader reader;
-    std::vector<std::string> received;
-    std::size_t cut = 0;
-    while (!stream.empty()) {
-      const std::size_t length = std::min<std::size_t>(stream.size(), cuts.empty() ? 3 : cuts[cut++ % cuts.size()] + 1u);
-      reader.feed(std::string_view(stream).substr(0, length));
-      stream.erase(0, length);
-      for (;;) {
-        auto frame = reader.next();
-        RC_ASSERT(frame.has_value());
-        if (!*frame) break;
-        received.push_back(**frame);
-      }
-    }
-    RC_ASSERT(received == sent);
-    RC_ASSERT(!reader.is_in_frame());
-  }));
+  BOOST_TEST(
+      rc::check([](const std::vector<std::string>& bodies, const std::vector<unsigned char>& cuts) {
+        std::string stream;
+        std::vector<std::string> sent;
+        for (const std::string& body : bodies) {
+          if (body.empty()) continue;
+          sent.push_back(body);
+          stream += encode_frame(body).value();
+        }
+        FrameReader reader;
+        std::vector<std::string> received;
+        std::size_t cut = 0;
+        while (!stream.empty()) {
+          const std::size_t length = std::min<std::size_t>(
+              stream.size(), cuts.empty() ? 3 : cuts[cut++ % cuts.size()] + 1u);
+          reader.feed(std::string_view(stream).substr(0, length));
+          stream.erase(0, length);
+          for (;;) {
+            auto frame = reader.next();
+            RC_ASSERT(frame.has_value());
+            if (!*frame) break;
+            received.push_back(**frame);
+          }
+        }
+        RC_ASSERT(received == sent);
+        RC_ASSERT(!reader.is_in_frame());
+      }));
 }
 
 BOOST_AUTO_TEST_CASE(a_length_above_the_limit_is_refused_before_the_body_arrives) {

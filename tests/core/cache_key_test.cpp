@@ -2,8 +2,8 @@
 
 #include <set>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 #include "core/payload.hpp"
 #include "tests/core/vectors.hpp"
@@ -13,7 +13,9 @@ using reprise::tests::Vectors;
 
 namespace {
 
-Digest argument(const Value& value) { return Payload::of(value).value().digest; }
+Digest argument(const Value& value) {
+  return Payload::of(value).value().digest;
+}
 
 using Parts = std::vector<std::pair<std::string, std::string>>;
 
@@ -71,14 +73,20 @@ BOOST_AUTO_TEST_CASE(golden_vectors_hold) {
        {"K7 args a=11", changed([](Base& b) { b.material.arguments["a"] = argument(11); })},
        {"K8 ignore a, a=10", changed([](Base& b) { b.material.arguments.erase("a"); })},
        {"K9 ignore a, a=20 (== K8)", changed([](Base& b) { b.material.arguments.erase("a"); })},
-       {"K10 ignore a, b=8", changed([](Base& b) { b.material.arguments = {{"b", argument(8)}}; })},
+       {"K10 ignore a, b=8", changed([](Base& b) {
+          b.material.arguments = {{"b", argument(8)}};
+        })},
        {"K11 default b=5 (== K1)", changed([](Base&) {})},
-       {"K12 params reordered (== K1)", changed([](Base& b) { std::swap(b.inputs[0], b.inputs[1]); })},
+       {"K12 params reordered (== K1)",
+        changed([](Base& b) { std::swap(b.inputs[0], b.inputs[1]); })},
        {"K13 salt", changed([](Base& b) { b.material.salt = "s"; })},
-       {"K14 dep image", changed([](Base& b) { b.material.dependencies["image"] = sha256("img"); })},
+       {"K14 dep image",
+        changed([](Base& b) { b.material.dependencies["image"] = sha256("img"); })},
        {"K15 env TZ=UTC", changed([](Base& b) { b.material.environment["TZ"] = "UTC"; })},
-       {"K16 name a-b ver c", changed([](Base& b) { b.material.name = "a-b", b.material.version = "c"; })},
-       {"K17 name a ver b-c (!= K16)", changed([](Base& b) { b.material.name = "a", b.material.version = "b-c"; })},
+       {"K16 name a-b ver c",
+        changed([](Base& b) { b.material.name = "a-b", b.material.version = "c"; })},
+       {"K17 name a ver b-c (!= K16)",
+        changed([](Base& b) { b.material.name = "a", b.material.version = "b-c"; })},
        {"K18 code digest",
         changed([](Base& b) { b.material.code = sha256("int add(int a,int b){return a+b;}"); })},
        {"K19 void task no args", changed([](Base& b) {
@@ -87,7 +95,8 @@ BOOST_AUTO_TEST_CASE(golden_vectors_hold) {
 }
 
 BOOST_AUTO_TEST_CASE(golden_vectors_of_commands_hold) {
-  // What goes into the key of a command: its words under "command", files by content, the platform as a dependency.
+  // What goes into the key of a command: its words under "command", files by content, the platform
+  // as a dependency.
   auto command = [](auto change) {
     return changed([&](Base& b) {
       b.material.account = "default";
@@ -121,7 +130,8 @@ BOOST_AUTO_TEST_CASE(golden_vectors_of_commands_hold) {
       "command_key_vectors.txt",
       {{"C1 command with a file", command([](Base&) {})},
        {"C2 file content changed", command([](Base& b) {
-          b.material.arguments["reads.fq"] = argument(FileValue{sha256("ACGA\n"), 5, false}.to_value());
+          b.material.arguments["reads.fq"] =
+              argument(FileValue{sha256("ACGA\n"), 5, false}.to_value());
         })},
        {"C3 argument changed", command([](Base& b) {
           b.material.arguments["command"] = argument(List{"aligner", "-q", "35", "reads.fq"});
@@ -137,7 +147,8 @@ BOOST_AUTO_TEST_CASE(golden_vectors_of_commands_hold) {
         command([](Base& b) { b.material.dependencies["param:quality"] = argument(30); })},
        {"C8 no platform (a function)", command([](Base& b) { b.material.dependencies.clear(); })},
        {"C9 twenty arguments", wide(twenty, false)},
-       {"C10 long and short names", wide({std::string(40, 'b'), std::string(300, 'a'), "z", "aa"}, true)}});
+       {"C10 long and short names",
+        wide({std::string(40, 'b'), std::string(300, 'a'), "z", "aa"}, true)}});
 }
 
 BOOST_AUTO_TEST_CASE(fields_do_not_run_into_each_other) {
@@ -162,12 +173,14 @@ BOOST_AUTO_TEST_CASE(text_form_is_read_back) {
   Key key = Key::of(base.material);
   BOOST_TEST(key.text() == "k1:55ad029af2088d309230bec01fa9c0619f6e32c748d36fedd9527e47c32948a0");
   BOOST_TEST((Key::parse(key.text()).value() == key));
-  for (std::string text : {std::string(), std::string("k1:"), key.digest.hex(), "k2:" + key.digest.hex(),
-                           key.text() + "0", "k1:" + std::string(64, 'g')})
+  for (std::string text :
+       {std::string(), std::string("k1:"), key.digest.hex(), "k2:" + key.digest.hex(),
+        key.text() + "0", "k1:" + std::string(64, 'g')})
     BOOST_TEST((Key::parse(text).error().code == ErrorCode::invalid_argument));
 }
 
-RC_BOOST_PROP(material_is_read_back, (const std::map<std::string, std::string>& texts, const std::string& salt, bool code)) {
+RC_BOOST_PROP(material_is_read_back, (const std::map<std::string, std::string>& texts,
+                                      const std::string& salt, bool code)) {
   Material material;
   material.name = "pkg.add";
   material.version = "v1";

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 #include "core/pack.hpp"
 #include "core/text.hpp"
@@ -60,33 +60,32 @@ std::string bytes_of(std::initializer_list<int> bytes) {
 BOOST_AUTO_TEST_SUITE(canonical_encoding)
 
 BOOST_AUTO_TEST_CASE(golden_vectors_hold) {
-  check_vectors(
-      "cache_key_vectors.txt",
-      {{"nil", Value()},
-       {"true", true},
-       {"0", 0},
-       {"127", 127},
-       {"128", 128},
-       {"-1", -1},
-       {"-33", -33},
-       {"2^63", std::uint64_t{1} << 63},
-       {"1.0", 1.0},
-       {"-0.0", -0.0},
-       {"NaN", std::numeric_limits<double>::quiet_NaN()},
-       {"\"\"", ""},
-       {"\"é\"", "é"},
-       {"bytes 00", Bytes{std::string(1, '\0')}},
-       {"[]", List{}},
-       {"[1,[2]]", List{1, List{2}}},
-       {"[1,2]", List{1, 2}},
-       {"tuple(1,2)", tuple_value({1, 2}).value()},
-       {"set{2,1}", set_value({2, 1}).value()},
-       {"{\"b\":1,\"a\":2}", Map{{"b", 1}, {"a", 2}}},
-       {"{1:\"x\"}", Map{{1, "x"}}},
-       {"{\"1\":\"x\"}", Map{{"1", "x"}}},
-       {"file 'abc'", file_of("abc", false)},
-       {"file 'abc' +x", file_of("abc", true)},
-       {"user_hash(sha, h4Sh)", user_hash_value("sha", "h4Sh").value()}});
+  check_vectors("cache_key_vectors.txt",
+                {{"nil", Value()},
+                 {"true", true},
+                 {"0", 0},
+                 {"127", 127},
+                 {"128", 128},
+                 {"-1", -1},
+                 {"-33", -33},
+                 {"2^63", std::uint64_t{1} << 63},
+                 {"1.0", 1.0},
+                 {"-0.0", -0.0},
+                 {"NaN", std::numeric_limits<double>::quiet_NaN()},
+                 {"\"\"", ""},
+                 {"\"é\"", "é"},
+                 {"bytes 00", Bytes{std::string(1, '\0')}},
+                 {"[]", List{}},
+                 {"[1,[2]]", List{1, List{2}}},
+                 {"[1,2]", List{1, 2}},
+                 {"tuple(1,2)", tuple_value({1, 2}).value()},
+                 {"set{2,1}", set_value({2, 1}).value()},
+                 {"{\"b\":1,\"a\":2}", Map{{"b", 1}, {"a", 2}}},
+                 {"{1:\"x\"}", Map{{1, "x"}}},
+                 {"{\"1\":\"x\"}", Map{{"1", "x"}}},
+                 {"file 'abc'", file_of("abc", false)},
+                 {"file 'abc' +x", file_of("abc", true)},
+                 {"user_hash(sha, h4Sh)", user_hash_value("sha", "h4Sh").value()}});
 }
 
 BOOST_AUTO_TEST_CASE(golden_vectors_of_all_widths_hold) {
@@ -96,15 +95,22 @@ BOOST_AUTO_TEST_CASE(golden_vectors_of_all_widths_hold) {
       {"18446744073709551615", std::numeric_limits<std::uint64_t>::max()},
       {"nested tuple",
        tuple_value({tuple_value({1}).value(), List{tuple_value({}).value()}}).value()},
-      {"mixed keys", Map{{"b", 1}, {"aa", 2}, {1, 3}, {-1, 4}, {Value(), 5}, {false, 6}, {1.5, 7}, {Bytes{"b"}, 8}}},
+      {"mixed keys", Map{{"b", 1},
+                         {"aa", 2},
+                         {1, 3},
+                         {-1, 4},
+                         {Value(), 5},
+                         {false, 6},
+                         {1.5, 7},
+                         {Bytes{"b"}, 8}}},
       {"set of text", set_value({"bb", "a", "ccc", "a"}).value()},
       {"record", record_value("point", "2", {{"y", 1.5}, {"x", 0.5}}).value()},
       {"blob", blob_value(sha256("abc"), 3)},
       {"timestamp 1.5", timestamp_value(Time(std::chrono::milliseconds(1500)))},
       {"timestamp -0.25", timestamp_value(Time(std::chrono::milliseconds(-250)))},
   };
-  for (std::int64_t n : {255l, 256l, 65535l, 65536l, 4294967295l, 4294967296l, -32l, -128l, -129l, -32768l,
-                         -32769l, -2147483648l, -2147483649l})
+  for (std::int64_t n : {255l, 256l, 65535l, 65536l, 4294967295l, 4294967296l, -32l, -128l, -129l,
+                         -32768l, -32769l, -2147483648l, -2147483649l})
     table.emplace_back(std::to_string(n), n);
   for (std::size_t n : {31u, 32u, 255u, 256u})
     table.emplace_back("text*" + std::to_string(n), std::string(n, 'x'));
@@ -124,15 +130,38 @@ BOOST_AUTO_TEST_CASE(golden_vectors_of_all_widths_hold) {
   table.emplace_back("directory", directory_value(directory_root(outer).value()));
   check_vectors("canon_vectors.txt", table);
 
-  BOOST_TEST(directory_root(outer).value().hex() == Vectors("cache_key_vectors.txt").keys.at("dir"));
+  BOOST_TEST(directory_root(outer).value().hex() ==
+             Vectors("cache_key_vectors.txt").keys.at("dir"));
   BOOST_TEST(directory_root({}).value().hex() == Vectors("canon_vectors.txt").keys.at("dir empty"));
 }
 
 BOOST_AUTO_TEST_CASE(look_alikes_differ) {
-  std::vector<Value> values = {Value(), false, 0, 0.0, -0.0, "", Bytes{}, List{}, Map{}, "0", Bytes{"0"}, 1, true, 1.0,
-                               List{1}, tuple_value({1}).value(), set_value({1}).value(), Map{{1, 1}}, Map{{"1", 1}},
-                               List{1, 2}, List{List{1}, 2}, List{List{1, 2}}, tuple_value({}).value(),
-                               set_value({}).value(), file_of("", false), blob_value(sha256(""), 0)};
+  std::vector<Value> values = {Value(),
+                               false,
+                               0,
+                               0.0,
+                               -0.0,
+                               "",
+                               Bytes{},
+                               List{},
+                               Map{},
+                               "0",
+                               Bytes{"0"},
+                               1,
+                               true,
+                               1.0,
+                               List{1},
+                               tuple_value({1}).value(),
+                               set_value({1}).value(),
+                               Map{{1, 1}},
+                               Map{{"1", 1}},
+                               List{1, 2},
+                               List{List{1}, 2},
+                               List{List{1, 2}},
+                               tuple_value({}).value(),
+                               set_value({}).value(),
+                               file_of("", false),
+                               blob_value(sha256(""), 0)};
   std::vector<std::string> encoded;
   for (const Value& value : values) encoded.push_back(encode(value).value());
   std::sort(encoded.begin(), encoded.end());
@@ -145,7 +174,8 @@ BOOST_AUTO_TEST_CASE(all_nans_are_one) {
 }
 
 BOOST_AUTO_TEST_CASE(text_must_be_utf8) {
-  for (const char* text : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "12345678\x80"}) {
+  for (const char* text :
+       {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "12345678\x80"}) {
     auto refused = encode(List{text});
     BOOST_REQUIRE(!refused);
     BOOST_TEST((refused.error().code == ErrorCode::invalid_argument));
@@ -279,7 +309,8 @@ BOOST_AUTO_TEST_CASE(short_timestamps_become_the_one_form) {
     BOOST_TEST((as_timestamp(*value).value() == time));
   };
   expect(bytes_of({0xd6, 0xff, 0, 0, 0, 5}), Time(std::chrono::seconds(5)));
-  expect(bytes_of({0xd7, 0xff, 0, 0, 0, 4, 0, 0, 0, 5}), Time(std::chrono::seconds(5) + Duration(1)));
+  expect(bytes_of({0xd7, 0xff, 0, 0, 0, 4, 0, 0, 0, 5}),
+         Time(std::chrono::seconds(5) + Duration(1)));
 }
 
 BOOST_AUTO_TEST_CASE(a_key_that_comes_twice_in_other_bytes_is_found) {
@@ -321,7 +352,8 @@ BOOST_AUTO_TEST_CASE(very_deep_input_is_refused_without_recursion) {
 
 BOOST_AUTO_TEST_CASE(list_elements_refuses_what_is_no_list) {
   BOOST_TEST((list_elements(encode(1).value()).error().code == ErrorCode::invalid_argument));
-  BOOST_TEST((list_elements(encode(Map{{1, 2}}).value()).error().code == ErrorCode::invalid_argument));
+  BOOST_TEST(
+      (list_elements(encode(Map{{1, 2}}).value()).error().code == ErrorCode::invalid_argument));
   BOOST_TEST((list_elements("").error().code == ErrorCode::corrupt));
   BOOST_TEST((list_elements("\x91").error().code == ErrorCode::corrupt));
   BOOST_TEST((list_elements("\x91\xc0\xc0").error().code == ErrorCode::corrupt));

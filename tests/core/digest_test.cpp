@@ -10,8 +10,10 @@ using namespace reprise;
 BOOST_AUTO_TEST_SUITE(digest)
 
 BOOST_AUTO_TEST_CASE(published_vectors_hold) {  // FIPS 180-4
-  BOOST_TEST(sha256("").hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  BOOST_TEST(sha256("abc").hex() == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  BOOST_TEST(sha256("").hex() ==
+             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  BOOST_TEST(sha256("abc").hex() ==
+             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   BOOST_TEST(sha256(std::string(1'000'000, 'a')).hex() ==
              "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
@@ -68,8 +70,9 @@ BOOST_AUTO_TEST_CASE(text_forms_are_read_back) {
 
 BOOST_AUTO_TEST_CASE(other_text_is_refused) {
   std::string hex = sha256("abc").hex();
-  for (std::string text : {std::string(), std::string("sha256:"), hex.substr(1), hex + "0", "md5:" + hex,
-                           hex.substr(1) + "g", "sha256:sha256:" + hex, hex.substr(1) + "\x1b"}) {
+  for (std::string text :
+       {std::string(), std::string("sha256:"), hex.substr(1), hex + "0", "md5:" + hex,
+        hex.substr(1) + "g", "sha256:sha256:" + hex, hex.substr(1) + "\x1b"}) {
     auto refused = Digest::parse(text);
     BOOST_REQUIRE(!refused);
     BOOST_TEST((refused.error().code == ErrorCode::invalid_argument));

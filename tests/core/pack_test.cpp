@@ -1,7 +1,7 @@
 #include "core/pack.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 using namespace reprise;
 

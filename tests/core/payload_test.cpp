@@ -34,7 +34,8 @@ BOOST_AUTO_TEST_CASE(nil_needs_no_bytes) {
 
 BOOST_AUTO_TEST_CASE(identity_is_the_argument_digest) {
   Payload payload = Payload::of(Value(List{1, 2})).value();
-  BOOST_TEST(payload.digest.hex() == "c538ba1c9ba81803dd2772ea2667e6c5842e2d7066d2d1f09188f6317cc71614");
+  BOOST_TEST(payload.digest.hex() ==
+             "c538ba1c9ba81803dd2772ea2667e6c5842e2d7066d2d1f09188f6317cc71614");
   BOOST_TEST(payload.size == 3u);
   BOOST_TEST((payload.value().value() == Value(List{1, 2})));
   Payload elsewhere{payload.digest, payload.size, nullptr};

@@ -2,18 +2,20 @@
 
 #include <vector>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 using namespace reprise;
 
 BOOST_AUTO_TEST_SUITE(text)
 
 BOOST_AUTO_TEST_CASE(what_could_fool_a_terminal_is_escaped) {
-  BOOST_TEST(escape_for_terminal("\x1b[31mred\x1b]0;title\x07") == "\\x1b[31mred\\x1b]0;title\\x07");
+  BOOST_TEST(escape_for_terminal("\x1b[31mred\x1b]0;title\x07") ==
+             "\\x1b[31mred\\x1b]0;title\\x07");
   BOOST_TEST(escape_for_terminal("a\r\nb\tc") == "a\\x0d\\nb\\tc");
   BOOST_TEST(escape_for_terminal(std::string_view("\0\x7f", 2)) == "\\x00\\x7f");
-  BOOST_TEST(escape_for_terminal("\u202Eevil\u202C \u2066x\u2069") == "\\u202eevil\\u202c \\u2066x\\u2069");
+  BOOST_TEST(escape_for_terminal("\u202Eevil\u202C \u2066x\u2069") ==
+             "\\u202eevil\\u202c \\u2066x\\u2069");
   BOOST_TEST(escape_for_terminal("a\u200Bb\u2028c\uFEFF") == "a\\u200bb\\u2028c\\ufeff");
   BOOST_TEST(escape_for_terminal("\u009b31m") == "\\u009b31m");  // the one-character form of ESC [
   BOOST_TEST(escape_for_terminal("\xff\xc3") == "\\xff\\xc3");
@@ -34,10 +36,12 @@ RC_BOOST_PROP(escaped_text_is_printable_and_stays_so, (const std::string& bytes)
 }
 
 BOOST_AUTO_TEST_CASE(well_formed_utf8_is_told_from_other_bytes) {
-  for (const char* text : {"", "plain ascii text", "é", "\xed\x9f\xbf", "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80"})
+  for (const char* text : {"", "plain ascii text", "é", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xf4\x8f\xbf\xbf", "\xf0\x90\x80\x80"})
     BOOST_TEST(is_utf8(text));
-  for (const char* text : {"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf5\x80\x80\x80", "\xe2\x82", "\xc3(",
-                           "12345678\xff", "1234567\xe2\x82"})
+  for (const char* text :
+       {"\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf", "\xf5\x80\x80\x80", "\xe2\x82",
+        "\xc3(", "12345678\xff", "1234567\xe2\x82"})
     BOOST_TEST(!is_utf8(text));
 }
 
@@ -70,7 +74,8 @@ BOOST_AUTO_TEST_CASE(suggestions_are_near) {
   BOOST_TEST(!suggest("x", names));
   BOOST_TEST(!suggest("", names));
   BOOST_TEST(!suggest("align", std::vector<std::string>{}));
-  BOOST_TEST(suggest("sorx", std::vector<std::string>{"sory", "sort"}).value() == "sory");  // the earlier one
+  BOOST_TEST(suggest("sorx", std::vector<std::string>{"sory", "sort"}).value() ==
+             "sory");  // the earlier one
   BOOST_TEST(did_you_mean("algin", names) == "; did you mean \"align\"?");
   BOOST_TEST(did_you_mean("banana", names).empty());
 }
@@ -95,9 +100,11 @@ BOOST_AUTO_TEST_CASE(sizes_are_parsed) {
   BOOST_TEST(parse_bytes("1.5MiB").value() == 3ull << 19);
   BOOST_TEST(parse_bytes("9007199254740993").value() == 9007199254740993ull);
   BOOST_TEST(parse_bytes("18446744073709551615").value() == UINT64_MAX);
-  for (const char* text : {"", "GiB", "-1", "-0", "1.5", "4XiB", "4GiBs", "nan", "inf", "1e400", "99999PiB", "4 G B",
-                           "18446744073709551616", "0x10"})
-    BOOST_TEST((!parse_bytes(text) && parse_bytes(text).error().code == ErrorCode::invalid_argument), text);
+  for (const char* text : {"", "GiB", "-1", "-0", "1.5", "4XiB", "4GiBs", "nan", "inf", "1e400",
+                           "99999PiB", "4 G B", "18446744073709551616", "0x10"})
+    BOOST_TEST(
+        (!parse_bytes(text) && parse_bytes(text).error().code == ErrorCode::invalid_argument),
+        text);
 }
 
 RC_BOOST_PROP(hex_is_read_back, (const std::string& bytes)) {

@@ -1,7 +1,7 @@
 #include "core/time.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 using namespace reprise;
 using namespace std::chrono_literals;
@@ -35,17 +35,22 @@ BOOST_AUTO_TEST_CASE(times_are_parsed) {
   BOOST_TEST((parse_rfc3339("2026-11-20 15:02:11.0043120009-02:00").value() == time));
   BOOST_TEST((parse_rfc3339("2024-02-29T00:00:00Z").value() == Time(1709164800s)));
   BOOST_TEST((parse_rfc3339("2016-12-31T23:59:60Z").value() == Time(1483228800s)));
-  for (const char* text : {"", "2026-11-20", "2026-11-20T17:02:11", "2026-11-20T17:02:11.Z", "2026-13-20T17:02:11Z",
-                           "2025-02-29T00:00:00Z", "2026-11-20T24:00:00Z", "2026-11-20T17:02:11Z ", "2026-11-20T17:02:11+1:00",
+  for (const char* text : {"", "2026-11-20", "2026-11-20T17:02:11", "2026-11-20T17:02:11.Z",
+                           "2026-13-20T17:02:11Z", "2025-02-29T00:00:00Z", "2026-11-20T24:00:00Z",
+                           "2026-11-20T17:02:11Z ", "2026-11-20T17:02:11+1:00",
                            "9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "+026-11-20T17:02:11Z"})
-    BOOST_TEST((!parse_rfc3339(text) && parse_rfc3339(text).error().code == ErrorCode::invalid_argument), text);
+    BOOST_TEST(
+        (!parse_rfc3339(text) && parse_rfc3339(text).error().code == ErrorCode::invalid_argument),
+        text);
 }
 
 RC_BOOST_PROP(times_are_read_back, (std::int64_t number)) {
   Time time{Duration(number / 1000 * 1000)};
   auto back = parse_rfc3339(to_rfc3339(time));
-  if (back) RC_ASSERT(*back == time);
-  else RC_ASSERT(time < Time(-9214646400s) || time >= Time(9214646400s));  // outside of 1678 to 2261
+  if (back)
+    RC_ASSERT(*back == time);
+  else
+    RC_ASSERT(time < Time(-9214646400s) || time >= Time(9214646400s));  // outside of 1678 to 2261
 }
 
 BOOST_AUTO_TEST_CASE(durations_are_parsed) {
@@ -57,9 +62,12 @@ BOOST_AUTO_TEST_CASE(durations_are_parsed) {
   BOOST_TEST((parse_duration("1m5ms").value() == 1min + 5ms));
   BOOST_TEST((parse_duration("0s").value() == 0s));
   BOOST_TEST((parse_duration("3653d").value() == 24h * 3653));
-  for (const char* text : {"", "30", "s", "30 s", "1.5s", "-1s", "+1s", "1w", "1s1s", "3654d", "1h30", "1S",
-                           "99999999999999999999s", "9999999999999999s", "3653d1ms", " 1s", "1s "})
-    BOOST_TEST((!parse_duration(text) && parse_duration(text).error().code == ErrorCode::invalid_argument), text);
+  for (const char* text :
+       {"", "30", "s", "30 s", "1.5s", "-1s", "+1s", "1w", "1s1s", "3654d", "1h30", "1S",
+        "99999999999999999999s", "9999999999999999s", "3653d1ms", " 1s", "1s "})
+    BOOST_TEST(
+        (!parse_duration(text) && parse_duration(text).error().code == ErrorCode::invalid_argument),
+        text);
 }
 
 BOOST_AUTO_TEST_CASE(durations_are_described) {

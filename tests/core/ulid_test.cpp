@@ -5,8 +5,8 @@
 #include <thread>
 #include <vector>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 using namespace reprise;
 using namespace std::chrono_literals;
@@ -69,13 +69,17 @@ RC_BOOST_PROP(text_is_read_back, (const std::array<std::uint8_t, 16>& bytes)) {
 }
 
 BOOST_AUTO_TEST_CASE(letters_that_look_like_digits_are_read_as_digits) {
-  BOOST_TEST((RunId::parse("0iIlL0oO000000000000000000").value() == RunId::parse("01111000000000000000000000").value()));
+  BOOST_TEST((RunId::parse("0iIlL0oO000000000000000000").value() ==
+              RunId::parse("01111000000000000000000000").value()));
 }
 
 BOOST_AUTO_TEST_CASE(other_text_is_refused) {
-  for (const char* text : {"", "01ARYZ6S41", "01ARYZ6S41TSV4RRFFQ69G5FAVX", "81ARYZ6S41TSV4RRFFQ69G5FAV",
-                           "01ARYZ6S41TSV4RRFFQ69G5FAU", "01ARYZ6S41TSV4RRFFQ69G5FA-", "../../../etc/passwd"})
-    BOOST_TEST((!RunId::parse(text) && RunId::parse(text).error().code == ErrorCode::invalid_argument), text);
+  for (const char* text :
+       {"", "01ARYZ6S41", "01ARYZ6S41TSV4RRFFQ69G5FAVX", "81ARYZ6S41TSV4RRFFQ69G5FAV",
+        "01ARYZ6S41TSV4RRFFQ69G5FAU", "01ARYZ6S41TSV4RRFFQ69G5FA-", "../../../etc/passwd"})
+    BOOST_TEST(
+        (!RunId::parse(text) && RunId::parse(text).error().code == ErrorCode::invalid_argument),
+        text);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

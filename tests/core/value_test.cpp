@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 #include "core/canon.hpp"
 #include "tests/core/random_values.hpp"
@@ -29,8 +29,9 @@ BOOST_AUTO_TEST_CASE(file_is_read_back) {
   FileValue file{sha256("abc"), 3, true};
   BOOST_TEST(is_file(file.to_value()));
   BOOST_TEST((as_file(file.to_value()).value() == file));
-  for (const Value& other : {Value(), Value("x"), Value(Ext{ext::file, "junk"}), Value(Ext{ext::file, ""}),
-                             Value(Ext{ext::blob, file.to_value().get_if<Ext>()->payload})}) {
+  for (const Value& other :
+       {Value(), Value("x"), Value(Ext{ext::file, "junk"}), Value(Ext{ext::file, ""}),
+        Value(Ext{ext::blob, file.to_value().get_if<Ext>()->payload})}) {
     BOOST_TEST(!is_file(other));
     BOOST_TEST((as_file(other).error().code == ErrorCode::invalid_argument));
   }
@@ -54,7 +55,8 @@ BOOST_AUTO_TEST_CASE(helpers_refuse_what_cannot_be_encoded) {
 }
 
 BOOST_AUTO_TEST_CASE(timestamps_are_read_back) {
-  for (std::int64_t nanoseconds : {0l, 1l, -1l, 1'500'000'000l, -1'500'000'001l, 4'102'444'800'000'000'000l}) {
+  for (std::int64_t nanoseconds :
+       {0l, 1l, -1l, 1'500'000'000l, -1'500'000'001l, 4'102'444'800'000'000'000l}) {
     Time time{Duration(nanoseconds)};
     BOOST_TEST((as_timestamp(timestamp_value(time)).value() == time));
   }
@@ -82,16 +84,20 @@ BOOST_AUTO_TEST_CASE(directories_differ_in_names_content_kind_and_mode) {
 }
 
 BOOST_AUTO_TEST_CASE(json_shows_every_type) {
-  BOOST_TEST(to_json(Map{{"a", List{1, 1.5, true, Value()}}, {"b", "é\n\""}}) == R"({"a":[1,1.5,true,null],"b":"é\n\""})");
+  BOOST_TEST(to_json(Map{{"a", List{1, 1.5, true, Value()}}, {"b", "é\n\""}}) ==
+             R"({"a":[1,1.5,true,null],"b":"é\n\""})");
   BOOST_TEST(to_json(Bytes{"hello"}) == R"({"$bytes":"aGVsbG8="})");
   BOOST_TEST(to_json(Bytes{}) == R"({"$bytes":""})");
-  BOOST_TEST(to_json(FileValue{sha256("abc"), 3, false}.to_value()) ==
-             R"({"$file":"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","size":3})");
-  BOOST_TEST(to_json(FileValue{Digest{}, 0, true}.to_value()).find(R"("executable":true)") != std::string::npos);
+  BOOST_TEST(
+      to_json(FileValue{sha256("abc"), 3, false}.to_value()) ==
+      R"({"$file":"sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad","size":3})");
+  BOOST_TEST(to_json(FileValue{Digest{}, 0, true}.to_value()).find(R"("executable":true)") !=
+             std::string::npos);
   BOOST_TEST(to_json(tuple_value({1, "x"}).value()) == R"([1,"x"])");
   BOOST_TEST(to_json(set_value({2, 1}).value()) == "[1,2]");
   BOOST_TEST(to_json(record_value("p", "1", {{"x", 1}}).value()) == R"({"x":1})");
-  BOOST_TEST(to_json(timestamp_value(Time(std::chrono::milliseconds(1500)))) == R"("1970-01-01T00:00:01.500000Z")");
+  BOOST_TEST(to_json(timestamp_value(Time(std::chrono::milliseconds(1500)))) ==
+             R"("1970-01-01T00:00:01.500000Z")");
   BOOST_TEST(to_json(Ext{42, "x"}) == R"({"$ext":42,"$bytes":"eA=="})");
   BOOST_TEST(to_json(std::numeric_limits<double>::infinity()) == "null");
   BOOST_TEST(to_json(std::numeric_limits<std::uint64_t>::max()) == "18446744073709551615");
@@ -105,16 +111,20 @@ BOOST_AUTO_TEST_CASE(json_keeps_apart_keys_that_would_look_alike) {
 
 BOOST_AUTO_TEST_CASE(json_of_keys_within_keys_does_not_grow_without_bounds) {
   Value value = "\"";
-  for (int i = 0; i < 60; ++i) value = Map{{value, value.get_if<std::string>() ? Value(1) : Value("x")}};
+  for (int i = 0; i < 60; ++i)
+    value = Map{{value, value.get_if<std::string>() ? Value(1) : Value("x")}};
   BOOST_TEST(to_json(value).size() < 2000u);
   BOOST_TEST(to_json(Map{{List{1}, "x"}}) == R"({"$map":[[[1],"x"]]})");
 }
 
 BOOST_AUTO_TEST_CASE(json_becomes_a_value) {
-  BOOST_TEST((from_json(R"( {"a": [1, -2, 1.0, 18446744073709551615, "é", null, false, {}], "b": []} )").value() ==
-              Value(Map{{"a", List{1, -2, 1.0, std::numeric_limits<std::uint64_t>::max(), "é", Value(), false, Map{}}},
-                        {"b", List{}}})));
-  for (const char* text : {"", "[", "{\"a\":1,\"a\":2}", "[1,]", "nul", "[1] 2", "\"\xff\"", "'a'"}) {
+  BOOST_TEST(
+      (from_json(R"( {"a": [1, -2, 1.0, 18446744073709551615, "é", null, false, {}], "b": []} )")
+           .value() == Value(Map{{"a", List{1, -2, 1.0, std::numeric_limits<std::uint64_t>::max(),
+                                            "é", Value(), false, Map{}}},
+                                 {"b", List{}}})));
+  for (const char* text :
+       {"", "[", "{\"a\":1,\"a\":2}", "[1,]", "nul", "[1] 2", "\"\xff\"", "'a'"}) {
     auto refused = from_json(text);
     BOOST_REQUIRE(!refused);
     BOOST_TEST((refused.error().code == ErrorCode::invalid_argument));
@@ -123,7 +133,9 @@ BOOST_AUTO_TEST_CASE(json_becomes_a_value) {
 }
 
 BOOST_AUTO_TEST_CASE(json_that_is_too_deep_is_refused) {
-  auto nested = [](std::size_t levels) { return std::string(levels, '[') + std::string(levels, ']'); };
+  auto nested = [](std::size_t levels) {
+    return std::string(levels, '[') + std::string(levels, ']');
+  };
   BOOST_TEST(from_json(nested(65)).has_value());  // the innermost list is at level 64
   BOOST_TEST(encode(from_json(nested(65)).value()).has_value());
   BOOST_TEST(!from_json(nested(66)));

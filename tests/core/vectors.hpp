@@ -1,4 +1,5 @@
-// Reads the golden vectors that lie beside the tests: lines "V name canon=hex  arg=hex" and "K name hex".
+// Reads the golden vectors that lie beside the tests: lines "V name canon=hex  arg=hex" and "K name
+// hex".
 #pragma once
 
 #include <cstdlib>
@@ -20,8 +21,9 @@ struct Vectors {
   struct Encoded {
     std::string canon, digest;
   };
-  std::map<std::string, Encoded> values;   // by name
-  std::map<std::string, std::string> keys;  // hex by name; also the "V dir…" lines, which are digests
+  std::map<std::string, Encoded> values;  // by name
+  std::map<std::string, std::string>
+      keys;  // hex by name; also the "V dir…" lines, which are digests
 
   explicit Vectors(const std::string& file) {
     const char* root = std::getenv("REPRISE_SOURCE_DIR");

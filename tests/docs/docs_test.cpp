@@ -90,11 +90,11 @@ class Reader {
     std::string command = shown.command;
     // "./dev run" builds and then does exactly this; building is not what is tested here.
     if (command.starts_with("./dev run")) command.replace(0, 9, "reprise run");
-    const auto script =
-        "cd " + shell_quoted(folder_.string()) +
-        " && exec 2>&1 && env -i HOME=" + shell_quoted(folder_.string()) +
-        " LANG=C.UTF-8 PATH=" + shell_quoted(folder_from("REPRISE_BIN_DIR").string() + ":/usr/bin:/bin") +
-        " /bin/sh -c " + shell_quoted(command) + " </dev/null";
+    const auto script = "cd " + shell_quoted(folder_.string()) +
+                        " && exec 2>&1 && env -i HOME=" + shell_quoted(folder_.string()) +
+                        " LANG=C.UTF-8 PATH=" +
+                        shell_quoted(folder_from("REPRISE_BIN_DIR").string() + ":/usr/bin:/bin") +
+                        " /bin/sh -c " + shell_quoted(command) + " </dev/null";
     FILE* pipe = popen(script.c_str(), "r");
     BOOST_REQUIRE(pipe != nullptr);
     std::string output;

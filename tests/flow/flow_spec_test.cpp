@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iterator>
 
-#include <boost/test/unit_test.hpp>
 #include <rapidcheck/boost_test.h>
+#include <boost/test/unit_test.hpp>
 
 #include "flow/flow_builder.hpp"
 
@@ -14,8 +14,10 @@ using namespace reprise;
 
 namespace {
 
-/// Edges "a -> b" over tasks named by one letter; also makes cycles, which the builder alone could not start with.
-FlowSpec graph(std::uint32_t nodes, const std::vector<std::pair<std::uint32_t, std::uint32_t>>& edges) {
+/// Edges "a -> b" over tasks named by one letter; also makes cycles, which the builder alone could
+/// not start with.
+FlowSpec graph(std::uint32_t nodes,
+               const std::vector<std::pair<std::uint32_t, std::uint32_t>>& edges) {
   FlowSpec flow;
   flow.name = "f";
   flow.kinds.emplace_back();
@@ -85,8 +87,13 @@ FlowSpec rich_flow() {
   script.body = CommandBody{{}, {"echo ${{ params.quality }}", {9, 1, 20}}, {}, {}, {}, false};
   auto call_kind = builder.add_kind(call), command_kind = builder.add_kind(command),
        script_kind = builder.add_kind(script), pass_kind = builder.add_kind({});
-  auto quality = builder.add_parameter({"quality", "int", Payload::of(Value(30)).value(), "how good",
-                                        {Payload::of(Value(30)).value(), Payload::of(Value(35)).value()}, {2, 3, 10}});
+  auto quality =
+      builder.add_parameter({"quality",
+                             "int",
+                             Payload::of(Value(30)).value(),
+                             "how good",
+                             {Payload::of(Value(30)).value(), Payload::of(Value(35)).value()},
+                             {2, 3, 10}});
   builder.add_parameter({"samples", "list", std::nullopt, "", {}, {}});
 
   NodeId source = builder.add_node("source", script_kind, 1.5f, {1, 1, 7});
@@ -180,10 +187,12 @@ BOOST_AUTO_TEST_CASE(cut_off_and_longer_records_are_corrupt) {
 BOOST_AUTO_TEST_CASE(the_seeds_of_the_fuzzer_are_of_this_format) {
   const char* root = std::getenv("REPRISE_SOURCE_DIR");
   for (const char* seed : {"empty", "chain", "rich"}) {
-    std::ifstream in(std::string(root ? root : ".") + "/tests/fuzz/corpus/flow_record/" + seed, std::ios::binary);
+    std::ifstream in(std::string(root ? root : ".") + "/tests/fuzz/corpus/flow_record/" + seed,
+                     std::ios::binary);
     BOOST_REQUIRE(in);
     std::string bytes{std::istreambuf_iterator<char>(in), {}};
-    BOOST_TEST(FlowSpec::decode(bytes).has_value(), seed << " is stale; replace it by what FlowSpec::encode() gives");
+    BOOST_TEST(FlowSpec::decode(bytes).has_value(),
+               seed << " is stale; replace it by what FlowSpec::encode() gives");
   }
 }
 
@@ -211,7 +220,9 @@ BOOST_AUTO_TEST_CASE(any_changed_byte_gives_a_valid_flow_or_an_error) {
   BOOST_TEST(accepted > 0);
 }
 
-RC_BOOST_PROP(arbitrary_bytes_do_not_harm, (const std::string& bytes)) { (void)FlowSpec::decode(bytes); }
+RC_BOOST_PROP(arbitrary_bytes_do_not_harm, (const std::string& bytes)) {
+  (void)FlowSpec::decode(bytes);
+}
 
 BOOST_AUTO_TEST_CASE(ten_thousand_tasks_are_a_small_record_quickly_made) {
   FlowSpec flow = chain(10'000);
@@ -240,7 +251,8 @@ BOOST_AUTO_TEST_CASE(cycles_through_expressions_are_found) {
   flow.expressions.push_back({"tasks.b", {}, {NodeId{1}}});
   flow.nodes[0].input_count = 1;
   flow.nodes[1].first_input = 1;
-  flow.inputs.insert(flow.inputs.begin(), Input{0, 0, Input::Source::expression, false, false, false});
+  flow.inputs.insert(flow.inputs.begin(),
+                     Input{0, 0, Input::Source::expression, false, false, false});
   BOOST_TEST(mentions(problem(flow), "a → b → a"));
 }
 
@@ -294,14 +306,16 @@ BOOST_AUTO_TEST_CASE(names_and_indices_are_checked) {
     change(flow);
     return problem(flow);
   };
-  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].name = "source"; }), "two tasks are named \"source\""));
+  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].name = "source"; }),
+                      "two tasks are named \"source\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].name.clear(); }), "no name"));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].kind = 99; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].input_count = 99; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { ++f.nodes[1].first_input; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].expected_seconds = -1; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.inputs.emplace_back(); }), "no task"));
-  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.parameters[1].name = "quality"; }), "\"quality\" is declared twice"));
+  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.parameters[1].name = "quality"; }),
+                      "\"quality\" is declared twice"));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.outputs[1].name = "text"; }), "two outputs"));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.outputs[1].node = {}; }), "\"value\""));
   BOOST_TEST(!broken([](FlowSpec& f) { f.expressions[0].reads[0] = {}; }).empty());
@@ -325,7 +339,8 @@ BOOST_AUTO_TEST_CASE(an_input_name_comes_twice_only_when_gathered) {
   };
   BOOST_TEST(build(true, true).has_value());
   for (auto [first, second] : {std::pair{true, false}, {false, true}, {false, false}})
-    BOOST_TEST(mentions(build(first, second).error().message, "task \"b\" has two inputs named \"x\""));
+    BOOST_TEST(
+        mentions(build(first, second).error().message, "task \"b\" has two inputs named \"x\""));
 }
 
 BOOST_AUTO_TEST_CASE(foreign_names_are_escaped_in_messages) {
@@ -357,7 +372,9 @@ BOOST_AUTO_TEST_SUITE(flow_parameters)
 
 namespace {
 
-Payload payload(const Value& value) { return Payload::of(value).value(); }
+Payload payload(const Value& value) {
+  return Payload::of(value).value();
+}
 
 FlowSpec with(std::vector<Parameter> parameters) {
   FlowSpec flow;
@@ -366,7 +383,9 @@ FlowSpec with(std::vector<Parameter> parameters) {
   return flow;
 }
 
-Parameter parameter(std::string type) { return Parameter{"p", std::move(type), std::nullopt, "", {}, {}}; }
+Parameter parameter(std::string type) {
+  return Parameter{"p", std::move(type), std::nullopt, "", {}, {}};
+}
 
 std::string refusal(const FlowSpec& flow, const Parameters& given) {
   auto bound = bind_parameters(flow, given);
@@ -395,9 +414,11 @@ BOOST_AUTO_TEST_CASE(misspelt_names_get_a_suggestion_even_when_another_is_missin
 
 BOOST_AUTO_TEST_CASE(missing_wrong_and_unlisted_values_are_refused) {
   BOOST_TEST(mentions(refusal(rich_flow(), {}), "\"samples\""));
-  BOOST_TEST(mentions(refusal(rich_flow(), {{"samples", payload(1)}}), "must be of type list, not 1"));
-  BOOST_TEST(mentions(refusal(rich_flow(), {{"samples", payload(List{})}, {"quality", payload(31)}}),
-                      "must be one of 30, 35, not 31"));
+  BOOST_TEST(
+      mentions(refusal(rich_flow(), {{"samples", payload(1)}}), "must be of type list, not 1"));
+  BOOST_TEST(
+      mentions(refusal(rich_flow(), {{"samples", payload(List{})}, {"quality", payload(31)}}),
+               "must be one of 30, 35, not 31"));
 }
 
 BOOST_AUTO_TEST_CASE(types_are_checked) {
@@ -413,7 +434,8 @@ BOOST_AUTO_TEST_CASE(types_are_checked) {
                          Row{"any", {1, "x", Value(), List{}}, {}}}) {
     FlowSpec flow = with({parameter(row.type)});
     for (const Value& good : row.good)
-      BOOST_TEST(bind_parameters(flow, {{"p", payload(good)}}).has_value(), row.type << " " << to_json(good));
+      BOOST_TEST(bind_parameters(flow, {{"p", payload(good)}}).has_value(),
+                 row.type << " " << to_json(good));
     for (const Value& bad : row.bad)
       BOOST_TEST(mentions(refusal(flow, {{"p", payload(bad)}}), row.type));
   }
@@ -442,9 +464,18 @@ BOOST_AUTO_TEST_CASE(command_line_text_is_parsed_by_type) {
   BOOST_TEST((parsed("list", " [1, \"b,c\"]") == Value(List{1, "b,c"})));
   BOOST_TEST((parsed("any", "[1]") == Value(List{1})));
   BOOST_TEST((parsed("any", "some text") == Value("some text")));
-  for (auto [type, text] : std::vector<std::pair<std::string, std::string>>{
-           {"int", "3.0"}, {"int", ""}, {"int", "3x"}, {"int", "18446744073709551616"}, {"float", "x"}, {"float", "nan"},
-           {"bool", "yes"}, {"bool", "1"}, {"list", "[1"}, {"string", "\xff"}, {"any", "\xff"}}) {
+  for (auto [type, text] :
+       std::vector<std::pair<std::string, std::string>>{{"int", "3.0"},
+                                                        {"int", ""},
+                                                        {"int", "3x"},
+                                                        {"int", "18446744073709551616"},
+                                                        {"float", "x"},
+                                                        {"float", "nan"},
+                                                        {"bool", "yes"},
+                                                        {"bool", "1"},
+                                                        {"list", "[1"},
+                                                        {"string", "\xff"},
+                                                        {"any", "\xff"}}) {
     auto refused = parse_parameter(parameter(type), text);
     BOOST_REQUIRE_MESSAGE(!refused, type << " " << text);
     BOOST_TEST(mentions(refused.error().message, "parameter \"p\""));

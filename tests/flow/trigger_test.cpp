@@ -26,9 +26,9 @@ UpstreamCounts upstreams(std::uint32_t successful, std::uint32_t failed, std::ui
 
 void expect(const Trigger& trigger, const UpstreamCounts& counts, Verdict verdict) {
   BOOST_TEST((judge(trigger, counts, false) == verdict),
-             "kind " << static_cast<int>(trigger.kind) << " with " << counts.successful << " successful, "
-                     << counts.failed << " failed of " << counts.total << " gives "
-                     << shown(judge(trigger, counts, false)));
+             "kind " << static_cast<int>(trigger.kind) << " with " << counts.successful
+                     << " successful, " << counts.failed << " failed of " << counts.total
+                     << " gives " << shown(judge(trigger, counts, false)));
 }
 
 }  // namespace
@@ -48,7 +48,8 @@ BOOST_AUTO_TEST_CASE(stock_triggers_look_at_the_outcome_of_all_upstreams) {
            Row{Kind::any_failed, fails, run, run, fails, fails},
            Row{Kind::all_finished, run, run, run, run, run},
            Row{Kind::not_all_skipped, run, fails, fails, Verdict::skip, fails},
-           Row{Kind::manual_only, Verdict::pause, Verdict::pause, Verdict::pause, Verdict::pause, Verdict::pause},
+           Row{Kind::manual_only, Verdict::pause, Verdict::pause, Verdict::pause, Verdict::pause,
+               Verdict::pause},
            Row{Kind::resource_cleanup, run, run, run, run, run},
        }) {
     expect(trigger(row.kind), upstreams(3, 0), row.all_good);
@@ -60,8 +61,8 @@ BOOST_AUTO_TEST_CASE(stock_triggers_look_at_the_outcome_of_all_upstreams) {
 }
 
 BOOST_AUTO_TEST_CASE(without_upstreams_most_triggers_pass) {
-  for (Kind kind : {Kind::all_successful, Kind::all_failed, Kind::any_successful, Kind::any_failed, Kind::all_finished,
-                    Kind::resource_cleanup})
+  for (Kind kind : {Kind::all_successful, Kind::all_failed, Kind::any_successful, Kind::any_failed,
+                    Kind::all_finished, Kind::resource_cleanup})
     expect(trigger(kind), {}, Verdict::run);
   expect(trigger(Kind::some_failed, 2, 3), {}, Verdict::run);
   expect(trigger(Kind::some_successful, 2), {}, Verdict::run);
@@ -101,7 +102,8 @@ BOOST_AUTO_TEST_CASE(missing_bounds_do_not_bind_and_zero_does) {
 
 BOOST_AUTO_TEST_CASE(resuming_matters_to_manual_only_alone) {
   BOOST_TEST((judge(trigger(Kind::manual_only), upstreams(0, 3), true) == Verdict::run));
-  BOOST_TEST((judge(trigger(Kind::all_successful), upstreams(0, 3), true) == Verdict::trigger_failed));
+  BOOST_TEST(
+      (judge(trigger(Kind::all_successful), upstreams(0, 3), true) == Verdict::trigger_failed));
 }
 
 BOOST_AUTO_TEST_CASE(cleanup_is_skipped_when_the_setup_never_was) {
@@ -134,7 +136,8 @@ BOOST_AUTO_TEST_CASE(names_are_read_back) {
 BOOST_AUTO_TEST_CASE(every_state_is_of_one_sort) {
   for (int i = 0; i < task_state_count; ++i) {
     auto state = static_cast<TaskState>(i);
-    bool between = state == TaskState::queued || state == TaskState::submitted || state == TaskState::looped;
+    bool between =
+        state == TaskState::queued || state == TaskState::submitted || state == TaskState::looped;
     int sorts = is_pending(state) + is_running(state) + is_finished(state);
     BOOST_TEST((sorts == 1 || between), name(state));
     BOOST_TEST((!is_success(state) || is_finished(state)));

@@ -1,4 +1,5 @@
-// Flow records as journals and other processes hand them over: any bytes decode to a flow that holds together or an error.
+// Flow records as journals and other processes hand them over: any bytes decode to a flow that
+// holds together or an error.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

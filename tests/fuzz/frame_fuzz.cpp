@@ -21,8 +21,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     rest.remove_prefix(std::min(portion, rest.size()));
     for (;;) {
       const auto frame = reader.next();
-      if (!frame) broken = true;
-      else if (broken) std::abort();  // a broken stream stays broken
+      if (!frame)
+        broken = true;
+      else if (broken)
+        std::abort();  // a broken stream stays broken
       if (!frame || !*frame) break;
       if ((*frame)->empty() || (*frame)->size() > limit) std::abort();
       const auto request = reprise::cluster::ControlRequest::decode(**frame);

@@ -1,5 +1,5 @@
-// Encoded values that arrive from stores and other processes: any bytes decode to a value or an error, and what decodes
-// has one canonical form.
+// Encoded values that arrive from stores and other processes: any bytes decode to a value or an
+// error, and what decodes has one canonical form.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -22,7 +22,8 @@ void require(bool condition) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   if (auto value = decode(bytes)) {
-    require(from_json(to_json(*value)).has_value() || size > 64);  // JSON may be deeper than a value
+    require(from_json(to_json(*value)).has_value() ||
+            size > 64);  // JSON may be deeper than a value
     if (auto canonical = encode(*value)) {
       auto again = decode(*canonical);
       require(again && encode(*again) == canonical);

@@ -45,13 +45,16 @@ struct Tallied : Home {
     write("tally.yaml", tally_flow);
     write("trace.json", layered_trace(60, 50, 1.0));
   }
-  Arguments tally() { return {"run", "tally.yaml", "--slots", "2", "-p", "tally=" + (path / "tally").string()}; }
+  Arguments tally() {
+    return {"run", "tally.yaml", "--slots", "2", "-p", "tally=" + (path / "tally").string()};
+  }
   std::map<std::string, int> count_lines() {
     std::map<std::string, int> counts;
     for (const std::string& line : lines_of(read("tally"))) ++counts[line];
     return counts;
   }
-  /// Starts, waits until so many steps are over, kills. The names of the tasks the journal then knows as finished.
+  /// Starts, waits until so many steps are over, kills. The names of the tasks the journal then
+  /// knows as finished.
   std::vector<std::string> killed_after(const std::string& mark, const Arguments& arguments) {
     const auto program = start(arguments);
     BOOST_REQUIRE_MESSAGE(program->shows(mark), program->output());
@@ -82,7 +85,8 @@ void check_tally(Tallied& home, const std::map<std::string, int>& finished, int 
     BOOST_TEST(counts.contains("end " + std::to_string(i)));
     again += begun->second - 1;
   }
-  for (const auto& [line, times] : finished) BOOST_TEST(counts.at(line) == times, line << ": was finished and ran again");
+  for (const auto& [line, times] : finished)
+    BOOST_TEST(counts.at(line) == times, line << ": was finished and ran again");
   // Two slots: two in flight, and two more that were over but not yet written down.
   BOOST_TEST(again <= 4 * kills);
 }
@@ -121,7 +125,8 @@ BOOST_AUTO_TEST_CASE(a_killed_flow_of_commands_continues_with_what_is_left) {
 
 BOOST_AUTO_TEST_CASE(a_flow_killed_again_and_again_still_gets_to_its_end) {
   std::map<std::string, int> finished;
-  for (const std::string mark : {"[ 5/", "[15/", "[25/"}) finished.merge(begun_by(*this, killed_after(mark, tally())));
+  for (const std::string mark : {"[ 5/", "[15/", "[25/"})
+    finished.merge(begun_by(*this, killed_after(mark, tally())));
   BOOST_TEST(finished.size() >= 25u);
   const Outcome end = invoke(*this, {"resume", "last", "--slots", "2"});
   BOOST_REQUIRE_MESSAGE(end.code == 0, end.shown());
@@ -161,9 +166,11 @@ BOOST_AUTO_TEST_CASE(a_changed_flow_does_not_continue_the_old_one) {
 }
 
 BOOST_AUTO_TEST_CASE(commands_of_a_killed_run_are_gone_before_it_continues) {
-  write("long.yaml", "version: 1\nname: long\nparams: {here: {type: string}}\ntasks:\n"
-                     "  t:\n    env: {HERE: '${{ params.here }}'}\n"
-                     "    shell: |\n      cd $HERE\n      echo $$ >> pids\n      test -e go || sleep 300\n      echo done\n");
+  write("long.yaml",
+        "version: 1\nname: long\nparams: {here: {type: string}}\ntasks:\n"
+        "  t:\n    env: {HERE: '${{ params.here }}'}\n"
+        "    shell: |\n      cd $HERE\n      echo $$ >> pids\n      test -e go || sleep 300\n      "
+        "echo done\n");
   const Arguments arguments{"run", "long.yaml", "-p", "here=" + path.string()};
   const auto program = start(arguments);
   BOOST_REQUIRE(until([&] { return !read("pids").empty(); }));
@@ -174,7 +181,8 @@ BOOST_AUTO_TEST_CASE(commands_of_a_killed_run_are_gone_before_it_continues) {
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
   const auto pids = lines_of(read("pids"));
   BOOST_REQUIRE(pids.size() == 2);
-  BOOST_TEST(until([&] { return ::kill(std::stoi(pids[0]), 0) != 0; }, 5s), "the first attempt still runs beside the second");
+  BOOST_TEST(until([&] { return ::kill(std::stoi(pids[0]), 0) != 0; }, 5s),
+             "the first attempt still runs beside the second");
   ::kill(std::stoi(pids[0]), SIGKILL);
 }
 
@@ -201,7 +209,8 @@ BOOST_AUTO_TEST_CASE(a_killed_trace_continues_to_the_right_digest) {
       const auto all = succeeded(*this, "last");
       BOOST_TEST(std::set<std::string>(all.begin(), all.end()).size() == all.size());
       BOOST_TEST(all.size() == 3000u);
-      BOOST_TEST(again.counted("executed") + again.counted("cached") == 3000 - static_cast<long>(done.size()));
+      BOOST_TEST(again.counted("executed") + again.counted("cached") ==
+                 3000 - static_cast<long>(done.size()));
       if (!done.empty()) ++interrupted;
     }
     const Outcome third = invoke(*this, {"run", "trace.json"});

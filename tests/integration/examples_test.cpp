@@ -11,7 +11,8 @@ using namespace reprise::integration;
 namespace {
 
 const std::filesystem::path& examples() {
-  static const std::filesystem::path folder = std::filesystem::path(std::getenv("REPRISE_SOURCE_DIR")) / "examples";
+  static const std::filesystem::path folder =
+      std::filesystem::path(std::getenv("REPRISE_SOURCE_DIR")) / "examples";
   return folder;
 }
 
@@ -73,11 +74,13 @@ BOOST_AUTO_TEST_CASE(the_programs_reuse_results_across_processes) {
   for (const std::string name : {"wordcount", "montecarlo"}) {
     BOOST_TEST_CONTEXT(name) {
       const Arguments data{"--data", (path / name).string()};
-      const Finished first = run_example(*this, name, data), second = run_example(*this, name, data);
+      const Finished first = run_example(*this, name, data),
+                     second = run_example(*this, name, data);
       BOOST_TEST(first.code == 0, first.err);
       BOOST_TEST(second.code == 0, second.err);
       BOOST_TEST(first.out == second.out);
-      BOOST_TEST(first.out == reprise::testing::read_file(examples() / "expected" / (name + ".txt")));
+      BOOST_TEST(first.out ==
+                 reprise::testing::read_file(examples() / "expected" / (name + ".txt")));
       BOOST_TEST(first.err.find(" 0 came from the cache") != std::string::npos, first.err);
       BOOST_TEST(second.err.find(" 0 came from the cache") == std::string::npos, second.err);
     }

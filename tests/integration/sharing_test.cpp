@@ -60,8 +60,12 @@ struct Shared : Home {
     write("tree.yaml", tree_flow);
     write("trace.json", layered_trace(40, 50, 1.0));
   }
-  Arguments busy() { return {"run", "busy.yaml", "-p", "tally=" + (path / "tally").string(), "--slots", "2"}; }
-  Arguments tree() { return {"run", "tree.yaml", "-p", "here=" + path.string(), "--grace", "300ms"}; }
+  Arguments busy() {
+    return {"run", "busy.yaml", "-p", "tally=" + (path / "tally").string(), "--slots", "2"};
+  }
+  Arguments tree() {
+    return {"run", "tree.yaml", "-p", "here=" + path.string(), "--grace", "300ms"};
+  }
   std::vector<Outcome> at_once(const std::vector<Arguments>& all) {
     const auto begin = std::chrono::steady_clock::now();
     std::vector<std::unique_ptr<Program>> programs;
@@ -77,11 +81,13 @@ struct Shared : Home {
     return until([&] { return lines_of(read("pids")).size() == 3; });
   }
   bool tree_is_gone() {
-    return until([&] {
-      for (const std::string& pid : lines_of(read("pids")))
-        if (::kill(std::stoi(pid), 0) == 0) return false;
-      return true;
-    }, 10s);
+    return until(
+        [&] {
+          for (const std::string& pid : lines_of(read("pids")))
+            if (::kill(std::stoi(pid), 0) == 0) return false;
+          return true;
+        },
+        10s);
   }
 };
 
@@ -90,12 +96,14 @@ struct Shared : Home {
 BOOST_FIXTURE_TEST_SUITE(sharing, Shared)
 
 BOOST_AUTO_TEST_CASE(different_flows_share_a_data_folder) {
-  const auto outcomes = at_once({busy(), {"run", "trace.json"}, {"run", "trace.json", "--touch", "t0_0=x"}});
+  const auto outcomes =
+      at_once({busy(), {"run", "trace.json"}, {"run", "trace.json", "--touch", "t0_0=x"}});
   for (const Outcome& o : outcomes) BOOST_TEST(o.code == 0, o.shown());
   BOOST_TEST(outcomes[0].at("/outputs/total") == "465\n");
   BOOST_TEST(outcomes[1].digest() != outcomes[2].digest());
   BOOST_TEST(invoke(*this, {"ps", "--all"}).at("/runs").size() == 3);
-  const Outcome plain = invoke(*this, {"run", "trace.json"}), touched = invoke(*this, {"run", "trace.json", "--touch", "t0_0=x"});
+  const Outcome plain = invoke(*this, {"run", "trace.json"}),
+                touched = invoke(*this, {"run", "trace.json", "--touch", "t0_0=x"});
   BOOST_TEST(plain.digest() == outcomes[1].digest());
   BOOST_TEST(touched.digest() == outcomes[2].digest());
   BOOST_TEST(plain.counted("executed") == 0);
@@ -114,7 +122,8 @@ BOOST_AUTO_TEST_CASE(the_same_flow_twice_at_once_ends_well_twice) {
     }
     BOOST_TEST(outcomes[0].text("run") != outcomes[1].text("run"));
     // `executed` counts bodies that really ran.
-    BOOST_TEST(outcomes[0].counted("executed") + outcomes[1].counted("executed") - 2 == static_cast<long>(lines_of(read("tally")).size()));
+    BOOST_TEST(outcomes[0].counted("executed") + outcomes[1].counted("executed") - 2 ==
+               static_cast<long>(lines_of(read("tally")).size()));
     BOOST_TEST(invoke(*this, busy()).counted("executed") == 1);  // the sum is not cached
   }
 }
@@ -136,7 +145,13 @@ BOOST_AUTO_TEST_CASE(readers_do_not_disturb_a_run) {
   const auto program = start(arguments);
   BOOST_REQUIRE(program->shows("[ 1/"));
   for (int i = 0; i < 5; ++i)
-    for (const Arguments& command : std::vector<Arguments>{{"ps"}, {"status"}, {"events", "last"}, {"logs", "last"}, {"cache", "ls"}, {"cache", "stats"}, {"history"}})
+    for (const Arguments& command : std::vector<Arguments>{{"ps"},
+                                                           {"status"},
+                                                           {"events", "last"},
+                                                           {"logs", "last"},
+                                                           {"cache", "ls"},
+                                                           {"cache", "stats"},
+                                                           {"history"}})
       BOOST_TEST(invoke(*this, command).code == 0, joined(command));
   const Outcome o = outcome_of(*program, begin);
   BOOST_TEST(o.code == 0, o.shown());

@@ -29,8 +29,11 @@ std::string Outcome::digest() const {
 }
 
 std::string Outcome::shown() const {
-  const auto head = [](const std::string& text) { return text.size() > 2000 ? text.substr(text.size() - 2000) : text; };
-  return "exit " + std::to_string(code) + " after " + std::to_string(seconds) + " s\nout: " + head(out) + "\nerr: " + head(err);
+  const auto head = [](const std::string& text) {
+    return text.size() > 2000 ? text.substr(text.size() - 2000) : text;
+  };
+  return "exit " + std::to_string(code) + " after " + std::to_string(seconds) +
+         " s\nout: " + head(out) + "\nerr: " + head(err);
 }
 
 Outcome outcome_of(Program& program, std::chrono::steady_clock::time_point begin) {
@@ -64,7 +67,9 @@ Json events_of(Home& home, const std::string& run_id) {
 std::vector<std::string> succeeded(Home& home, const std::string& run_id) {
   std::vector<std::string> names;
   for (const Json& event : events_of(home, run_id))
-    if (event.value("type", "") == "task" && (event["state"] == "success" || event["state"] == "cached")) names.push_back(event.value("task", ""));
+    if (event.value("type", "") == "task" &&
+        (event["state"] == "success" || event["state"] == "cached"))
+      names.push_back(event.value("task", ""));
   return names;
 }
 
@@ -74,7 +79,9 @@ std::string last_state(Home& home) {
 }
 
 std::string layered_trace(int layers, int width, double runtime) {
-  const auto id = [](int layer, int place) { return "t" + std::to_string(layer) + "_" + std::to_string(place); };
+  const auto id = [](int layer, int place) {
+    return "t" + std::to_string(layer) + "_" + std::to_string(place);
+  };
   const auto parents_of = [width](int place) {
     std::vector<int> places{place, (place * 7 + 1) % width, (place + 3) % width};
     std::sort(places.begin(), places.end());
@@ -83,23 +90,30 @@ std::string layered_trace(int layers, int width, double runtime) {
   };
   std::vector<std::vector<int>> children(static_cast<std::size_t>(width));
   for (int place = 0; place < width; ++place)
-    for (const int parent : parents_of(place)) children[static_cast<std::size_t>(parent)].push_back(place);
+    for (const int parent : parents_of(place))
+      children[static_cast<std::size_t>(parent)].push_back(place);
   Json tasks = Json::array(), times = Json::array();
   for (int layer = 0; layer < layers; ++layer) {
     for (int place = 0; place < width; ++place) {
-      Json task{{"id", id(layer, place)}, {"name", "step"}, {"parents", Json::array()}, {"children", Json::array()},
+      Json task{{"id", id(layer, place)},      {"name", "step"},
+                {"parents", Json::array()},    {"children", Json::array()},
                 {"inputFiles", Json::array()}, {"outputFiles", Json::array()}};
       if (layer > 0)
         for (const int parent : parents_of(place)) task["parents"].push_back(id(layer - 1, parent));
       if (layer + 1 < layers)
-        for (const int child : children[static_cast<std::size_t>(place)]) task["children"].push_back(id(layer + 1, child));
+        for (const int child : children[static_cast<std::size_t>(place)])
+          task["children"].push_back(id(layer + 1, child));
       tasks.push_back(std::move(task));
       times.push_back({{"id", id(layer, place)}, {"runtimeInSeconds", runtime}});
     }
   }
-  return Json{{"name", "layers"}, {"schemaVersion", "1.5"},
-              {"workflow", {{"specification", {{"tasks", tasks}, {"files", Json::array()}}},
-                            {"execution", {{"makespanInSeconds", 1}, {"executedAt", "20260101T000000+0000"}, {"tasks", times}}}}}}
+  return Json{
+      {"name", "layers"},
+      {"schemaVersion", "1.5"},
+      {"workflow",
+       {{"specification", {{"tasks", tasks}, {"files", Json::array()}}},
+        {"execution",
+         {{"makespanInSeconds", 1}, {"executedAt", "20260101T000000+0000"}, {"tasks", times}}}}}}
       .dump();
 }
 
@@ -114,9 +128,12 @@ std::optional<std::filesystem::path> workflows() {
   const char* shared = std::getenv("REPRISE_SHARED_DIR");
   const char* source = std::getenv("REPRISE_SOURCE_DIR");
   const std::filesystem::path folder =
-      (shared ? std::filesystem::path(shared) : std::filesystem::path(source ? source : ".") / "../shared") / "workflows";
+      (shared ? std::filesystem::path(shared)
+              : std::filesystem::path(source ? source : ".") / "../shared") /
+      "workflows";
   if (std::filesystem::exists(folder / "expected.tsv")) return std::filesystem::canonical(folder);
-  std::cout << "SKIPPED: " << folder.string() << " is absent; REPRISE_SHARED_DIR names the folder it is in\n";
+  std::cout << "SKIPPED: " << folder.string()
+            << " is absent; REPRISE_SHARED_DIR names the folder it is in\n";
   return std::nullopt;
 }
 

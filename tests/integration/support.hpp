@@ -1,4 +1,5 @@
-// What the tests of the whole program share: runs with their documents, made-up traces, the recorded ones.
+// What the tests of the whole program share: runs with their documents, made-up traces, the
+// recorded ones.
 #pragma once
 
 #include <chrono>
@@ -28,9 +29,10 @@ struct Outcome {
   std::string out, err;
   double seconds = 0;
 
-  [[nodiscard]] long counted(const std::string& name) const;  // from the summary; -1: it is not there
+  [[nodiscard]] long counted(
+      const std::string& name) const;  // from the summary; -1: it is not there
   [[nodiscard]] std::string text(const std::string& name) const;
-  [[nodiscard]] std::string digest() const;  // of a trace
+  [[nodiscard]] std::string digest() const;                 // of a trace
   [[nodiscard]] Json at(const std::string& pointer) const;  // null: it is not there
   /// For messages of failed checks.
   [[nodiscard]] std::string shown() const;
@@ -45,12 +47,14 @@ std::string joined(const Arguments& arguments);
 
 /// The changes of state of a run's tasks, as `reprise events` tells them.
 Json events_of(Home& home, const std::string& run);
-/// Tasks that reached success according to the journal; `cached` is a success that was stored, or a hit.
+/// Tasks that reached success according to the journal; `cached` is a success that was stored, or a
+/// hit.
 std::vector<std::string> succeeded(Home& home, const std::string& run);
 /// State of the newest run; empty: there is none.
 std::string last_state(Home& home);
 
-/// A WfFormat trace of `layers` × `width` tasks; each task has up to three parents in the layer above.
+/// A WfFormat trace of `layers` × `width` tasks; each task has up to three parents in the layer
+/// above.
 std::string layered_trace(int layers, int width, double runtime);
 
 std::vector<std::string> lines_of(const std::string& text);

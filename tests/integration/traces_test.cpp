@@ -9,7 +9,8 @@ using namespace reprise::integration;
 
 namespace {
 
-/// Cold, again, with one input changed, and back: the four numbers and digests that a trace has to give.
+/// Cold, again, with one input changed, and back: the four numbers and digests that a trace has to
+/// give.
 void check_trace(Home& home, const std::filesystem::path& file, const Row& row) {
   const long tasks = std::stol(row.at("tasks")), invalidated = std::stol(row.at("inval_n"));
   const std::string digest = row.at("chain_digest");
@@ -23,13 +24,15 @@ void check_trace(Home& home, const std::filesystem::path& file, const Row& row) 
     bool same;
   };
   for (const auto& [what, arguments, executed, same] :
-       {Expected{"cold", plain, tasks, true}, Expected{"again", plain, 0, true}, Expected{"touched", touched, invalidated, false},
+       {Expected{"cold", plain, tasks, true}, Expected{"again", plain, 0, true},
+        Expected{"touched", touched, invalidated, false},
         Expected{"touched again", touched, 0, false}, Expected{"back", plain, 0, true}}) {
     const Outcome o = invoke(home, arguments);
     BOOST_REQUIRE_MESSAGE(o.code == 0, what << ": " << o.shown());
     BOOST_TEST(o.text("state") == "success", what);
     BOOST_TEST(o.counted("tasks") == tasks, what);
-    BOOST_TEST(o.counted("executed") == executed, what << ": " << o.counted("executed") << " ran, not " << executed);
+    BOOST_TEST(o.counted("executed") == executed,
+               what << ": " << o.counted("executed") << " ran, not " << executed);
     BOOST_TEST(o.counted("cached") == tasks - executed, what);
     BOOST_TEST(o.counted("failed") == 0, what);
     BOOST_TEST((o.digest() == digest) == same, what << ": digest " << o.digest());
@@ -64,7 +67,8 @@ BOOST_AUTO_TEST_CASE(all_of_them_in_one_data_folder_give_the_same_numbers) {
   const auto folder = workflows();
   if (!folder) return;
   Home home;
-  for (const Row& row : traces(*folder)) BOOST_TEST_CONTEXT(row.at("file")) check_trace(home, *folder / row.at("file"), row);
+  for (const Row& row : traces(*folder))
+    BOOST_TEST_CONTEXT(row.at("file")) check_trace(home, *folder / row.at("file"), row);
 }
 
 BOOST_AUTO_TEST_CASE(a_copy_under_another_name_is_the_same_trace) {
@@ -73,7 +77,8 @@ BOOST_AUTO_TEST_CASE(a_copy_under_another_name_is_the_same_trace) {
   Home home;
   const Row row = traces(*folder)[0];
   check_trace(home, *folder / row.at("file"), row);
-  std::filesystem::copy_file(*folder / row.at("file"), home.path / "copy");  // recognised by content, not by name
+  std::filesystem::copy_file(*folder / row.at("file"),
+                             home.path / "copy");  // recognised by content, not by name
   const Outcome o = invoke(home, {"run", "copy"});
   BOOST_TEST(o.counted("executed") == 0, o.shown());
   BOOST_TEST(o.digest() == row.at("chain_digest"));
@@ -86,8 +91,10 @@ BOOST_AUTO_TEST_CASE(slots_do_not_change_the_answer) {
     if (std::stol(row.at("tasks")) > 400) continue;
     for (const std::string slots : {"1", "2", "8", "64"}) {
       Home home;
-      const Outcome o = invoke(home, {"run", (*folder / row.at("file")).string(), "--slots", slots, "--cache", "off"});
-      BOOST_TEST(o.digest() == row.at("chain_digest"), row.at("file") << " with " << slots << " slots: " << o.shown());
+      const Outcome o = invoke(
+          home, {"run", (*folder / row.at("file")).string(), "--slots", slots, "--cache", "off"});
+      BOOST_TEST(o.digest() == row.at("chain_digest"),
+                 row.at("file") << " with " << slots << " slots: " << o.shown());
       BOOST_TEST(o.counted("executed") == std::stol(row.at("tasks")));
     }
   }

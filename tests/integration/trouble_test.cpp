@@ -18,18 +18,27 @@ using namespace std::chrono_literals;
 namespace {
 
 /// A small good trace, to be spoiled.
-Json trace() { return Json::parse(layered_trace(3, 4, 1.0)); }
-Json& tasks_of(Json& t) { return t["workflow"]["specification"]["tasks"]; }
-Json& times_of(Json& t) { return t["workflow"]["execution"]["tasks"]; }
+Json trace() {
+  return Json::parse(layered_trace(3, 4, 1.0));
+}
+Json& tasks_of(Json& t) {
+  return t["workflow"]["specification"]["tasks"];
+}
+Json& times_of(Json& t) {
+  return t["workflow"]["execution"]["tasks"];
+}
 
 struct Troubled : Home {
   /// Refused with exit 2 and a message that names the file; nothing ran and nothing was written.
   void refused(const std::string& name, const std::string& part) {
-    for (const Arguments& command : std::vector<Arguments>{{"run", name}, {"check", name}, {"plan", name}}) {
+    for (const Arguments& command :
+         std::vector<Arguments>{{"run", name}, {"check", name}, {"plan", name}}) {
       const Outcome o = invoke(*this, command);
       BOOST_TEST(o.code == 2, joined(command) << ": " << o.shown());
-      BOOST_TEST(o.err.find(name) != std::string::npos, joined(command) << " does not name the file: " << o.err);
-      BOOST_TEST(o.err.find(part) != std::string::npos, joined(command) << " does not say \"" << part << "\": " << o.err);
+      BOOST_TEST(o.err.find(name) != std::string::npos,
+                 joined(command) << " does not name the file: " << o.err);
+      BOOST_TEST(o.err.find(part) != std::string::npos,
+                 joined(command) << " does not say \"" << part << "\": " << o.err);
       BOOST_TEST(o.seconds < 20, joined(command) << " took " << o.seconds << " s");
     }
     BOOST_TEST(!std::filesystem::exists(path / "data"), name << " made a data folder");
@@ -40,7 +49,9 @@ struct Troubled : Home {
   }
 };
 
-bool is_root() { return ::geteuid() == 0; }
+bool is_root() {
+  return ::geteuid() == 0;
+}
 
 bool resize_disk(const std::filesystem::path& point, const char* options) {
   return ::mount("tmpfs", point.c_str(), "tmpfs", MS_REMOUNT, options) == 0;
@@ -53,7 +64,8 @@ BOOST_FIXTURE_TEST_SUITE(bad_files, Troubled)
 BOOST_AUTO_TEST_CASE(files_of_no_known_kind) {
   write("empty.yaml", "");
   refused("empty.yaml", "error");
-  write("picture.png", std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(5000, '\x01'));
+  write("picture.png",
+        std::string("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16) + std::string(5000, '\x01'));
   refused("picture.png", "error");
   write("zeros.json", std::string(100000, '\0'));
   refused("zeros.json", "error");
@@ -68,10 +80,12 @@ BOOST_AUTO_TEST_CASE(files_of_no_known_kind) {
 
 BOOST_AUTO_TEST_CASE(packed_files_that_are_cut_off_or_no_gzip) {
   write("whole.json", layered_trace(20, 50, 1.0));
-  Program pack({"/bin/sh", "-c", "gzip -c whole.json > whole.json.gz"}, environment, path, reprise::cli::test::Wiring::pipes);
+  Program pack({"/bin/sh", "-c", "gzip -c whole.json > whole.json.gz"}, environment, path,
+               reprise::cli::test::Wiring::pipes);
   BOOST_REQUIRE(pack.wait().code == 0);
   const std::string whole = read("whole.json.gz");
-  for (const std::size_t size : {std::size_t{3}, std::size_t{10}, whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t size :
+       {std::size_t{3}, std::size_t{10}, whole.size() / 2, whole.size() - 1}) {
     write("cut.json.gz", whole.substr(0, size));
     refused("cut.json.gz", "error");
   }
@@ -159,8 +173,11 @@ BOOST_AUTO_TEST_CASE(traces_with_each_mistake) {
 
 BOOST_AUTO_TEST_CASE(graphs_with_each_mistake) {
   const std::vector<std::pair<std::string, std::string>> graphs{
-      {"unknown parent", "2\n0 0 0\n1 5 1 0\n2 5 1 9\n3 0 1 2\n"}, {"circle", "2\n0 0 0\n1 5 1 2\n2 5 1 1\n3 0 1 2\n"},
-      {"negative time", "2\n0 0 0\n1 -5 1 0\n2 5 1 1\n3 0 1 2\n"}, {"cut off", "2\n0 0 0\n1 5 1 0\n"}, {"duplicate", "2\n0 0 0\n1 5 1 0\n1 5 1 0\n3 0 1 1\n"}};
+      {"unknown parent", "2\n0 0 0\n1 5 1 0\n2 5 1 9\n3 0 1 2\n"},
+      {"circle", "2\n0 0 0\n1 5 1 2\n2 5 1 1\n3 0 1 2\n"},
+      {"negative time", "2\n0 0 0\n1 -5 1 0\n2 5 1 1\n3 0 1 2\n"},
+      {"cut off", "2\n0 0 0\n1 5 1 0\n"},
+      {"duplicate", "2\n0 0 0\n1 5 1 0\n1 5 1 0\n3 0 1 1\n"}};
   for (const auto& [what, text] : graphs) {
     BOOST_TEST_CONTEXT(what) {
       write("bad.stg", text);
@@ -181,7 +198,8 @@ BOOST_AUTO_TEST_CASE(a_hundred_megabytes_of_brackets_are_refused_in_bounded_time
     }
     // Ten times the file is plenty; address space also holds the threads' stacks.
     const auto begin = std::chrono::steady_clock::now();
-    Program program({"/bin/sh", "-c", "ulimit -v 2000000; exec \"$0\" run deep.json --json", std::string(std::getenv("REPRISE_BIN_DIR")) + "/reprise"},
+    Program program({"/bin/sh", "-c", "ulimit -v 2000000; exec \"$0\" run deep.json --json",
+                     std::string(std::getenv("REPRISE_BIN_DIR")) + "/reprise"},
                     environment, path, reprise::cli::test::Wiring::pipes);
     const Outcome o = outcome_of(program, begin);
     BOOST_TEST(o.code == 2, o.shown());
@@ -192,41 +210,61 @@ BOOST_AUTO_TEST_CASE(a_hundred_megabytes_of_brackets_are_refused_in_bounded_time
 }
 
 BOOST_AUTO_TEST_CASE(odd_names_are_data) {
-  const std::vector<std::string> names{"__proto__", "../x", "/etc/x", "a b", "esc\x1b[31m", "..", ".", "new\nline", "quote\"'`$(touch y)", "ünï", "%s%n", "-rf"};
+  const std::vector<std::string> names{"__proto__",           "../x", "/etc/x", "a b",
+                                       "esc\x1b[31m",         "..",   ".",      "new\nline",
+                                       "quote\"'`$(touch y)", "ünï",  "%s%n",   "-rf"};
   Json flow{{"version", 1}, {"name", "../../odd\x1b[2J"}, {"tasks", Json::object()}};
   for (const std::string& name : names)
-    flow["tasks"][name] = {{"shell", "echo out; echo made > made.txt"}, {"outputs", {"made.txt"}}, {"cache", true}};
+    flow["tasks"][name] = {
+        {"shell", "echo out; echo made > made.txt"}, {"outputs", {"made.txt"}}, {"cache", true}};
   std::filesystem::create_directories(path / "a" / "b" / "c");
   write("a/b/c/odd.json", flow.dump());
   Json odd = trace();
   for (std::size_t i = 0; i < names.size(); ++i) {
-    tasks_of(odd).push_back({{"id", names[i]}, {"name", names[i]}, {"parents", Json::array()}, {"children", Json::array()}, {"inputFiles", Json::array()}, {"outputFiles", Json::array()}});
+    tasks_of(odd).push_back({{"id", names[i]},
+                             {"name", names[i]},
+                             {"parents", Json::array()},
+                             {"children", Json::array()},
+                             {"inputFiles", Json::array()},
+                             {"outputFiles", Json::array()}});
     times_of(odd).push_back({{"id", names[i]}, {"runtimeInSeconds", 0}});
   }
   write("a/b/c/odd_trace.json", odd.dump());
   const auto entries = [&] {  // outside of the data folder
     std::vector<std::string> found;
-    for (auto at = std::filesystem::recursive_directory_iterator(path); at != std::filesystem::recursive_directory_iterator(); ++at) {
-      if (at->path() == path / "data") at.disable_recursion_pending();
-      else found.push_back(at->path().string());
+    for (auto at = std::filesystem::recursive_directory_iterator(path);
+         at != std::filesystem::recursive_directory_iterator(); ++at) {
+      if (at->path() == path / "data")
+        at.disable_recursion_pending();
+      else
+        found.push_back(at->path().string());
     }
     std::sort(found.begin(), found.end());
     return found;
   };
   const auto before = entries();
   for (const std::string file : {"a/b/c/odd.json", "a/b/c/odd_trace.json"}) {
-    for (const Arguments& command : std::vector<Arguments>{{"run", file}, {"run", file, "--json"}, {"run", file, "--progress", "json"}, {"status"}, {"events", "last"},
-                                                           {"logs", "last"}, {"ps", "--all"}, {"history"}, {"cache", "ls"}}) {
+    for (const Arguments& command : std::vector<Arguments>{{"run", file},
+                                                           {"run", file, "--json"},
+                                                           {"run", file, "--progress", "json"},
+                                                           {"status"},
+                                                           {"events", "last"},
+                                                           {"logs", "last"},
+                                                           {"ps", "--all"},
+                                                           {"history"},
+                                                           {"cache", "ls"}}) {
       const Finished f = Home::run(command);
       BOOST_TEST(f.code == 0, joined(command) << "\nerr: " << f.err);
-      BOOST_TEST((f.out + f.err).find('\x1b') == std::string::npos, joined(command) << " let an escape through: " << f.out << f.err);
+      BOOST_TEST((f.out + f.err).find('\x1b') == std::string::npos,
+                 joined(command) << " let an escape through: " << f.out << f.err);
     }
   }
   BOOST_TEST(entries() == before, boost::test_tools::per_element());
   // What they wrote lies in the data folder under names of our own.
   for (const auto& entry : std::filesystem::recursive_directory_iterator(path / "data"))
     for (const std::string name : {"__proto__", "esc", "ünï", "touch", "-rf"})
-      BOOST_TEST(entry.path().filename().string().find(name) == std::string::npos, entry.path().string());
+      BOOST_TEST(entry.path().filename().string().find(name) == std::string::npos,
+                 entry.path().string());
 }
 
 BOOST_AUTO_TEST_SUITE_END()
@@ -234,7 +272,9 @@ BOOST_AUTO_TEST_SUITE_END()
 BOOST_FIXTURE_TEST_SUITE(bad_disks, Troubled)
 
 BOOST_AUTO_TEST_CASE(a_data_folder_that_cannot_be_made_is_told_before_work_starts) {
-  write("flow.yaml", "version: 1\nname: f\nparams: {mark: {type: string}}\ntasks: {t: {env: {MARK: '${{ params.mark }}'}, shell: 'touch $MARK'}}\n");
+  write("flow.yaml",
+        "version: 1\nname: f\nparams: {mark: {type: string}}\ntasks: {t: {env: {MARK: '${{ "
+        "params.mark }}'}, shell: 'touch $MARK'}}\n");
   const std::string mark = (path / "mark").string();
   const auto refuses = [&](const std::string& data) {
     const Outcome o = invoke(*this, {"run", "flow.yaml", "-p", "mark=" + mark, "--data", data});
@@ -254,7 +294,8 @@ BOOST_AUTO_TEST_CASE(a_data_folder_that_cannot_be_made_is_told_before_work_start
   refuses("spoiled");
   std::filesystem::create_directory(path / "spoiled_cache");
   write("spoiled_cache/cache.db", std::string(8192, 'x'));
-  const Outcome o = invoke(*this, {"run", "flow.yaml", "-p", "mark=" + mark, "--data", "spoiled_cache"});
+  const Outcome o =
+      invoke(*this, {"run", "flow.yaml", "-p", "mark=" + mark, "--data", "spoiled_cache"});
   BOOST_TEST((o.code == 0 || !std::filesystem::exists(mark)), o.shown());
 }
 
@@ -293,8 +334,11 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_told_before_work_starts) {
     return;
   }
   write("disk/ballast", std::string(2 << 20, 'x'));
-  write("flow.yaml", "version: 1\nname: f\nparams: {mark: {type: string}}\ntasks: {t: {env: {MARK: '${{ params.mark }}'}, shell: 'touch $MARK'}}\n");
-  const Outcome o = invoke(*this, {"run", "flow.yaml", "-p", "mark=" + (path / "mark").string(), "--data", "disk/data"});
+  write("flow.yaml",
+        "version: 1\nname: f\nparams: {mark: {type: string}}\ntasks: {t: {env: {MARK: '${{ "
+        "params.mark }}'}, shell: 'touch $MARK'}}\n");
+  const Outcome o = invoke(
+      *this, {"run", "flow.yaml", "-p", "mark=" + (path / "mark").string(), "--data", "disk/data"});
   BOOST_TEST((o.code == 2 || o.code == 3), o.shown());
   BOOST_TEST(o.err.find("disk/data") != std::string::npos, o.err);
   BOOST_TEST(!std::filesystem::exists(path / "mark"));
@@ -315,22 +359,29 @@ BOOST_AUTO_TEST_CASE(a_disk_that_fills_up_ends_the_run_and_keeps_what_is_finishe
         std::cout << "SKIPPED: no file system can be mounted here\n";
         return;
       }
-      write("fill.yaml", "version: 1\nname: fill\ntasks:\n  make:\n    map: {over: '${{ range(40) }}', as: i}\n    cache: true\n    env: {I: '${{ i }}'}\n"
-                         "    shell: 'head -c 300000 /dev/urandom | base64 > " + what + "'\n" +
-                             (what == "made.bin" ? "    outputs: [made.bin]\n" : ""));
+      write("fill.yaml",
+            "version: 1\nname: fill\ntasks:\n  make:\n    map: {over: '${{ range(40) }}', as: i}\n "
+            "   cache: true\n    env: {I: '${{ i }}'}\n"
+            "    shell: 'head -c 300000 /dev/urandom | base64 > " +
+                what + "'\n" + (what == "made.bin" ? "    outputs: [made.bin]\n" : ""));
       const std::string data = (point / "data").string();
       const Outcome full = invoke(*this, {"run", "fill.yaml", "--slots", "2", "--data", data});
       BOOST_TEST((full.code == 1 || full.code == 3 || full.code == 8), full.shown());
       BOOST_TEST(full.seconds < 30, "took " << full.seconds << " s");
-      BOOST_TEST((full.err.find("space") != std::string::npos || full.err.find("full") != std::string::npos), full.err);
+      BOOST_TEST((full.err.find("space") != std::string::npos ||
+                  full.err.find("full") != std::string::npos),
+                 full.err);
       BOOST_REQUIRE(resize_disk(point, "size=200m"));
       Outcome again = invoke(*this, {"run", "fill.yaml", "--slots", "2", "--data", data});
-      // When its end could not be written either, the run is continued, with the failures it had; then a new one is needed.
-      if (again.code == 1 && again.at("/continued") == true) again = invoke(*this, {"run", "fill.yaml", "--slots", "2", "--data", data});
+      // When its end could not be written either, the run is continued, with the failures it had;
+      // then a new one is needed.
+      if (again.code == 1 && again.at("/continued") == true)
+        again = invoke(*this, {"run", "fill.yaml", "--slots", "2", "--data", data});
       BOOST_TEST(again.code == 0, again.shown());
       BOOST_TEST(again.counted("tasks") == 40);
-      std::cout << what << ": " << full.counted("executed") << " ran before the disk was full, " << again.counted("executed") << " after, "
-                << again.counted("cached") << " from the cache\n";
+      std::cout << what << ": " << full.counted("executed") << " ran before the disk was full, "
+                << again.counted("executed") << " after, " << again.counted("cached")
+                << " from the cache\n";
       BOOST_TEST((again.counted("cached") > 5 || again.at("/continued") == true), again.shown());
       BOOST_TEST(again.counted("executed") < 40 + (again.at("/continued") == true ? 40 : 0));
       BOOST_TEST(invoke(*this, {"run", "fill.yaml", "--data", data}).counted("executed") == 0);
@@ -353,14 +404,16 @@ BOOST_AUTO_TEST_CASE(a_trace_that_fills_the_disk_ends_and_goes_on_later) {
         return;
       }
       const Outcome full = invoke(*this, {"run", "trace.json", "--data", "disk/data"});
-      BOOST_TEST((full.code == 1 || full.code == 2 || full.code == 3 || full.code == 8), full.shown());
+      BOOST_TEST((full.code == 1 || full.code == 2 || full.code == 3 || full.code == 8),
+                 full.shown());
       BOOST_TEST(full.seconds < 30);
       BOOST_TEST(full.err.find("full") != std::string::npos, full.shown());
       BOOST_REQUIRE(resize_disk(path / "disk", "size=200m"));
       const Outcome again = invoke(*this, {"run", "trace.json", "--data", "disk/data"});
       BOOST_TEST(again.code == 0, again.shown());
       BOOST_TEST(again.digest() == digest);
-      BOOST_TEST(invoke(*this, {"run", "trace.json", "--data", "disk/data"}).counted("executed") == 0);
+      BOOST_TEST(invoke(*this, {"run", "trace.json", "--data", "disk/data"}).counted("executed") ==
+                 0);
     }
   }
 }

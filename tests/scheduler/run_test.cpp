@@ -115,7 +115,8 @@ BOOST_AUTO_TEST_CASE(exponential_delays_stay_below_their_ceiling) {
     const Time before = bench.now;
     bench.fail("a");
     bench.advance();
-    const auto ceiling = std::min<Duration>(std::chrono::seconds{60}, std::chrono::seconds{1LL << std::min(i, 30)});
+    const auto ceiling =
+        std::min<Duration>(std::chrono::seconds{60}, std::chrono::seconds{1LL << std::min(i, 30)});
     BOOST_TEST((bench.now - before <= ceiling));
   }
 }
@@ -254,14 +255,18 @@ BOOST_AUTO_TEST_CASE(an_upstream_that_was_skipped_skips_its_downstreams) {
 
 BOOST_AUTO_TEST_CASE(manual_only_leaves_the_run_waiting_for_a_person) {
   SchedulerBench bench;
-  bench.submit(flow("a -> b", {{"b", with([](TaskKind& kind) { kind.trigger.kind = Trigger::Kind::manual_only; })}}));
+  bench.submit(
+      flow("a -> b",
+           {{"b", with([](TaskKind& kind) { kind.trigger.kind = Trigger::Kind::manual_only; })}}));
   bench.succeed("a");
   BOOST_TEST((bench.state("b") == TaskState::paused));
   BOOST_TEST((bench.ended.at(0).state == RunState::paused));
 }
 
 BOOST_AUTO_TEST_CASE(resuming_lets_paused_tasks_go_on_and_runs_nothing_twice) {
-  const auto spec = flow("a -> b; b -> c", {{"b", with([](TaskKind& kind) { kind.trigger.kind = Trigger::Kind::manual_only; })}});
+  const auto spec =
+      flow("a -> b; b -> c",
+           {{"b", with([](TaskKind& kind) { kind.trigger.kind = Trigger::Kind::manual_only; })}});
   SchedulerBench first;
   first.submit(spec);
   first.succeed("a", 4);
@@ -281,7 +286,8 @@ BOOST_AUTO_TEST_CASE(resuming_lets_paused_tasks_go_on_and_runs_nothing_twice) {
   BOOST_TEST((third.ended.at(0).state == RunState::success));
 }
 
-BOOST_AUTO_TEST_CASE(a_cancellation_that_did_not_finish_holds_unless_a_person_starts_the_run_again) {
+BOOST_AUTO_TEST_CASE(
+    a_cancellation_that_did_not_finish_holds_unless_a_person_starts_the_run_again) {
   const auto spec = flow("a -> b; x");
   SchedulerBench first{1};
   first.submit(spec);
@@ -340,7 +346,8 @@ BOOST_AUTO_TEST_CASE(attempts_that_run_for_a_while_are_announced_once) {
 
 BOOST_AUTO_TEST_CASE(a_reduction_combines_level_by_level_with_at_most_fanin_members) {
   SchedulerBench bench{8};
-  bench.submit(flow("m*7; m -> r; r -> end", {{"r", with([](TaskKind& kind) { kind.reduce_fanin = 3; })}}));
+  bench.submit(
+      flow("m*7; m -> r; r -> end", {{"r", with([](TaskKind& kind) { kind.reduce_fanin = 3; })}}));
   for (int i = 0; i < 7; ++i) bench.succeed("m[" + std::to_string(i) + "]", i);
   BOOST_TEST(bench.sent_names() == "r[0] r[1] r[2]");
   BOOST_TEST((*bench.sent[2].arguments[0].value.value() == Value{List{6}}));
@@ -418,8 +425,9 @@ BOOST_AUTO_TEST_CASE(a_body_that_pauses_leaves_the_run_waiting) {
   BOOST_TEST((bench.ended.at(0).state == RunState::paused));
 }
 
-// Random flows, random outcomes, random order; then the same run again from every kind of prefix of its journal, as after
-// a crash. What was final stays, nothing final runs twice, and the end is the same.
+// Random flows, random outcomes, random order; then the same run again from every kind of prefix of
+// its journal, as after a crash. What was final stays, nothing final runs twice, and the end is the
+// same.
 BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_same) {
   for (unsigned seed = 1; seed <= 300; ++seed) {
     std::mt19937 random(seed);
@@ -431,7 +439,8 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
       const std::string name = "n" + std::to_string(n);
       text += name + (below(4) == 0 ? "*" + std::to_string(below(4)) : "") + ";";
       for (unsigned u = 0; u < n; ++u)
-        if (below(3) == 0) text += "n" + std::to_string(u) + (below(3) == 0 ? " => " : " -> ") + name + ";";
+        if (below(3) == 0)
+          text += "n" + std::to_string(u) + (below(3) == 0 ? " => " : " -> ") + name + ";";
       TaskKind& kind = kinds[name];
       kind.retry.max = below(3);
       kind.cache.enabled = below(3) == 0;
@@ -443,7 +452,8 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
       if (below(8) == 0) kind.trigger.kind = Trigger::Kind::any_failed;
     }
     const auto spec = flow(text, kinds);
-    // A body's outcome depends on its task alone, so that every schedule agrees; retries do not help.
+    // A body's outcome depends on its task alone, so that every schedule agrees; retries do not
+    // help.
     const auto body = [&](const std::string& name) {
       const std::size_t hash = std::hash<std::string>{}(name + std::to_string(seed));
       if (hash % 6 == 0) return failure();
@@ -458,8 +468,11 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
           continue;
         }
         const std::size_t pick = below(static_cast<unsigned>(choices));
-        if (pick < bench.look_ups.size()) bench.answer(pick, std::nullopt);
-        else bench.report(pick - bench.look_ups.size(), body(bench.name_of(bench.sent[pick - bench.look_ups.size()])));
+        if (pick < bench.look_ups.size())
+          bench.answer(pick, std::nullopt);
+        else
+          bench.report(pick - bench.look_ups.size(),
+                       body(bench.name_of(bench.sent[pick - bench.look_ups.size()])));
       }
     };
     SchedulerBench whole{1 + below(4)};
@@ -480,10 +493,14 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
 
     const std::size_t cut = below(static_cast<unsigned>(whole.journal.size() + 1));
     SchedulerBench again{1 + below(4)};
-    std::vector<journal::Batch> past(whole.journal.begin(), whole.journal.begin() + static_cast<std::ptrdiff_t>(cut));
+    std::vector<journal::Batch> past(whole.journal.begin(),
+                                     whole.journal.begin() + static_cast<std::ptrdiff_t>(cut));
     again.submit(spec, past);
     run_to_end(again);
-    BOOST_TEST(final_states(again) == expected, "seed " << seed << " cut " << cut << "\n" << text << "\n" << final_states(again) << "\n" << expected);
+    BOOST_TEST(final_states(again) == expected, "seed " << seed << " cut " << cut << "\n"
+                                                        << text << "\n"
+                                                        << final_states(again) << "\n"
+                                                        << expected);
     BOOST_TEST((again.ended[0].state == whole.ended[0].state), "seed " << seed);
   }
 }

@@ -37,7 +37,8 @@ struct Plan {
 
 }  // namespace
 
-std::shared_ptr<const FlowSpec> flow(std::string_view text, const std::map<std::string, TaskKind>& kinds) {
+std::shared_ptr<const FlowSpec> flow(std::string_view text,
+                                     const std::map<std::string, TaskKind>& kinds) {
   Plan plan;
   while (!text.empty()) {
     const auto end = std::min(text.find(';'), text.size());

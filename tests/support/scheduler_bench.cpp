@@ -67,7 +67,8 @@ void SchedulerBench::report(std::size_t position, Outcome outcome) {
   sent.erase(sent.begin() + static_cast<std::ptrdiff_t>(position));
   outcome.started = now;
   scheduler::Reported event;
-  event.reports.push_back({{RunIndex{attempt.run}, attempt.task, attempt.number}, std::move(outcome)});
+  event.reports.push_back(
+      {{RunIndex{attempt.run}, attempt.task, attempt.number}, std::move(outcome)});
   handle(std::move(event));
 }
 
@@ -95,7 +96,9 @@ void SchedulerBench::hit(const std::string& task, Value value) {
   answer(position_of(look_ups, task), std::move(value));
 }
 
-void SchedulerBench::miss(const std::string& task) { answer(position_of(look_ups, task), std::nullopt); }
+void SchedulerBench::miss(const std::string& task) {
+  answer(position_of(look_ups, task), std::nullopt);
+}
 
 void SchedulerBench::cancel(std::vector<std::string> tasks) {
   scheduler::Cancel event{RunIndex{0}, {}, "a person asked"};
@@ -111,9 +114,12 @@ void SchedulerBench::advance() {
 
 scheduler::Ended SchedulerBench::finish(const std::function<Outcome(const std::string&)>& body) {
   while (ended.empty()) {
-    if (!look_ups.empty()) answer(0, std::nullopt);
-    else if (!sent.empty()) report(0, body(name_of(sent.front())));
-    else advance();
+    if (!look_ups.empty())
+      answer(0, std::nullopt);
+    else if (!sent.empty())
+      report(0, body(name_of(sent.front())));
+    else
+      advance();
   }
   return ended.front();
 }

@@ -1,4 +1,5 @@
-// A scheduler with everything around it played by the test: no threads, no clock, every event in the test's hand.
+// A scheduler with everything around it played by the test: no threads, no clock, every event in
+// the test's hand.
 #pragma once
 
 #include <deque>
@@ -16,7 +17,8 @@ class SchedulerBench {
  public:
   explicit SchedulerBench(std::uint32_t slots = 2) : scheduler_(slots) {}
 
-  /// Submits a run. Attempts that the scheduler sends out wait in `sent` until the test reports them.
+  /// Submits a run. Attempts that the scheduler sends out wait in `sent` until the test reports
+  /// them.
   void submit(std::shared_ptr<const FlowSpec> flow, std::vector<journal::Batch> past = {},
               CacheMode cache = CacheMode::normal, bool resume = false);
 
