@@ -222,7 +222,9 @@ void add_running_commands(CLI::App& app, Settings& s) {
 
   CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
                                 [&s](Console& c) { return check_command(s.check, c); });
-  check->add_option("FLOW", s.check.files, "Files; - is stdin")->required();
+  check->add_option("FLOW", s.check.files, "Files; - is stdin");
+  check->add_flag("--print-schema", s.check.print_schema,
+                  "Print the JSON schema of flow files, for editors, and check nothing");
 
   CLI::App* plan = add_command(app, s, "plan",
                                "Tell what would come from the cache, run or wait; changes nothing",

@@ -4,10 +4,18 @@
 #include "cli/commands.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/text.hpp"
+#include "flow/flow_file.hpp"
 
 namespace reprise::cli {
 
 int check_command(const CheckOptions& options, Console& console) {
+  if (options.print_schema) {
+    console.raw(print_schema());
+    return exit_ok;
+  }
+  if (options.files.empty())
+    return console.fail({ErrorCode::invalid_argument, "check: which file? give a FLOW"},
+                        exit_invalid);
   int code = exit_ok;
   Json files = Json::array();
   auto how = load_options({});

@@ -53,6 +53,7 @@ struct ResumeOptions {
 
 struct CheckOptions {
   std::vector<std::string> files;
+  bool print_schema = false;  // instead of checking anything
 };
 
 struct PlanOptions {

@@ -519,6 +519,13 @@ class Evaluator {
     return *std::move(result);
   }
 
+  // What programs print ends with a line end.
+  static std::string_view without_blanks(std::string_view text) {
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+  }
+
   Value to_int(const Term& term, const Value& value) {
     if (const auto* b = value.get_if<bool>()) return Value(*b ? 1 : 0);
     if (const auto* d = value.get_if<double>()) {
@@ -527,8 +534,10 @@ class Evaluator {
     }
     if (const auto* s = value.get_if<std::string>()) {
       std::int64_t number = 0;
-      const auto [end, error] = std::from_chars(s->data(), s->data() + s->size(), number);
-      if (s->empty() || error != std::errc{} || end != s->data() + s->size()) {
+      const std::string_view digits = without_blanks(*s);
+      const auto [end, error] =
+          std::from_chars(digits.data(), digits.data() + digits.size(), number);
+      if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) {
         refuse(term, fmt::format("\"{}\" is not an int", shorten(escape_for_terminal(*s), 40)));
       }
       return Value(number);
@@ -540,8 +549,9 @@ class Evaluator {
     if (is_number(value)) return Value(as_double(value));
     const auto& s = std::get<std::string>(value.data);
     double number = 0;
-    const auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), number);
-    if (s.empty() || error != std::errc{} || end != s.data() + s.size()) {
+    const std::string_view digits = without_blanks(s);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) {
       refuse(term, fmt::format("\"{}\" is not a float", shorten(escape_for_terminal(s), 40)));
     }
     return Value(number);

@@ -1,9 +1,11 @@
 // The folder in which everything is kept: where it is, what lies where, who runs what.
 //
-//   <data>/journal.db   what happened          <data>/blobs/         files and large values, by
-//   digest <data>/cache.db     results by key         <data>/runs/<ULID>/   logs and work folders
-//   of one run; "owner" is locked
-//                                                                    by the process that runs it
+//   <data>/journal.db     what happened
+//   <data>/cache.db       results by key
+//   <data>/blobs/         files and large values, by digest
+//   <data>/runs/<ULID>/   logs and work folders of one run; the process that runs it holds a lock
+//   on
+//                         the file "owner" in there
 #pragma once
 
 #include <cstdint>

@@ -3,14 +3,16 @@
 //
 //   byte  version = 1
 //   v     number of task changes × 2 + (a run change follows)
-//   z     nanoseconds since 1970 of the first change; every later time is a difference from the one
-//   before it each task change:
+//   z     nanoseconds since 1970 of the first change; later times are differences from the previous
+//   each task change:
 //     byte  state (5 bits) | executed << 5 | has details << 6
-//     byte  cache outcome (3 bits) | kind of result (2 bits) << 3 | has duration << 5 | run_count
-//     is 1 << 6 | counts follow << 7 z     task id, as a difference from the one before it z time
-//     difference [z    duration]  [v run_count, v loop_count] [v    size of the result, 32 bytes
-//     digest, and for kind "inline" the bytes] [v    length of the details, then fields: v tag, v
-//     length, content; unknown tags are skipped]
+//     byte  cache outcome (3 bits) | kind of result (2 bits) << 3 | has duration << 5
+//           | run_count is 1 << 6 | counts follow << 7
+//     z     task id, as a difference from the previous
+//     z     time difference
+//     [z duration]  [v run_count, v loop_count]
+//     [v size of the result, 32 bytes digest, and for kind "with bytes" the bytes]
+//     [v length of the details, then fields: v tag, v length, content; unknown tags are skipped]
 //   the run change: byte state, z time difference, v length, message
 //
 // Newer programs may append tags and bytes after the end; older ones skip both. Anything else needs

@@ -153,6 +153,7 @@ BOOST_AUTO_TEST_CASE(functions_work_on_both_sides_of_a_dot) {
   BOOST_TEST(value_of("'xs12'.matches('^s[0-9]+$')") == "false");
   BOOST_TEST(value_of("string(1.0) + string(true) + string(null)") == "\"1.0true\"");
   BOOST_TEST(value_of("int('12') + int(3.9) + int(true)") == "16");
+  BOOST_TEST(value_of("int(' 12 ') + float('0.5 ')") == "12.5");
   BOOST_TEST(value_of("float('0.5') + float(1)") == "1.5");
   BOOST_TEST(value_of("params.xs.join(', ')") == "\"a, b, c\"");
   BOOST_TEST(value_of("json([1, 'a'])") == "\"[1,\\\"a\\\"]\"");
