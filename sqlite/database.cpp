@@ -154,17 +154,21 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options) {
 // The identity is read before anything else is done, so that a file of somebody else is not even
 // converted to WAL.
 Status Database::prepare_file(const Options& options) {
-  auto identity = number(*this, "PRAGMA application_id");
-  if (!identity) return tl::unexpected(identity.error());
-  auto version = number(*this, "PRAGMA user_version");
-  if (!version) return tl::unexpected(version.error());
-
-  const bool unmarked = *identity == 0 && *version == 0;
-  if (unmarked) {
-    auto tables = number(*this, "SELECT count(*) FROM sqlite_schema");
+  Result<std::int64_t> identity = 0, version = 0, tables = 0;
+  {
+    // One view for all three: another process may be making the file at this moment, and between
+    // two reads it would turn from empty into one with tables.
+    auto view = Transaction::begin(*this, Transaction::Kind::read);
+    if (!view) return tl::unexpected(view.error());
+    identity = number(*this, "PRAGMA application_id");
+    if (!identity) return tl::unexpected(identity.error());
+    version = number(*this, "PRAGMA user_version");
+    if (!version) return tl::unexpected(version.error());
+    tables = number(*this, "SELECT count(*) FROM sqlite_schema");
     if (!tables) return tl::unexpected(tables.error());
-    if (*tables != 0) identity = 1;  // somebody's unmarked database
   }
+  const bool unmarked = *identity == 0 && *version == 0;
+  if (unmarked && *tables != 0) identity = 1;  // somebody's unmarked database
   if (!(unmarked && *identity == 0) && *identity != options.schema.application_id)
     return fail(ErrorCode::conflict, fmt::format("\"{}\" is a database of another program, not a "
                                                  "{}; move it away or choose another folder "
