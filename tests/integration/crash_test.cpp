@@ -127,8 +127,8 @@ BOOST_AUTO_TEST_CASE(a_flow_killed_again_and_again_still_gets_to_its_end) {
   std::map<std::string, int> finished;
   for (const std::string mark : {"[ 5/", "[15/", "[25/"})
     finished.merge(begun_by(*this, killed_after(mark, tally())));
-  // Lines are printed as things happen; what happened in the last milliseconds before a kill may not
-  // be on disk yet and is then done again. What the kills before left is there for certain.
+  // Lines are printed as things happen; what happened in the last milliseconds before a kill may
+  // not be on disk yet and is then done again. What the kills before left is there for certain.
   BOOST_TEST(finished.size() >= 15u);
   const Outcome end = invoke(*this, {"resume", "last", "--slots", "2"});
   BOOST_REQUIRE_MESSAGE(end.code == 0, end.shown());
