@@ -227,7 +227,7 @@ void Run::release_held(Group& group, Step& step) {
   const std::uint32_t limit = flow_.kind_of(group.node).max_parallel;
   while (!group.held.empty() && (limit == 0 || group.in_flight < limit)) {
     const TaskId next = group.held.front();
-    group.held.erase(group.held.begin());
+    group.held.pop_front();
     const bool alive = (flags_[next.value] & held) != 0;
     leave_active(next, held);
     if (alive && !is_finished(state_[next.value])) want_slot(next, step);

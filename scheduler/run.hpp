@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -105,7 +106,7 @@ class Run {
     std::uint32_t width = 0;
     std::uint32_t finished = 0, successful = 0, failed = 0, skipped = 0;
     std::uint32_t in_flight = 0;  // for max_parallel
-    std::vector<TaskId> held;     // waiting for in_flight to fall, first come first served
+    std::deque<TaskId> held;      // waiting for in_flight to fall, first come first served
     struct Elements {             // one mapped input split into its elements
       Payload whole;
       std::vector<std::string_view> parts;  // views into whole

@@ -64,12 +64,13 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
 
 // Paused tasks go on, all or those named; what they wait for besides, they still wait for.
 void Run::resume(const Submit& submit, Step& step) {
+  std::vector<TaskId> named;
+  for (const std::string& name : submit.resume_tasks)
+    if (const auto task = find_task(name)) named.push_back(*task);
   for (std::uint32_t t = 0; t < state_.size(); ++t) {
     if (state_[t] != TaskState::paused) continue;
     const TaskId task{t};
-    const auto is_task = [&](const std::string& name) { return find_task(name) == task; };
-    if (!submit.resume_tasks.empty() &&
-        std::none_of(submit.resume_tasks.begin(), submit.resume_tasks.end(), is_task))
+    if (!submit.resume_tasks.empty() && std::find(named.begin(), named.end(), task) == named.end())
       continue;
     state_[t] = TaskState::pending;
     resumed_[task] = true;

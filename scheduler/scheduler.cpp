@@ -84,7 +84,6 @@ void Scheduler::on(Reported& event, Time now, Effects& effects) {
       event.reports, [](const Report& r) { return r.attempt.run; },
       [&](Run& run, Report& report, Run::Wants& wants) {
         in_flight_ -= std::min(in_flight_, std::min(run.slots_of(report.attempt.task), slots_));
-        attempts_in_flight_ -= std::min(attempts_in_flight_, 1U);
         learn(report.outcome);
         run.reported(std::move(report), now, ready_, wants);
       },
@@ -158,7 +157,6 @@ void Scheduler::dispatch(Time now, Effects& effects) {
     last = run;
     if (auto attempt = run->dispatch(next.task, now, ready_, wants)) {
       in_flight_ += wide;
-      ++attempts_in_flight_;
       effects.dispatches.push_back(std::move(*attempt));
     }
   }

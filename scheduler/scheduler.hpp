@@ -54,7 +54,6 @@ class Scheduler {
   ReadyQueue ready_;
   std::uint32_t slots_;
   std::uint32_t in_flight_ = 0;  // slots taken by dispatched attempts
-  std::uint32_t attempts_in_flight_ = 0;
   double mean_seconds_ =
       1;  // of recent attempts; starts high, so that nothing is prefetched at first
 };
