@@ -19,34 +19,18 @@
 
 #include "core/result.hpp"
 #include "flow/diagnostics.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace reprise::test {
 
-/// A folder of its own for one test case, removed at the end.
-class TemporaryFolder {
+class TemporaryFolder : public testing::TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reprise-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   /// Writes a file and returns its path.
   std::string write(const std::string& name, std::string_view bytes) const {
-    const std::filesystem::path file = path_ / name;
+    const std::filesystem::path file = *this / name;
     std::ofstream(file, std::ios::binary) << bytes;
     return file.string();
   }
-
- private:
-  std::filesystem::path path_;
 };
 
 /// `bytes` as one gzip member.
