@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -66,9 +68,41 @@ std::optional<ProcessFacts> facts_of(pid_t pid) {
   return facts;
 }
 
+// In the middle of an exec a process has memory but no environment yet: for that moment
+// /proc/PID/environ is empty, and so would be taken for somebody else's. proc(5), fields 23 (vsize)
+// and 51 (env_end); a kernel thread or zombie has no memory.
+bool is_in_exec(pid_t pid) {
+  const std::string text = read_all(fmt::format("/proc/{}/stat", pid));
+  const std::size_t name_end = text.rfind(") ");
+  if (name_end == std::string::npos) return false;
+  constexpr std::size_t first_field = 3;
+  std::string_view rest = std::string_view(text).substr(name_end + 2);
+  for (std::size_t field = first_field; !rest.empty(); ++field) {
+    const std::size_t size = std::min(rest.find_first_of(" \n"), rest.size());
+    const std::string_view value = rest.substr(0, size);
+    if (field == 23 && value == "0") return false;
+    if (field == 51) return value == "0";
+    rest.remove_prefix(std::min(size + 1, rest.size()));
+  }
+  return false;
+}
+
+// The environment, waiting for the end of an exec, which takes well below a millisecond.
+std::string environment_of(pid_t pid) {
+  constexpr int patience = 200;
+  const std::string path = fmt::format("/proc/{}/environ", pid);
+  for (int look = 0; look < patience; ++look) {
+    std::string text = read_all(path);
+    if (!text.empty()) return text;
+    if (::access(path.c_str(), R_OK) != 0 || !is_in_exec(pid)) return read_all(path);
+    std::this_thread::sleep_for(std::chrono::microseconds{50});
+  }
+  return {};
+}
+
 bool has_mark(pid_t pid, std::string_view mark) {
   if (mark.empty()) return false;
-  const std::string environment = read_all(fmt::format("/proc/{}/environ", pid));
+  const std::string environment = environment_of(pid);
   for (std::size_t at = environment.find(mark); at != std::string::npos;
        at = environment.find(mark, at + 1)) {
     const std::size_t end = at + mark.size();

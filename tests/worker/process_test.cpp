@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 
 #include <boost/test/unit_test.hpp>
 
@@ -340,6 +342,35 @@ BOOST_AUTO_TEST_CASE(what_a_crashed_process_left_is_found_by_its_mark) {
   }));
   BOOST_TEST(end_processes(what.mark, 5s) == 1U);
   BOOST_TEST(is_gone(child));
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED);
+}
+
+// Between an exec's start and its end /proc shows no environment; who looked then took the process
+// for a stranger and left it running.
+BOOST_AUTO_TEST_CASE(a_process_that_is_always_in_an_exec_is_found) {
+  const ProcessSpec what = spec({"/bin/true"});
+  const std::string script = (folder.path() / "again").string();
+  std::ofstream(script) << "#!/bin/sh\nexec \"$0\"\n";
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setsid();
+    std::string mark = what.mark;
+    char* const environment[] = {mark.data(), nullptr};
+    ::execle(script.c_str(), script.c_str(), nullptr, environment);
+    ::_exit(1);
+  }
+  const auto is_found = [&] {
+    ProcessTree tree(0, what.mark);
+    tree.find();
+    return tree.size() == 1;
+  };
+  BOOST_TEST(eventually(is_found));
+  int found = 0;
+  for (int i = 0; i < 300; ++i) found += is_found() ? 1 : 0;
+  BOOST_TEST(found == 300);
+  BOOST_TEST(end_processes(what.mark, 5s) == 1U);
   siginfo_t info{};
   ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED);
 }
