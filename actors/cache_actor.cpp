@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <caf/all.hpp>
 
+#include "actors/commit.hpp"
 #include "actors/messages.hpp"
 
 namespace reprise::actors {
@@ -18,6 +19,13 @@ struct CacheState {
   // in flight.
   std::unordered_map<Key, std::string> materials;
 };
+
+// What the task says about refreshing goes before what the run says.
+bool looks_up(CacheMode mode, const CachePolicy& policy) {
+  if (policy.validator == Validator::never_use) return false;
+  if (policy.refresh.value_or(false) && mode != CacheMode::only) return false;
+  return reads(mode) || (mode == CacheMode::refresh && policy.refresh == false);
+}
 
 scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
   scheduler::LookedUp answers;
@@ -36,14 +44,15 @@ scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
     }
     std::string bytes = material->encode();
     answer.key = Key{digest_in("key", bytes)};
+    const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
     if (writes(attempt.context->cache))
       state.materials.insert_or_assign(*answer.key, std::move(bytes));
-    if (!reads(attempt.context->cache)) continue;
+    if (!looks_up(attempt.context->cache, kind.cache)) continue;
     keys.push_back(*answer.key);
     positions.push_back(i);
   }
   if (keys.empty()) return answers;
-  auto records = state.options.store->look_up(keys, now());
+  auto records = state.options.store->look_up(keys, state.options.clock->now());
   for (std::size_t k = 0; k < keys.size(); ++k) {
     scheduler::Answer& answer = answers.answers[positions[k]];
     if (!records) {
@@ -59,14 +68,14 @@ scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
   return answers;
 }
 
-Stored store(CacheState& state, Store& request) {
-  for (cache::Commit& commit : request.commits) {
+bool commit_all(CacheState& state, std::vector<cache::Commit>& commits) {
+  for (cache::Commit& commit : commits) {
     if (const auto found = state.materials.find(commit.key); found != state.materials.end()) {
       commit.material = std::move(found->second);
       state.materials.erase(found);
     }
   }
-  return Stored{request.ticket, state.options.store->commit(request.commits, now()).has_value()};
+  return state.options.store->commit(commits, state.options.clock->now()).has_value();
 }
 
 caf::behavior cache_behavior(caf::stateful_actor<CacheState>* self,
@@ -79,7 +88,16 @@ caf::behavior cache_behavior(caf::stateful_actor<CacheState>* self,
       },
       [self](Store& request) {
         self->send(caf::actor_cast<caf::actor>(self->current_sender()),
-                   store(self->state, request));
+                   Stored{request.ticket, commit_all(self->state, request.commits)});
+      },
+      [self](KeepResults& request) {
+        const auto scheduler = caf::actor_cast<caf::actor>(self->current_sender());
+        for (scheduler::Keep& keep : request.keeps) {
+          std::vector<cache::Commit> commits;
+          commits.push_back(commit_of(*keep.context, keep.node, keep.map_index, keep.key,
+                                      std::move(keep.value), keep.cost));
+          self->send(scheduler, scheduler::Kept{keep.attempt, commit_all(self->state, commits)});
+        }
       },
   };
 }

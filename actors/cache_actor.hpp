@@ -16,6 +16,7 @@ struct CacheActorOptions {
   std::unique_ptr<cache::Store> store;
   std::unique_ptr<worker::FileHasher> hasher;  // digests of input files, for the keys of commands
   std::string account = "default";
+  std::shared_ptr<Clock> clock;
 };
 
 /// LookUp is answered with LookedUp, Store with Stored, both to the sender.

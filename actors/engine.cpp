@@ -15,6 +15,7 @@
 #include "actors/file_hasher.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/messages.hpp"
+#include "actors/run_options.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/worker_actor.hpp"
 #include "cache/blob_store.hpp"
@@ -32,11 +33,6 @@ namespace {
 
 using actors::RunEnd;
 using scheduler::RunIndex;
-
-/// What `RunRow::options` holds, so that a resumed run goes on as it began.
-std::string encode_options(const RunOptions& options) {
-  return *encode(Value{Map{{"cache", static_cast<int>(options.cache)}}});
-}
 
 std::string user_at_host() {
   char host[256] = "localhost";
@@ -57,6 +53,20 @@ Digest digest_of(const Parameters& parameters) {
   return digest_in("params", encode(Value{std::move(map)}).value_or(""));
 }
 
+// What the context says of the flow's parameters, below what was given as such.
+Parameters with_context_parameters(const FlowSpec& flow, const RunOptions& options) {
+  Parameters given = options.parameters;
+  const auto entry = options.context.find("parameters");
+  if (entry == options.context.end()) return given;
+  const Result<Value> all = entry->second.value();
+  for (const Parameter& parameter : flow.parameters) {
+    const Value* value = all ? all->find(parameter.name) : nullptr;
+    if (value == nullptr) continue;
+    if (Result<Payload> payload = Payload::of(*value)) given.emplace(parameter.name, *payload);
+  }
+  return given;
+}
+
 /// Found in the environment of everything that a run's commands started.
 std::string process_mark(const RunId& run) {
   return "REPRISE_RUN=" + run.text();
@@ -72,6 +82,7 @@ class EmbeddedEngine final : public Engine {
   std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
+  Result<std::map<std::string, scheduler::InitialState>> states(const RunId& run) override;
   void forget(const RunId& run) override;
   void abandon() override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
@@ -89,6 +100,7 @@ class EmbeddedEngine final : public Engine {
     RunId id;
     journal::RunLock lock;
     std::vector<journal::Batch> past;
+    RunOptions options;  // that it began with
   };
 
   void start_actors();
@@ -129,6 +141,7 @@ class EmbeddedEngine final : public Engine {
 };
 
 Status EmbeddedEngine::open() {
+  if (!options_.clock) options_.clock = std::make_shared<Clock>();
   if (options_.slots == 0) options_.slots = std::max(1U, std::thread::hardware_concurrency());
   if (!options_.functions) {
     options_.functions = std::make_shared<worker::FunctionTable>();
@@ -181,6 +194,7 @@ void EmbeddedEngine::start_actors() {
   if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
   actors::CacheActorOptions cache;
   cache.store = std::move(store_);
+  cache.clock = options_.clock;
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
   actors::WorkerActorOptions worker;
@@ -198,6 +212,7 @@ void EmbeddedEngine::start_actors() {
   scheduler.cache = cache_;
   scheduler.worker = worker_;
   scheduler.journal = journal_actor_;
+  scheduler.clock = options_.clock;
   scheduler.listener = listener_;
   scheduler.on_end = [this](RunEnd end) { ended(std::move(end)); };
   scheduler.on_journal_lost = [this](const Error& error) { journal_lost(error); };
@@ -303,6 +318,9 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
                                                      row.id.short_text(), name(state)));
       continue;
     }
+    auto began = actors::decode_options(row.options);
+    if (!began) return tl::unexpected(began.error());
+    if (!options.resume && !actors::same_shape(*began, options)) continue;
     auto lock = folder_->own(row.id);
     if (!lock) {
       if (options.resume) return tl::unexpected(lock.error());
@@ -310,7 +328,7 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
     }
     auto past = read_past(journal, row.id);
     if (!past) return tl::unexpected(past.error());
-    return Interrupted{row.id, std::move(*lock), std::move(*past)};
+    return Interrupted{row.id, std::move(*lock), std::move(*past), std::move(*began)};
   }
   return std::nullopt;
 }
@@ -318,7 +336,8 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
 Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
                                           RunOptions options) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
-  auto parameters = bind_parameters(*flow, options.parameters);
+  auto parameters =
+      bind_parameters(*flow, with_context_parameters(*flow, options), options.shape.single_pass);
   if (!parameters) return tl::unexpected(parameters.error());
 
   RunStarted started;
@@ -338,6 +357,9 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
           started.continued = true;
           lock = std::move((*found)->lock);
           past = std::move((*found)->past);
+          if (options.resume) options.cache = (*found)->options.cache;
+          options.context = std::move((*found)->options.context);
+          options.shape = std::move((*found)->options.shape);
           return {};
         }
       }
@@ -355,7 +377,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
       row.submitted_by = user_at_host();
       row.state = RunState::running;
       row.submitted = now();
-      row.options = encode_options(options);
+      row.options = actors::encode_options(options);
       return journal.open_run(row, bytes);
     });
     if (!opened) return tl::unexpected(opened.error());
@@ -372,7 +394,9 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   context->parameters = std::move(*parameters);
   context->cache = options.cache;
   context->folder = started.folder;
-  context->started = now();
+  context->started = options_.clock->now();
+  context->context = options.context;
+  context->clock = options_.clock;
 
   start_actors();
   RunIndex index;
@@ -386,9 +410,10 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(scheduler_,
-                 actors::Begin{{index, std::move(context), std::move(past), true,
-                                options.resume.has_value(), std::move(options.resume_tasks)}});
+  caf::anon_send(
+      scheduler_,
+      actors::Begin{{index, std::move(context), std::move(past), true, options.resume.has_value(),
+                     std::move(options.resume_tasks), std::move(options.shape)}});
   return started;
 }
 
@@ -407,7 +432,7 @@ void EmbeddedEngine::ended(RunEnd end) {
   }
   result.summary = end.totals.here;
   result.carried = end.totals.carried;
-  result.makespan = now() - entry.started;
+  result.makespan = options_.clock->now() - entry.started;
   result.outputs = std::move(end.outputs);
   entry.result = std::move(result);
   entry.lock.reset();
@@ -469,6 +494,17 @@ Result<Payload> EmbeddedEngine::result(const RunId& run, NodeId node) {
   self->request(scheduler_, caf::duration{std::chrono::seconds{30}}, actors::AskValue{*index, node})
       .receive([&](Result<Payload>& value) { answer = std::move(value); },
                [](const caf::error&) {});
+  return answer;
+}
+
+Result<std::map<std::string, scheduler::InitialState>> EmbeddedEngine::states(const RunId& run) {
+  using States = Result<std::map<std::string, scheduler::InitialState>>;
+  const std::optional<RunIndex> index = index_of(run);
+  if (!index) return fail(ErrorCode::not_found, "no such run in this process");
+  States answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
+  caf::scoped_actor self{*system_};
+  self->request(scheduler_, caf::duration{std::chrono::seconds{30}}, actors::AskStates{*index})
+      .receive([&](States& states) { answer = std::move(states); }, [](const caf::error&) {});
   return answer;
 }
 

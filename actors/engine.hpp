@@ -10,11 +10,13 @@
 #include <string>
 #include <vector>
 
+#include "core/clock.hpp"
 #include "core/result.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
 #include "flow/cache_mode.hpp"
 #include "journal/journal.hpp"
+#include "scheduler/events.hpp"
 #include "worker/functions.hpp"
 
 namespace reprise {
@@ -34,14 +36,17 @@ struct EngineOptions {
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
+  std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
 };
 
 struct RunOptions {
   Parameters parameters;  // given ones; defaults are filled in
   CacheMode cache = CacheMode::normal;
   bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
-  std::optional<RunId> resume;            // continue exactly this run; its paused tasks go on
-  std::vector<std::string> resume_tasks;  // only these paused tasks, by name as shown; empty = all
+  std::optional<RunId> resume;             // continue exactly this run; its paused tasks go on
+  std::vector<std::string> resume_tasks;   // only these paused tasks, by name as shown; empty = all
+  std::map<std::string, Payload> context;  // the user's own keys, by name
+  scheduler::RunShape shape;
 };
 
 struct RunStarted {
@@ -88,6 +93,11 @@ class Engine {
   /// node is.
   /// @error not_found: no result; unavailable: not finished
   [[nodiscard]] virtual Result<Payload> result(const RunId& run, NodeId node) = 0;
+
+  /// The state of every node by name, of mapped ones with those of their elements.
+  /// @error not_found; unavailable: the engine did not answer
+  [[nodiscard]] virtual Result<std::map<std::string, scheduler::InitialState>> states(
+      const RunId& run) = 0;
 
   /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by
   /// force, and they become interrupted. Nothing may be called afterwards but the destructor, which

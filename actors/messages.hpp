@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,11 @@ struct AskValue {
   NodeId node;
 };
 
+/// engine → scheduler, answered with the states of all nodes by name.
+struct AskStates {
+  scheduler::RunIndex run;
+};
+
 /// engine or scheduler → scheduler: changes that wait for company go to the journal now.
 struct WriteOut {};
 
@@ -50,9 +56,17 @@ struct ForgetRun {
   scheduler::RunIndex run;
 };
 
+using StatesAnswer = Result<std::map<std::string, scheduler::InitialState>>;
+
 /// scheduler → cache: all attempts that want a look-up, in one round trip.
 struct LookUp {
   std::vector<Attempt> attempts;
+};
+
+/// scheduler → cache: results that were held back until hooks had seen them; each is answered with
+/// Kept.
+struct KeepResults {
+  std::vector<scheduler::Keep> keeps;
 };
 
 /// scheduler → worker.
@@ -104,6 +118,8 @@ struct WithJournal {
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Begin)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::CancelRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskValue)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskStates)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::StatesAnswer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
@@ -115,6 +131,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Append)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Durable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WithJournal)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::LookedUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Kept)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::KeepResults)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)

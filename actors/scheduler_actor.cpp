@@ -64,6 +64,8 @@ void release(Self* self, scheduler::Effects& effects) {
   SchedulerState& state = self->state;
   if (!effects.look_ups.empty())
     self->send(state.options.cache, LookUp{std::move(effects.look_ups)});
+  if (!effects.keeps.empty())
+    self->send(state.options.cache, KeepResults{std::move(effects.keeps)});
   if (!effects.dispatches.empty())
     self->send(state.options.worker, Dispatch{std::move(effects.dispatches)});
   if (!effects.stops.empty()) self->send(state.options.worker, Stop{std::move(effects.stops)});
@@ -78,9 +80,13 @@ void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
 
 void schedule_wake(Self* self, std::optional<Time> at) {
   SchedulerState& state = self->state;
-  if (!at || (state.wake_at && *state.wake_at <= *at)) return;
+  if (!at) return;
+  // A clock that need not wait for the world is asked to go on once nothing else can happen.
+  const bool skips =
+      state.core.is_idle() && *at > state.options.clock->now() && state.options.clock->skip_to(*at);
+  if (!skips && state.wake_at && *state.wake_at <= *at) return;
   state.wake_at = at;
-  const Duration delay = std::max(*at - now(), Duration{0});
+  const Duration delay = std::max(*at - state.options.clock->now(), Duration{0});
   // Not delayed_send to oneself: a message from an actor to itself in the clock keeps the actor
   // alive.
   caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), delay, Wake{++state.wake_generation});
@@ -159,7 +165,7 @@ Status cancel(Self* self, const CancelRun& request) {
                   fmt::format("no task \"{}\" in this run", escape_for_terminal(name)));
     event.tasks.push_back(*task);
   }
-  perform(self, self->state.core.handle(std::move(event), now()));
+  perform(self, self->state.core.handle(std::move(event), self->state.options.clock->now()));
   return {};
 }
 
@@ -180,11 +186,12 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
   self->state.options = std::move(*options);
   self->state.core = scheduler::Scheduler{self->state.options.slots};
   const auto handle = [self](scheduler::Event event) {
-    perform(self, self->state.core.handle(std::move(event), now()));
+    perform(self, self->state.core.handle(std::move(event), self->state.options.clock->now()));
   };
   return {
       [handle](Begin& begin) { handle(std::move(begin.submit)); },
       [handle](scheduler::LookedUp& event) { handle(std::move(event)); },
+      [handle](scheduler::Kept& event) { handle(std::move(event)); },
       [handle](scheduler::Reported& event) { handle(std::move(event)); },
       [handle](scheduler::Began& event) { handle(std::move(event)); },
       [self, handle](const Wake& wake) {
@@ -199,6 +206,11 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
       [self](const Durable& news) { durable(self, news); },
       [self](const CancelRun& request) { return cancel(self, request); },
       [self](const AskValue& request) { return value(self, request); },
+      [self](const AskStates& request) -> StatesAnswer {
+        scheduler::Run* run = self->state.core.find(request.run);
+        if (run == nullptr) return fail(ErrorCode::not_found, "no such run in this process");
+        return run->states();
+      },
       [handle](const ForgetRun& request) { handle(scheduler::Forget{request.run}); },
   };
 }

@@ -26,7 +26,8 @@ struct SchedulerActorOptions {
   Durability durability = Durability::group;
   caf::actor cache;
   caf::actor worker;
-  caf::actor journal;         // none when durability is none
+  caf::actor journal;  // none when durability is none
+  std::shared_ptr<Clock> clock;
   Engine::Listener listener;  // may be empty; called on the actor's thread
   /// A run ended and is on disk. Called on the actor's thread; quick.
   std::function<void(RunEnd)> on_end;

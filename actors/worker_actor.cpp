@@ -4,6 +4,7 @@
 
 #include <caf/all.hpp>
 
+#include "actors/commit.hpp"
 #include "actors/finished_queue.hpp"
 #include "actors/messages.hpp"
 #include "worker/slot_pool.hpp"
@@ -98,16 +99,8 @@ void finished(Self* self, std::vector<Finished> batch) {
       reports.push_back(std::move(item.report));
       continue;
     }
-    const TaskKind& kind = item.context->flow->kind_of(item.node);
-    cache::Commit& commit = commits.emplace_back();
-    commit.key = *item.key;
-    commit.name = kind.cache_name;
-    commit.value = outcome.value;
-    commit.expires_after = kind.cache.expires_after;
-    commit.run = item.context->run;
-    commit.task = item.context->flow->nodes[item.node.value].name;
-    if (item.map_index >= 0) commit.task += "[" + std::to_string(item.map_index) + "]";
-    commit.cost = outcome.duration;
+    commits.push_back(commit_of(*item.context, item.node, item.map_index, *item.key, outcome.value,
+                                outcome.duration));
     stored_first.push_back(std::move(item.report));
   }
   if (!reports.empty()) report(self, std::move(reports));

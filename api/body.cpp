@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include "core/canon.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
+#include "flow/context_values.hpp"
 #include "reprise/signal.hpp"
 
 namespace reprise::detail {
@@ -38,6 +40,12 @@ class call_source final : public context_source {
     if (found == shared().parameters.end()) return std::nullopt;
     return bytes_of(found->second);
   }
+  std::optional<std::string> entry(std::string_view key) const override {
+    const std::optional<Value> found = context_value(call_.attempt, key);
+    if (!found) return std::nullopt;
+    const Result<std::string> bytes = encode(*found);
+    return bytes ? std::optional(*bytes) : std::nullopt;
+  }
 
  private:
   const RunContext& shared() const { return *call_.attempt.context; }
@@ -49,11 +57,11 @@ class call_source final : public context_source {
   const worker::Call& call_;
 };
 
-worker::Ending to_ending(const signal::base& signal) {
+worker::Ending to_ending(const signal::base& signal, const RunContext& run) {
   worker::Ending ending;
   ending.message = signal.message();
   if (signal.value()) ending.value = Payload::of(signal.value()->bytes);
-  if (signal.start_in()) ending.start_time = now() + *signal.start_in();
+  if (signal.start_in()) ending.start_time = run.now() + *signal.start_in();
   switch (signal.which()) {
     case signal::base::kind::skip:
       ending.state = TaskState::skipped;
@@ -72,6 +80,12 @@ worker::Ending to_ending(const signal::base& signal) {
       break;
     case signal::base::kind::loop:
       ending.state = TaskState::looped;
+      break;
+    case signal::base::kind::trigger_fail:
+      ending.state = TaskState::trigger_failed;
+      break;
+    case signal::base::kind::validation_fail:
+      ending.state = TaskState::validation_failed;
       break;
   }
   return ending;
@@ -94,7 +108,7 @@ worker::FunctionBody to_worker_body(erased_body body) {
       if (!made.uncacheable.empty()) returned.uncacheable = std::move(made.uncacheable);
       return returned;
     } catch (const signal::base& signal) {
-      throw to_ending(signal);
+      throw to_ending(signal, *call.attempt.context);
     }
   };
 }

@@ -6,11 +6,17 @@
 #include <fmt/format.h>
 
 #include "core/canon.hpp"
+#include "core/failure.hpp"
 #include "core/pack.hpp"
 #include "core/text.hpp"
 #include "core/value.hpp"
 
 namespace reprise::codec {
+
+bool is_failure(std::string_view bytes) {
+  return reprise::is_failure(bytes);
+}
+
 namespace {
 
 constexpr int max_depth = 256;  // of lists and maps in what we read, more than anything of ours has

@@ -78,6 +78,9 @@ CachePolicy to_internal(const cache_option& option) {
   policy.ignored = to_internal(given.ignore);
   policy.salt = given.salt;
   policy.environment = to_internal(given.environment);
+  policy.per_run = given.per_run;
+  policy.per_parameters = given.per_parameters;
+  policy.refresh = given.refresh;
   return policy;
 }
 
@@ -257,6 +260,11 @@ std::uint32_t flow_state::add_task(const task_ref& task,
 
 std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool is_cacheable) {
   TaskKind policies = policies_of(*task.options);
+  if (task.input_names != nullptr) {
+    policies.signature.inputs.clear();
+    for (const std::string& name : *task.input_names)
+      policies.signature.inputs.emplace_back(name, "");
+  }
   const auto [first, last] = known_.equal_range(task.identity);
   for (auto it = first; it != last; ++it) {
     const known_kind& known = it->second;
@@ -282,7 +290,7 @@ std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool 
   const auto index = static_cast<std::uint32_t>(kinds_.size());
   const std::uint32_t body = function_of(std::move(record));
   kinds_.push_back(std::move(kind));
-  functions_[body].kinds.push_back(index);
+  functions_[body].places.push_back({function::use::body, index, 0});
   known_.emplace(task.identity,
                  known_kind{task.record, arity, is_cacheable, std::move(policies), index});
   return index;
@@ -413,6 +421,8 @@ Result<FlowSpec> flow_state::build() const {
     output.node = source;
     builder.add_output(std::move(output));
   }
+  for (const Hook& hook : run_hooks_) builder.add_run_hook(hook);
+  for (std::uint32_t node : reference_nodes_) builder.add_reference(NodeId{node});
   return std::move(builder).finish();
 }
 

@@ -21,10 +21,19 @@ class flow_state {
  public:
   explicit flow_state(std::string name) : name_(std::move(name)) {}
 
-  /// A body to be registered, and the kinds that call it.
+  /// User code to be registered, and where the flow refers to it.
   struct function {
+    enum class use : std::uint8_t { body, hook, trigger, cache_key, run_hook };
+    struct place {
+      use what = use::body;
+      std::uint32_t kind = 0;   // of all but run hooks
+      std::uint32_t index = 0;  // of a hook among those of its kind, or of the run
+    };
     task_record record;
-    std::vector<std::uint32_t> kinds;
+    std::vector<place> places;
+
+    /// Writes the id that it was registered as wherever the flow refers to it.
+    void refer_as(const std::string& id, FlowSpec& spec) const;
   };
   struct parameter {
     std::string name;
@@ -39,6 +48,11 @@ class flow_state {
   void add_output(std::string name, const node_ref& node);
   void name_node(const node_ref& node, std::string name);
   void order_after(const node_ref& node, const node_ref& earlier);
+  void add_hook(const node_ref& node, std::string name, erased_body told, bool only_failures);
+  void add_run_hook(std::string name, erased_body told, bool only_at_end);
+  void set_trigger(const node_ref& node, std::string name, erased_body may_run);
+  void set_key_function(const node_ref& node, std::string name, erased_body make);
+  void set_reference_nodes(const std::vector<node_ref>& nodes);
 
   /// The flow as data. @error invalid_argument: two nodes were given one name, or `after` made a
   /// cycle
@@ -58,6 +72,7 @@ class flow_state {
   };
   struct task_node {
     std::uint32_t kind = 0;
+    bool has_own_kind = false;        // no other node shares it
     std::optional<std::string> name;  // given by the user
     std::vector<argument_ref> arguments;
     std::vector<std::uint32_t> after;
@@ -78,6 +93,11 @@ class flow_state {
 
   std::uint32_t kind_of(const task_ref& task, std::size_t arity, bool is_cacheable);
   std::uint32_t function_of(task_record record);
+  /// The node's kind, shared with no other node.
+  std::uint32_t own_kind(const node_ref& node);
+  /// Registers user code other than a body. @return its id
+  std::string add_function(std::string_view what, std::string name, erased_body body,
+                           function::place place);
   [[nodiscard]] std::vector<std::string> node_names() const;
 
   std::string name_;
@@ -87,6 +107,8 @@ class flow_state {
   std::vector<result_output> outputs_;
   std::vector<TaskKind> kinds_;
   std::vector<function> functions_;
+  std::vector<Hook> run_hooks_;
+  std::vector<std::uint32_t> reference_nodes_;
   std::unordered_multimap<std::string, std::uint32_t> function_index_;  // by "name@version"
   // By the address that stands for a body: most calls repeat a task that is known.
   std::unordered_multimap<const void*, known_kind> known_;

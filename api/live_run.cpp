@@ -6,7 +6,10 @@
 #include <fmt/format.h>
 
 #include "api/body.hpp"
+#include "api/clock_state.hpp"
 #include "api/convert.hpp"
+#include "api/states.hpp"
+#include "core/failure.hpp"
 #include "core/text.hpp"
 #include "journal/data_folder.hpp"
 #include "worker/task_log.hpp"
@@ -51,29 +54,7 @@ CacheMode to_internal(cache_mode mode) {
   return CacheMode::normal;
 }
 
-run_state to_public(RunState state) {
-  switch (state) {
-    case RunState::queued:
-      return run_state::queued;
-    case RunState::running:
-      return run_state::running;
-    case RunState::paused:
-      return run_state::paused;
-    case RunState::success:
-      return run_state::success;
-    case RunState::failed:
-      return run_state::failed;
-    case RunState::cancelling:
-      return run_state::cancelling;
-    case RunState::cancelled:
-      return run_state::cancelled;
-    case RunState::interrupted:
-      return run_state::interrupted;
-  }
-  return run_state::interrupted;
-}
-
-run_result to_public(const RunResult& ended) {
+run_result result_from(const RunResult& ended) {
   run_result result;
   result.id = ended.id.text();
   result.state = to_public(ended.state);
@@ -119,7 +100,27 @@ void run_watch::observe(const journal::Batch& batch) {
   changed_.notify_all();
 }
 
+void run_watch::keep_no_changes() {
+  const std::lock_guard guard(mutex_);
+  keeps_changes_ = false;
+  changes_.clear();
+}
+
+std::vector<journal::TaskChange> run_watch::changes() const {
+  const std::lock_guard guard(mutex_);
+  return changes_;
+}
+
+std::pair<NodeId, std::optional<std::size_t>> run_watch::place_of(TaskId task) const {
+  const std::lock_guard guard(mutex_);
+  for (const auto& [node, all] : elements_)
+    if (task.value >= all.first.value && task.value < all.first.value + all.width)
+      return {NodeId{node.value}, task.value - all.first.value};
+  return {NodeId{task.value}, std::nullopt};
+}
+
 void run_watch::note(const journal::TaskChange& change) {
+  if (keeps_changes_) changes_.push_back(change);
   const std::uint32_t task = change.task.value;
   if (ended_.size() <= task) ended_.resize(std::max<std::size_t>(task + 1, node_count_));
   if (change.state == TaskState::mapped && !elements_.contains(change.task)) {
@@ -203,6 +204,7 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   internal.grace = options.grace;
   internal.functions = std::make_shared<worker::FunctionTable>();
   worker::add_builtins(*internal.functions);
+  if (options.clock) internal.clock = options.clock->state()->clock;
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   auto engine = Engine::open(std::move(internal));
@@ -236,13 +238,13 @@ Status engine_state::register_functions(const flow_state& flow, FlowSpec& spec) 
                 escape_for_terminal(id)));
       name = fmt::format("{}~{}", record.name, number + 1);
     }
-    for (std::uint32_t kind : function.kinds) spec.kinds[kind].body = FunctionBody{id};
+    function.refer_as(id, spec);
     if (bodies_.contains(id)) continue;
     Signature signature;
     if (record.dynamic)
       signature.outputs.emplace_back("result", "any");
-    else if (!function.kinds.empty())
-      signature = spec.kinds[function.kinds.front()].signature;
+    else if (!function.places.empty())
+      signature = spec.kinds[function.places.front().kind].signature;
     if (Status added =
             functions_->add({name, record.version, signature, to_worker_body(record.body)});
         !added)
@@ -264,6 +266,9 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
   internal.parameters = std::move(*bound);
   internal.cache = to_internal(options.cache);
   internal.always_new = options.always_new;
+  for (const auto& [name, any] : options.context)
+    internal.context.emplace(name, Payload::of(any.to_bytes()));
+  internal.shape = to_internal_shape(options);
   if (!options.resume.empty()) {
     const Result<RunId> id = RunId::parse(options.resume);
     if (!id) return tl::unexpected(id.error());
@@ -286,6 +291,7 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
       std::shared_ptr<run_watch>& kept = self->watches_[started->id];
       if (!kept) kept = std::make_shared<run_watch>();
       watch = kept;
+      if (!options.record_events) watch->keep_no_changes();
     }
   }
   if (!started) return tl::unexpected(std::move(started.error()));
@@ -355,9 +361,11 @@ fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanosec
   for (;;) {
     const bool was_over = watch_->run_ended();
     Result<Payload> found = engine_->engine().result(started_.id, id);
-    // A skipped task is a success without a result, which the engine passes on as nil.
+    // A skipped task is a success without a result, which the engine passes on as nil, or as a
+    // record of the signal.
     const bool is_absent =
-        found && (found->is_none() || (found->is_nil() && watch_->was_skipped(id)));
+        found && (found->is_none() ||
+                  ((found->is_nil() || is_failure(found->view())) && watch_->was_skipped(id)));
     if (found && !is_absent) {
       if (!found->is_at_hand())
         return error{error_code::unavailable,
@@ -399,7 +407,31 @@ task_error::details live_run::why_no_result(NodeId node, const std::string& mess
 std::optional<run_result> live_run::wait(std::optional<std::chrono::nanoseconds> timeout) {
   const std::optional<RunResult> ended = engine_->engine().wait(started_.id, timeout);
   if (!ended) return std::nullopt;
-  return to_public(*ended);
+  return result_from(*ended);
+}
+
+std::map<std::string, given_state> live_run::states() {
+  const auto known = engine_->engine().states(started_.id);
+  if (!known) throw usage_error(to_public(known.error()));
+  std::map<std::string, given_state> all;
+  for (const auto& [name, given] : *known) all.emplace(name, to_public(given));
+  return all;
+}
+
+std::vector<event> live_run::events() {
+  std::vector<event> all;
+  for (const journal::TaskChange& change : watch_->changes()) {
+    const auto [node, index] = watch_->place_of(change.task);
+    for (const TaskState state : journal::states_on_the_way(change)) {
+      event& told = all.emplace_back();
+      told.task = spec_->nodes[node.value].name;
+      told.index = index;
+      told.state = to_public(state);
+      told.message = change.detail ? change.detail->message : "";
+      told.at = std::chrono::time_point_cast<std::chrono::system_clock::duration>(change.at);
+    }
+  }
+  return all;
 }
 
 expected<void> live_run::cancel(std::vector<std::string> tasks, std::string reason) {

@@ -28,6 +28,12 @@ class run_watch {
   void set_node_count(std::size_t count);
   void observe(const journal::Batch& batch);
 
+  /// Changes are kept from the beginning, until it turns out that nobody will ask.
+  void keep_no_changes();
+  [[nodiscard]] std::vector<journal::TaskChange> changes() const;
+  /// The node a task belongs to, and which of its elements it is.
+  [[nodiscard]] std::pair<NodeId, std::optional<std::size_t>> place_of(TaskId task) const;
+
   /// Waits until, so far as is known here, the node and all its elements or the run ended; false:
   /// `limit` passed.
   bool wait_for_node(NodeId node, std::chrono::steady_clock::time_point limit);
@@ -67,6 +73,8 @@ class run_watch {
   std::map<TaskId, failure> failures_;
   std::vector<journal::TaskChange> early_;  // from before the number of nodes was known
   bool run_ended_ = false;
+  bool keeps_changes_ = true;
+  std::vector<journal::TaskChange> changes_;
 };
 
 class live_run;
@@ -120,6 +128,8 @@ class live_run {
   [[nodiscard]] fetched fetch(const node_ref& node,
                               std::optional<std::chrono::nanoseconds> timeout);
   [[nodiscard]] std::optional<run_result> wait(std::optional<std::chrono::nanoseconds> timeout);
+  [[nodiscard]] std::map<std::string, given_state> states();
+  [[nodiscard]] std::vector<event> events();
   [[nodiscard]] expected<void> cancel(std::vector<std::string> tasks, std::string reason);
 
   [[nodiscard]] const std::shared_ptr<flow_state>& flow() const { return flow_; }

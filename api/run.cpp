@@ -66,6 +66,14 @@ std::optional<run_result> run::wait_for(std::chrono::nanoseconds timeout) const 
   return state_->wait(timeout);
 }
 
+std::map<std::string, given_state> run::states() const {
+  return state_->states();
+}
+
+std::vector<event> run::events() const {
+  return state_->events();
+}
+
 expected<void> run::cancel_tasks(std::vector<std::string> tasks, std::string reason) const {
   return state_->cancel(std::move(tasks), std::move(reason));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "core/cache_key.hpp"
+#include "core/clock.hpp"
 #include "core/id.hpp"
 #include "core/payload.hpp"
 #include "core/time.hpp"
@@ -28,7 +30,48 @@ struct RunContext {
   std::string folder;  // this run's own folder below the data directory, absolute; logs and
                        // attempts live there
   Time started;
+  std::map<std::string, Payload>
+      context;                   // the user's own keys, over the ones that are always there
+  std::shared_ptr<Clock> clock;  // null: the world's
+
+  [[nodiscard]] Time now() const { return clock ? clock->now() : reprise::now(); }
 };
+
+/// A state with all that belongs to it, as hooks see it and may give it back.
+struct StateRecord {
+  TaskState state = TaskState::pending;
+  std::string message;
+  Payload result;                  // none = no result
+  std::optional<Time> start_time;  // of scheduled, retrying, paused
+
+  bool operator==(const StateRecord&) const = default;
+};
+
+/// What user code is asked besides running a body. It runs on a slot like a body, for at most
+/// `question_limit`, and never on the scheduler's thread.
+struct Question {
+  enum class Kind : std::uint8_t {
+    trigger,    // the kind's custom trigger: may the task run?
+    hooks,      // the kind's hooks: shall it enter `after`?
+    run_hooks,  // the flow's hooks: shall the run enter `run_after`?
+    cache_key,  // the kind's key function: what is the result kept under?
+  };
+  struct Upstream {
+    std::string name;  // as shown
+    StateRecord state;
+  };
+  Kind kind = Kind::hooks;
+  StateRecord before;
+  StateRecord after;
+  RunState run_before = RunState::queued;
+  RunState run_after = RunState::running;
+  std::string run_message;
+  std::vector<Upstream> upstreams;  // elements of mapped ones one by one
+};
+inline constexpr Duration question_limit = std::chrono::seconds{30};
+
+/// Stands for the run itself where user code is asked about it.
+inline constexpr TaskId run_task{UINT32_MAX};
 
 /// A named argument, ready to use.
 struct Argument {
@@ -47,8 +90,11 @@ struct Attempt {
   std::uint32_t run_count = 1;
   std::uint32_t loop_count = 1;
   Payload loop_result;
-  std::vector<Argument> arguments;  // gathered ones already joined
-  std::optional<Key> key;           // where the result is kept
+  std::vector<Argument> arguments;           // gathered ones already joined
+  std::optional<Key> key;                    // where the result is kept
+  std::optional<std::string> user_key;       // what the kind's key function gave
+  bool resumed = false;                      // a person, or the end of a pause, let it go on
+  std::shared_ptr<const Question> question;  // not the body is run, but this is answered
 };
 
 /// How an attempt ended.
@@ -67,6 +113,8 @@ struct Outcome {
   bool executed = false;           // the body really ran
   bool stored = false;             // the value is kept in the cache under the attempt's key
   std::optional<Time> start_time;  // of a retry or pause asked for by a signal
+  bool is_final =
+      false;  // of hooks: the task enters this state and nothing follows, no retry either
 };
 
 }  // namespace reprise

@@ -82,6 +82,14 @@ void FlowBuilder::add_output(Output output) {
   spec_.outputs.push_back(std::move(output));
 }
 
+void FlowBuilder::add_run_hook(Hook hook) {
+  spec_.run_hooks.push_back(std::move(hook));
+}
+
+void FlowBuilder::add_reference(NodeId node) {
+  spec_.reference_nodes.push_back(node);
+}
+
 Result<FlowSpec> FlowBuilder::finish() && {
   if (auto checked = check(spec_); !checked) return tl::unexpected(std::move(checked.error()));
   return std::move(spec_);

@@ -35,6 +35,8 @@ class FlowBuilder {
 
   std::uint32_t add_parameter(Parameter parameter);
   void add_output(Output output);
+  void add_run_hook(Hook hook);
+  void add_reference(NodeId node);
   FlowSpec& spec() { return spec_; }  // for the fields that need no help
 
   /// The finished flow. @error invalid_argument: as check()

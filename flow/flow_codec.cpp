@@ -12,7 +12,7 @@
 namespace reprise {
 namespace {
 
-constexpr std::uint64_t format_version = 1;
+constexpr std::uint64_t format_version = 2;
 
 // ----------------------------------------------------------------------------------------------------------
 // writing
@@ -22,7 +22,7 @@ class Writer {
   explicit Writer(std::string& out) : pack_(out) {}
 
   void write(const FlowSpec& flow) {
-    array(11);
+    array(12);
     write(format_version);
     write(flow.name);
     list(flow.kinds);
@@ -34,6 +34,7 @@ class Writer {
     list(flow.parameters);
     list(flow.outputs);
     list(flow.reference_nodes);
+    list(flow.run_hooks);
   }
 
  private:
@@ -137,7 +138,7 @@ class Writer {
   }
   void write(const std::vector<std::string>& names) { list(names); }
   void write(const CachePolicy& cache) {
-    array(9);
+    array(13);
     write(cache.enabled);
     optional(cache.expires_after);
     write(cache.validator);
@@ -147,6 +148,15 @@ class Writer {
     pack_.bytes(cache.salt);
     list(cache.environment);
     map(cache.dependencies);
+    optional(cache.refresh);
+    write(cache.per_run);
+    write(cache.per_parameters);
+    write(cache.key_function);
+  }
+  void write(const Hook& hook) {
+    array(2);
+    list(hook.on);
+    write(hook.body);
   }
   void write(const Resources& resources) {
     array(3);
@@ -155,7 +165,7 @@ class Writer {
     map(resources.custom);
   }
   void write(const TaskKind& kind) {
-    array(15);
+    array(16);
     write(kind.cache_name);
     write(kind.version);
     write(kind.body);
@@ -171,6 +181,7 @@ class Writer {
     write(kind.when_span);
     write(kind.max_parallel);
     write(kind.reduce_fanin);
+    list(kind.hooks);
   }
 
   /// Without the position of the first input: inputs lie one after the other.
@@ -234,7 +245,7 @@ class Reader {
 
   /// False for bytes of another version, too.
   bool read(FlowSpec& flow) {
-    unpack_.array(11);
+    unpack_.array(12);
     if (unpack_.unsigned_integer() != format_version) unpack_.fail();
     read(flow.name);
     list(flow.kinds);
@@ -246,6 +257,7 @@ class Reader {
     list(flow.parameters);
     list(flow.outputs);
     list(flow.reference_nodes);
+    list(flow.run_hooks);
     place_inputs(flow);
     return unpack_.at_end();
   }
@@ -378,7 +390,7 @@ class Reader {
     list(retry.on);
   }
   void read(CachePolicy& cache) {
-    unpack_.array(9);
+    unpack_.array(13);
     read(cache.enabled);
     optional(cache.expires_after);
     enumerated(cache.validator, Validator::custom);
@@ -388,6 +400,15 @@ class Reader {
     cache.salt = unpack_.bytes();
     list(cache.environment);
     map(cache.dependencies);
+    optional(cache.refresh);
+    read(cache.per_run);
+    read(cache.per_parameters);
+    read(cache.key_function);
+  }
+  void read(Hook& hook) {
+    unpack_.array(2);
+    list(hook.on);
+    read(hook.body);
   }
   void read(Resources& resources) {
     unpack_.array(3);
@@ -396,7 +417,7 @@ class Reader {
     map(resources.custom);
   }
   void read(TaskKind& kind) {
-    unpack_.array(15);
+    unpack_.array(16);
     read(kind.cache_name);
     read(kind.version);
     read(kind.body);
@@ -412,6 +433,7 @@ class Reader {
     read(kind.when_span);
     read(kind.max_parallel);
     read(kind.reduce_fanin);
+    list(kind.hooks);
   }
 
   void read(Node& node) {

@@ -114,7 +114,23 @@ struct CachePolicy {
   std::string salt;
   std::vector<std::string> environment;  // variables whose values enter the key
   std::map<std::string, Digest> dependencies;
+  std::optional<bool> refresh;  // true: looks nothing up; false: does so also in a refreshing run
+  bool per_run = false;         // the run's id enters the key: a hit only within one run
+  bool per_parameters = false;  // all of the run's parameters enter the key
+  // Id of a function that makes the key of an attempt's result (a text) out of its arguments; it
+  // stands for name, types and arguments. nil = this one is not cached. Empty = no function.
+  std::string key_function;
   bool operator==(const CachePolicy&) const = default;
+};
+
+/// User code that is told of a state before it is entered, and may replace it.
+struct Hook {
+  // Names of the states it is told of, with all that are kinds of them: "failed" also means
+  // trigger_failed, timed_out, validation_failed. Empty = all.
+  std::vector<std::string> on;
+  // A function (before, after) → nil or another state; or a command, which can only take note.
+  Body body;
+  bool operator==(const Hook&) const = default;
 };
 
 struct Resources {
@@ -143,6 +159,7 @@ struct TaskKind {
   // 0 = no reduction; else the body is called with lists of at most this many values (at least 2)
   // of its first input, level by level, until one value is left.
   std::uint32_t reduce_fanin = 0;
+  std::vector<Hook> hooks;  // told in this order; each gets what the one before made of the state
 
   bool operator==(const TaskKind&) const = default;
 };
@@ -225,6 +242,7 @@ struct FlowSpec {
   std::vector<Parameter> parameters;
   std::vector<Output> outputs;
   std::vector<NodeId> reference_nodes;  // decide the run's final state; empty = the terminal nodes
+  std::vector<Hook> run_hooks;          // told of the run's states "running" and its last one
 
   [[nodiscard]] const TaskKind& kind_of(NodeId id) const { return kinds[nodes[id.value].kind]; }
   [[nodiscard]] std::span<const Input> inputs_of(NodeId id) const {
@@ -251,7 +269,9 @@ using Parameters = std::map<std::string, Payload>;
 
 /// Fills in defaults. @error invalid_argument: unknown (with a suggestion), missing, wrong type, or
 /// not among the choices.
-[[nodiscard]] Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given);
+/// @param allow_missing  leaves required ones out that are not given: tasks that read them fail
+[[nodiscard]] Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given,
+                                                 bool allow_missing = false);
 
 /// A parameter's value from command-line text, by its declared type: int "3", list "a,b" or JSON
 /// "[…]", bool "true".

@@ -124,7 +124,8 @@ Result<Value> parse_value(const Parameter& parameter, std::string_view text) {
 
 }  // namespace
 
-Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given) {
+Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given,
+                                   bool allow_missing) {
   std::vector<std::string> names;
   for (const Parameter& parameter : flow.parameters) names.push_back(parameter.name);
   for (const auto& entry : given)  // first: a misspelt name explains why another one is missing
@@ -134,9 +135,11 @@ Result<Parameters> bind_parameters(const FlowSpec& flow, const Parameters& given
   Parameters bound;
   for (const Parameter& parameter : flow.parameters) {
     auto found = given.find(parameter.name);
-    if (found == given.end() && !parameter.default_value)
+    if (found == given.end() && !parameter.default_value) {
+      if (allow_missing) continue;
       return bad(fmt::format("parameter \"{}\" has no default and was not given; add -p {}=…",
                              shown(parameter.name), shown(parameter.name)));
+    }
     const Payload& payload = found != given.end() ? found->second : *parameter.default_value;
     auto fitted = fitting(parameter, payload);
     if (!fitted) return tl::unexpected(std::move(fitted.error()));

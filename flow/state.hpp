@@ -76,6 +76,23 @@ enum class RunState : std::uint8_t {
 [[nodiscard]] constexpr bool is_finished(TaskState s) {
   return s >= TaskState::success && s <= TaskState::cancelled;
 }
+/// Whether `state` is `kind` or one of the kinds of it: every Cached is a Success.
+[[nodiscard]] constexpr bool is_kind_of(TaskState state, TaskState kind) {
+  switch (kind) {
+    case TaskState::pending:
+      return is_pending(state);
+    case TaskState::scheduled:
+      return is_scheduled(state);
+    case TaskState::running:
+      return is_running(state);
+    case TaskState::success:
+      return is_success(state);
+    case TaskState::failed:
+      return is_failed(state);
+    default:
+      return state == kind;
+  }
+}
 /// Finished for good or waiting for a person: nothing happens to it by itself any more.
 [[nodiscard]] constexpr bool is_finished(RunState s) {
   return s == RunState::success || s == RunState::failed || s == RunState::cancelled;

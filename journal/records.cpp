@@ -304,6 +304,21 @@ bool decode_change(Reader& in, TaskChange& change, std::int64_t& last_task,
 
 }  // namespace
 
+std::vector<TaskState> states_on_the_way(const TaskChange& change) {
+  if (change.state == TaskState::cached && change.executed)
+    return {TaskState::success, TaskState::cached};
+  const FailureClass failure = change.detail ? change.detail->failure : FailureClass::none;
+  if (change.state != TaskState::retrying || failure == FailureClass::none) return {change.state};
+  switch (failure) {
+    case FailureClass::timeout:
+      return {TaskState::timed_out, TaskState::retrying};
+    case FailureClass::validation:
+      return {TaskState::validation_failed, TaskState::retrying};
+    default:
+      return {TaskState::failed, TaskState::retrying};
+  }
+}
+
 std::string encode(const Batch& batch) {
   Writer out(16 + batch.tasks.size() * 16);
   out.byte(format_version);

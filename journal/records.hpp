@@ -56,6 +56,10 @@ struct TaskChange {
   bool operator==(const TaskChange&) const = default;
 };
 
+/// The states that a task went through with this change, one by one: an attempt that is retried
+/// failed first, a result that was stored was a success before.
+[[nodiscard]] std::vector<TaskState> states_on_the_way(const TaskChange& change);
+
 /// The run has a new state.
 struct RunChange {
   RunState state = RunState::queued;

@@ -2,6 +2,7 @@
 // and replayed.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,6 +26,29 @@ struct AttemptRef {
 
 // ---- events ----
 
+/// A state that a task has before its run begins.
+struct InitialState {
+  StateRecord state;
+  std::uint32_t run_count = 0;  // attempts made before
+  // What the task took: used where an upstream has no value, and to judge a cached state.
+  // none = not known
+  std::optional<std::map<std::string, Payload>> inputs;
+  std::optional<std::map<std::string, Payload>> parameters;  // of a cached state: the run's
+  std::optional<Time> expires;                               // of a cached state
+  std::vector<std::optional<InitialState>> elements;         // of a mapped task
+};
+
+/// How a run differs from a whole one that begins with nothing.
+struct RunShape {
+  std::map<std::string, InitialState> initial;  // by name of the node
+  // Only these nodes and everything downstream of them are looked at; the nodes themselves without
+  // asking what is upstream. Empty = all.
+  std::vector<std::string> start_tasks;
+  bool single_pass = false;             // ends instead of waiting for a retry or the end of a pause
+  std::optional<Time> start_at;         // not before
+  std::optional<RunState> finished_as;  // it is finished already: no task is looked at
+};
+
 /// Starts a run. With `past`, continues it from what its journal says; values in it must be at
 /// hand.
 struct Submit {
@@ -33,7 +57,8 @@ struct Submit {
   std::vector<journal::Batch> past;
   bool forget_cancel = false;  // a person started it again: an unfinished cancellation is void
   bool resume = false;         // a person said go on: paused tasks do
-  std::vector<std::string> resume_tasks;  // only these, by name as shown; empty = all
+  std::vector<std::string> resume_tasks{};  // only these, by name as shown; empty = all
+  RunShape shape{};
 };
 
 /// The cache's answer for one attempt.
@@ -46,6 +71,12 @@ struct Answer {
 };
 struct LookedUp {
   std::vector<Answer> answers;
+};
+
+/// The cache's answer to a Keep.
+struct Kept {
+  AttemptRef attempt;
+  bool kept = false;
 };
 
 struct Report {
@@ -86,9 +117,22 @@ struct Forget {
   RunIndex run;
 };
 
-using Event = std::variant<Submit, LookedUp, Reported, Began, Cancel, SlotsChanged, Tick, Forget>;
+using Event =
+    std::variant<Submit, LookedUp, Kept, Reported, Began, Cancel, SlotsChanged, Tick, Forget>;
 
 // ---- effects ----
+
+/// A result to be kept in the cache. Usually the worker does that on its own; where hooks may still
+/// refuse a result, it waits until they have seen it.
+struct Keep {
+  AttemptRef attempt;
+  std::shared_ptr<const RunContext> context;
+  NodeId node;
+  std::int32_t map_index = -1;
+  Key key;
+  Payload value;
+  Duration cost{0};
+};
 
 /// A run came to rest: finished, or paused with nothing that could go on by itself.
 struct Ended {
@@ -101,6 +145,7 @@ struct Ended {
 struct Effects {
   std::vector<journal::Batch> batches;  // to the journal and to subscribers, in order
   std::vector<Attempt> look_ups;        // one round trip to the cache for all of them
+  std::vector<Keep> keeps;              // answered with Kept, each
   std::vector<Attempt> dispatches;      // one message to the worker
   std::vector<AttemptRef> stops;        // attempts to end
   std::vector<Ended> ended;             // to be told once `batches` are durable

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/assert.hpp"
+#include "core/failure.hpp"
 #include "scheduler/change.hpp"
 
 namespace reprise::scheduler {
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t no_group = UINT32_MAX;
 constexpr std::uint32_t loop_limit = 10'000;
+constexpr std::uint32_t attempt_limit = 20'000;  // more than all retries that may be asked for
 
 /// A number in [0, 1) that depends on the run and attempt alone, so that a replay sees the same
 /// jitter.
@@ -100,11 +102,21 @@ void Run::settle(Step& step) {
 }
 
 void Run::conclude(Step& step) {
-  if (ended_ || active_ > 0) return;
-  if (open_nodes_ > 0 && !timers_.empty()) return;
+  if (ended_ || active_ > 0 || run_question_) return;
+  if (!has_begun_ && single_pass_) {
+    // Its start time has not come, and it does not wait for it.
+    ended_ = Ended{index_, RunState::queued, "its start time has not come"};
+    step.wants.batch.change = journal::RunChange{ended_->state, step.now, ended_->message};
+    return;
+  }
+  if (!has_begun_) return;
+  if (open_nodes_ > 0 && !timers_.empty() && !single_pass_ && refusal_.empty()) return;
   Ended ended{index_, RunState::success, {}};
-  // Open nodes without activity or timer: something waits for a person.
-  ended.state = open_nodes_ > 0 ? RunState::paused : final_state(ended.message);
+  ended.state = final_state(ended.message);
+  if (end_approved_)
+    ended = *end_approved_;
+  else if (!flow_.run_hooks.empty() && !cancelled_ && is_finished(ended.state))
+    return ask_run_hooks(ended.state, ended.message, step);
   step.wants.batch.change = journal::RunChange{ended.state, step.now, ended.message};
   ended_ = std::move(ended);
 }
@@ -118,6 +130,13 @@ RunState Run::final_state(std::string& message) const {
     if (const Group* group = group_of(node)) return group->failed;
     return is_failed(state_[node.value]) ? 1 : 0;
   };
+  if (!refusal_.empty()) {
+    message = refusal_;
+    return RunState::failed;
+  }
+  // What is not finished by now waits for a person, or for a time that this run does not wait for.
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+    if (graph_.is_terminal(NodeId{n}) && !node_done_[n]) return RunState::paused;
   std::uint32_t failed = 0;
   if (flow_.reference_nodes.empty()) {
     for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
@@ -145,66 +164,109 @@ void Run::leave_active(TaskId task, std::uint8_t flag) {
 
 void Run::node_ready(NodeId node, Step& step) {
   const TaskId task{node.value};
-  if (is_finished(state_[task.value])) return;
+  if (!evaluated_.empty() && !evaluated_[node.value]) return;
+  if (const Group* group = group_of(node)) {
+    // It was given its elements before the run began; those that are not finished run now.
+    for (std::uint32_t i = 0; i < group->width; ++i)
+      if (!is_waiting(TaskId{group->first.value + i}))
+        task_ready(TaskId{group->first.value + i}, step);
+    return;
+  }
+  if (is_finished(state_[task.value]) || is_running(state_[task.value])) return;
+  if (is_scheduled(state_[task.value])) return;  // its time, or a person, lets it go on
   if (cancelled_) {
     finish(task, change_to(task, TaskState::cancelled, step.now), step);
   } else if (graph_.is_mapped(node)) {
     expand(node, step);
-  } else if (reduced_input(node)) {
-    reduce(node, step);
   } else {
     task_ready(task, step);
   }
 }
 
-bool Run::may_run(TaskId task, Step& step) {
+void Run::task_ready(TaskId task, Step& step) {
+  const TaskState state = state_[task.value];
+  if (is_finished(state) || is_running(state) || is_scheduled(state) ||
+      (flags_[task.value] & active) != 0)
+    return;
   const NodeId node = node_of(task);
+  if (!evaluated_.empty() && !evaluated_[node.value]) return;
   const TaskKind& kind = flow_.kind_of(node);
-  const auto skip = [&](std::string why) {
+  if (!is_start_.empty() && is_start_[node.value]) return judged(task, Verdict::run, step);
+  if (kind.skip_on_upstream_skip && has_skipped_upstream(node, map_index(task))) {
     journal::TaskChange change = change_to(task, TaskState::skipped, step.now);
-    if (!why.empty()) change.detail.emplace().message = std::move(why);
-    finish(task, std::move(change), step);
-    return false;
-  };
-  if (kind.skip_on_upstream_skip && has_skipped_upstream(node, map_index(task)))
-    return skip("an upstream was skipped");
-  if (kind.trigger.kind != Trigger::Kind::all_successful ||
-      flow_.nodes[node.value].input_count > 0) {
-    switch (judge(kind.trigger, upstream_counts(task), resumed_.contains(task))) {
-      case Verdict::run:
-        break;
-      case Verdict::trigger_failed:
-        fail_task(task, TaskState::trigger_failed, FailureClass::none,
-                  "its trigger did not allow it to run: an upstream did not end as required", step);
-        return false;
-      case Verdict::skip:
-        return skip({});
-      case Verdict::pause:
-        state_[task.value] = TaskState::paused;
-        step.wants.batch.tasks.push_back(change_to(task, TaskState::paused, step.now));
-        return false;
-    }
+    change.detail.emplace().message = "an upstream was skipped";
+    return enter(task, std::move(change), step);
   }
-  if (kind.when.empty()) return true;
-  const Result<bool> holds = when_holds(task);
-  if (holds && *holds) return true;
-  if (holds) return skip(fmt::format("when: {} is false", kind.when));
-  fail_task(task, TaskState::failed, FailureClass::task, holds.error().message, step);
-  return false;
+  if (kind.trigger.kind == Trigger::Kind::custom) {
+    Question question;
+    question.kind = Question::Kind::trigger;
+    question.upstreams = upstreams_of(task);
+    Arrival arrival;
+    arrival.stage = Stage::trigger;
+    arrival.question = std::make_shared<const Question>(std::move(question));
+    return ask(task, std::move(arrival), step);
+  }
+  if (kind.trigger.kind == Trigger::Kind::all_successful &&
+      flow_.nodes[node.value].input_count == 0)
+    return judged(task, Verdict::run, step);
+  judged(task, judge(kind.trigger, upstream_counts(task), resumed_.contains(task)), step);
 }
 
-void Run::task_ready(TaskId task, Step& step) {
-  if (is_finished(state_[task.value]) || (flags_[task.value] & active) != 0) return;
-  if (!may_run(task, step)) return;
-  if (flow_.kind_of(node_of(task)).cache.enabled && context_->cache != CacheMode::off) {
-    Result<Attempt> attempt = make_attempt(task);
-    if (!attempt)
-      return fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
-    enter_active(task, looking_up);
-    step.wants.look_ups.push_back(std::move(*attempt));
-    return;
+void Run::judged(TaskId task, Verdict verdict, Step& step) {
+  const NodeId node = node_of(task);
+  switch (verdict) {
+    case Verdict::run:
+      break;
+    case Verdict::trigger_failed:
+      return fail_task(task, TaskState::trigger_failed, FailureClass::none,
+                       "its trigger did not allow it to run: an upstream did not end as required",
+                       step);
+    case Verdict::skip:
+      return enter(task, change_to(task, TaskState::skipped, step.now), step);
+    case Verdict::pause:
+      return enter(task, change_to(task, TaskState::paused, step.now), step);
   }
-  want_slot(task, step);
+  if (!is_element(task) && reduced_input(node)) return reduce(node, step);
+  admit(task, step);
+}
+
+void Run::admit(TaskId task, Step& step) {
+  const TaskKind& kind = flow_.kind_of(node_of(task));
+  if (!kind.when.empty()) {
+    const Result<bool> holds = when_holds(task);
+    if (!holds)
+      return fail_task(task, TaskState::failed, FailureClass::task, holds.error().message, step);
+    if (!*holds) {
+      journal::TaskChange change = change_to(task, TaskState::skipped, step.now);
+      change.detail.emplace().message = fmt::format("when: {} is false", kind.when);
+      return enter(task, std::move(change), step);
+    }
+  }
+  const auto given = initial_.find(task);
+  if (given != initial_.end() && given->second.state.state == TaskState::cached) {
+    if (Result<bool> valid = is_valid(task, given->second, step.now); valid && *valid) {
+      journal::TaskChange change = change_to(task, TaskState::cached, step.now);
+      change.cache = journal::CacheOutcome::hit;
+      change.result = given->second.state.result;
+      return enter(task, std::move(change), step);
+    }
+  }
+  if (!kind.cache.enabled || context_->cache == CacheMode::off) return begin(task, step);
+  if (kind.cache.key_function.empty()) return look_up(task, step);
+  Question question;
+  question.kind = Question::Kind::cache_key;
+  Arrival arrival;
+  arrival.stage = Stage::cache_key;
+  arrival.question = std::make_shared<const Question>(std::move(question));
+  ask(task, std::move(arrival), step);
+}
+
+void Run::look_up(TaskId task, Step& step) {
+  Result<Attempt> attempt = make_attempt(task);
+  if (!attempt)
+    return fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
+  enter_active(task, looking_up);
+  step.wants.look_ups.push_back(std::move(*attempt));
 }
 
 void Run::want_slot(TaskId task, Step& step) {
@@ -248,20 +310,22 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     journal::ChangeDetail& detail = change.detail.emplace();
     detail.key = answer.key;
     detail.origin = answer.origin;
-    finish(task, std::move(change), step);
+    enter(task, std::move(change), step);
   } else if (context_->cache == CacheMode::only) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start,
               "not in the cache, and this run may use nothing else (--cache only)", step);
   } else {
     if (answer.key) keys_.insert_or_assign(task, *answer.key);
     if (!answer.reason.empty()) bypass_.insert_or_assign(task, std::move(answer.reason));
-    want_slot(task, step);
+    begin(task, step);
   }
   settle(step);
 }
 
 std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, Wants& wants) {
+  if (task == run_task) return dispatch_question(task);
   if ((flags_[task.value] & queued) == 0) return std::nullopt;
+  if ((flags_[task.value] & asking) != 0) return dispatch_question(task);
   Step step{ready, wants, now};
   Result<Attempt> attempt = make_attempt(task);
   if (!attempt) {
@@ -292,37 +356,73 @@ void Run::began(const Began::Start& start, Wants& wants) {
 
 void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   const TaskId task = report.attempt.task;
-  // Late news about an attempt that another one has replaced changes nothing.
-  if (task.value >= state_.size() || report.attempt.number != run_count_[task.value] ||
-      (flags_[task.value] & dispatched) == 0)
-    return;
   Step step{ready, wants, now};
-  Outcome& outcome = report.outcome;
+  if (task == run_task) {
+    if (run_question_ && report.attempt.number == last_question_)
+      run_answered(std::move(report.outcome), step);
+    return settle(step);
+  }
+  if (task.value >= state_.size() || (flags_[task.value] & dispatched) == 0) return;
+  const bool asked_to_stop = (flags_[task.value] & stopping) != 0;
+  if ((flags_[task.value] & asking) != 0) {
+    if (report.attempt.number != asked_.at(task)) return;
+    leave_active(task, dispatched);
+    flags_[task.value] = 0;
+    if (asked_to_stop) report.outcome.state = TaskState::cancelled;
+    answered(task, std::move(report.outcome), step);
+    return settle(step);
+  }
+  // Late news about an attempt that another one has replaced changes nothing.
+  if (report.attempt.number != run_count_[task.value]) return;
+  const Outcome& outcome = report.outcome;
   if (outcome.executed && (flags_[task.value] & announced) == 0) {
     journal::TaskChange running = change_to(task, TaskState::running, outcome.started);
     running.run_count = run_count_[task.value];
     wants.batch.tasks.push_back(std::move(running));
   }
-  const bool asked_to_stop = (flags_[task.value] & stopping) != 0;
   leave_active(task, dispatched);
   flags_[task.value] = 0;
   if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr)
     release_held(*group, step);
+  attempt_ended(task, std::move(report.outcome), asked_to_stop, step);
+  settle(step);
+}
 
+void Run::attempt_ended(TaskId task, Outcome outcome, bool asked_to_stop, Step& step) {
+  // A body that finished although it was asked to stop still did not count.
   const bool cancelled = asked_to_stop || outcome.state == TaskState::cancelled;
-  if (!cancelled &&
-      (repeat(task, report, step) || (is_failed(outcome.state) && retry(task, report, step))))
-    return settle(step);
+  if (has_hooks(task) && !cancelled) {
+    Arrival arrival;
+    arrival.stage = Stage::result;
+    arrival.outcome = std::move(outcome);
+    return arrive(task, std::move(arrival), step);
+  }
+  succeed_or_fail(task, std::move(outcome), cancelled, step);
+}
 
-  journal::TaskChange change = change_to(task, outcome.state, outcome.started + outcome.duration);
-  // A body that finished although it was asked to stop still did not count: the run had been
-  // cancelled.
+// What follows from how an attempt ended: another one, or the end of the task.
+void Run::succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& step) {
+  if (!cancelled) {
+    if (repeat(task, outcome, step)) return;
+    if (const auto at = retry_at(task, outcome, step.now)) {
+      if (!has_hooks(task)) return retry(task, outcome, *at, step);
+      Arrival arrival;
+      arrival.stage = Stage::retry;
+      arrival.outcome = std::move(outcome);
+      arrival.outcome.start_time = at;
+      return arrive(task, std::move(arrival), step);
+    }
+  }
+  journal::TaskChange change = change_to(
+      task, outcome.state, outcome.executed ? outcome.started + outcome.duration : step.now);
   if (cancelled) change.state = TaskState::cancelled;
   if (change.state == TaskState::success && outcome.stored) change.state = TaskState::cached;
   change.executed = outcome.executed;
   change.run_count = run_count_[task.value];
   change.duration = outcome.duration;
-  if (is_success(change.state)) change.result = std::move(outcome.value);
+  if (!cancelled) change.result = std::move(outcome.value);
+  if (is_failed(change.state) && change.result.is_none())
+    change.result = failure_payload(class_name(change.state), outcome.message);
   const auto key = keys_.find(task);
   const auto bypass = bypass_.find(task);
   if (outcome.stored)
@@ -347,7 +447,6 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   if (key != keys_.end()) keys_.erase(key);
   if (bypass != bypass_.end()) bypass_.erase(bypass);
   finish(task, std::move(change), step);
-  settle(step);
 }
 
 std::uint32_t Run::tries(TaskId task) const {
@@ -370,44 +469,61 @@ journal::TaskChange Run::ending(TaskId task, TaskState state, const Outcome& out
   return change;
 }
 
-bool Run::retry(TaskId task, const Report& report, Step& step) {
+std::optional<Time> Run::retry_at(TaskId task, const Outcome& outcome, Time now) const {
   const RetryPolicy& policy = flow_.kind_of(node_of(task)).retry;
-  const Outcome& outcome = report.outcome;
-  if (cancelled_ || tries(task) > policy.max) return false;
+  if (!is_failed(outcome.state) || outcome.is_final || cancelled_ || tries(task) > policy.max)
+    return std::nullopt;
   if (std::find(policy.on.begin(), policy.on.end(), outcome.failure) == policy.on.end())
-    return false;
-  const Time at = step.now + retry_delay(policy, context_->run, task, tries(task));
+    return std::nullopt;
+  return now + retry_delay(policy, context_->run, task, tries(task));
+}
+
+void Run::retry(TaskId task, const Outcome& outcome, Time at, Step& step) {
   state_[task.value] = TaskState::retrying;
-  timers_.push({at, task});
+  wait_until(task, at);
   journal::TaskChange change = ending(task, TaskState::retrying, outcome, step.now);
   change.detail->start_time = at;
   executed_ += change.executed;
   step.wants.batch.tasks.push_back(std::move(change));
-  return true;
+}
+
+// A state that is no end: until its time comes, or a person says go on.
+void Run::wait_in(TaskId task, journal::TaskChange change, Step& step) {
+  if (change.state == TaskState::retrying || change.state == TaskState::scheduled) {
+    journal::ChangeDetail& detail = change.detail ? *change.detail : change.detail.emplace();
+    if (!detail.start_time) detail.start_time = step.now;
+  }
+  state_[task.value] = change.state;
+  executed_ += change.executed;
+  if (change.detail && change.detail->start_time) wait_until(task, *change.detail->start_time);
+  step.wants.batch.tasks.push_back(std::move(change));
 }
 
 // What a body may ask for instead of ending: run me again then, wait for a person, next iteration.
-bool Run::repeat(TaskId task, Report& report, Step& step) {
-  Outcome& outcome = report.outcome;
+bool Run::repeat(TaskId task, Outcome& outcome, Step& step) {
   switch (outcome.state) {
+    case TaskState::scheduled:
     case TaskState::retrying:
     case TaskState::paused: {
+      if (run_count_[task.value] >= attempt_limit) {
+        outcome.state = TaskState::failed;
+        outcome.failure = FailureClass::validation;
+        outcome.message = fmt::format("asked to be run again {} times", attempt_limit);
+        outcome.is_final = true;
+        return false;
+      }
       journal::TaskChange change = ending(task, outcome.state, outcome, step.now);
-      state_[task.value] = outcome.state;
-      if (outcome.state == TaskState::retrying && !outcome.start_time)
-        outcome.start_time = step.now;
       change.detail->start_time = outcome.start_time;
-      if (outcome.start_time) timers_.push({*outcome.start_time, task});
-      executed_ += change.executed;
-      step.wants.batch.tasks.push_back(std::move(change));
+      wait_in(task, std::move(change), step);
       return true;
     }
     case TaskState::looped: {
-      Loop& loop = loops_[task];
+      Loop& loop = loops_.try_emplace(task, Loop{first_loop_count(), {}, 0}).first->second;
       if (loop.count >= loop_limit) {
         outcome.state = TaskState::failed;
         outcome.failure = FailureClass::validation;
         outcome.message = fmt::format("looped {} times without coming to an end", loop_limit);
+        outcome.is_final = true;
         return false;
       }
       journal::TaskChange change = ending(task, TaskState::looped, outcome, step.now);
@@ -419,7 +535,7 @@ bool Run::repeat(TaskId task, Report& report, Step& step) {
       executed_ += change.executed;
       step.wants.batch.tasks.push_back(std::move(change));
       state_[task.value] = TaskState::pending;
-      want_slot(task, step);
+      begin(task, step);
       return true;
     }
     default:
@@ -428,27 +544,58 @@ bool Run::repeat(TaskId task, Report& report, Step& step) {
 }
 
 void Run::tick(Time now, ReadyQueue& ready, Wants& wants) {
+  if (single_pass_ && has_begun_) return;
   Step step{ready, wants, now};
-  while (!timers_.empty() && timers_.top().at <= now) {
+  tick_timers(step);
+  settle(step);
+}
+
+void Run::tick_timers(Step& step) {
+  while (!timers_.empty() && timers_.top().at <= step.now) {
     const TaskId task = timers_.top().task;
     timers_.pop();
-    if (state_[task.value] != TaskState::retrying && state_[task.value] != TaskState::paused)
-      continue;
-    if (state_[task.value] == TaskState::paused) resumed_[task] = true;
-    state_[task.value] = TaskState::pending;
-    want_slot(task, step);
+    if (task == run_task)
+      begin_run(step);
+    else
+      go_on(task, step);
   }
-  settle(step);
+}
+
+// A task's start time has come.
+void Run::go_on(TaskId task, Step& step) {
+  TaskState& state = state_[task.value];
+  if (state != TaskState::retrying && state != TaskState::paused && state != TaskState::scheduled)
+    return;
+  const bool has_run = run_count_[task.value] > 0;
+  if (state == TaskState::paused) resumed_[task] = true;
+  state = TaskState::pending;
+  if (is_waiting(task)) return;
+  // One that paused or was put off before its body ever ran here still has its checks before it.
+  if (has_run && !initial_.contains(task))
+    begin(task, step);
+  else
+    task_ready(task, step);
+}
+
+// Upstreams of the task are not there yet.
+bool Run::is_waiting(TaskId task) const {
+  const NodeId node = node_of(task);
+  if (!evaluated_.empty() && !evaluated_[node.value]) return true;
+  if (!is_start_.empty() && is_start_[node.value]) return false;
+  if (waiting_[node.value] > 0) return true;
+  return is_element(task) && element_waiting_[task.value - flow_.nodes.size()] > 0;
 }
 
 void Run::fail_task(TaskId task, TaskState state, FailureClass failure, std::string message,
                     Step& step) {
   journal::TaskChange change = change_to(task, state, step.now);
   change.run_count = run_count_[task.value];
+  change.result =
+      failure_payload(state == TaskState::trigger_failed ? "TRIGGERFAIL" : "CannotStart", message);
   journal::ChangeDetail& detail = change.detail.emplace();
   detail.message = std::move(message);
   detail.failure = failure;
-  finish(task, std::move(change), step);
+  enter(task, std::move(change), step);
 }
 
 void Run::finish(TaskId task, journal::TaskChange change, Step& step) {
@@ -499,7 +646,7 @@ void Run::propagate(TaskId task, Step& step) {
     const TaskId element{below->first.value + index};
     std::uint32_t& waiting = element_waiting_[element.value - flow_.nodes.size()];
     REPRISE_ASSERT(waiting > 0, element.value);
-    if (--waiting == 0) task_ready(element, step);
+    if (--waiting == 0 && !is_waiting(element)) task_ready(element, step);
   }
   if (all) node_done(node, step);
 }

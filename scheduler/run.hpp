@@ -6,8 +6,9 @@
 // touches few of them.
 //
 // A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? →
-// trigger → `when` → cache look-up → slot → body → retry. Consequences are worked off from a list
-// instead of by recursion: a chain of a million skipped tasks is no deep stack.
+// trigger → `when` → cache look-up → slot → body → retry. Where a task has hooks, each state on
+// this way is shown to them before it is entered (run_hooks.cpp). Consequences are worked off from
+// a list instead of by recursion: a chain of a million skipped tasks is no deep stack.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +38,7 @@ class Run {
   /// What the run wants after an event, besides ready tasks.
   struct Wants {
     std::vector<Attempt> look_ups;
+    std::vector<Keep> keeps;
     std::vector<AttemptRef> stops;
     journal::Batch batch;
   };
@@ -44,6 +46,7 @@ class Run {
   /// Begins, or goes on after `past`. Ready tasks are pushed to `ready`, here and below.
   void start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants);
   void looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants);
+  void kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants);
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
   void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
@@ -57,6 +60,8 @@ class Run {
   /// Set once, when nothing can happen any more without a person.
   [[nodiscard]] std::optional<Ended> ended() const { return ended_; }
   [[nodiscard]] std::optional<Time> next_timer() const;
+  /// Something is under way: a look-up, an attempt, a question to user code.
+  [[nodiscard]] bool is_busy() const { return !ended_ && (active_ > 0 || run_question_); }
   [[nodiscard]] std::uint32_t slots_of(TaskId task) const;
 
   [[nodiscard]] const RunContext& context() const { return *context_; }
@@ -68,6 +73,9 @@ class Run {
   /// The same for people. @error unavailable: not finished; not_found: finished without a result,
   /// says why
   [[nodiscard]] Result<Payload> result_of(NodeId node);
+
+  /// The state of every node by name, in the form in which another run may begin with it.
+  [[nodiscard]] std::map<std::string, InitialState> states() const;
 
   /// The task with this name, as people see it: "align", "align[s3]", "align[2]". none: there is
   /// none.
@@ -96,8 +104,28 @@ class Run {
     dispatched = 8,  // at the worker
     announced = 16,  // its running state was recorded
     stopping = 32,   // asked to end
+    asking = 64,     // queued or dispatched to put a question to user code, not to run the body
+    keeping = 128,   // waits for the cache to keep its result
   };
-  static constexpr std::uint8_t active = looking_up | queued | held | dispatched;
+  static constexpr std::uint8_t active = looking_up | queued | held | dispatched | keeping;
+
+  // Where on its way a task is that waits for an answer of user code.
+  enum class Stage : std::uint8_t {
+    trigger,    // its custom trigger is asked
+    cache_key,  // its key function is asked
+    entry,      // hooks: it ends, or pauses, before its body ran
+    start,      // hooks: its body is about to run
+    result,     // hooks: its body ended
+    stored,     // hooks: its result is in the cache
+    retry,      // hooks: it will run again
+  };
+  // The state that a task is about to enter.
+  struct Arrival {
+    Stage stage = Stage::entry;
+    journal::TaskChange change;
+    Outcome outcome;  // of result, stored and retry: how the attempt ended
+    std::shared_ptr<const Question> question;
+  };
 
   // The elements of an expanded mapped node.
   struct Group {
@@ -138,14 +166,19 @@ class Run {
 
   // -- progress
   void restore(const std::vector<journal::Batch>& past, bool forget_cancel);
+  void begin_run(Step& step);
+  void begin_tasks(Step& step);
+  void tick_timers(Step& step);
+  void choose_start_tasks(const std::vector<std::string>& names);
+  [[nodiscard]] std::optional<NodeId> find_node(std::string_view name) const;
+  void add_initial(const RunShape& shape, Step& step);
+  void give(TaskId task, const InitialState& given, Step& step);
   void resume(const Submit& submit, Step& step);
   void recount();
   void settle(Step& step);                   // works off work_
   void node_ready(NodeId node, Step& step);  // all upstreams of the node are there
   void expand(NodeId node, Step& step);
   void reduce(NodeId node, Step& step);
-  [[nodiscard]] bool may_run(TaskId task,
-                             Step& step);  // skips, trigger, `when`; ends the task when not
   [[nodiscard]] std::optional<std::uint32_t> reduced_input(NodeId node) const;
   [[nodiscard]] static std::vector<std::uint32_t> reduction_levels(std::size_t members,
                                                                    std::uint32_t fanin);
@@ -154,6 +187,10 @@ class Run {
   void count_reduction_waits(const Group& group);
   void task_ready(TaskId task, Step& step);
   void want_slot(TaskId task, Step& step);
+  void judged(TaskId task, Verdict verdict, Step& step);
+  void admit(TaskId task, Step& step);  // nothing upstream objects: cache, then body
+  void look_up(TaskId task, Step& step);
+  void begin(TaskId task, Step& step);      // towards the body, past the hooks
   void propagate(TaskId task, Step& step);  // tells downstreams that `task` is finished
   void node_done(NodeId node, Step& step);
   void finish(TaskId task, journal::TaskChange change, Step& step);
@@ -162,12 +199,35 @@ class Run {
   void release_held(Group& group, Step& step);
   void leave_active(TaskId task, std::uint8_t flag);
   void enter_active(TaskId task, std::uint8_t flag);
-  [[nodiscard]] bool retry(TaskId task, const Report& report, Step& step);
-  [[nodiscard]] bool repeat(TaskId task, Report& report, Step& step);
+  void attempt_ended(TaskId task, Outcome outcome, bool asked_to_stop, Step& step);
+  void succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& step);
+  [[nodiscard]] std::optional<Time> retry_at(TaskId task, const Outcome& outcome, Time now) const;
+  void retry(TaskId task, const Outcome& outcome, Time at, Step& step);
+  [[nodiscard]] bool repeat(TaskId task, Outcome& outcome, Step& step);
+  void wait_in(TaskId task, journal::TaskChange change, Step& step);
+  void wait_until(TaskId task, Time at) { timers_.push({at, task}); }
+  void go_on(TaskId task, Step& step);
+  [[nodiscard]] bool is_waiting(TaskId task) const;
+  [[nodiscard]] std::uint32_t first_loop_count() const;
   [[nodiscard]] std::uint32_t tries(TaskId task) const;
   journal::TaskChange ending(TaskId task, TaskState state, const Outcome& outcome, Time at) const;
   void conclude(Step& step);
   [[nodiscard]] RunState final_state(std::string& message) const;
+
+  // -- user code (run_hooks.cpp)
+  [[nodiscard]] bool has_hooks(TaskId task) const;
+  void enter(TaskId task, journal::TaskChange change, Step& step);  // past the hooks, if any
+  void settle_in(TaskId task, journal::TaskChange change, Step& step);
+  void arrive(TaskId task, Arrival arrival, Step& step);
+  void ask(TaskId task, Arrival arrival, Step& step);
+  void answered(TaskId task, Outcome outcome, Step& step);
+  void land(TaskId task, Arrival arrival, bool is_final, Step& step);
+  void ask_run_hooks(RunState after, std::string message, Step& step);
+  void run_answered(Outcome outcome, Step& step);
+  [[nodiscard]] std::optional<Attempt> dispatch_question(TaskId task);
+  [[nodiscard]] StateRecord record_of(TaskId task) const;
+  [[nodiscard]] std::string name_of(TaskId task) const;
+  [[nodiscard]] std::vector<Question::Upstream> upstreams_of(TaskId task) const;
 
   // -- questions about upstreams
   [[nodiscard]] UpstreamCounts upstream_counts(TaskId task) const;
@@ -181,6 +241,8 @@ class Run {
   [[nodiscard]] Result<Payload> reduction_members(const Group& group, std::uint32_t element);
   [[nodiscard]] Status split_elements(NodeId node, std::uint32_t position, Group::Elements& out);
   [[nodiscard]] Result<bool> when_holds(TaskId task);
+  [[nodiscard]] const Payload* given_input(TaskId task, const Input& input) const;
+  [[nodiscard]] Result<bool> is_valid(TaskId task, const InitialState& cached, Time now);
   [[nodiscard]] Result<std::vector<Argument>> scope_values(NodeId node, std::int32_t index);
   [[nodiscard]] Result<Value> evaluate(std::string_view text, NodeId node, std::int32_t index);
   [[nodiscard]] std::vector<std::string> labels(NodeId node, const Group& group);
@@ -217,6 +279,24 @@ class Run {
   };
   std::unordered_map<TaskId, Loop> loops_;
   std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
+
+  std::unordered_map<TaskId, Arrival> arrivals_;       // that user code is asked about
+  std::unordered_map<TaskId, std::uint32_t> asked_;    // number of the question that is under way
+  std::unordered_map<TaskId, std::string> user_keys_;  // what key functions gave
+  std::uint32_t last_question_ = 0;
+  // A question about the run itself: whether it may begin, or end as it wants to.
+  std::shared_ptr<const Question> run_question_;
+  bool run_question_sent_ = false;
+  std::optional<Ended> end_approved_;  // hooks have seen this end
+
+  std::unordered_map<TaskId, InitialState> initial_;  // what a task was given before it began
+  std::vector<bool> evaluated_;                       // by node; empty = all
+  std::vector<bool> is_start_;                        // by node: upstreams are not asked
+  std::string refusal_;                               // why no task is run at all
+  bool single_pass_ = false;
+  std::optional<RunState> finished_as_;
+  bool is_new_ = true;      // continues nothing
+  bool has_begun_ = false;  // tasks have been started, in this process
 
   struct Timer {
     Time at;

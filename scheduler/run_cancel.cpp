@@ -10,6 +10,7 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
   if (ended_ && ended_->state != RunState::paused) return;
   Step step{ready, wants, now};
   ended_.reset();
+  end_approved_.reset();
   std::vector<bool> chosen;  // by node; empty = all
   if (request.tasks.empty()) {
     cancelled_ = true;
@@ -44,12 +45,15 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
       if ((flags_[t] & stopping) != 0) continue;
       flags_[t] = static_cast<std::uint8_t>(flags_[t] | stopping);
       state_[t] = TaskState::cancelling;
-      wants.stops.push_back({index_, task, run_count_[t]});
+      const bool is_question = (flags_[t] & asking) != 0;
+      wants.stops.push_back({index_, task, is_question ? asked_.at(task) : run_count_[t]});
       continue;
     }
-    if ((flags_[t] & queued) != 0 && is_element(task)) --group_of(node_of(task))->in_flight;
-    leave_active(task, looking_up | queued | held);
+    if ((flags_[t] & (queued | asking)) == queued && is_element(task))
+      --group_of(node_of(task))->in_flight;
+    leave_active(task, looking_up | queued | held | keeping);
     flags_[t] = 0;
+    arrivals_.erase(task);
     journal::TaskChange change = change_to(task, TaskState::cancelled, now);
     change.run_count = run_count_[t];
     change.detail.emplace().message = request.reason;

@@ -16,7 +16,7 @@ void Run::expand(NodeId node, Step& step) {
   if (kind.skip_on_upstream_skip && has_skipped_upstream(node, -1)) {
     journal::TaskChange change = change_to(parent, TaskState::skipped, step.now);
     change.detail.emplace().message = "an upstream was skipped";
-    return finish(parent, std::move(change), step);
+    return enter(parent, std::move(change), step);
   }
   const auto inputs = flow_.inputs_of(node);
   std::optional<std::size_t> width;
@@ -137,13 +137,12 @@ void Run::restore_reductions() {
 
 void Run::reduce(NodeId node, Step& step) {
   const TaskId parent{node.value};
-  if (!may_run(parent, step)) return;
   const std::uint32_t fanin = fanin_of(node);
   const std::uint32_t position = *reduced_input(node);
   Group::Elements members;
   if (const Status split = split_elements(node, position, members); !split)
     return fail_task(parent, TaskState::failed, FailureClass::task, split.error().message, step);
-  if (members.parts.size() <= fanin) return task_ready(parent, step);
+  if (members.parts.size() <= fanin) return admit(parent, step);
 
   std::vector<std::uint32_t> levels = reduction_levels(members.parts.size(), fanin);
   Group& group = add_group(node, levels.back());

@@ -60,19 +60,48 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
 
 // ---- about the whole run
 
+std::map<std::string, InitialState> Run::states() const {
+  std::unordered_map<TaskId, Time> due;
+  for (auto timers = timers_; !timers.empty(); timers.pop())
+    due.insert_or_assign(timers.top().task, timers.top().at);
+  const auto describe = [&](TaskId task) {
+    InitialState known;
+    known.state = record_of(task);
+    known.run_count = run_count_[task.value];
+    if (const auto at = due.find(task); at != due.end() && is_scheduled(known.state.state))
+      known.state.start_time = at->second;
+    return known;
+  };
+  std::map<std::string, InitialState> all;
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    InitialState known = describe(TaskId{n});
+    if (const Group* group = group_of(NodeId{n}); group != nullptr && group->fanin == 0)
+      for (std::uint32_t i = 0; i < group->width; ++i)
+        known.elements.emplace_back(describe(TaskId{group->first.value + i}));
+    all.emplace(flow_.nodes[n].name, std::move(known));
+  }
+  return all;
+}
+
 std::optional<Time> Run::next_timer() const {
   if (timers_.empty()) return std::nullopt;
   return timers_.top().at;
 }
 
 std::uint32_t Run::slots_of(TaskId task) const {
+  if (task == run_task) return 1;
   return std::max<std::uint32_t>(1,
                                  (flow_.kind_of(node_of(task)).resources.cpu_milli + 999) / 1000);
 }
 
-std::optional<TaskId> Run::find_task(std::string_view name) const {
+std::optional<NodeId> Run::find_node(std::string_view name) const {
   for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
-    if (flow_.nodes[n].name == name) return TaskId{n};
+    if (flow_.nodes[n].name == name) return NodeId{n};
+  return std::nullopt;
+}
+
+std::optional<TaskId> Run::find_task(std::string_view name) const {
+  if (const auto node = find_node(name)) return TaskId{node->value};
   for (const Group& group : groups_) {
     const std::string& node = flow_.nodes[group.node.value].name;
     if (name.size() < node.size() + 3 || !name.starts_with(node) || name[node.size()] != '[' ||

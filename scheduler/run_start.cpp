@@ -1,7 +1,10 @@
 // The part of Run that begins a run, or goes on from what its journal says.
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "core/assert.hpp"
+#include "core/text.hpp"
 #include "scheduler/change.hpp"
 #include "scheduler/run.hpp"
 
@@ -19,6 +22,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (change.run_count > 0)
         run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
       if (change.state == TaskState::mapped) {
+        if (group_of(NodeId{task.value}) != nullptr) continue;  // it was given its elements
         Group& group = add_group(NodeId{task.value}, change.detail ? change.detail->width : 0);
         if (change.detail) group.labels = change.detail->labels;
         continue;
@@ -55,9 +59,11 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
   timers_ = std::move(live);
   restore_reductions();
   for (TaskState& state : state_) {
-    // What ran when the last process ended was lost with it: it runs again.
-    if (is_running(state) || state == TaskState::submitted || state == TaskState::ready ||
-        state == TaskState::queued || state == TaskState::resume)
+    // What ran when the last process ended was lost with it: it runs again. What never ran here is
+    // somebody else's.
+    const auto task = static_cast<std::size_t>(&state - state_.data());
+    if ((is_running(state) && run_count_[task] > 0) || state == TaskState::submitted ||
+        state == TaskState::ready || state == TaskState::queued || state == TaskState::resume)
       state = TaskState::pending;
   }
 }
@@ -78,9 +84,51 @@ void Run::resume(const Submit& submit, Step& step) {
   }
 }
 
+// What tasks were given before the run began, as changes, so that a run that is continued knows it.
+void Run::add_initial(const RunShape& shape, Step& step) {
+  for (const auto& [name, given] : shape.initial) {
+    const auto node = find_node(name);
+    if (node) give(TaskId{node->value}, given, step);
+  }
+}
+
+void Run::give(TaskId task, const InitialState& given, Step& step) {
+  initial_.insert_or_assign(task, given);
+  const bool is_put_off =
+      given.state.state == TaskState::scheduled || given.state.state == TaskState::retrying;
+  if (given.state.state == TaskState::pending || given.state.state == TaskState::cached) return;
+  if (state_[task.value] != TaskState::pending) return;  // it has gone on since
+  journal::TaskChange change = change_to(task, given.state.state, step.now);
+  change.run_count = given.run_count;
+  change.result = given.state.result;
+  journal::ChangeDetail& detail = change.detail.emplace();
+  detail.message = given.state.message;
+  detail.start_time = given.state.start_time;
+  if (is_put_off && !detail.start_time) detail.start_time = step.now;
+  if (change.state == TaskState::mapped) {
+    detail.width = static_cast<std::uint32_t>(given.elements.size());
+    change.result = {};
+  }
+  step.wants.batch.tasks.push_back(change);
+  if (change.state != TaskState::mapped || is_element(task)) return;
+  const TaskId first{static_cast<std::uint32_t>(state_.size())};
+  add_group(NodeId{task.value}, detail.width);
+  for (std::uint32_t i = 0; i < detail.width; ++i)
+    if (given.elements[i]) give(TaskId{first.value + i}, *given.elements[i], step);
+}
+
 void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants) {
-  restore(submit.past, submit.forget_cancel);
   Step step{ready, wants, now};
+  single_pass_ = submit.shape.single_pass;
+  finished_as_ = submit.shape.finished_as;
+  add_initial(submit.shape, step);
+  if (submit.past.empty()) {
+    if (!step.wants.batch.tasks.empty()) restore({step.wants.batch}, false);
+    carried_ = 0;
+  } else {
+    step.wants.batch.tasks.clear();  // they are in `past`
+    restore(submit.past, submit.forget_cancel);
+  }
   if (submit.resume) resume(submit, step);
   if (cancelled_) {
     for (std::uint32_t t = 0; t < state_.size(); ++t) {
@@ -92,18 +140,61 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
     }
   }
   recount();
+  choose_start_tasks(submit.shape.start_tasks);
+  is_new_ = submit.past.empty();
+  if (const auto at = submit.shape.start_at; at && *at > now && !cancelled_)
+    wait_until(run_task, *at);
+  else
+    begin_run(step);
+  settle(step);
+}
+
+void Run::begin_run(Step& step) {
+  const bool asks = is_new_ && !flow_.run_hooks.empty() && !cancelled_ && refusal_.empty();
+  if (asks && !finished_as_) return ask_run_hooks(RunState::running, {}, step);
+  begin_tasks(step);
+}
+
+// Only these, and everything downstream of them, are looked at.
+void Run::choose_start_tasks(const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  evaluated_.assign(flow_.nodes.size(), false);
+  is_start_.assign(flow_.nodes.size(), false);
+  std::vector<NodeId> open;
+  for (const std::string& name : names) {
+    if (const auto node = find_node(name)) {
+      is_start_[node->value] = true;
+      open.push_back(*node);
+    } else {
+      refusal_ = fmt::format("unknown start task \"{}\"", escape_for_terminal(name));
+    }
+  }
+  while (!open.empty()) {
+    const NodeId node = open.back();
+    open.pop_back();
+    if (evaluated_[node.value]) continue;
+    evaluated_[node.value] = true;
+    for (const Edge& edge : graph_.downstream(node)) open.push_back(edge.to);
+  }
+}
+
+void Run::begin_tasks(Step& step) {
+  has_begun_ = true;
+  if (finished_as_) {
+    end_approved_ = Ended{index_, *finished_as_, "it was finished before it began"};
+    return;
+  }
+  if (!refusal_.empty()) return;
   // Chosen before anything starts: what starts makes more tasks ready on its own.
   std::vector<TaskId> tasks;
   for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
-    if (node_done_[n]) continue;
+    if (node_done_[n] || is_waiting(TaskId{n})) continue;
     if (const Group* group = group_of(NodeId{n})) {
       for (std::uint32_t i = 0; i < group->width; ++i) {
         const TaskId task{group->first.value + i};
-        if (state_[task.value] == TaskState::pending &&
-            element_waiting_[task.value - flow_.nodes.size()] == 0)
-          tasks.push_back(task);
+        if (state_[task.value] == TaskState::pending && !is_waiting(task)) tasks.push_back(task);
       }
-    } else if (waiting_[n] == 0 && state_[n] == TaskState::pending) {
+    } else if (state_[n] == TaskState::pending) {
       tasks.push_back(TaskId{n});
     }
   }
@@ -113,7 +204,7 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
     else
       node_ready(NodeId{task.value}, step);
   }
-  settle(step);
+  tick_timers(step);
 }
 
 // Derives from the tasks' states what is done and who waits for how many.

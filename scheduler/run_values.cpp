@@ -216,6 +216,10 @@ Result<std::vector<Argument>> Run::arguments(TaskId task) {
     const Input& input = inputs[i];
     if (input.source == Input::Source::state_only) continue;
     if (!input.gathered) {
+      if (const Payload* given = given_input(task, input)) {
+        made.push_back({flow_.names[input.name], *given});
+        continue;
+      }
       Result<Payload> value = input_value(node, i, index);
       if (!value) return tl::unexpected(value.error());
       made.push_back({flow_.names[input.name], std::move(*value)});
@@ -236,6 +240,79 @@ Result<std::vector<Argument>> Run::arguments(TaskId task) {
   return made;
 }
 
+// A value that the task was given with its state, for an upstream that has none of its own.
+const Payload* Run::given_input(TaskId task, const Input& input) const {
+  if (initial_.empty() || input.source != Input::Source::upstream ||
+      is_finished(state_[input.index]))
+    return nullptr;
+  const auto given = initial_.find(task);
+  if (given == initial_.end() || !given->second.inputs) return nullptr;
+  const auto value = given->second.inputs->find(flow_.names[input.name]);
+  return value == given->second.inputs->end() ? nullptr : &value->second;
+}
+
+namespace {
+
+using Digests = std::map<std::string, Digest>;
+
+Digests digests_of(const std::optional<std::map<std::string, Payload>>& values) {
+  Digests digests;
+  if (values)
+    for (const auto& [name, value] : *values) digests.emplace(name, value.digest);
+  return digests;
+}
+
+// Equal where `names` say so; a name that neither side has is ignored.
+bool agree(const Digests& now, const Digests& then, const std::vector<std::string>& names) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    const auto a = now.find(name);
+    const auto b = then.find(name);
+    if (a == now.end() || b == then.end()) return a == now.end() && b == then.end();
+    return a->second == b->second;
+  });
+}
+
+}  // namespace
+
+Result<bool> Run::is_valid(TaskId task, const InitialState& cached, Time now) {
+  if (cached.expires && *cached.expires <= now) return false;
+  const CachePolicy& policy = flow_.kind_of(node_of(task)).cache;
+  if (policy.validator == Validator::duration_only) return true;
+  Digests inputs;
+  const Result<std::vector<Argument>> taken = arguments(task);
+  if (!taken) return tl::unexpected(taken.error());
+  for (const Argument& argument : *taken)
+    inputs.emplace(argument.name, or_nil(argument.value).digest);
+  const Digests parameters = digests_of(context_->parameters);
+  switch (policy.validator) {
+    case Validator::all_inputs:
+      return inputs == digests_of(cached.inputs);
+    case Validator::all_parameters:
+      return parameters == digests_of(cached.parameters);
+    case Validator::partial_inputs:
+      return !policy.validate_on || agree(inputs, digests_of(cached.inputs), *policy.validate_on);
+    case Validator::partial_parameters:
+      return !policy.validate_on ||
+             agree(parameters, digests_of(cached.parameters), *policy.validate_on);
+    case Validator::duration_only:
+    case Validator::never_use:
+    case Validator::custom:
+      break;
+  }
+  return false;
+}
+
+std::uint32_t Run::first_loop_count() const {
+  // Whoever set it in the run's context wants the loop to begin there.
+  const auto set = context_->context.find("task_loop_count");
+  if (set == context_->context.end()) return 1;
+  const Result<Value> value = set->second.value();
+  const std::int64_t* count = value ? value->get_if<std::int64_t>() : nullptr;
+  return count != nullptr && *count >= 1 && *count <= UINT32_MAX
+             ? static_cast<std::uint32_t>(*count)
+             : 1;
+}
+
 Result<Attempt> Run::make_attempt(TaskId task) {
   Result<std::vector<Argument>> values = arguments(task);
   if (!values) return tl::unexpected(values.error());
@@ -250,9 +327,16 @@ Result<Attempt> Run::make_attempt(TaskId task) {
   if (const auto loop = loops_.find(task); loop != loops_.end()) {
     attempt.loop_count = loop->second.count;
     attempt.loop_result = loop->second.result;
+  } else if (!context_->context.empty()) {
+    attempt.loop_count = first_loop_count();
   }
+  attempt.resumed = resumed_.contains(task);
+  if (const auto key = user_keys_.find(task); key != user_keys_.end())
+    attempt.user_key = key->second;
   attempt.arguments = std::move(*values);
-  if (const auto key = keys_.find(task); key != keys_.end() && writes(context_->cache))
+  // Where hooks may still refuse the result, the worker does not keep it on its own.
+  if (const auto key = keys_.find(task);
+      key != keys_.end() && writes(context_->cache) && !has_hooks(task))
     attempt.key = key->second;
   return attempt;
 }

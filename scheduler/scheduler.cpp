@@ -31,7 +31,13 @@ Run* Scheduler::find(RunIndex run) {
   return found == runs_.end() ? nullptr : found->second.get();
 }
 
+bool Scheduler::is_idle() const {
+  return std::all_of(runs_.begin(), runs_.end(),
+                     [](const auto& run) { return !run.second->is_busy(); });
+}
+
 void Scheduler::collect(Run& run, Run::Wants& wants, Effects& effects) {
+  std::move(wants.keeps.begin(), wants.keeps.end(), std::back_inserter(effects.keeps));
   std::move(wants.look_ups.begin(), wants.look_ups.end(), std::back_inserter(effects.look_ups));
   effects.stops.insert(effects.stops.end(), wants.stops.begin(), wants.stops.end());
   if (wants.batch.count() > 0) {
@@ -77,6 +83,14 @@ void Scheduler::on(LookedUp& event, Time now, Effects& effects) {
         run.looked_up(std::move(answer), now, ready_, wants);
       },
       effects);
+}
+
+void Scheduler::on(Kept& event, Time now, Effects& effects) {
+  Run* run = find(event.attempt.run);
+  if (run == nullptr) return;
+  Run::Wants wants;
+  run->kept(event, now, ready_, wants);
+  collect(*run, wants, effects);
 }
 
 void Scheduler::on(Reported& event, Time now, Effects& effects) {

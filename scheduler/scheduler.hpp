@@ -27,12 +27,15 @@ class Scheduler {
 
   /// nullptr: no such run (any more).
   [[nodiscard]] Run* find(RunIndex run);
+  /// Nothing is under way: only time, or a person, can make anything happen.
+  [[nodiscard]] bool is_idle() const;
   [[nodiscard]] std::size_t ready_count() const { return ready_.size(); }
   void check_invariants() const;
 
  private:
   void on(Submit& event, Time now, Effects& effects);
   void on(LookedUp& event, Time now, Effects& effects);
+  void on(Kept& event, Time now, Effects& effects);
   void on(Reported& event, Time now, Effects& effects);
   void on(Began& event, Time now, Effects& effects);
   void on(Cancel& event, Time now, Effects& effects);

@@ -11,7 +11,9 @@
 
 #include <fmt/format.h>
 
+#include "core/failure.hpp"
 #include "core/text.hpp"
+#include "worker/consultation.hpp"
 
 namespace reprise::worker {
 namespace {
@@ -40,12 +42,29 @@ void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
   outcome.message = std::move(message);
 }
 
+std::string_view signal_name(TaskState state) {
+  switch (state) {
+    case TaskState::skipped:
+      return "SKIP";
+    case TaskState::trigger_failed:
+      return "TRIGGERFAIL";
+    case TaskState::validation_failed:
+      return "VALIDATIONFAIL";
+    default:
+      return "FAIL";
+  }
+}
+
 void set_ending(Outcome& outcome, Ending&& ending) {
   outcome.state = ending.state;
   outcome.message = std::move(ending.message);
   outcome.value = std::move(ending.value);
   outcome.start_time = ending.start_time;
-  if (is_failed(ending.state)) outcome.failure = FailureClass::task;
+  if (is_failed(ending.state))
+    outcome.failure = ending.state == TaskState::validation_failed ? FailureClass::validation
+                                                                   : FailureClass::task;
+  if (outcome.value.is_none() && (is_failed(ending.state) || ending.state == TaskState::skipped))
+    outcome.value = failure_payload(signal_name(ending.state), outcome.message);
   if (ending.state == TaskState::cancelled) outcome.failure = FailureClass::cancelled;
 }
 
@@ -60,16 +79,19 @@ void call(const Function& function, const Attempt& attempt, const std::stop_toke
   } catch (Ending& ending) {
     set_ending(outcome, std::move(ending));
   } catch (const std::exception& error) {
-    set_failed(outcome, FailureClass::task,
-               fmt::format("{}: {}", type_name(error), first_line(error.what())));
+    const std::string type = type_name(error);
+    const std::string what = first_line(error.what());
+    set_failed(outcome, FailureClass::task, fmt::format("{}: {}", type, what));
+    outcome.value = failure_payload(type, what);
   } catch (...) {
     set_failed(outcome, FailureClass::task, "the body threw something that is no std::exception");
+    outcome.value = failure_payload("unknown", outcome.message);
   }
 }
 
 Outcome pass(const Attempt& attempt) {
   Outcome outcome;
-  outcome.started = now();
+  outcome.started = attempt.context->now();
   outcome.executed = true;
   outcome.state = TaskState::success;
   if (attempt.arguments.empty()) {
@@ -110,9 +132,10 @@ Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
     outcome.state = TaskState::cancelled;
     outcome.failure = FailureClass::cancelled;
     outcome.message = "cancelled before it started";
-    outcome.started = now();
+    outcome.started = attempt.context->now();
     return outcome;
   }
+  if (attempt.question) return answer(attempt, stop);
   const Body& body = attempt.context->flow->kind_of(attempt.node).body;
   if (const auto* function = std::get_if<reprise::FunctionBody>(&body)) {
     return run_function(attempt, *function, std::move(stop));
@@ -127,7 +150,7 @@ Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
 Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::FunctionBody& body,
                                   std::stop_token stop) {
   Outcome outcome;
-  outcome.started = now();
+  outcome.started = attempt.context->now();
   const auto function = find_function(body.function);
   if (!function) {
     set_failed(outcome, FailureClass::cannot_start, unknown_function(body.function));
@@ -135,8 +158,18 @@ Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::Functio
   }
   outcome.executed = true;
   call(*function, attempt, stop, outcome);
-  outcome.duration = now() - outcome.started;
+  outcome.duration = attempt.context->now() - outcome.started;
   return outcome;
+}
+
+Outcome LocalRunner::answer(const Attempt& attempt, const std::stop_token& stop) {
+  const Consultation consultation{[this](const std::string& id) { return find_function(id); },
+                                  [&](const Attempt& asked, const CommandBody& command) {
+                                    return commands_.run(asked, command,
+                                                         *resources_of(asked.context), stop);
+                                  },
+                                  options_.warn};
+  return consultation.answer(attempt, stop);
 }
 
 std::shared_ptr<const Function> LocalRunner::find_function(const std::string& id) const {

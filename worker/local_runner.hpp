@@ -34,6 +34,7 @@ class LocalRunner final : public Runner {
  private:
   [[nodiscard]] Outcome run_function(const Attempt& attempt, const reprise::FunctionBody& body,
                                      std::stop_token stop);
+  [[nodiscard]] Outcome answer(const Attempt& attempt, const std::stop_token& stop);
   [[nodiscard]] std::shared_ptr<const Function> find_function(const std::string& id) const;
   [[nodiscard]] std::string unknown_function(const std::string& id) const;
   [[nodiscard]] std::shared_ptr<RunResources> resources_of(

@@ -302,6 +302,13 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
   Material material;
   material.account = account;
   material.name = policy.shared_key ? *policy.shared_key : kind.cache_name;
+  if (attempt.user_key) {
+    // The user's key stands for all that the result depends on, but for what is declared besides.
+    material.name = *attempt.user_key;
+    material.salt = policy.salt;
+    material.arguments.emplace("key", *digest_of(Value("user")));
+    return material;
+  }
   material.version = kind.version;
   material.salt = policy.salt;
   material.dependencies = policy.dependencies;
@@ -329,6 +336,12 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
   }
   if (auto applied = apply_validator(attempt, kind, material); !applied)
     return tl::unexpected(applied.error());
+  if (policy.per_parameters) {
+    if (auto added = add_parameters(attempt.context->parameters, std::nullopt, material); !added)
+      return tl::unexpected(added.error());
+  }
+  if (policy.per_run)
+    material.dependencies.emplace("run", *digest_of(Value(attempt.context->run.text())));
   return material;
 }
 

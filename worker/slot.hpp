@@ -62,8 +62,14 @@ struct Slot {
 };
 
 [[nodiscard]] AttemptId id_of(const Attempt& attempt);
+/// What questions to user code are handled as.
+inline const TaskKind question_kind = [] {
+  TaskKind kind;
+  kind.timeout = question_limit;
+  return kind;
+}();
 [[nodiscard]] inline const TaskKind& kind_of(const Attempt& attempt) {
-  return attempt.context->flow->kind_of(attempt.node);
+  return attempt.question ? question_kind : attempt.context->flow->kind_of(attempt.node);
 }
 
 [[nodiscard]] Finished finish(const Attempt& attempt, Outcome outcome);

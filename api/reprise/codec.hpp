@@ -14,6 +14,9 @@
 
 namespace reprise::codec {
 
+/// These canonical bytes stand for a failure instead of a result.
+[[nodiscard]] bool is_failure(std::string_view bytes);
+
 /// Why bytes do not decode, in words; `seen` is what they hold.
 [[nodiscard]] error cannot_read(const std::string& type, std::string_view bytes,
                                 std::string_view why);

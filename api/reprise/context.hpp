@@ -32,6 +32,8 @@ class context_source {
   /// Canonical bytes; nullopt: there is none.
   [[nodiscard]] virtual std::optional<std::string_view> loop_result() const = 0;
   [[nodiscard]] virtual std::optional<std::string_view> parameter(std::string_view name) const = 0;
+  /// Canonical bytes of an entry of the context; nullopt: there is none.
+  [[nodiscard]] virtual std::optional<std::string> entry(std::string_view key) const = 0;
 };
 
 }  // namespace detail
@@ -74,6 +76,15 @@ class context {
   template <codec::carriable T>
   [[nodiscard]] std::optional<T> parameter(std::string_view name) const {
     return read<T>(source_.parameter(name));
+  }
+
+  /// An entry of the context by its key: those that are always there (docs/semantics.md,
+  /// "Context"), such as "task_run_count" or "today", and those that the run was given, which go
+  /// first. nullopt: there is none. @throws usage_error: it is no T
+  template <codec::carriable T>
+  [[nodiscard]] std::optional<T> get(std::string_view key) const {
+    const std::optional<std::string> bytes = source_.entry(key);
+    return read<T>(bytes ? std::optional<std::string_view>(*bytes) : std::nullopt);
   }
 
  private:

@@ -19,9 +19,11 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "reprise/detail/arguments.hpp"
+#include "reprise/hooks.hpp"
 #include "reprise/node.hpp"
 #include "reprise/task.hpp"
 
@@ -54,6 +56,7 @@ struct task_ref {
   const task_options* options = nullptr;
   const void* definition = nullptr;
   task_record (*record)(const void* definition) = nullptr;
+  const std::vector<std::string>* input_names = nullptr;  // instead of those in the options
 };
 
 template <class D>
@@ -104,6 +107,13 @@ template <class T>
   return codec::decode<T>(bytes).map([](const T& read) { return codec::encode(read); });
 }
 void add_output(flow_state& flow, std::string name, const node_ref& node);
+void add_hook(flow_state& flow, const node_ref& node, std::string name, hook told,
+              bool only_failures);
+void add_hook(flow_state& flow, std::string name, run_hook told, bool only_at_end);
+void set_trigger(flow_state& flow, const node_ref& node, std::string name,
+                 trigger_function may_run);
+void set_key_function(flow_state& flow, const node_ref& node, std::string name, key_function make);
+void set_reference_nodes(flow_state& flow, const std::vector<node_ref>& nodes);
 
 template <class R>
 struct list_of {
@@ -115,6 +125,39 @@ struct list_of<void> {
 };
 
 }  // namespace detail
+
+/// A named input of a task of the dynamic layer.
+class input {
+ public:
+  /// The result of another task, or a constant of the flow.
+  template <class T>
+  input(std::string name, const node<T>& from) : name_(std::move(name)), from_(from.ref()) {}
+  template <class T>
+  input(std::string name, const param<T>& from)
+      : name_(std::move(name)), from_(parameter_ref(from.flow(), from.index())) {}
+  input(std::string name, value constant) : name_(std::move(name)), from_(std::move(constant)) {}
+
+  /// One call per element of it.
+  [[nodiscard]] input mapped() const {
+    input other = *this;
+    other.mapped_ = true;
+    return other;
+  }
+  /// One call per element of the lists in it.
+  [[nodiscard]] input flattened() const {
+    input other = mapped();
+    other.flattened_ = true;
+    return other;
+  }
+
+ private:
+  friend class flow;
+  using parameter_ref = std::pair<std::shared_ptr<detail::flow_state>, std::uint32_t>;
+  std::string name_;
+  std::variant<detail::node_ref, parameter_ref, value> from_;
+  bool mapped_ = false;
+  bool flattened_ = false;
+};
 
 /// Not safe for concurrent use of one object. Handles may be used as long as they live, also when
 /// the flow is gone.
@@ -182,6 +225,10 @@ class flow {
     return add<T>(whole, taken);
   }
 
+  /// Calls a task of the dynamic layer with inputs that are known at run time only; once, or, when
+  /// some of them are mapped, once per element. Throws as call().
+  node<value> call_with(const dynamic_task& task, const std::vector<input>& inputs);
+
   /// A value that is part of the flow. It is no task: it is there before the first one starts.
   template <class T>
   requires codec::carriable<std::decay_t<T>> node<std::decay_t<T>> constant(T&& fixed) {
@@ -208,6 +255,55 @@ class flow {
   void after(const node<T>& later, const node<Other>&... earlier) {
     (detail::order_after(later.ref(), earlier.ref()), ...);
   }
+
+  /// `told` is asked before a task enters a state; several in the order in which they were added.
+  /// For a mapped task: for each element.
+  /// @param name  of the hook: shown when it fails, and part of the flow's identity
+  /// @throws usage_error invalid_argument: a constant, or a node of another flow
+  template <class T>
+  void on_change(const node<T>& node, std::string name, hook told) {
+    detail::add_hook(*state_, node.ref(), std::move(name), std::move(told), false);
+  }
+  /// As on_change(), told of failures of every kind only, and unable to change them.
+  template <class T>
+  void on_failure(const node<T>& node, std::string name,
+                  std::function<void(const reprise::state& after, context&)> told) {
+    detail::add_hook(
+        *state_, node.ref(), std::move(name),
+        [told = std::move(told)](const reprise::state&, const reprise::state& after,
+                                 context& about) -> std::optional<reprise::state> {
+          told(after, about);
+          return std::nullopt;
+        },
+        true);
+  }
+  /// Told of the run itself: before it begins and before it ends.
+  void on_change(std::string name, run_hook told) {
+    detail::add_hook(*state_, std::move(name), std::move(told), false);
+  }
+  /// Told before the run ends only.
+  void on_end(std::string name, run_hook told) {
+    detail::add_hook(*state_, std::move(name), std::move(told), true);
+  }
+
+  /// Replaces the task's trigger. Throws as on_change().
+  template <class T>
+  void trigger_by(const node<T>& node, std::string name, trigger_function may_run) {
+    detail::set_trigger(*state_, node.ref(), std::move(name), std::move(may_run));
+  }
+  /// What the task's results are kept under; it must be cached. Throws as on_change().
+  template <class T>
+  void cache_key_by(const node<T>& node, std::string name, key_function make) {
+    detail::set_key_function(*state_, node.ref(), std::move(name), std::move(make));
+  }
+
+  /// These tasks decide how the run ended, instead of those that nothing depends on. None: back to
+  /// those. @throws usage_error invalid_argument: a constant, or a node of another flow
+  template <class... T>
+  void decided_by(const node<T>&... nodes) {
+    detail::set_reference_nodes(*state_, {nodes.ref()...});
+  }
+  void decided_by(const std::vector<node<value>>& nodes);
 
   /// What the run gives back under a name, see run_result::outputs.
   /// @throws usage_error invalid_argument: a node of another flow, empty name; conflict: the name

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace reprise {
@@ -47,6 +48,9 @@ struct cached {
   std::string_view name{};        // in the key; empty = the task's name
   std::string_view version{};     // in the key; empty = the task's version
   std::string_view shared_key{};  // replaces name and types in the key
+  bool per_run = false;           // the run's id enters the key: served within one run only
+  bool per_parameters = false;    // all parameters of the run enter the key
+  std::optional<bool> refresh{};  // true: looks nothing up; false: does so also in a refreshing run
 
   constexpr bool operator==(const cached&) const = default;
 };

@@ -15,8 +15,10 @@
 #include <variant>
 #include <vector>
 
+#include "reprise/clock.hpp"
 #include "reprise/error.hpp"
 #include "reprise/flow.hpp"
+#include "reprise/state.hpp"
 #include "reprise/value.hpp"
 
 namespace reprise {
@@ -38,20 +40,6 @@ enum class cache_mode : std::uint8_t {
   only,  // a task that is not in the cache fails
 };
 
-enum class run_state : std::uint8_t {
-  queued,
-  running,
-  paused,  // waits for a person
-  success,
-  failed,
-  cancelling,
-  cancelled,
-  interrupted,  // its process ended; it can be continued
-};
-
-/// Lower-case name, e.g. "success".
-[[nodiscard]] std::string_view name(run_state state);
-
 struct engine_options {
   std::filesystem::path data{};  // data directory, made when missing; empty:
                                  // $XDG_DATA_HOME/reprise, as the command line
@@ -62,6 +50,7 @@ struct engine_options {
       std::chrono::seconds(10);  // between asking a task to stop and giving it up
   std::function<void(std::string_view)>
       warn{};  // a line for people, from any thread; empty: nobody is told
+  std::optional<skipping_clock> clock{};  // none: the world's
 };
 
 /// What one run is asked for on an engine that is there.
@@ -70,6 +59,28 @@ struct submit_options {
   cache_mode cache = cache_mode::normal;
   bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
   std::string resume{};     // id of the run to continue; empty: decided by flow and parameters
+  std::map<std::string, value> context{};  // entries of the tasks' context, over those always there
+
+  // For a run that does not begin with nothing, or does not do all. They are kept with the run.
+  std::map<std::string, given_state> initial_states{};  // by name of the task; unknown: ignored
+  std::vector<std::string> start_tasks{};  // only these, not asking what is above them, and all
+                                           // that is below; empty: all
+  // Ends instead of waiting for a retry or the end of a pause. A parameter that is required and
+  // missing fails what reads it instead of refusing the run.
+  bool single_pass = false;
+  std::optional<run_state> finished_as{};  // the run is finished already: no task is looked at
+  std::optional<std::chrono::system_clock::time_point> start_at{};  // not before
+
+  bool record_events = false;  // keep them for run::events()
+};
+
+/// A change of a task's state.
+struct event {
+  std::string task;                  // name of the task
+  std::optional<std::size_t> index;  // of the element of a mapped task
+  task_state state = task_state::pending;
+  std::string message;
+  std::chrono::system_clock::time_point at;
 };
 
 /// Both, for flow::run(), which makes an engine of its own.
@@ -199,6 +210,14 @@ class [[nodiscard]] run {
   run_result wait() const;
   /// nullopt: `timeout` passed.
   [[nodiscard]] std::optional<run_result> wait_for(std::chrono::nanoseconds timeout) const;
+
+  /// The state of every task by name, of mapped ones with those of the elements: what another run
+  /// may be given as initial_states. May be asked while the run goes on.
+  /// @throws usage_error unavailable: the engine did not answer
+  [[nodiscard]] std::map<std::string, given_state> states() const;
+  /// All changes so far, in order, each state on the way told by itself. Only with
+  /// submit_options::record_events.
+  [[nodiscard]] std::vector<event> events() const;
 
   /// Asks the whole run to stop, or the named tasks and what is below them; no attempt starts after
   /// it returned.

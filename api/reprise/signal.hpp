@@ -16,7 +16,16 @@ namespace reprise::signal {
 /// Common part; catch this to clean up and rethrow.
 class base : public std::exception {
  public:
-  enum class kind : std::uint8_t { skip, fail, success, retry, pause, loop };
+  enum class kind : std::uint8_t {
+    skip,
+    fail,
+    success,
+    retry,
+    pause,
+    loop,
+    trigger_fail,
+    validation_fail
+  };
 
   [[nodiscard]] const char* what() const noexcept override { return message_.c_str(); }
   [[nodiscard]] kind which() const noexcept { return kind_; }
@@ -40,16 +49,36 @@ class base : public std::exception {
   std::optional<std::chrono::nanoseconds> start_in_;
 };
 
-/// A success without a result; tasks below are skipped too unless they say otherwise.
+/// A success without having done anything; tasks below are skipped too unless they say otherwise.
+/// Those that do find this result.
 class skip : public base {
  public:
   explicit skip(std::string message = {}) : base(kind::skip, std::move(message)) {}
+  template <codec::carriable T>
+  skip(std::string message, const T& result)
+      : base(kind::skip, std::move(message), codec::encode(result)) {}
 };
 
 /// A failure, retried like any other.
 class fail : public base {
  public:
   explicit fail(std::string message = {}) : base(kind::fail, std::move(message)) {}
+  template <codec::carriable T>
+  fail(std::string message, const T& result)
+      : base(kind::fail, std::move(message), codec::encode(result)) {}
+};
+
+/// A failure whose state says that what the task was given does not allow it to run.
+class trigger_fail : public base {
+ public:
+  explicit trigger_fail(std::string message = {}) : base(kind::trigger_fail, std::move(message)) {}
+};
+
+/// A failure whose state says that the result was refused.
+class validation_fail : public base {
+ public:
+  explicit validation_fail(std::string message = {})
+      : base(kind::validation_fail, std::move(message)) {}
 };
 
 /// A success with this result, whatever was to come in the body. The type must be the task's result
@@ -64,7 +93,7 @@ class success : public base {
 /// Another attempt after `start_in`; does not count against the task's retries and needs none.
 class retry : public base {
  public:
-  explicit retry(std::chrono::nanoseconds start_in, std::string message = {})
+  explicit retry(std::chrono::nanoseconds start_in = {}, std::string message = {})
       : base(kind::retry, std::move(message), {}, start_in) {}
 };
 

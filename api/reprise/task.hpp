@@ -125,9 +125,11 @@ inline constexpr bool is_result = std::is_void_v<T> || codec::carriable<T>;
 template <class T>
 T argument(std::span<const std::string_view> arguments, std::size_t index) {
   // Nothing at all reaches a task when an upstream ended without a result and a trigger let the
-  // task run all the same.
+  // task run all the same; of one that failed, a record of the failure, for those that take any
+  // value.
   static constexpr std::string_view nil("\xc0", 1);
-  const bool absent = index >= arguments.size() || arguments[index].empty();
+  const bool absent = index >= arguments.size() || arguments[index].empty() ||
+                      (!std::same_as<T, value> && codec::is_failure(arguments[index]));
   expected<T> value = codec::decode<T>(absent ? nil : arguments[index]);
   if (!value)
     throw std::runtime_error("argument a" + std::to_string(index) + ": " +

@@ -39,6 +39,9 @@ class fake_engine final : public Engine {
       return reprise::fail(ErrorCode::unavailable, "task is not finished");
     return found->second;
   }
+  Result<std::map<std::string, scheduler::InitialState>> states(const RunId&) override {
+    return std::map<std::string, scheduler::InitialState>{};
+  }
   void forget(const RunId&) override { ++forgotten; }
   void abandon() override {}
   void listen(Listener listener) override { listener_ = std::move(listener); }

@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/failure.hpp"
 #include "tests/worker/support.hpp"
 #include "worker/local_runner.hpp"
 
@@ -81,7 +82,10 @@ BOOST_AUTO_TEST_CASE(an_exception_is_a_failed_task_with_its_type_and_first_line)
   BOOST_TEST((outcome.failure == FailureClass::task));
   BOOST_TEST(outcome.message == "std::out_of_range: no \\x1b[31msuch thing");
   BOOST_TEST(outcome.executed);
-  BOOST_TEST(outcome.value.is_none());
+  // What tasks below find in the place of a result.
+  BOOST_TEST(is_failure(outcome.value.view()));
+  BOOST_TEST(to_json(*outcome.value.value()) ==
+             R"({"message":"no \\x1b[31msuch thing","exception":"std::out_of_range"})");
 }
 
 BOOST_AUTO_TEST_CASE(whatever_is_thrown_is_caught) {

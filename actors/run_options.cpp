@@ -1,0 +1,156 @@
+#include "actors/run_options.hpp"
+
+#include <utility>
+
+#include "core/canon.hpp"
+
+namespace reprise::actors {
+
+namespace {
+
+using scheduler::InitialState;
+using scheduler::RunShape;
+
+Value to_value(Time time) {
+  return static_cast<std::int64_t>(time.time_since_epoch().count());
+}
+
+Value to_value(const Payload& payload) {
+  if (payload.is_none()) return {};
+  return List{Bytes{payload.is_at_hand() ? std::string(payload.view()) : std::string()},
+              Bytes{std::string(payload.digest.raw())}, payload.size};
+}
+
+Value to_value(const std::map<std::string, Payload>& values) {
+  Map map;
+  for (const auto& [name, value] : values) map.emplace_back(name, to_value(value));
+  return map;
+}
+
+template <class T>
+Value to_value(const std::optional<T>& value) {
+  return value ? to_value(*value) : Value{};
+}
+
+Value to_value(const InitialState& given) {
+  List elements;
+  for (const std::optional<InitialState>& element : given.elements)
+    elements.push_back(element ? to_value(*element) : Value{});
+  return Map{{"state", name(given.state.state)},
+             {"message", Bytes{given.state.message}},
+             {"result", to_value(given.state.result)},
+             {"start_time", to_value(given.state.start_time)},
+             {"run_count", static_cast<std::uint64_t>(given.run_count)},
+             {"inputs", to_value(given.inputs)},
+             {"parameters", to_value(given.parameters)},
+             {"expires", to_value(given.expires)},
+             {"elements", std::move(elements)}};
+}
+
+Value to_value(const RunOptions& options, bool with_cache) {
+  const RunShape& shape = options.shape;
+  Map initial;
+  for (const auto& [name, state] : shape.initial) initial.emplace_back(name, to_value(state));
+  List start;
+  for (const std::string& name : shape.start_tasks) start.emplace_back(name);
+  Map map{{"context", to_value(options.context)},
+          {"initial", std::move(initial)},
+          {"start_tasks", std::move(start)},
+          {"single_pass", shape.single_pass},
+          {"start_at", to_value(shape.start_at)}};
+  if (shape.finished_as) map.emplace_back("finished_as", name(*shape.finished_as));
+  if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
+  return map;
+}
+
+// Reads what to_value() wrote; anything else sets `failed`.
+class Reader {
+ public:
+  bool failed = false;
+
+  template <class T>
+  T get(const Value* value, T otherwise = {}) {
+    if (value == nullptr || value->is_nil()) return otherwise;
+    const T* found = value->get_if<T>();
+    if (found == nullptr) failed = true;
+    return found == nullptr ? otherwise : *found;
+  }
+
+  Payload payload(const Value& value) {
+    if (value.is_nil()) return {};
+    const List* parts = value.get_if<List>();
+    if (parts == nullptr || parts->size() != 3) return failed = true, Payload{};
+    const std::string bytes = get<Bytes>(&(*parts)[0]).data;
+    if (!bytes.empty()) return Payload::of(bytes);
+    Payload made;
+    const auto digest = Digest::from_raw(get<Bytes>(&(*parts)[1]).data);
+    if (!digest) return failed = true, Payload{};
+    made.digest = *digest;
+    made.size = static_cast<std::uint64_t>(get<std::int64_t>(&(*parts)[2]));
+    return made;
+  }
+
+  std::map<std::string, Payload> payloads(const Value* value) {
+    std::map<std::string, Payload> all;
+    for (const auto& [name, each] : get<Map>(value))
+      all.emplace(get<std::string>(&name), payload(each));
+    return all;
+  }
+
+  std::optional<Time> time(const Value* value) {
+    if (value == nullptr || value->is_nil()) return std::nullopt;
+    return Time(Duration(get<std::int64_t>(value)));
+  }
+
+  InitialState initial(const Value& value) {
+    InitialState given;
+    const auto state = task_state_from(get<std::string>(value.find("state")));
+    if (!state) failed = true;
+    given.state.state = state.value_or(TaskState::pending);
+    given.state.message = get<Bytes>(value.find("message")).data;
+    if (const Value* result = value.find("result")) given.state.result = payload(*result);
+    given.state.start_time = time(value.find("start_time"));
+    given.run_count = static_cast<std::uint32_t>(get<std::int64_t>(value.find("run_count")));
+    if (const Value* inputs = value.find("inputs"); inputs != nullptr && !inputs->is_nil())
+      given.inputs = payloads(inputs);
+    if (const Value* all = value.find("parameters"); all != nullptr && !all->is_nil())
+      given.parameters = payloads(all);
+    given.expires = time(value.find("expires"));
+    for (const Value& element : get<List>(value.find("elements")))
+      given.elements.push_back(element.is_nil() ? std::nullopt : std::optional(initial(element)));
+    return given;
+  }
+};
+
+}  // namespace
+
+std::string encode_options(const RunOptions& options) {
+  return encode(to_value(options, true)).value_or("");
+}
+
+Result<RunOptions> decode_options(std::string_view bytes) {
+  const Result<Value> value = decode(bytes);
+  if (!value) return tl::unexpected(value.error());
+  Reader reader;
+  RunOptions options;
+  const auto cache = reader.get<std::int64_t>(value->find("cache"));
+  if (cache < 0 || cache > static_cast<std::int64_t>(CacheMode::only)) reader.failed = true;
+  options.cache = static_cast<CacheMode>(cache);
+  options.context = reader.payloads(value->find("context"));
+  for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
+    options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));
+  for (const Value& name : reader.get<List>(value->find("start_tasks")))
+    options.shape.start_tasks.push_back(reader.get<std::string>(&name));
+  options.shape.single_pass = reader.get<bool>(value->find("single_pass"));
+  options.shape.start_at = reader.time(value->find("start_at"));
+  if (const Value* state = value->find("finished_as"))
+    options.shape.finished_as = run_state_from(reader.get<std::string>(state));
+  if (reader.failed) return fail(ErrorCode::corrupt, "the options kept with the run make no sense");
+  return options;
+}
+
+bool same_shape(const RunOptions& a, const RunOptions& b) {
+  return encode(to_value(a, false)) == encode(to_value(b, false));
+}
+
+}  // namespace reprise::actors
