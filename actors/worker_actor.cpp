@@ -106,7 +106,8 @@ void finished(Self* self, std::vector<Finished> batch) {
     commit.expires_after = kind.cache.expires_after;
     commit.run = item.context->run;
     commit.task = item.context->flow->nodes[item.node.value].name;
-    if (item.map_index >= 0) commit.task += "[" + std::to_string(item.map_index) + "]";
+    if (item.map_index >= 0)
+      commit.task += "[" + (item.label.empty() ? std::to_string(item.map_index) : item.label) + "]";
     commit.cost = outcome.duration;
     stored_first.push_back(std::move(item.report));
   }
@@ -150,6 +151,7 @@ void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::B
     item.context = std::move(done.context);
     item.node = done.node;
     item.map_index = done.map_index;
+    item.label = std::move(done.label);
     item.key = done.key;
   }
   if (!queue.put(std::move(items))) return;
