@@ -94,8 +94,8 @@ caf::behavior cache_behavior(caf::stateful_actor<CacheState>* self,
         const auto scheduler = caf::actor_cast<caf::actor>(self->current_sender());
         for (scheduler::Keep& keep : request.keeps) {
           std::vector<cache::Commit> commits;
-          commits.push_back(commit_of(*keep.context, keep.node, keep.map_index, keep.key,
-                                      std::move(keep.value), keep.cost));
+          commits.push_back(commit_of(*keep.context, keep.node, keep.label, keep.map_index,
+                                      keep.key, std::move(keep.value), keep.cost));
           self->send(scheduler, scheduler::Kept{keep.attempt, commit_all(self->state, commits)});
         }
       },

@@ -1,14 +1,17 @@
 // What the cache keeps of an attempt's result.
 #pragma once
 
+#include <string_view>
+
 #include "cache/store.hpp"
 #include "flow/attempt.hpp"
 
 namespace reprise::actors {
 
-/// @param map_index  of an element of a mapped task; -1: none
+/// @param label  name of the element of a mapped task; empty: its index
+/// @param map_index  -1: no element
 [[nodiscard]] cache::Commit commit_of(const RunContext& context, NodeId node,
-                                      std::int32_t map_index, const Key& key, Payload value,
-                                      Duration cost);
+                                      std::string_view label, std::int32_t map_index,
+                                      const Key& key, Payload value, Duration cost);
 
 }  // namespace reprise::actors

@@ -84,6 +84,7 @@ struct Finished {
   std::shared_ptr<const RunContext> context;
   NodeId node;
   std::int32_t map_index = -1;
+  std::string label;       // as in Attempt
   std::optional<Key> key;  // keep the value under this key
 };
 

@@ -99,8 +99,8 @@ void finished(Self* self, std::vector<Finished> batch) {
       reports.push_back(std::move(item.report));
       continue;
     }
-    commits.push_back(commit_of(*item.context, item.node, item.map_index, *item.key, outcome.value,
-                                outcome.duration));
+    commits.push_back(commit_of(*item.context, item.node, item.label, item.map_index, *item.key,
+                                outcome.value, outcome.duration));
     stored_first.push_back(std::move(item.report));
   }
   if (!reports.empty()) report(self, std::move(reports));
@@ -143,6 +143,7 @@ void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::B
     item.context = std::move(done.context);
     item.node = done.node;
     item.map_index = done.map_index;
+    item.label = std::move(done.label);
     item.key = done.key;
   }
   if (!queue.put(std::move(items))) return;

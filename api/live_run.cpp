@@ -207,14 +207,16 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   if (options.clock) internal.clock = options.clock->state()->clock;
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
+  const auto warn = internal.warn;
   auto engine = Engine::open(std::move(internal));
   if (!engine) return tl::unexpected(std::move(engine.error()));
-  return std::make_shared<engine_state>(std::move(*engine), functions);
+  return std::make_shared<engine_state>(std::move(*engine), functions, warn);
 }
 
 engine_state::engine_state(std::unique_ptr<Engine> engine,
-                           std::shared_ptr<worker::FunctionTable> functions)
-    : functions_(std::move(functions)), engine_(std::move(engine)) {
+                           std::shared_ptr<worker::FunctionTable> functions,
+                           std::function<void(std::string)> warn)
+    : functions_(std::move(functions)), engine_(std::move(engine)), warn_(std::move(warn)) {
   engine_->listen([this](const journal::Batch& batch) { observe(batch); });
 }
 
@@ -296,6 +298,7 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
   }
   if (!started) return tl::unexpected(std::move(started.error()));
   watch->set_node_count(spec->nodes.size());
+  self->serve_requests(*started);
   return std::make_shared<live_run>(self, std::move(flow), std::move(spec), std::move(*started),
                                     std::move(watch));
 }
@@ -313,9 +316,35 @@ void engine_state::observe(const journal::Batch& batch) {
   if (watch) watch->observe(batch);
 }
 
+/// Other processes may ask to cancel. That nobody can ask is no reason not to run.
+void engine_state::serve_requests(const RunStarted& run) {
+  auto server = cluster::serve_run(*engine_, run);
+  if (!server) {
+    if (warn_)
+      warn_(fmt::format("`reprise cancel` cannot reach run {}: {}", run.id.short_text(),
+                        server.error().message));
+    return;
+  }
+  if (!*server) return;
+  const std::lock_guard guard(controls_mutex_);
+  controls_[run.id] = std::move(*server);
+}
+
+void engine_state::end_requests(const RunId& run) {
+  std::unique_ptr<cluster::ControlServer> server;  // ends after the lock is free
+  const std::lock_guard guard(controls_mutex_);
+  if (const auto found = controls_.find(run); found != controls_.end()) {
+    server = std::move(found->second);
+    controls_.erase(found);
+  }
+}
+
 void engine_state::forget(const RunId& run) {
   bool is_over = engine_->wait(run, Duration{0}).has_value();
-  if (is_over) engine_->forget(run);
+  if (is_over) {
+    end_requests(run);
+    engine_->forget(run);
+  }
   const std::lock_guard guard(mutex_);
   watches_.erase(run);
   if (!is_over) forgotten_.push_back(run);
@@ -364,8 +393,8 @@ fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanosec
     // A skipped task is a success without a result, which the engine passes on as nil, or as a
     // record of the signal.
     const bool is_absent =
-        found && (found->is_none() ||
-                  ((found->is_nil() || is_failure(found->view())) && watch_->was_skipped(id)));
+        found && (found->is_none() || (found->is_at_hand() && watch_->was_skipped(id) &&
+                                       (found->is_nil() || is_failure(found->view()))));
     if (found && !is_absent) {
       if (!found->is_at_hand())
         return error{error_code::unavailable,
@@ -407,6 +436,7 @@ task_error::details live_run::why_no_result(NodeId node, const std::string& mess
 std::optional<run_result> live_run::wait(std::optional<std::chrono::nanoseconds> timeout) {
   const std::optional<RunResult> ended = engine_->engine().wait(started_.id, timeout);
   if (!ended) return std::nullopt;
+  engine_->end_requests(started_.id);
   return result_from(*ended);
 }
 

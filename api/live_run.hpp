@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +15,7 @@
 
 #include "actors/engine.hpp"
 #include "api/flow_state.hpp"
+#include "cluster/run_control.hpp"
 #include "core/result.hpp"
 #include "core/ulid.hpp"
 #include "reprise/run.hpp"
@@ -85,7 +87,8 @@ class engine_state {
   /// @error as Engine::open()
   [[nodiscard]] static Result<std::shared_ptr<engine_state>> open(const engine_options& options);
   /// `functions` must be the table that `engine` runs from.
-  engine_state(std::unique_ptr<Engine> engine, std::shared_ptr<worker::FunctionTable> functions);
+  engine_state(std::unique_ptr<Engine> engine, std::shared_ptr<worker::FunctionTable> functions,
+               std::function<void(std::string)> warn = {});
 
   /// @error as Engine::submit(); conflict: another body has the name and version of one of the
   /// flow's
@@ -94,12 +97,16 @@ class engine_state {
       const submit_options& options);
 
   [[nodiscard]] Engine& engine() { return *engine_; }
+  /// The run is over: other processes need not reach it any more. Blocks for as long as a request
+  /// is being answered; not to be called from the engine's threads.
+  void end_requests(const RunId& run);
   /// Nobody asks about the run any more.
   void forget(const RunId& run);
 
  private:
   [[nodiscard]] Status register_functions(const flow_state& flow, FlowSpec& spec);
   void observe(const journal::Batch& batch);
+  void serve_requests(const RunStarted& run);
   void forget_the_finished();
 
   std::shared_ptr<worker::FunctionTable> functions_;
@@ -112,7 +119,11 @@ class engine_state {
   int submitting_ = 0;            // changes of a run may arrive before its id does
   std::vector<RunId> forgotten_;  // still running when they were
 
-  std::unique_ptr<Engine> engine_;  // last: its threads use all of the above
+  std::unique_ptr<Engine> engine_;  // its threads use all of the above
+  std::function<void(std::string)> warn_;
+  std::mutex controls_mutex_;
+  std::unordered_map<RunId, std::unique_ptr<cluster::ControlServer>>
+      controls_;  // after the engine that they ask
 };
 
 class live_run {

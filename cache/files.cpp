@@ -13,26 +13,6 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 128 * 1024;
 
-ErrorCode code_of(int error) {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-      return ErrorCode::not_found;
-    case EEXIST:
-      return ErrorCode::conflict;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return ErrorCode::denied;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return ErrorCode::exhausted;
-    default:
-      return ErrorCode::io;
-  }
-}
-
 std::int64_t nanoseconds(const struct timespec& time) {
   return time.tv_sec * 1'000'000'000 + time.tv_nsec;
 }
@@ -46,8 +26,8 @@ FileStamp FileStamp::of(const struct stat& status) {
 
 tl::unexpected<Error> file_error(std::string_view what, const std::filesystem::path& path,
                                  int error) {
-  return fail(code_of(error), fmt::format("cannot {} \"{}\": {}", what, path.string(),
-                                          std::generic_category().message(error)));
+  return fail(error_code_of(error), fmt::format("cannot {} \"{}\": {}", what, path.string(),
+                                                std::generic_category().message(error)));
 }
 
 Result<OpenFile> open_regular(const std::filesystem::path& path) {

@@ -8,14 +8,23 @@
 
 #include "cli/console.hpp"
 #include "cli/options.hpp"
+#include "core/configuration.hpp"
 
 namespace reprise::cli {
+
+enum class SettingsUse {
+  none,      // works whatever the files say
+  if_sound,  // goes on with the defaults when they are wrong
+  required,  // wrong settings are an error
+};
 
 /// What the command line asks for.
 struct Invocation {
   GlobalOptions globals;
   std::function<int(Console&)> action;  // empty: only `text` is to be printed
   std::string text;                     // help that was asked for
+  SettingsUse settings = SettingsUse::none;
+  std::function<GlobalOptions(const Configuration&)> apply{};  // settings for flags not given
 };
 
 struct UsageError {

@@ -25,6 +25,11 @@ int cache_list_command(const CacheListOptions& options, Console& console);  // c
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const std::string& key, Console& console);
 int cache_stats_command(Console& console);
+int config_show_command(const ConfigShowOptions& options, Console& console);  // config_command.cpp
+int config_path_command(Console& console);
+int completion_command(const std::string& shell, Console& console);  // completion_command.cpp
+/// @param words  what follows the program's name, the last one being completed
+int complete_command(const std::vector<std::string>& words, Console& console);
 int doctor_command(Console& console);                               // doctor_command.cpp
 int version_command(Console& console);                              // version_command.cpp
 int error_page_command(const std::string& code, Console& console);  // help_command.cpp

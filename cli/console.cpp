@@ -159,6 +159,10 @@ void Console::raw(std::string_view bytes) {
 }
 
 int Console::document(Json document, int code, std::string_view items) {
+  if (collected_ != nullptr) {
+    collected_->push_back(std::move(document));
+    return code;
+  }
   auto chosen = select_fields(std::move(document), options_.fields, items);
   if (!chosen) return fail(chosen.error(), exit_invalid);
   out(interactive_ ? chosen->dump(2, ' ', false, Json::error_handler_t::replace)
@@ -192,7 +196,10 @@ int Console::fail(const Error& error, int code, Json errors) {
 }
 
 void Console::problem_only(const Error& error, int code, Json errors) {
-  if (options_.json) out(to_line(problem(error, code, std::move(errors))));
+  if (collected_ != nullptr)
+    collected_->push_back(problem(error, code, std::move(errors)));
+  else if (options_.json)
+    out(to_line(problem(error, code, std::move(errors))));
 }
 
 bool Console::can_ask() const {

@@ -52,6 +52,9 @@ class Console {
   /// The one document of a command with --json. Returns what the command should exit with: `code`,
   /// or 2 for an unknown field.
   int document(Json document, int code = exit_ok, std::string_view items = {});
+  /// From here on documents and problems go into this list instead of stdout, until called with
+  /// null: for commands that do the same to many.
+  void collect(std::vector<Json>* into) { collected_ = into; }
   /// A line for people on stderr; nothing with -q.
   void say(std::string_view line);
   void warn(std::string_view message);
@@ -82,6 +85,7 @@ class Console {
   std::string buffer_;
   bool open_ = true;
   bool interactive_ = false;
+  std::vector<Json>* collected_ = nullptr;
 };
 
 }  // namespace reprise::cli

@@ -13,13 +13,16 @@ Result<Reading> open_folder(const GlobalOptions& options, bool read_only) {
   if (!path) return tl::unexpected(path.error());
   auto folder = journal::DataFolder::open({*path, false});
   if (!folder) return tl::unexpected(folder.error());
+  const auto none =
+      fail(ErrorCode::not_found, "there are no runs yet; start one with `reprise run FLOW`");
   std::error_code ignored;
-  if (!std::filesystem::exists(folder->journal_file(), ignored))
-    return fail(ErrorCode::not_found, "there are no runs yet; start one with `reprise run FLOW`");
+  if (!std::filesystem::exists(folder->journal_file(), ignored)) return none;
   journal::SqliteJournal::Options how;
   how.path = folder->journal_file();
   how.read_only = read_only;
   auto opened = journal::SqliteJournal::open(std::move(how));
+  // The first run is making it at this moment.
+  if (!opened && opened.error().code == ErrorCode::not_found) return none;
   if (!opened) return tl::unexpected(opened.error());
   return Reading{std::move(*folder), std::move(*opened)};
 }
@@ -43,9 +46,10 @@ Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   if (!path) return tl::unexpected(path.error());
   const auto folder = journal::DataFolder::open({*path, false});
   if (!folder) return tl::unexpected(folder.error());
+  const auto none =
+      fail(ErrorCode::not_found, "the cache is empty; runs of flows with `cache:` fill it");
   std::error_code ignored;
-  if (!std::filesystem::exists(folder->cache_file(), ignored))
-    return fail(ErrorCode::not_found, "the cache is empty; runs of flows with `cache:` fill it");
+  if (!std::filesystem::exists(folder->cache_file(), ignored)) return none;
   auto blobs = cache::BlobStore::open({folder->blobs(), false});
   if (!blobs) return tl::unexpected(blobs.error());
   cache::SqliteStore::Options how;
@@ -53,6 +57,7 @@ Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   how.blobs = std::move(*blobs);
   how.read_only = true;
   auto store = cache::SqliteStore::open(std::move(how));
+  if (!store && store.error().code == ErrorCode::not_found) return none;
   if (!store) return tl::unexpected(store.error());
   return std::move(*store);
 }

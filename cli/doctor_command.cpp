@@ -15,6 +15,7 @@
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/settings.hpp"
 #include "cli/text.hpp"
 #include "sqlite/health.hpp"
 
@@ -172,6 +173,34 @@ Finding check_cgroup() {
           {}};
 }
 
+std::vector<Finding> check_settings(const GlobalOptions& globals) {
+  const auto configuration = load_configuration(globals);
+  if (!configuration) {
+    std::vector<Finding> findings;
+    for (const SettingMistake& mistake : configuration.error())
+      findings.push_back({"config", Verdict::problem, mistake.error().message, {}});
+    return findings;
+  }
+  std::string files;
+  std::vector<Finding> findings(1);
+  for (const SettingsFile& file : configuration->files()) {
+    if (!file.exists) continue;
+    const std::string path = escape_for_terminal(file.path.string());
+    if (file.ignored_because.empty())
+      files += (files.empty() ? "" : ", ") + path;
+    else
+      findings.push_back(
+          {"config", Verdict::warning, path + " is ignored: " + file.ignored_because, {}});
+  }
+  findings.front() = {
+      "config",
+      Verdict::good,
+      fmt::format("{} ({} set; `reprise config show --origin`)", files.empty() ? "no files" : files,
+                  counted(configuration->values().size(), "key")),
+      {}};
+  return findings;
+}
+
 Finding check_slots() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -188,10 +217,10 @@ Finding check_slots() {
 }  // namespace
 
 int doctor_command(Console& console) {
-  std::vector<Finding> findings;
+  std::vector<Finding> findings = check_settings(console.options());
   const auto path = data_path(console.options());
   if (path) {
-    findings = check_folder(*path);
+    for (Finding& finding : check_folder(*path)) findings.push_back(std::move(finding));
     findings.push_back(check_disk(*path));
     findings.push_back(check_database("journal", *path / "journal.db"));
     findings.push_back(check_database("cache", *path / "cache.db"));

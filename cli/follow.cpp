@@ -16,10 +16,11 @@
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/outputs.hpp"
+#include "cli/plan_line.hpp"
 #include "cli/progress.hpp"
 #include "cli/signals.hpp"
 #include "cli/text.hpp"
-#include "cluster/control_socket.hpp"
+#include "cluster/run_control.hpp"
 #include "journal/history.hpp"
 
 namespace reprise::cli {
@@ -52,10 +53,11 @@ class Follower {
     if (!engine) return console_.fail(engine.error(), start_error_code(engine.error().code));
     engine_ = std::move(*engine);
     make_progress();
+    const auto plan = plan_for_head();
     const auto started = engine_->submit(options_.flow, options_.run);
     if (!started) return console_.fail(started.error(), start_error_code(started.error().code));
     started_ = *started;
-    announce();
+    announce(plan);
     serve_requests();
     progress_->start(started_.id, started_.folder, past_changes());
     auto result = wait();
@@ -93,13 +95,22 @@ class Follower {
     engine_->listen([this](const journal::Batch& batch) { progress_->take(batch); });
   }
 
-  void announce() {
+  /// Looked up before the run begins to change what is looked up.
+  [[nodiscard]] std::optional<std::string> plan_for_head() const {
+    const bool is_shown =
+        !console_.is_quiet() && console_.options().progress != ProgressChoice::none;
+    if (!is_shown || options_.run.resume || !reads(options_.run.cache)) return std::nullopt;
+    return quick_plan_line(options_.flow, options_.run.parameters, console_.options());
+  }
+
+  void announce(const std::optional<std::string>& plan) {
     const Style style = console_.err_style();
     std::string line = fmt::format("run {}  {}", style(Ink::bold, started_.id.short_text()),
                                    escape_for_terminal(options_.flow->name));
     if (started_.continued)
       line += style(Ink::dim, "  continues where it was interrupted (--new starts over)");
     console_.say(line);
+    if (plan && !started_.continued) console_.say(*plan);
     if (console_.is_quiet() && !console_.is_json()) {
       console_.out(started_.id.text());
       console_.flush();
@@ -108,17 +119,8 @@ class Follower {
 
   /// Other processes may ask to cancel. That nobody can ask is no reason not to run.
   void serve_requests() {
-    if (started_.folder.empty()) return;
-    auto server = cluster::ControlServer::open(
-        started_.folder, [this](const cluster::ControlRequest& request) -> Status {
-          if (request.op != "cancel")
-            return fail(ErrorCode::invalid_argument,
-                        fmt::format("unknown request \"{}\"", escape_for_terminal(request.op)));
-          const auto status = engine_->cancel(started_.id, request.tasks, request.reason);
-          if (status && request.tasks.empty())
-            progress_->say("cancelling: another process asked for it");
-          return status;
-        });
+    auto server = cluster::serve_run(
+        *engine_, started_, [this] { progress_->say("cancelling: another process asked for it"); });
     if (server)
       control_ = std::move(*server);
     else if (console_.options().verbosity > 0)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,10 @@ struct GlobalOptions {
   int verbosity = 0;      // -v, -vv
   bool no_input = false;  // never ask
   bool yes = false;       // do not ask, do it
+
+  std::string config;              // the one file of settings to read; empty = as they are found
+  std::string project_from = ".";  // folder from which reprise.toml is looked for upwards
+  std::map<std::string, std::string> given;  // settings that flags gave, by key
 };
 
 struct RunCommandOptions {
@@ -44,7 +49,8 @@ struct RunCommandOptions {
 };
 
 struct ResumeOptions {
-  std::string run;  // selector
+  std::string run;   // selector
+  bool all = false;  // every interrupted run instead
   unsigned slots = 0;
   std::string out = ".";
   Durability durability = Durability::group;
@@ -118,6 +124,11 @@ struct CollectOptions {  // runs gc
   std::optional<std::uint32_t> keep;
   std::optional<Duration> older_than;
   bool dry_run = false;
+};
+
+struct ConfigShowOptions {
+  bool origin = false;
+  bool sample = false;  // the sample file instead
 };
 
 struct CacheListOptions {

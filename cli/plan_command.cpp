@@ -8,6 +8,7 @@
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/flow_source.hpp"
+#include "cli/plan_line.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 #include "journal/history.hpp"
@@ -41,14 +42,7 @@ Json document(const FlowSpec& flow, const Plan& plan) {
 }
 
 void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
-  std::string line = fmt::format(
-      "plan: {} tasks · {} cached{} · {} to run", grouped(plan.tasks), grouped(plan.cached),
-      plan.saving > Duration{0} ? fmt::format(" (saves ~{})", reprise::describe(plan.saving)) : "",
-      grouped(plan.run));
-  if (plan.skipped > 0) line += fmt::format(" · {} skipped", grouped(plan.skipped));
-  if (plan.critical_path > Duration{0})
-    line += fmt::format(" · at least {}", reprise::describe(plan.critical_path));
-  console.out(line);
+  console.out(plan_line(plan));
   Table table;
   table.heads = {"GROUP", "TASKS", "CACHED", "RUN", "SKIPPED", "NOTE"};
   table.right = {false, true, true, true, true};

@@ -41,22 +41,15 @@ void write_quietly(int fd, std::string_view bytes) {
   }
 }
 
-/// Text in a GitHub workflow command: https://docs.github.com/actions, "Workflow commands".
-std::string github_text(std::string_view text) {
+/// Text in a GitHub workflow command (https://docs.github.com/actions, "Workflow commands"): of a
+/// property, which ends at ":" and ",", or of the message, where those are taken as they are.
+std::string github_text(std::string_view text, bool is_property = false) {
   std::string result;
   for (const char c : text) {
-    if (c == '%')
-      result += "%25";
-    else if (c == '\r')
-      result += "%0D";
-    else if (c == '\n')
-      result += "%0A";
-    else if (c == ':')
-      result += "%3A";
-    else if (c == ',')
-      result += "%2C";
-    else
-      result += c;
+    const bool is_special =
+        c == '%' || c == '\r' || c == '\n' || (is_property && (c == ':' || c == ','));
+    result +=
+        is_special ? fmt::format("%{:02X}", static_cast<unsigned char>(c)) : std::string(1, c);
   }
   return result;
 }
@@ -136,10 +129,14 @@ void Progress::finish() {
     ending_ = true;
   }
   changed_.notify_one();
-  if (thread_.joinable())
+  if (thread_.joinable()) {
     thread_.join();
-  else
+    std::vector<std::string> lines;
+    set_group(false, lines);
+    repaint(std::move(lines), false);
+  } else {
     step(true);
+  }
   insurance_.reset();
 }
 
@@ -187,6 +184,7 @@ void Progress::step(bool is_last) {
     console_.flush();
   }
   std::vector<std::string> lines;
+  join_cancelled(news);
   for (const TaskNews& item : news) tell(item, lines);
   lines.insert(lines.end(), std::make_move_iterator(said.begin()),
                std::make_move_iterator(said.end()));
@@ -220,27 +218,44 @@ void Progress::tell(const TaskNews& news, std::vector<std::string>& lines) {
                        failure_count_ <= failure_blocks_max && retried_ <= 2 * failure_blocks_max;
   const std::vector<std::string> tail = in_full ? log_tail(news) : std::vector<std::string>{};
   if (options_.choice == ProgressChoice::counter) {
+    // A failure is shown between the folded groups of what went well.
+    const bool is_apart = has_groups() && is_failed(news.state);
+    set_group(!is_apart, lines);
     lines.push_back(counter_line(news, style));
     if (in_full) {
       const auto block = failure_block(news, tail, run_.short_text(), style);
       lines.insert(lines.end(), block.begin() + 1,
                    block.end());  // its head says what the line above says
     }
-    if (options_.github && is_failed(news.state)) {
-      const NodeId node = view_.run().node_of(news.task);
-      const std::uint32_t line =
-          node.is_none() ? 0 : view_.run().flow().nodes[node.value].span.line;
-      lines.push_back(fmt::format("::error file={},line={}::{}", github_text(options_.flow_file),
-                                  std::max(line, 1u),
-                                  github_text(fmt::format("{} {}", escape_for_terminal(news.name),
-                                                          escape_for_terminal(news.message)))));
-    }
+    if (is_apart) lines.push_back(annotation(news));
   } else if (in_full) {
     const auto block = failure_block(news, tail, run_.short_text(), style);
     lines.insert(lines.end(), block.begin(), block.end());
   } else if (!failed && view_.counts().total <= told_tasks_max) {
     lines.push_back(finished_line(news, style));
   }
+}
+
+bool Progress::has_groups() const {
+  return options_.github && options_.choice == ProgressChoice::counter && !console_.is_quiet();
+}
+
+void Progress::set_group(bool open, std::vector<std::string>& lines) {
+  if (!has_groups() || open == group_is_open_) return;
+  group_is_open_ = open;
+  lines.push_back(open ? "::group::" +
+                             github_text(fmt::format("run {}  {}", run_.short_text(),
+                                                     escape_for_terminal(view_.run().flow().name)))
+                       : "::endgroup::");
+}
+
+/// Beside the line of the flow file that the task is written in.
+std::string Progress::annotation(const TaskNews& news) const {
+  const NodeId node = view_.run().node_of(news.task);
+  const std::uint32_t line = node.is_none() ? 0 : view_.run().flow().nodes[node.value].span.line;
+  return fmt::format(
+      "::error file={},line={}::{}", github_text(options_.flow_file, true), std::max(line, 1u),
+      github_text(escape_for_terminal(news.name) + " " + escape_for_terminal(news.message)));
 }
 
 void Progress::add_events(const journal::Batch& batch, std::string& text) const {

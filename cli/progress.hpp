@@ -27,7 +27,7 @@ class Progress {
  public:
   struct Options {
     ProgressChoice choice = ProgressChoice::counter;  // resolved
-    bool github = false;    // GITHUB_ACTIONS=true: failures also as ::error:: lines
+    bool github = false;    // GITHUB_ACTIONS=true: ::group:: and ::error:: lines
     std::string flow_file;  // for those lines
   };
   Progress(std::shared_ptr<const FlowSpec> flow, Time started, Console& console, Options options);
@@ -63,6 +63,10 @@ class Progress {
   void tell(const TaskNews& news, std::vector<std::string>& lines);
   void add_events(const journal::Batch& batch, std::string& text) const;
   void repaint(std::vector<std::string> above, bool with_region);
+  /// Lines go into foldable groups of a GitHub log.
+  [[nodiscard]] bool has_groups() const;
+  void set_group(bool open, std::vector<std::string>& lines);
+  [[nodiscard]] std::string annotation(const TaskNews& news) const;
   [[nodiscard]] std::vector<std::string> log_tail(const TaskNews& news) const;
 
   Console& console_;
@@ -89,6 +93,7 @@ class Progress {
   Time last_line_;
   Time last_paint_;
   bool finished_ = false;
+  bool group_is_open_ = false;
   std::thread thread_;
 };
 

@@ -364,6 +364,10 @@ std::string clock_text(Duration duration) {
 
 namespace {
 
+std::string subject(const TaskNews& news) {
+  return news.tasks > 1 ? counted(news.tasks, "task") : escape_for_terminal(news.name);
+}
+
 /// "exit 2, attempt 1/3, retry in 5.0 s".
 std::string remarks(const TaskNews& news) {
   std::vector<std::string> parts;
@@ -381,18 +385,38 @@ std::string remarks(const TaskNews& news) {
 
 }  // namespace
 
+void join_cancelled(std::vector<TaskNews>& news) {
+  std::map<std::string, std::size_t> first;  // by reason
+  std::vector<TaskNews> kept;
+  for (TaskNews& item : news) {
+    if (item.state != TaskState::cancelled || item.attempt > 0) {
+      kept.push_back(std::move(item));
+      continue;
+    }
+    const auto [known, is_new] = first.try_emplace(item.message, kept.size());
+    if (is_new) {
+      kept.push_back(std::move(item));
+      continue;
+    }
+    TaskNews& joined = kept[known->second];
+    joined.tasks += item.tasks;
+    joined.done = item.done;
+  }
+  news = std::move(kept);
+}
+
 std::string counter_line(const TaskNews& news, Style style) {
   const std::string total = std::to_string(news.total);
   std::string line = fmt::format("[{:>{}}/{}] ", news.done, total.size(), total);
   line += style(ink_of(news), fmt::format("{} {:<10}", glyph_of(news), word(news)));
-  line += " " + escape_for_terminal(news.name);
+  line += " " + subject(news);
   if (!news.hit && news.duration >= told_least) line += "  " + describe(news.duration);
   if (const std::string more = remarks(news); !more.empty()) line += "  " + more;
   return line;
 }
 
 std::string finished_line(const TaskNews& news, Style style) {
-  std::string line = style(ink_of(news), glyph_of(news)) + " " + escape_for_terminal(news.name);
+  std::string line = style(ink_of(news), glyph_of(news)) + " " + subject(news);
   if (news.hit || !is_success(news.state) || news.state == TaskState::skipped)
     line += "  " + std::string(word(news));
   if (!news.hit && news.duration >= told_least) line += "  " + describe(news.duration);

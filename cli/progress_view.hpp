@@ -29,7 +29,8 @@ struct TaskNews {
   std::string message;
   std::optional<RunId> origin;  // of a hit
   std::optional<Duration> retry_in;
-  std::uint64_t done = 0;  // tasks finished so far, this one included
+  std::uint32_t tasks = 1;  // told by this line; more than one only of cancelled ones
+  std::uint64_t done = 0;   // tasks finished so far, these included
   std::uint64_t total = 0;
 };
 
@@ -109,6 +110,9 @@ class ProgressView {
   std::map<std::string, Duration> usual_;
   unsigned slots_ = 1;
 };
+
+/// Tasks that were cancelled for the same reason are one piece of news, however many they are.
+void join_cancelled(std::vector<TaskNews>& news);
 
 /// "[6/8] ✗ failed     align[s3]  52.1 s  exit 2, attempt 1/3, retry in 5.0 s".
 [[nodiscard]] std::string counter_line(const TaskNews& news, Style style);

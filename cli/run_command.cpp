@@ -67,36 +67,97 @@ int run_command(const RunCommandOptions& options, Console& console) {
   return follow(std::move(how), console);
 }
 
+namespace {
+
+/// What it takes to go on with a run that nobody runs.
+Result<FollowOptions> continuation_of(const std::string& run, const GlobalOptions& globals) {
+  FollowOptions how;
+  const auto reading = open_for_reading(globals);
+  if (!reading) return tl::unexpected(reading.error());
+  const auto row = find_run(run, *reading->journal);
+  if (!row) return tl::unexpected(row.error());
+  if (is_finished(row->state))
+    return fail(ErrorCode::conflict,
+                fmt::format("run {} is finished ({}); start a new one with `reprise run`",
+                            row->id.short_text(), name(row->state)));
+  if (reading->folder.is_owned(row->id))
+    return fail(ErrorCode::conflict,
+                fmt::format("run {} is being run by another process", row->id.short_text()));
+  auto flow = flow_of(*reading->journal, *row);
+  if (!flow) return tl::unexpected(flow.error());
+  how.flow = std::move(*flow);
+  how.flow_name = how.flow->source_file;
+  how.run.parameters = row->parameters;
+  how.run.resume = row->id;
+  return how;
+}
+
+int resume_one(const std::string& run, const ResumeOptions& options, const EngineOptions& engine,
+               Console& console) {
+  auto how = continuation_of(run, console.options());
+  if (!how) return console.fail(how.error());
+  how->engine = engine;
+  how->out = options.out;
+  return follow(std::move(*how), console);
+}
+
+/// Ids of the runs whose process died or was stopped, the oldest first.
+Result<std::vector<std::string>> interrupted_runs(const GlobalOptions& globals) {
+  std::vector<std::string> ids;
+  auto reading = open_for_reading(globals);
+  if (!reading && reading.error().code == ErrorCode::not_found) return ids;
+  if (!reading) return tl::unexpected(reading.error());
+  for (const RunState state :
+       {RunState::queued, RunState::running, RunState::cancelling, RunState::interrupted}) {
+    journal::RunQuery query;
+    query.state = state;
+    query.limit = UINT32_MAX;
+    auto rows = reading->journal->runs(query);
+    if (!rows) return tl::unexpected(rows.error());
+    for (journal::RunRow& row : *rows) {
+      const auto current = current_state(*reading, row);
+      if (current && *current == RunState::interrupted) ids.push_back(row.id.text());
+    }
+  }
+  std::ranges::sort(ids);  // ids sort by time
+  return ids;
+}
+
+int resume_all(const ResumeOptions& options, const EngineOptions& engine, Console& console) {
+  const auto ids = interrupted_runs(console.options());
+  if (!ids) return console.fail(ids.error());
+  if (ids->empty()) console.say("no run is interrupted");
+  int code = exit_ok;
+  std::vector<Json> documents;
+  if (console.is_json()) console.collect(&documents);
+  for (const std::string& id : *ids) {
+    const int each = resume_one(id, options, engine, console);
+    if (code == exit_ok) code = each;
+    if (each < 128) continue;
+    code = each;  // a signal is for all of them
+    break;
+  }
+  console.collect(nullptr);
+  if (!console.is_json()) return code;
+  return console.document({{"schema", "reprise.resume/1"}, {"runs", std::move(documents)}}, code,
+                          "runs");
+}
+
+}  // namespace
+
 int resume_command(const ResumeOptions& options, Console& console) {
+  if (options.all == !options.run.empty())
+    return console.fail({ErrorCode::invalid_argument,
+                         "resume takes either a run or --all; `reprise ps` lists the runs that "
+                         "can go on"},
+                        exit_invalid);
   if (const auto status = check_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace);
+  const auto engine =
+      engine_options(console.options(), options.slots, options.durability, options.grace);
   if (!engine) return console.fail(engine.error(), exit_invalid);
-  FollowOptions how;
-  {
-    const auto reading = open_for_reading(console.options());
-    if (!reading) return console.fail(reading.error());
-    const auto row = find_run(options.run, *reading->journal);
-    if (!row) return console.fail(row.error());
-    if (is_finished(row->state))
-      return console.fail(
-          {ErrorCode::conflict,
-           fmt::format("run {} is finished ({}); start a new one with `reprise run`",
-                       row->id.short_text(), name(row->state))});
-    if (reading->folder.is_owned(row->id))
-      return console.fail(
-          {ErrorCode::conflict,
-           fmt::format("run {} is being run by another process", row->id.short_text())});
-    auto flow = flow_of(*reading->journal, *row);
-    if (!flow) return console.fail(flow.error());
-    how.flow = std::move(*flow);
-    how.run.parameters = row->parameters;
-    how.run.resume = row->id;
-  }
-  how.flow_name = how.flow->source_file;
-  how.engine = std::move(*engine);
-  how.out = options.out;
-  return follow(std::move(how), console);
+  return options.all ? resume_all(options, *engine, console)
+                     : resume_one(options.run, options, *engine, console);
 }
 
 }  // namespace reprise::cli

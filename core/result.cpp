@@ -1,5 +1,6 @@
 #include "core/result.hpp"
 
+#include <cerrno>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -30,6 +31,26 @@ std::string_view name(ErrorCode code) {
       return "internal";
   }
   return "unknown";
+}
+
+ErrorCode error_code_of(int errno_value) {
+  switch (errno_value) {
+    case ENOENT:
+    case ENOTDIR:
+      return ErrorCode::not_found;
+    case EEXIST:
+      return ErrorCode::conflict;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return ErrorCode::denied;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:  // a limit on the size of files
+      return ErrorCode::exhausted;
+    default:
+      return ErrorCode::io;
+  }
 }
 
 Error system_error(std::string_view what, int errno_value) {

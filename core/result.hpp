@@ -43,6 +43,10 @@ using Status = Result<void>;
   return tl::unexpected<Error>(Error{code, std::move(message)});
 }
 
+/// What the number of a failed system call means for programs. @return io for all but the few that
+/// people can do something about
+[[nodiscard]] ErrorCode error_code_of(int errno_value);
+
 /// Error of the failed system call `what` with the current `errno`: "open \"x\": No such file …".
 [[nodiscard]] Error system_error(std::string_view what, int errno_value);
 

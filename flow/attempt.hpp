@@ -87,6 +87,7 @@ struct Attempt {
   std::shared_ptr<const RunContext> context;
   NodeId node;
   std::int32_t map_index = -1;  // -1: not an element of a mapped task
+  std::string label;            // how that element is shown; empty = its index
   std::uint32_t run_count = 1;
   std::uint32_t loop_count = 1;
   Payload loop_result;

@@ -30,24 +30,12 @@ struct Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 };
 
-ErrorCode code_of(int error) {
-  switch (error) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return ErrorCode::denied;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return ErrorCode::exhausted;
-    default:
-      return ErrorCode::io;
-  }
-}
-
-// Every trouble with the folder has the same way out.
+// Every trouble with the folder has the same way out. Something else in its place is neither a
+// missing folder, in which nothing was run yet, nor a conflict.
 tl::unexpected<Error> refused(const fs::path& folder, std::string_view what, int error) {
-  return fail(code_of(error),
+  const ErrorCode code = error_code_of(error);
+  const bool is_told = code == ErrorCode::denied || code == ErrorCode::exhausted;
+  return fail(is_told ? code : ErrorCode::io,
               fmt::format("cannot {} data folder \"{}\": {}; choose another one with --data DIR",
                           what, folder.string(), std::strerror(error)));
 }

@@ -128,6 +128,7 @@ struct Keep {
   AttemptRef attempt;
   std::shared_ptr<const RunContext> context;
   NodeId node;
+  std::string label;  // of an element of a mapped task; empty: its index
   std::int32_t map_index = -1;
   Key key;
   Payload value;

@@ -227,6 +227,7 @@ class Run {
   [[nodiscard]] std::optional<Attempt> dispatch_question(TaskId task);
   [[nodiscard]] StateRecord record_of(TaskId task) const;
   [[nodiscard]] std::string name_of(TaskId task) const;
+  [[nodiscard]] std::string label_of(TaskId task) const;  // of an element; empty: its index
   [[nodiscard]] std::vector<Question::Upstream> upstreams_of(TaskId task) const;
 
   // -- questions about upstreams

@@ -26,9 +26,15 @@ std::string Run::name_of(TaskId task) const {
   const NodeId node = node_of(task);
   const std::string& name = flow_.nodes[node.value].name;
   if (!is_element(task)) return name;
+  const std::string label = label_of(task);
+  return fmt::format("{}[{}]", name, label.empty() ? std::to_string(map_index(task)) : label);
+}
+
+std::string Run::label_of(TaskId task) const {
+  if (!is_element(task)) return {};
+  const std::vector<std::string>& labels = group_of(node_of(task))->labels;
   const auto index = static_cast<std::size_t>(map_index(task));
-  const std::vector<std::string>& labels = group_of(node)->labels;
-  return fmt::format("{}[{}]", name, labels.empty() ? std::to_string(index) : labels[index]);
+  return index < labels.size() ? labels[index] : std::string();
 }
 
 StateRecord Run::record_of(TaskId task) const {
@@ -246,6 +252,7 @@ void Run::land(TaskId task, Arrival arrival, bool is_final, Step& step) {
         step.wants.keeps.push_back({{index_, task, run_count_[task.value]},
                                     context_,
                                     node_of(task),
+                                    label_of(task),
                                     map_index(task),
                                     key->second,
                                     outcome.value,

@@ -323,6 +323,9 @@ Result<Attempt> Run::make_attempt(TaskId task) {
   attempt.context = context_;
   attempt.node = node_of(task);
   attempt.map_index = map_index(task);
+  if (const Group* group = group_of(attempt.node); group != nullptr && attempt.map_index >= 0)
+    if (const auto i = static_cast<std::size_t>(attempt.map_index); i < group->labels.size())
+      attempt.label = group->labels[i];
   attempt.run_count = tries(task) + 1U;
   if (const auto loop = loops_.find(task); loop != loops_.end()) {
     attempt.loop_count = loop->second.count;

@@ -51,15 +51,12 @@ ErrorCode code_of(int code, int system_errno) {
     case SQLITE_CONSTRAINT:
       return ErrorCode::conflict;
     case SQLITE_CANTOPEN:
-      if (system_errno == ENOSPC || system_errno == EDQUOT) return ErrorCode::exhausted;
-      return system_errno == EACCES || system_errno == EROFS || system_errno == EPERM
-                 ? ErrorCode::denied
-                 : ErrorCode::io;
-    case SQLITE_IOERR:
-      // A file size limit and a quota look like any other failed write to SQLite.
-      return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG
-                 ? ErrorCode::exhausted
-                 : ErrorCode::io;
+    case SQLITE_IOERR: {
+      // A full disk, a file size limit and a quota look like any other failure to SQLite.
+      const ErrorCode why = error_code_of(system_errno);
+      const bool is_told = why == ErrorCode::denied || why == ErrorCode::exhausted;
+      return is_told ? why : ErrorCode::io;
+    }
     case SQLITE_MISUSE:
       return ErrorCode::internal;
   }
@@ -183,6 +180,9 @@ Status Database::prepare_file(const Options& options) {
                             options.schema.what, path_.string(), *version, known));
   if (read_only_) {
     if (*version == known) return {};
+    if (unmarked)
+      return fail(ErrorCode::not_found, fmt::format("{} \"{}\" is empty: it was not written to yet",
+                                                    options.schema.what, path_.string()));
     return fail(ErrorCode::conflict,
                 fmt::format("{} \"{}\" has the old format {} and is opened for reading only",
                             options.schema.what, path_.string(), *version));

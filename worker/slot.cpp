@@ -11,13 +11,14 @@ AttemptId id_of(const Attempt& attempt) {
 }
 
 Finished finish(const Attempt& attempt, Outcome outcome) {
-  return {id_of(attempt),     attempt.node, attempt.map_index, attempt.run_count,
+  return {id_of(attempt),     attempt.node, attempt.map_index, attempt.label,     attempt.run_count,
           attempt.loop_count, attempt.key,  attempt.context,   std::move(outcome)};
 }
 
 Finished finish(Attempt&& attempt, Outcome outcome) {
-  return {id_of(attempt),     attempt.node, attempt.map_index,          attempt.run_count,
-          attempt.loop_count, attempt.key,  std::move(attempt.context), std::move(outcome)};
+  return {id_of(attempt),    attempt.node,       attempt.map_index, attempt.label,
+          attempt.run_count, attempt.loop_count, attempt.key,       std::move(attempt.context),
+          std::move(outcome)};
 }
 
 std::string as_written(Duration duration) {

@@ -33,6 +33,7 @@ struct Finished {
   AttemptId id;
   NodeId node;
   std::int32_t map_index = -1;
+  std::string label;  // as in Attempt
   std::uint32_t run_count = 1;
   std::uint32_t loop_count = 1;
   std::optional<Key> key;

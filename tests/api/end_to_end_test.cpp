@@ -304,4 +304,36 @@ BOOST_AUTO_TEST_CASE(an_interrupted_run_goes_on_where_it_was) {
   BOOST_TEST(firsts == 1);
 }
 
+BOOST_AUTO_TEST_CASE(another_process_sees_the_run_and_cancels_it) {
+  const temporary_folder data;
+  constexpr auto patient = task<"patient">([](const context& about, int n) {
+    while (!about.stop_requested()) std::this_thread::yield();
+    return n;
+  });
+  flow f("patience");
+  f.call(patient, 1);
+  const engine own({.data = data.path, .slots = 1});
+  const run r = own.run(f);
+  const char* programs = std::getenv("REPRISE_BIN_DIR");
+  BOOST_REQUIRE(programs != nullptr);
+  const auto reprise = [&](const std::string& arguments) {
+    return std::system((std::string(programs) + "/reprise --data " + data.path.string() + " " +
+                        arguments + " >" + (data.path / "said").string() + " 2>&1")
+                           .c_str());
+  };
+  const auto said = [&] {
+    std::ifstream in(data.path / "said");
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  BOOST_TEST(reprise("ps") == 0);
+  BOOST_TEST(said().find("patience") != std::string::npos, said());
+  BOOST_TEST(reprise("cancel " + r.id() + " --reason enough") == 0, said());
+  const run_result ended = r.wait();
+  BOOST_TEST((ended.state == run_state::cancelled));
+  BOOST_TEST(!std::filesystem::exists(data.path / "runs" / r.id() / "control"));
+  BOOST_TEST(reprise("status " + r.id()) == 0);
+  BOOST_TEST(said().find("cancelled") != std::string::npos, said());
+  BOOST_TEST(reprise("cancel " + r.id()) != 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,6 +1,11 @@
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+#include <set>
+
 #include "cli/app.hpp"
+#include "cli/command_tree.hpp"
+#include "core/setting.hpp"
 
 using namespace reprise;
 using namespace reprise::cli;
@@ -89,6 +94,30 @@ BOOST_AUTO_TEST_CASE(help_is_an_answer_not_a_mistake) {
 BOOST_AUTO_TEST_CASE(a_mistake_with_json_is_told_in_json) {
   BOOST_TEST(parse_command_line({"rnu", "--json"}).error().wants_json);
   BOOST_TEST(!parse_command_line({"rnu", "--", "--json"}).error().wants_json);
+}
+
+BOOST_AUTO_TEST_CASE(every_setting_stands_in_for_a_flag) {
+  CommandLine line;
+  const auto app = make_app(line);
+  std::set<std::string_view> bound;
+  for (const CommandLine::Bound& each : line.bound) bound.insert(each.key);
+  for (const Setting& setting : known_settings()) {
+    BOOST_TEST(bound.erase(setting.key) == 1u, setting.key);
+    for (const CommandLine::Bound& each : line.bound) {
+      if (each.key != setting.key) continue;
+      for (const std::string_view word : setting.words) {
+        each.option->clear();
+        each.option->add_result(std::string(word));
+        BOOST_CHECK_NO_THROW(each.option->run_callback());
+      }
+      if (!setting.words.empty()) {
+        const std::string type = each.option->get_type_name();
+        BOOST_TEST(static_cast<std::size_t>(std::count(type.begin(), type.end(), '|')) + 1 ==
+                   setting.words.size());
+      }
+    }
+  }
+  BOOST_TEST(bound.empty());
 }
 
 BOOST_AUTO_TEST_CASE(assignments_and_moments_are_read) {

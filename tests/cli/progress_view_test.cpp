@@ -219,4 +219,30 @@ BOOST_AUTO_TEST_CASE(ten_thousand_tasks_are_taken_in_within_a_moment) {
              1.0);  // about 10 ms; a quadratic step would take minutes
 }
 
+BOOST_AUTO_TEST_CASE(tasks_cancelled_for_one_reason_are_one_line) {
+  const auto item = [](std::string name, TaskState state, std::string message,
+                       std::uint32_t attempt, std::uint64_t done) {
+    TaskNews news;
+    news.name = std::move(name);
+    news.state = state;
+    news.message = std::move(message);
+    news.attempt = attempt;
+    news.done = done;
+    news.total = 9;
+    return news;
+  };
+  std::vector<TaskNews> news{item("a", TaskState::cancelled, "disk full", 1, 3),
+                             item("b", TaskState::cancelled, "disk full", 0, 4),
+                             item("c", TaskState::success, "", 1, 5),
+                             item("d", TaskState::cancelled, "disk full", 0, 6),
+                             item("e", TaskState::cancelled, "enough", 0, 7),
+                             item("f", TaskState::cancelled, "disk full", 0, 8)};
+  join_cancelled(news);
+  BOOST_REQUIRE(news.size() == 4u);  // the one that ran is told by itself
+  BOOST_TEST(counter_line(news[0], Style{}) == "[3/9] ⊘ cancelled  a  disk full");
+  BOOST_TEST(counter_line(news[1], Style{}) == "[8/9] ⊘ cancelled  3 tasks  disk full");
+  BOOST_TEST(counter_line(news[3], Style{}) == "[7/9] ⊘ cancelled  e  enough");
+  BOOST_TEST(finished_line(news[1], Style{}) == "⊘ 3 tasks  cancelled  disk full");
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -49,6 +49,7 @@ const std::vector<LibraryRule>& library_rules() {
       {std::regex("msgpack(/.*|\\.hpp|\\.h)"), {"api"}, "msgpack-cxx"},
       {std::regex("libfyaml\\.h"), {"flow"}, "libfyaml"},
       {std::regex("CLI/.*"), {"cli"}, "CLI11"},
+      {std::regex("toml\\+\\+/.*"), {"core"}, "toml++"},
   };
   return rules;
 }

@@ -274,6 +274,16 @@ BOOST_AUTO_TEST_CASE(a_read_only_disk_is_told_as_such_and_can_be_read) {
   BOOST_TEST(Database::open({.path = path, .schema = old_schema, .read_only = true}).has_value());
 }
 
+// Between the making of the file and of its tables a reader may look in.
+BOOST_AUTO_TEST_CASE(an_empty_file_is_not_there_yet_for_readers) {
+  const TemporaryFolder folder;
+  testing::write_file(folder / "new.db", "");
+  const auto database =
+      Database::open({.path = folder / "new.db", .schema = old_schema, .read_only = true});
+  BOOST_REQUIRE(!database);
+  BOOST_TEST((database.error().code == ErrorCode::not_found));
+}
+
 BOOST_AUTO_TEST_CASE(reading_only_makes_no_file) {
   TemporaryFolder folder;
   auto database =

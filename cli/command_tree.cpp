@@ -1,0 +1,403 @@
+#include "cli/command_tree.hpp"
+
+#include <charconv>
+#include <cstdlib>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "cli/commands.hpp"
+#include "core/setting.hpp"
+#include "core/text.hpp"
+
+namespace reprise::cli {
+namespace {
+
+template <class T>
+using Choices = std::vector<std::pair<std::string, T>>;
+
+/// An option with a closed set of words.
+template <class T>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, T& target,
+                        const Choices<T>& choices, std::string help) {
+  std::string words;
+  for (const auto& [word, value] : choices) words += (words.empty() ? "" : "|") + word;
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, choices, name](const std::string& text) {
+            std::vector<std::string> known;
+            for (const auto& [word, value] : choices) {
+              if (word == text) {
+                target = value;
+                return;
+              }
+              known.push_back(word);
+            }
+            throw CLI::ValidationError(
+                name, fmt::format("\"{}\" is none of {}{}", escape_for_terminal(text),
+                                  fmt::join(known, ", "), did_you_mean(text, known)));
+          },
+          std::move(help))
+      ->type_name(words);
+}
+
+template <class T>
+CLI::Option* add_duration(CLI::App& app, const std::string& name, T& target, std::string help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name](const std::string& text) {
+            const auto duration = parse_duration(text);
+            if (!duration) throw CLI::ValidationError(name, duration.error().message);
+            target = *duration;
+          },
+          std::move(help))
+      ->type_name("DURATION");
+}
+
+/// A whole number within bounds.
+template <class T>
+CLI::Option* add_number(CLI::App& app, const std::string& name, T& target, std::uint64_t least,
+                        std::uint64_t most, std::string help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name, least, most](const std::string& text) {
+            std::uint64_t number = 0;
+            const auto [end, error] =
+                std::from_chars(text.data(), text.data() + text.size(), number);
+            if (error != std::errc{} || end != text.data() + text.size() || number < least ||
+                number > most)
+              throw CLI::ValidationError(name,
+                                         fmt::format("\"{}\" is no whole number from {} to {}",
+                                                     escape_for_terminal(text), least, most));
+            target = static_cast<
+                typename std::conditional_t<std::is_integral_v<T>, std::type_identity<T>,
+                                            std::type_identity<std::uint32_t>>::type>(number);
+          },
+          std::move(help))
+      ->type_name("N");
+}
+
+/// When the flag is not given, the setting of that name holds.
+void bind(CommandLine& line, CLI::Option* option, std::string_view key) {
+  for (const Setting& setting : known_settings())
+    if (setting.key == key)
+      option->description(fmt::format("{} [setting {}]", option->get_description(), setting.key));
+  line.bound.push_back({key, option});
+}
+
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& target,
+                      std::string type, std::string help) {
+  // One value per flag: what follows is the next argument, not a second value.
+  return app.add_option(name, target, std::move(help))
+      ->allow_extra_args(false)
+      ->type_name(std::move(type));
+}
+
+const Choices<CacheMode> cache_modes{{"normal", CacheMode::normal},
+                                     {"refresh", CacheMode::refresh},
+                                     {"read-only", CacheMode::read_only},
+                                     {"write-only", CacheMode::write_only},
+                                     {"off", CacheMode::off},
+                                     {"only", CacheMode::only}};
+const Choices<Durability> durabilities{
+    {"none", Durability::none}, {"group", Durability::group}, {"sync", Durability::sync}};
+const Choices<ColorChoice> colors{{"auto", ColorChoice::automatic},
+                                  {"always", ColorChoice::always},
+                                  {"never", ColorChoice::never}};
+const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic},
+                                         {"bar", ProgressChoice::bar},
+                                         {"counter", ProgressChoice::counter},
+                                         {"json", ProgressChoice::json},
+                                         {"none", ProgressChoice::none}};
+
+void add_globals(CLI::App& app, CommandLine& s) {
+  GlobalOptions& g = s.globals;
+  const std::string group = "Global flags, before or after the command";
+  app.add_flag("--json", g.json, "One JSON document on stdout")->group(group);
+  app.add_option("--fields", s.fields, "Only these fields of the document: a,b")
+      ->type_name("FIELDS")
+      ->group(group);
+  bind(s,
+       app.add_option("--data", g.data, "Data directory (default: $XDG_DATA_HOME/reprise)")
+           ->type_name("DIR")
+           ->group(group),
+       "data");
+  bind(s, add_choice(app, "--color", g.color, colors, "Colours")->group(group), "color");
+  bind(s, add_choice(app, "--progress", g.progress, progresses, "How a run is shown")->group(group),
+       "progress");
+  app.add_option("--config", g.config, "Read this file of settings and no other")
+      ->type_name("FILE")
+      ->envname("REPRISE_CONFIG")
+      ->group(group);
+  app.add_flag("-q,--quiet", g.quiet, "Ids only")->group(group);
+  app.add_flag("-v,--verbose", g.verbosity, "More; -vv: most")->group(group);
+  app.add_flag("--no-input", g.no_input, "Never ask")->group(group);
+  app.add_flag("-y,--yes", g.yes, "Do not ask, do it")->group(group);
+}
+
+void add_source(CLI::App& app, std::vector<std::string>& parameters,
+                std::vector<std::string>& files, std::string& mode, std::optional<double>& scale,
+                std::vector<std::string>& touches) {
+  add_list(app, "-p,--param", parameters, "NAME=VALUE", "A parameter of the flow; may be repeated");
+  add_list(app, "--param-file", files, "FILE", "Parameters from a YAML or JSON file; -p wins");
+  add_choice<std::string>(app, "--mode", mode,
+                          {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}},
+                          "What the tasks of a recorded trace do");
+  app.add_option_function<std::string>(
+         "--scale",
+         [&scale](const std::string& text) {
+           char* end = nullptr;
+           const double number = std::strtod(text.c_str(), &end);
+           if (text.empty() || *end != '\0' || !(number >= 0) || number > 1e9)
+             throw CLI::ValidationError("--scale", fmt::format("\"{}\" is no number from 0 to 1e9",
+                                                               escape_for_terminal(text)));
+           scale = number;
+         },
+         "Seconds slept for each recorded second (--mode sleep)")
+      ->type_name("S");
+  add_list(app, "--touch", touches, "TASK=TEXT",
+           "Change the input of one task of a trace (--mode hash); may be repeated");
+}
+
+void add_execution(CLI::App& app, CommandLine& s, unsigned& slots, std::string& out,
+                   Durability& durability, Duration& grace) {
+  bind(s,
+       add_number(app, "--slots,--local", slots, 1, 65536,
+                  "Tasks at once (default: number of processors)"),
+       "slots");
+  bind(s,
+       app.add_option("--out", out, "Where files among the outputs go (default: here)")
+           ->type_name("DIR"),
+       "out");
+  bind(s,
+       add_choice(app, "--durability", durability, durabilities,
+                  "What has to be on disk before anybody is told"),
+       "durability");
+  bind(s,
+       add_duration(app, "--grace", grace,
+                    "Time a task gets to stop before it is killed (default: 10s)"),
+       "grace");
+}
+
+CLI::App* add_command(CLI::App& app, CommandLine& s, const char* name, const char* description,
+                      std::function<int(Console&)> action) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->fallthrough();
+  command->parse_complete_callback([&s, action = std::move(action)] { s.action = action; });
+  return command;
+}
+
+void add_running_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* run =
+      add_command(app, s, "run", "Run a flow and follow it; the exit code is the run's result",
+                  [&s](Console& c) { return run_command(s.run, c); });
+  run->add_option("FLOW", s.run.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
+      ->required();
+  add_source(*run, s.run.parameters, s.run.parameter_files, s.run.mode, s.run.scale, s.run.touches);
+  add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace);
+  bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
+  run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
+  run->add_flag("--new", s.run.always_new,
+                "Do not continue an interrupted run of the same flow and parameters");
+
+  CLI::App* resume = add_command(app, s, "resume", "Continue an interrupted run, or all of them",
+                                 [&s](Console& c) { return resume_command(s.resume, c); });
+  resume->add_option("RUN", s.resume.run, "Id, beginning of an id, last or last:FLOW");
+  resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
+  add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace);
+
+  CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
+                                [&s](Console& c) { return check_command(s.check, c); });
+  check->add_option("FLOW", s.check.files, "Files; - is stdin");
+  check->add_flag("--print-schema", s.check.print_schema,
+                  "Print the JSON schema of flow files, for editors, and check nothing");
+
+  CLI::App* plan = add_command(app, s, "plan",
+                               "Tell what would come from the cache, run or wait; changes nothing",
+                               [&s](Console& c) { return plan_command(s.plan, c); });
+  plan->add_option("FLOW", s.plan.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
+      ->required();
+  add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale,
+             s.plan.touches);
+  plan->add_flag("--exit-code", s.plan.exit_code, "Exit with 10 when something would run");
+}
+
+void add_looking_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
+                             [&s](Console& c) { return ps_command(s.ps, c); });
+  ps->add_flag("--all", s.ps.all, "Finished ones too");
+  std::vector<std::string> states;
+  for (int i = 0; i <= static_cast<int>(RunState::interrupted); ++i)
+    states.emplace_back(name(static_cast<RunState>(i)));
+  Choices<std::string> state_choices;
+  for (const std::string& state : states) state_choices.emplace_back(state, state);
+  add_choice(*ps, "--state", s.ps.state, state_choices, "Only runs in this state");
+  ps->add_option("--flow", s.ps.flow, "Only runs of this flow")->type_name("NAME");
+  ps->add_option("--since", s.ps.since, "Only runs since then: 2h, or a time")->type_name("WHEN");
+  add_number(*ps, "--limit", s.ps.limit, 1, 1'000'000, "At most so many (default: 20)");
+
+  CLI::App* status = add_command(app, s, "status", "Show one run, group by group",
+                                 [&s](Console& c) { return status_command(s.status, c); });
+  status->add_option("RUN", s.status.run,
+                     "Id, beginning of an id, last or last:FLOW (default: last)");
+  status->add_flag("--ready", s.status.ready, "Only tell whether runs can be started here");
+
+  CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
+                                  [&s](Console& c) { return history_command(s.history, c); });
+  history->add_option("FLOW", s.history.flow, "Name of the flow (default: all)");
+  history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
+  history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
+      ->type_name("WHEN");
+  add_number(*history, "--limit", s.history.limit, 1, 1'000'000,
+             "At most so many runs (default: 20)");
+
+  CLI::App* events = add_command(app, s, "events", "Print a run's changes of state, in order",
+                                 [&s](Console& c) { return events_command(s.events, c); });
+  events->add_option("RUN", s.events.run, "Id, beginning of an id, last or last:FLOW")->required();
+  events->add_flag("--jsonl", s.events.lines, "One JSON object a line");
+  add_number(*events, "--after", s.events.after, 0, UINT64_MAX, "Only what follows this offset")
+      ->type_name("OFFSET");
+
+  CLI::App* logs = add_command(app, s, "logs", "Print what the commands of a run printed",
+                               [&s](Console& c) { return logs_command(s.logs, c); });
+  logs->add_option("RUN", s.logs.run, "Id, beginning of an id, last or last:FLOW")->required();
+  logs->add_option("TASK", s.logs.task, "One task: align[s3], or align for all of its elements");
+  logs->add_flag("-f,--follow", s.logs.follow, "Go on until the run is finished");
+  logs->add_option("--attempt", s.logs.attempt, "Attempt number, or all (default: the last)")
+      ->type_name("N|all");
+  add_choice<std::string>(*logs, "--stream", s.logs.stream, {{"out", "out"}, {"err", "err"}},
+                          "Only this stream");
+  logs->add_flag("--failed", s.logs.failed, "Only of tasks that failed");
+  logs->add_option("--grep", s.logs.pattern, "Only lines that match this regular expression")
+      ->type_name("RE");
+  logs->add_flag("--jsonl", s.logs.lines, "One JSON object a line");
+  logs->add_flag("--raw", s.logs.raw, "Control characters as they are, not made visible");
+}
+
+void add_steering_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* wait = add_command(
+      app, s, "wait",
+      "Wait until runs are finished; the exit code is that of the first without success",
+      [&s](Console& c) { return wait_command(s.wait, c); });
+  wait->add_option("RUN", s.wait.runs, "Ids, beginnings of ids, last or last:FLOW")->required();
+  add_duration(*wait, "--timeout", s.wait.timeout,
+               "Give up after this long, with exit code 7; the runs go on");
+  add_choice<std::string>(*wait, "--for", s.wait.until,
+                          {{"finished", "finished"}, {"succeeded", "succeeded"}},
+                          "What to wait for");
+
+  CLI::App* cancel =
+      add_command(app, s, "cancel", "Stop a run, or tasks of it and what depends on them",
+                  [&s](Console& c) { return cancel_command(s.cancel, c); });
+  cancel->add_option("RUN", s.cancel.run, "Id, beginning of an id, last or last:FLOW")->required();
+  cancel->add_option("TASK", s.cancel.tasks, "Only these tasks");
+  cancel->add_option("--reason", s.cancel.reason, "Kept with the run")->type_name("TEXT");
+
+  CLI::App* runs = app.add_subcommand("runs", "Remove runs and their logs");
+  runs->fallthrough()->require_subcommand(1, 1);
+  CLI::App* remove = add_command(*runs, s, "rm", "Forget runs: their rows, changes and logs",
+                                 [&s](Console& c) { return runs_remove_command(s.remove, c); });
+  remove->add_option("RUN", s.remove.runs, "Ids, beginnings of ids, last or last:FLOW")->required();
+  CLI::App* collect = add_command(*runs, s, "gc", "Forget old runs",
+                                  [&s](Console& c) { return runs_collect_command(s.collect, c); });
+  add_number(*collect, "--keep", s.collect.keep, 0, 1'000'000, "Keep the newest N of each flow");
+  add_duration(*collect, "--older-than", s.collect.older_than, "Only runs that ended longer ago");
+  collect->add_flag("--dry-run", s.collect.dry_run, "Only tell what would go");
+}
+
+void add_cache_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* cache = app.add_subcommand("cache", "Look into the cache");
+  cache->fallthrough()->require_subcommand(1, 1);
+  CLI::App* list = add_command(*cache, s, "ls", "List entries, newest first",
+                               [&s](Console& c) { return cache_list_command(s.cache_list, c); });
+  list->add_option("--task", s.cache_list.task, "Only entries whose task's name begins so")
+      ->type_name("NAME");
+  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h for two hours ago, or a time")
+      ->type_name("WHEN");
+  add_choice<std::string>(*list, "--sort", s.cache_list.sort,
+                          {{"age", "age"}, {"size", "size"}, {"saved", "saved"}}, "Order");
+  add_number(*list, "--limit", s.cache_list.limit, 1, 1'000'000, "At most so many (default: 1000)");
+  CLI::App* get = add_command(*cache, s, "get", "Print a cached value, or a file of it",
+                              [&s](Console& c) { return cache_get_command(s.cache_get, c); });
+  get->add_option("KEY", s.cache_get.key,
+                  "Key or its beginning; KEY:PATH is a file among the outputs")
+      ->required();
+  get->add_option("-o,--output", s.cache_get.output, "Into this file")->type_name("FILE");
+  CLI::App* show = add_command(*cache, s, "show", "All versions under a key and what went into it",
+                               [&s](Console& c) { return cache_show_command(s.cache_key, c); });
+  show->add_option("KEY", s.cache_key, "Key or its beginning")->required();
+  add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
+              [](Console& c) { return cache_stats_command(c); });
+}
+
+void add_other_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* config = app.add_subcommand("config", "Show the settings and where they come from");
+  config->fallthrough()->require_subcommand(1, 1);
+  CLI::App* show = add_command(*config, s, "show", "Print every setting that holds",
+                               [&s](Console& c) { return config_show_command(s.config_show, c); });
+  show->add_flag("--origin", s.config_show.origin,
+                 "And who set it: flag, variable, or file and line");
+  show->add_flag("--sample", s.config_show.sample,
+                 "Print a file with every setting, explained and commented out, instead");
+  add_command(*config, s, "path", "List the files that are looked for, the strongest first",
+              [](Console& c) { return config_path_command(c); });
+  CLI::App* completion =
+      add_command(app, s, "completion", "Print the script that completes commands in a shell",
+                  [&s](Console& c) { return completion_command(s.shell, c); });
+  add_choice<std::string>(*completion, "SHELL", s.shell,
+                          {{"bash", "bash"}, {"zsh", "zsh"}, {"fish", "fish"}}, "Which shell")
+      ->required();
+  add_command(app, s, "doctor", "Find out what is wrong here",
+              [](Console& c) { return doctor_command(c); });
+  add_command(app, s, "version", "Print the version",
+              [](Console& c) { return version_command(c); });
+  CLI::App* help =
+      add_command(app, s, "help", "Explain a command, or an error code such as RP1203", {});
+  help->add_option("TOPIC", s.help_topic, "Command or error code");
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> make_app(CommandLine& s) {
+  auto app =
+      std::make_unique<CLI::App>("Runs flows of tasks, remembers what they gave.", "reprise");
+  app->set_help_flag("-h,--help", "Print this and exit");
+  app->require_subcommand(
+      0, 1);  // at most one: a flow called "status" is an argument of run, not a command
+  add_globals(*app, s);
+  add_running_commands(*app, s);
+  add_looking_commands(*app, s);
+  add_steering_commands(*app, s);
+  add_cache_commands(*app, s);
+  add_other_commands(*app, s);
+  app->footer(
+      "RUN is an id, the beginning of one, last, or last:FLOW.\n"
+      "Exit codes: 0 done, 1 failed, 2 invalid, 3 not reachable, 5 not found, 6 conflict, 7 "
+      "timeout,\n"
+      "            8 cancelled, 9 waits for a person, 10 differences, 70 internal error, 130 "
+      "Ctrl-C.");
+  return app;
+}
+
+std::vector<const CLI::App*> commands_of(const CLI::App& app) {
+  return app.get_subcommands([](const CLI::App*) { return true; });
+}
+
+std::vector<std::string> names_of_commands(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : commands_of(app)) names.push_back(command->get_name());
+  return names;
+}
+
+std::vector<std::string> names_of_flags(const CLI::App& command) {
+  std::vector<std::string> names;
+  for (const CLI::App* app = &command; app; app = app->get_parent())
+    for (const CLI::Option* option : app->get_options())
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  return names;
+}
+
+}  // namespace reprise::cli

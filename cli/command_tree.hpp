@@ -1,0 +1,59 @@
+// Everything the command line can say: the commands, their flags and where each is kept.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/console.hpp"
+#include "cli/options.hpp"
+
+namespace reprise::cli {
+
+/// Storage for everything the command line can set; shared by the parser and the action that is
+/// chosen.
+struct CommandLine {
+  GlobalOptions globals;
+  std::string fields;
+  RunCommandOptions run;
+  ResumeOptions resume;
+  CheckOptions check;
+  PlanOptions plan;
+  StatusOptions status;
+  ListOptions ps;
+  ListOptions history;
+  EventsOptions events;
+  LogsOptions logs;
+  WaitOptions wait;
+  CancelOptions cancel;
+  RemoveOptions remove;
+  CollectOptions collect;
+  CacheListOptions cache_list;
+  CacheGetOptions cache_get;
+  std::string cache_key;
+  ConfigShowOptions config_show;
+  std::string shell;  // completion
+  std::vector<std::string> help_topic;
+  std::function<int(Console&)> action;
+
+  /// A flag that a setting stands in for when it is not given.
+  struct Bound {
+    std::string_view key;
+    CLI::Option* option = nullptr;
+  };
+  std::vector<Bound> bound;
+};
+
+/// @param line  must outlive the app and every action
+[[nodiscard]] std::unique_ptr<CLI::App> make_app(CommandLine& line);
+
+[[nodiscard]] std::vector<const CLI::App*> commands_of(const CLI::App& app);
+[[nodiscard]] std::vector<std::string> names_of_commands(const CLI::App& app);
+/// The long flags that are taken after this command.
+[[nodiscard]] std::vector<std::string> names_of_flags(const CLI::App& command);
+
+}  // namespace reprise::cli

@@ -1,0 +1,86 @@
+// The table of settings. Whoever reads a new one adds it here; configs/reprise.toml is made of it.
+#include "core/setting.hpp"
+
+namespace reprise {
+
+std::span<const Setting> known_settings() {
+  using Kind = Setting::Kind;
+  static const std::vector<Setting> table{
+      {.key = "data",
+       .kind = Kind::path,
+       .meaning = "Where runs, journal, cache and blobs are kept.",
+       .standard = "",
+       .computed = "$XDG_DATA_HOME/reprise, else ~/.local/share/reprise",
+       .example = "/var/lib/reprise",
+       .trade_off =
+           "Must be a local disk: SQLite's locks do not work on most network file systems. "
+           "Several processes may share it."},
+      {.key = "slots",
+       .kind = Kind::number,
+       .meaning = "Attempts at once, 1 to 65536.",
+       .standard = "",
+       .computed = "number of processors",
+       .example = "8",
+       .trade_off = "More helps tasks that wait (for a network, a disk) and slows those that "
+                    "compute.",
+       .least = 1,
+       .most = 65536},
+      {.key = "durability",
+       .kind = Kind::word,
+       .meaning = "What is on disk before anybody is told: none, group or sync.",
+       .standard = "group",
+       .computed = "",
+       .example = "",
+       .trade_off =
+           "With none a crash forgets the run, and nothing waits for the disk. With sync a "
+           "dependant waits for the disk, too: one sync per step of the flow.",
+       .words = {"none", "group", "sync"}},
+      {.key = "cache",
+       .kind = Kind::word,
+       .meaning = "How runs use the cache: normal, refresh, read-only, write-only, off or only.",
+       .standard = "normal",
+       .computed = "",
+       .example = "",
+       .trade_off = "refresh runs everything again and keeps the new results; off does neither; "
+                    "only fails what is not there.",
+       .words = {"normal", "refresh", "read-only", "write-only", "off", "only"}},
+      {.key = "grace",
+       .kind = Kind::duration,
+       .meaning = "Time a task gets between being asked to stop and being killed; a duration such "
+                  "as 250ms, 30s or 1h30m.",
+       .standard = "10s",
+       .computed = "",
+       .example = "",
+       .trade_off = "Longer lets programs clean up; cancelling takes as long."},
+      {.key = "out",
+       .kind = Kind::path,
+       .meaning = "Folder for the files among a run's outputs.",
+       .standard = "",
+       .computed = "the current folder",
+       .example = "results",
+       .trade_off = "One folder for all runs is easy to find; a later run replaces the files of an "
+                    "earlier one."},
+      {.key = "color",
+       .kind = Kind::word,
+       .meaning = "Colours: auto, always or never.",
+       .standard = "auto",
+       .computed = "",
+       .example = "",
+       .trade_off = "No meaning is by colour alone, so never loses nothing. Above NO_COLOR and the "
+                    "like, which auto respects.",
+       .words = {"auto", "always", "never"}},
+      {.key = "progress",
+       .kind = Kind::word,
+       .meaning = "How a run is shown: auto, bar, counter, json or none.",
+       .standard = "auto",
+       .computed = "",
+       .example = "",
+       .trade_off =
+           "bar redraws at most ten times a second; counter is one line per finished task. "
+           "auto is bar on a terminal, else counter.",
+       .words = {"auto", "bar", "counter", "json", "none"}},
+  };
+  return table;
+}
+
+}  // namespace reprise
