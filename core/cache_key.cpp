@@ -102,8 +102,8 @@ Result<Material> Material::decode(std::string_view bytes) {
     if (!read) unpack.fail();
     return read.value_or(Digest{});
   };
-  auto digests = [&](std::string_view name) {
-    key(name);
+  auto digests = [&](std::string_view called) {
+    key(called);
     std::map<std::string, Digest> map;
     for (std::uint32_t n = unpack.map(); n > 0 && !unpack.failed(); --n) {
       std::string entry(unpack.text());
