@@ -120,6 +120,22 @@ void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   }
 }
 
+template <double Trigger::*bound>
+void read_bound(Decoder& decoder, const Node& value, Trigger& trigger) {
+  const auto number = decoder.number(value);
+  if (number && *number < 0)
+    decoder.complaints().add("RP1105", value,
+                             fmt::format("{} must be at least 0, not {}",
+                                         decoder.complaints().name_of(value), value.text));
+  else
+    trigger.*bound = number.value_or(-1);
+}
+
+template <Duration RetryPolicy::*delay>
+void read_delay(Decoder& decoder, const Node& value, RetryPolicy& retry) {
+  retry.*delay = decoder.duration(value).value_or(retry.*delay);
+}
+
 void read_expiry(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   if (const auto time = decoder.duration(value)) cache_of(policy).expires_after = *time;
 }
@@ -135,18 +151,14 @@ std::span<const KeyRule<RetryPolicy>> retry_keys() {
              if (const auto n = d.integer(v, 0, 100)) retry.max = static_cast<std::uint32_t>(*n);
            }},
       Rule{"delay", duration_schema, "Time before the first retry.",
-           [](Decoder& d, const Node& v, RetryPolicy& retry) {
-             retry.delay = d.duration(v).value_or(retry.delay);
-           }},
+           read_delay<&RetryPolicy::delay>},
       Rule{"backoff", R"({"enum": ["fixed", "exponential"]})",
            "exponential doubles the delay each time.",
            [](Decoder& d, const Node& v, RetryPolicy& retry) {
              retry.exponential = d.word(v, {"fixed", "exponential"}) == 1;
            }},
       Rule{"max_delay", duration_schema, "The delay never grows above this; default 1h.",
-           [](Decoder& d, const Node& v, RetryPolicy& retry) {
-             retry.max_delay = d.duration(v).value_or(retry.max_delay);
-           }},
+           read_delay<&RetryPolicy::max_delay>},
       Rule{
           "on",
           R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["exit", "signal", "timeout", "worker_lost", "cannot_start", "validation"]}})",
@@ -364,25 +376,9 @@ std::span<const KeyRule<Trigger>> trigger_keys() {
           true},
       Rule{"at_least", R"({"type": "number", "minimum": 0})",
            "Below 1: a fraction of the upstream tasks; else a number of them.",
-           [](Decoder& d, const Node& v, Trigger& trigger) {
-             const auto bound = d.number(v);
-             if (bound && *bound < 0)
-               d.complaints().add(
-                   "RP1105", v,
-                   fmt::format("{} must be at least 0, not {}", d.complaints().name_of(v), v.text));
-             else
-               trigger.at_least = bound.value_or(-1);
-           }},
+           read_bound<&Trigger::at_least>},
       Rule{"at_most", R"({"type": "number", "minimum": 0})", "As at_least, from above.",
-           [](Decoder& d, const Node& v, Trigger& trigger) {
-             const auto bound = d.number(v);
-             if (bound && *bound < 0)
-               d.complaints().add(
-                   "RP1105", v,
-                   fmt::format("{} must be at least 0, not {}", d.complaints().name_of(v), v.text));
-             else
-               trigger.at_most = bound.value_or(-1);
-           }},
+           read_bound<&Trigger::at_most>},
   };
   return rules;
 }
