@@ -662,6 +662,13 @@ BOOST_AUTO_TEST_CASE(the_cursor_is_there_while_it_is_stopped) {
   BOOST_REQUIRE(program->shows("▶ wait"));
   program->send(SIGTSTP);
   BOOST_REQUIRE(program->shows("\x1b[?25h"));
+  // It shows the cursor before it stops; a signal to go on that comes between the two is lost.
+  BOOST_REQUIRE(until([&] {
+    std::ifstream stream("/proc/" + std::to_string(program->pid()) + "/stat");
+    const std::string line{std::istreambuf_iterator<char>(stream), {}};
+    const std::size_t name_end = line.rfind(") ");
+    return name_end != std::string::npos && line[name_end + 2] == 'T';
+  }));
   program->send(SIGCONT);
   write("go", "");
   const Finished f = program->wait();
