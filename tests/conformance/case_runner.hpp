@@ -1,0 +1,26 @@
+// A whole case in this process.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/conformance/observation.hpp"
+
+namespace reprise::conformance {
+
+struct Verdict {
+  std::string id;
+  std::vector<Difference> differences;  // none: it came out as expected
+  std::string decision;                 // why it may differ; empty: it may not
+};
+
+/// Runs the case on an engine of its own, in memory, for at most ten seconds.
+[[nodiscard]] Verdict run_case(const Json& test_case);
+
+/// What a case that this runner cannot make sense of has wrong.
+[[nodiscard]] Difference misunderstanding(const std::string& why);
+
+/// `verdict` with the reason that allows it to differ, where there is one.
+[[nodiscard]] Verdict judged(const Json& test_case, std::vector<Difference> differences);
+
+}  // namespace reprise::conformance

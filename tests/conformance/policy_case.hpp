@@ -1,0 +1,25 @@
+// Cases about cache policies: a list of calls, made one after the other in the flow runs that they
+// name.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "tests/conformance/observation.hpp"
+#include "tests/conformance/session.hpp"
+#include "tests/conformance/tally.hpp"
+
+namespace reprise::conformance {
+
+[[nodiscard]] bool is_policy_case(const Json& test_case);
+
+/// Makes the calls and compares what they gave.
+///
+/// @param data          where the engine keeps things; empty: in memory
+/// @param is_continued  another process began with it
+/// @throws bad_case
+[[nodiscard]] std::vector<Difference> run_policy_case(const Json& test_case, Tally& tally,
+                                                      const std::filesystem::path& data,
+                                                      Deadline deadline, bool is_continued = false);
+
+}  // namespace reprise::conformance

@@ -1,0 +1,65 @@
+// One case on one engine: its runs one after the other, sharing cache, clock and counts.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "reprise/reprise.hpp"
+#include "tests/conformance/case_file.hpp"
+#include "tests/conformance/observation.hpp"
+#include "tests/conformance/tally.hpp"
+
+namespace reprise::conformance {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+/// How to go on with a run that another process left.
+struct Continuation {
+  bool is_one = false;
+  std::string run;  // its id; empty: the process ended before it knew
+};
+
+class Session {
+ public:
+  /// @param data   where the engine keeps things; empty: in memory
+  /// @param tally  outlives the session
+  /// @throws usage_error: the engine cannot start
+  Session(const Json& test_case, Tally& tally, const std::filesystem::path& data,
+          Deadline deadline);
+
+  /// Executes run `number`, from 0, of runs_of(). The run before has been executed, or its states
+  /// and the clock's time were given.
+  /// @throws bad_case
+  Observation execute(std::size_t number, const Continuation& continuation = {});
+
+  [[nodiscard]] const std::map<std::string, given_state>& states() const { return states_; }
+  void set_states(std::map<std::string, given_state> states) { states_ = std::move(states); }
+  [[nodiscard]] std::chrono::system_clock::time_point now() const { return clock_.now(); }
+  /// Time does not go back: a time that has passed changes nothing.
+  void set_time(std::chrono::system_clock::time_point now);
+  /// Told the id of a run that was accepted.
+  void on_accepted(std::function<void(const std::string&)> told) { accepted_ = std::move(told); }
+
+ private:
+  submit_options options_of(const Json& members);
+  std::map<std::string, given_state> initial_states(const Json& options);
+  void set_start(submit_options& options, const Json& state) const;
+  void observe(const run& started, Observation& observed) const;
+
+  const Json& case_;
+  Tally& tally_;
+  skipping_clock clock_;
+  engine engine_;
+  Deadline deadline_;
+  std::optional<flow> flow_;
+  std::map<std::string, given_state> states_;  // of the run before
+  std::function<void(const std::string&)> accepted_;
+};
+
+/// Options of the engines of this program.
+[[nodiscard]] engine_options engine_for_cases(const std::filesystem::path& data, unsigned slots,
+                                              const skipping_clock& clock);
+
+}  // namespace reprise::conformance
