@@ -81,6 +81,7 @@ class EmbeddedEngine final : public Engine {
   Result<RunStarted> submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) override;
   std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
+  Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
   Result<std::map<std::string, scheduler::InitialState>> states(const RunId& run) override;
   void forget(const RunId& run) override;
@@ -103,6 +104,8 @@ class EmbeddedEngine final : public Engine {
     RunOptions options;  // that it began with
   };
 
+  template <class Request>
+  Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
   void start_actors();
   void close();
   void ended(RunEnd end);
@@ -474,16 +477,25 @@ std::optional<RunIndex> EmbeddedEngine::index_of(const RunId& run) {
   return found->second.index;
 }
 
-Status EmbeddedEngine::cancel(const RunId& run, std::vector<std::string> tasks,
-                              std::string reason) {
+template <class Request>
+Status EmbeddedEngine::steer(const RunId& run, std::vector<std::string> tasks, std::string reason) {
   const std::optional<RunIndex> index = index_of(run);
   if (!index) return fail(ErrorCode::not_found, "no such run in this process");
   Status answer = fail(ErrorCode::unavailable, "the scheduler did not answer");
   caf::scoped_actor self{*system_};
   self->request(scheduler_, caf::duration{std::chrono::seconds{30}},
-                actors::CancelRun{*index, std::move(tasks), std::move(reason)})
+                Request{*index, std::move(tasks), std::move(reason)})
       .receive([&](Status& status) { answer = std::move(status); }, [](const caf::error&) {});
   return answer;
+}
+
+Status EmbeddedEngine::cancel(const RunId& run, std::vector<std::string> tasks,
+                              std::string reason) {
+  return steer<actors::CancelRun>(run, std::move(tasks), std::move(reason));
+}
+
+Status EmbeddedEngine::pause(const RunId& run, std::vector<std::string> tasks, std::string reason) {
+  return steer<actors::PauseRun>(run, std::move(tasks), std::move(reason));
 }
 
 Result<Payload> EmbeddedEngine::result(const RunId& run, NodeId node) {

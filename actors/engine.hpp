@@ -89,6 +89,11 @@ class Engine {
   /// @error not_found, conflict: already finished
   virtual Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
 
+  /// Lets nothing more of a run, or of these tasks, begin; what runs goes on to its end. Once
+  /// nothing else is left the run rests as paused, which a submit with `resume` ends.
+  /// @error not_found, conflict: already finished
+  virtual Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
+
   /// The result of a node (the list of results for a mapped one) once the run is finished or the
   /// node is.
   /// @error not_found: no result; unavailable: not finished

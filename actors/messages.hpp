@@ -37,6 +37,13 @@ struct CancelRun {
   std::string reason;
 };
 
+/// engine → scheduler, answered with Status.
+struct PauseRun {
+  scheduler::RunIndex run;
+  std::vector<std::string> tasks;
+  std::string reason;
+};
+
 /// engine → scheduler, answered with Result<Payload> once what it rests on is durable.
 struct AskValue {
   scheduler::RunIndex run;
@@ -118,6 +125,7 @@ struct WithJournal {
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Begin)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::CancelRun)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::PauseRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskValue)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::AskStates)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::StatesAnswer)

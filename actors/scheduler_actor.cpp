@@ -152,12 +152,14 @@ void durable(Self* self, const Durable& news) {
   }
 }
 
-Status cancel(Self* self, const CancelRun& request) {
+// Cancel or Pause: the named tasks of a run that is alive.
+template <class Event, class Request>
+Status steer(Self* self, const Request& request) {
   scheduler::Run* run = self->state.core.find(request.run);
   if (run == nullptr) return fail(ErrorCode::not_found, "no such run in this process");
   if (run->ended() && run->ended()->state != RunState::paused)
     return fail(ErrorCode::conflict, "the run is already finished");
-  scheduler::Cancel event{request.run, {}, request.reason};
+  Event event{request.run, {}, request.reason};
   for (const std::string& name : request.tasks) {
     const std::optional<TaskId> task = run->find_task(name);
     if (!task)
@@ -204,7 +206,8 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
         if (self->state.options.journal) write_out(self);
       },
       [self](const Durable& news) { durable(self, news); },
-      [self](const CancelRun& request) { return cancel(self, request); },
+      [self](const CancelRun& request) { return steer<scheduler::Cancel>(self, request); },
+      [self](const PauseRun& request) { return steer<scheduler::Pause>(self, request); },
       [self](const AskValue& request) { return value(self, request); },
       [self](const AskStates& request) -> StatesAnswer {
         scheduler::Run* run = self->state.core.find(request.run);

@@ -52,6 +52,7 @@ class flow_state {
   void add_run_hook(std::string name, erased_body told, bool only_at_end);
   void set_trigger(const node_ref& node, std::string name, erased_body may_run);
   void set_key_function(const node_ref& node, std::string name, erased_body make);
+  void make_cleanup(const node_ref& node);
   void set_reference_nodes(const std::vector<node_ref>& nodes);
 
   /// The flow as data. @error invalid_argument: two nodes were given one name, or `after` made a

@@ -5,6 +5,7 @@
 
 #include "api/flow_state.hpp"
 #include "api/states.hpp"
+#include "reprise/signal.hpp"
 
 namespace reprise {
 namespace detail {
@@ -93,6 +94,10 @@ void set_key_function(flow_state& flow, const node_ref& node, std::string name, 
 void set_reference_nodes(flow_state& flow, const std::vector<node_ref>& nodes) {
   for (const node_ref& node : nodes) (void)refer(flow, node);
   flow.set_reference_nodes(nodes);
+}
+
+void make_cleanup(flow_state& flow, const node_ref& node) {
+  flow.make_cleanup(node);
 }
 
 // --- what the flow keeps of them
@@ -188,6 +193,14 @@ void flow_state::set_key_function(const node_ref& node, std::string name, erased
                                                  {function::use::cache_key, kind, 0});
 }
 
+void flow_state::make_cleanup(const node_ref& node) {
+  TaskKind& kind = kinds_[own_kind(node)];
+  kind.trigger = {};
+  kind.trigger.kind = Trigger::Kind::resource_cleanup;
+  kind.skip_on_upstream_skip = false;
+  kind.cache.enabled = false;
+}
+
 void flow_state::set_reference_nodes(const std::vector<node_ref>& nodes) {
   reference_nodes_.clear();
   for (const node_ref& node : nodes) {
@@ -202,6 +215,33 @@ void flow::decided_by(const std::vector<node<value>>& nodes) {
   std::vector<detail::node_ref> refs;
   for (const node<value>& each : nodes) refs.push_back(each.ref());
   detail::set_reference_nodes(*state_, refs);
+}
+
+detail::node_ref flow::add_case(const detail::node_ref& condition, value expected) {
+  static const dynamic_task compare("reprise.case", "1",
+                                    [](std::span<const value> given, context&) -> value {
+                                      if (given[0] == given[1]) return {};
+                                      throw signal::skip("the condition is " + given[0].to_json() +
+                                                         ", not " + given[1].to_json());
+                                    });
+  return call_with(compare,
+                   {input("value", node<value>(condition)), input("expected", std::move(expected))})
+      .ref();
+}
+
+detail::node_ref flow::add_merge(const std::vector<detail::node_ref>& branches) {
+  static const dynamic_task first(
+      "reprise.merge", "1",
+      [](std::span<const value> given, context&) -> value {
+        for (const value& each : given)
+          if (!each.is_nil() && !codec::is_failure(each.to_bytes())) return each;
+        return {};
+      },
+      {.trigger = trigger::not_all_skipped, .skip_on_upstream_skip = false});
+  std::vector<input> inputs;
+  for (const detail::node_ref& branch : branches)
+    inputs.emplace_back(fmt::format("branch_{}", inputs.size() + 1), node<value>(branch));
+  return call_with(first, inputs).ref();
 }
 
 node<value> flow::call_with(const dynamic_task& task, const std::vector<input>& inputs) {

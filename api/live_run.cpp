@@ -464,6 +464,12 @@ std::vector<event> live_run::events() {
   return all;
 }
 
+expected<void> live_run::pause(std::vector<std::string> tasks, std::string reason) {
+  const Status done = engine_->engine().pause(started_.id, std::move(tasks), std::move(reason));
+  if (!done) return tl::unexpected(to_public(done.error()));
+  return {};
+}
+
 expected<void> live_run::cancel(std::vector<std::string> tasks, std::string reason) {
   const Status done = engine_->engine().cancel(started_.id, std::move(tasks), std::move(reason));
   if (!done) return tl::unexpected(to_public(done.error()));

@@ -139,6 +139,7 @@ class live_run {
   [[nodiscard]] fetched fetch(const node_ref& node,
                               std::optional<std::chrono::nanoseconds> timeout);
   [[nodiscard]] std::optional<run_result> wait(std::optional<std::chrono::nanoseconds> timeout);
+  [[nodiscard]] expected<void> pause(std::vector<std::string> tasks, std::string reason);
   [[nodiscard]] std::map<std::string, given_state> states();
   [[nodiscard]] std::vector<event> events();
   [[nodiscard]] expected<void> cancel(std::vector<std::string> tasks, std::string reason);

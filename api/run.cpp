@@ -66,6 +66,10 @@ std::optional<run_result> run::wait_for(std::chrono::nanoseconds timeout) const 
   return state_->wait(timeout);
 }
 
+expected<void> run::pause(std::vector<std::string> tasks, std::string reason) const {
+  return state_->pause(std::move(tasks), std::move(reason));
+}
+
 std::map<std::string, given_state> run::states() const {
   return state_->states();
 }

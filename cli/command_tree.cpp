@@ -296,6 +296,14 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
   cancel->add_option("TASK", s.cancel.tasks, "Only these tasks");
   cancel->add_option("--reason", s.cancel.reason, "Kept with the run")->type_name("TEXT");
 
+  CLI::App* pause =
+      add_command(app, s, "pause",
+                  "Let nothing more of a run begin, or of some tasks; `reprise resume` goes on",
+                  [&s](Console& c) { return pause_command(s.pause, c); });
+  pause->add_option("RUN", s.pause.run, "Id, beginning of an id, last or last:FLOW")->required();
+  pause->add_option("TASK", s.pause.tasks, "Only these tasks");
+  pause->add_option("--reason", s.pause.reason, "Kept with the tasks")->type_name("TEXT");
+
   CLI::App* runs = app.add_subcommand("runs", "Remove runs and their logs");
   runs->fallthrough()->require_subcommand(1, 1);
   CLI::App* remove = add_command(*runs, s, "rm", "Forget runs: their rows, changes and logs",

@@ -30,6 +30,7 @@ struct CommandLine {
   LogsOptions logs;
   WaitOptions wait;
   CancelOptions cancel;
+  CancelOptions pause;
   RemoveOptions remove;
   CollectOptions collect;
   CacheListOptions cache_list;

@@ -1,4 +1,4 @@
-// `reprise wait` and `reprise cancel`: dealing with runs of other processes.
+// `reprise wait`, `reprise cancel` and `reprise pause`: dealing with runs of other processes.
 #include <algorithm>
 #include <thread>
 
@@ -154,6 +154,31 @@ int cancel_command(const CancelOptions& options, Console& console) {
   else
     console.say(fmt::format("run {}: {}   ·   reprise wait {}", row->id.short_text(), name(now_in),
                             row->id.short_text()));
+  return exit_ok;
+}
+
+int pause_command(const CancelOptions& options, Console& console) {
+  auto reading = open_for_reading(console.options());
+  if (!reading) return console.fail(reading.error());
+  auto row = find_run(options.run, *reading->journal);
+  if (!row) return console.fail(row.error());
+  const auto state = current_state(*reading, *row);
+  if (!state) return console.fail(state.error());
+  if (*state != RunState::running)
+    return console.fail({ErrorCode::conflict, fmt::format("run {} is {}; only a running one can be "
+                                                          "paused",
+                                                          row->id.short_text(), name(*state))});
+  const std::string reason = options.reason.empty() ? "paused by a person" : options.reason;
+  const auto status =
+      cluster::ask_control(reading->folder.run_folder(row->id), {"pause", options.tasks, reason});
+  if (!status) return console.fail(status.error());
+  if (console.is_json())
+    return console.document(
+        {{"schema", "reprise.pause/1"}, {"run", row->id.text()}, {"tasks", options.tasks}});
+  console.say(fmt::format(
+      "run {}: {} paused once what runs has ended   ·   reprise resume {}", row->id.short_text(),
+      options.tasks.empty() ? "all of it" : counted(options.tasks.size(), "task"),
+      row->id.short_text()));
   return exit_ok;
 }
 

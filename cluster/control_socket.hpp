@@ -1,7 +1,7 @@
 // How another process reaches a run that lives inside this one: a UNIX socket in the run's folder.
 //
 // One frame asks, one frame answers, then the connection ends. Bodies are msgpack maps:
-//   request  {"op": "cancel" | "ping", "tasks": [name…], "reason": text}
+//   request  {"op": "cancel" | "pause" | "ping", "tasks": [name…], "reason": text}
 //   reply    {"ok": true} or {"ok": false, "code": "conflict", "message": text}
 // The socket belongs to its owner alone (0600) and is reached through the folder's descriptor, so
 // that a long path does not matter (a socket address holds 107 bytes).
@@ -20,8 +20,8 @@
 namespace reprise::cluster {
 
 struct ControlRequest {
-  std::string op;                  // "cancel", "ping"
-  std::vector<std::string> tasks;  // of a cancel; empty = the whole run
+  std::string op;                  // "cancel", "pause", "ping"
+  std::vector<std::string> tasks;  // of a cancel or pause; empty = the whole run
   std::string reason;
 
   [[nodiscard]] Result<std::string> encode() const;

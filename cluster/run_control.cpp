@@ -15,6 +15,7 @@ Result<std::unique_ptr<ControlServer>> serve_run(Engine& engine, const RunStarte
       run.folder,
       [&engine, id = run.id,
        on_cancelled = std::move(on_cancelled)](const ControlRequest& request) -> Status {
+        if (request.op == "pause") return engine.pause(id, request.tasks, request.reason);
         if (request.op != "cancel")
           return fail(ErrorCode::invalid_argument,
                       fmt::format("unknown request \"{}\"", escape_for_terminal(request.op)));

@@ -9,7 +9,7 @@
 
 namespace reprise::cluster {
 
-/// Answers `reprise cancel` for a run until destroyed.
+/// Answers `reprise cancel` and `reprise pause` for a run until destroyed.
 /// @param engine        must outlive what is returned
 /// @param on_cancelled  called from the server's thread once all of the run was cancelled so; may
 ///                      be empty

@@ -104,6 +104,14 @@ struct Cancel {
   std::string reason;
 };
 
+/// Lets no further attempt of a run, or of `tasks` (names as shown), begin: what has not begun
+/// becomes paused until a person resumes it. What runs goes on.
+struct Pause {
+  RunIndex run;
+  std::vector<TaskId> tasks;  // empty = all
+  std::string reason;
+};
+
 /// A worker has this many slots from now on.
 struct SlotsChanged {
   std::uint32_t slots = 0;
@@ -117,8 +125,8 @@ struct Forget {
   RunIndex run;
 };
 
-using Event =
-    std::variant<Submit, LookedUp, Kept, Reported, Began, Cancel, SlotsChanged, Tick, Forget>;
+using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Cancel, Pause, SlotsChanged,
+                           Tick, Forget>;
 
 // ---- effects ----
 

@@ -110,7 +110,7 @@ void Run::conclude(Step& step) {
     return;
   }
   if (!has_begun_) return;
-  if (open_nodes_ > 0 && !timers_.empty() && !single_pass_ && refusal_.empty()) return;
+  if (open_nodes_ > 0 && !single_pass_ && refusal_.empty() && has_live_timer()) return;
   Ended ended{index_, RunState::success, {}};
   ended.state = final_state(ended.message);
   if (end_approved_)
@@ -119,6 +119,17 @@ void Run::conclude(Step& step) {
     return ask_run_hooks(ended.state, ended.message, step);
   step.wants.batch.change = journal::RunChange{ended.state, step.now, ended.message};
   ended_ = std::move(ended);
+}
+
+// Timers of tasks that went on, or were paused, meanwhile are dropped on the way.
+bool Run::has_live_timer() {
+  for (; !timers_.empty(); timers_.pop()) {
+    const TaskId task = timers_.top().task;
+    if (task == run_task || is_scheduled(state_[task.value])) {
+      if (task == run_task || !is_held_back(task)) return true;
+    }
+  }
+  return false;
 }
 
 RunState Run::final_state(std::string& message) const {
@@ -140,13 +151,26 @@ RunState Run::final_state(std::string& message) const {
   std::uint32_t failed = 0;
   if (flow_.reference_nodes.empty()) {
     for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
-      if (graph_.is_terminal(NodeId{n})) failed += failed_in(NodeId{n});
+      if (decides(NodeId{n})) failed += failed_in(NodeId{n});
   } else {
     for (NodeId node : flow_.reference_nodes) failed += failed_in(node);
   }
   if (failed == 0) return RunState::success;
   message = fmt::format("{} of the tasks that decide the run failed", failed);
   return RunState::failed;
+}
+
+bool Run::is_cleanup(NodeId node) const {
+  return flow_.kind_of(node).trigger.kind == Trigger::Kind::resource_cleanup;
+}
+
+// Without being told otherwise, the tasks that nothing depends on decide; what cleans up a resource
+// does not count, neither as one of them nor as depending on one.
+bool Run::decides(NodeId node) const {
+  if (is_cleanup(node)) return false;
+  const auto below = graph_.downstream(node);
+  return std::all_of(below.begin(), below.end(),
+                     [&](const Edge& edge) { return is_cleanup(edge.to); });
 }
 
 // ---- a task's way

@@ -50,6 +50,7 @@ class Run {
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
   void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
+  void pause(const Pause& request, Time now, ReadyQueue& ready, Wants& wants);
   void tick(Time now, ReadyQueue& ready, Wants& wants);
 
   /// The attempt to hand to a worker for a ready task; nullopt: the task no longer wants to run
@@ -204,6 +205,10 @@ class Run {
   [[nodiscard]] std::optional<Time> retry_at(TaskId task, const Outcome& outcome, Time now) const;
   void retry(TaskId task, const Outcome& outcome, Time at, Step& step);
   [[nodiscard]] bool repeat(TaskId task, Outcome& outcome, Step& step);
+  [[nodiscard]] bool is_held_back(TaskId task) const;
+  [[nodiscard]] journal::TaskChange paused_by_person(TaskId task, Time now) const;
+  void leave_queues(TaskId task);
+  [[nodiscard]] bool has_live_timer();
   void wait_in(TaskId task, journal::TaskChange change, Step& step);
   void wait_until(TaskId task, Time at) { timers_.push({at, task}); }
   void go_on(TaskId task, Step& step);
@@ -213,6 +218,8 @@ class Run {
   journal::TaskChange ending(TaskId task, TaskState state, const Outcome& outcome, Time at) const;
   void conclude(Step& step);
   [[nodiscard]] RunState final_state(std::string& message) const;
+  [[nodiscard]] bool decides(NodeId node) const;
+  [[nodiscard]] bool is_cleanup(NodeId node) const;
 
   // -- user code (run_hooks.cpp)
   [[nodiscard]] bool has_hooks(TaskId task) const;
@@ -293,7 +300,10 @@ class Run {
   std::unordered_map<TaskId, InitialState> initial_;  // what a task was given before it began
   std::vector<bool> evaluated_;                       // by node; empty = all
   std::vector<bool> is_start_;                        // by node: upstreams are not asked
-  std::string refusal_;                               // why no task is run at all
+  bool pauses_all_ = false;                           // a person asked for it, in this process
+  std::vector<TaskId> pauses_;  // or for these: tasks, or nodes with all their elements
+  std::string pause_reason_;
+  std::string refusal_;  // why no task is run at all
   bool single_pass_ = false;
   std::optional<RunState> finished_as_;
   bool is_new_ = true;      // continues nothing

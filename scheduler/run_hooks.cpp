@@ -76,6 +76,8 @@ void Run::enter(TaskId task, journal::TaskChange change, Step& step) {
 }
 
 void Run::begin(TaskId task, Step& step) {
+  if ((pauses_all_ || !pauses_.empty()) && is_held_back(task) && !cancelled_)
+    return wait_in(task, paused_by_person(task, step.now), step);
   if (!has_hooks(task)) return want_slot(task, step);
   Arrival arrival;
   arrival.stage = Stage::start;

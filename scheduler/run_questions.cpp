@@ -37,6 +37,7 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
   };
   // An upstream that is wired through several edges counts once. Nearly all nodes have few inputs:
   // a sorted list does.
+  const bool cleans_up = is_cleanup(node);
   std::vector<std::uint64_t> seen;
   const bool may_repeat = flow_.nodes[node.value].input_count > 1;
   FlowGraph::for_each_upstream(flow_, node, [&](NodeId from, const Input& input) {
@@ -48,6 +49,10 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
       seen.insert(place, what);
     }
     const Group* group = group_of(from);
+    // What made the resource is what the cleanup takes by name; everything else is only waited for.
+    if (cleans_up && input.source == Input::Source::upstream)
+      counts.setup_missing |=
+          !is_success(state_[from.value]) || state_[from.value] == TaskState::skipped;
     if (group == nullptr) return add(state_[from.value]);
     if (one_element) return add(state_[group->first.value + static_cast<std::uint32_t>(index)]);
     counts.total += group->width;

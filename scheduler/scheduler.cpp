@@ -119,6 +119,14 @@ void Scheduler::on(Cancel& event, Time now, Effects& effects) {
   collect(*run, wants, effects);
 }
 
+void Scheduler::on(Pause& event, Time now, Effects& effects) {
+  Run* run = find(event.run);
+  if (run == nullptr) return;
+  Run::Wants wants;
+  run->pause(event, now, ready_, wants);
+  collect(*run, wants, effects);
+}
+
 void Scheduler::on(SlotsChanged& event, Time, Effects&) {
   slots_ = event.slots;
 }

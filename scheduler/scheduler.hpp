@@ -39,6 +39,7 @@ class Scheduler {
   void on(Reported& event, Time now, Effects& effects);
   void on(Began& event, Time now, Effects& effects);
   void on(Cancel& event, Time now, Effects& effects);
+  void on(Pause& event, Time now, Effects& effects);
   void on(SlotsChanged& event, Time now, Effects& effects);
   void on(Tick& event, Time now, Effects& effects);
   void on(Forget& event, Time now, Effects& effects);

@@ -113,6 +113,7 @@ void add_hook(flow_state& flow, std::string name, run_hook told, bool only_at_en
 void set_trigger(flow_state& flow, const node_ref& node, std::string name,
                  trigger_function may_run);
 void set_key_function(flow_state& flow, const node_ref& node, std::string name, key_function make);
+void make_cleanup(flow_state& flow, const node_ref& node);
 void set_reference_nodes(flow_state& flow, const std::vector<node_ref>& nodes);
 
 template <class R>
@@ -157,6 +158,21 @@ class input {
   std::variant<detail::node_ref, parameter_ref, value> from_;
   bool mapped_ = false;
   bool flattened_ = false;
+};
+
+/// What flow::manage() gives.
+template <class T>
+struct resource {
+  node<T> handle;      // what the setup made
+  node<void> cleanup;  // waits for the tasks inside
+
+  /// These tasks run between setup and cleanup. Those that only take each other's results need not
+  /// all be named: the first and the last do.
+  template <class... Other>
+  void around(const node<Other>&... inside) {
+    (detail::order_after(inside.ref(), handle.ref()), ...);
+    (detail::order_after(cleanup.ref(), inside.ref()), ...);
+  }
 };
 
 /// Not safe for concurrent use of one object. Handles may be used as long as they live, also when
@@ -228,6 +244,38 @@ class flow {
   /// Calls a task of the dynamic layer with inputs that are known at run time only; once, or, when
   /// some of them are mapped, once per element. Throws as call().
   node<value> call_with(const dynamic_task& task, const std::vector<input>& inputs);
+
+  /// A branch of the flow that is taken when `condition` gives `expected`. Tasks that come after()
+  /// it are skipped otherwise, and so is what takes their results, up to a merge(). One case per
+  /// value makes a switch.
+  template <class T>
+  requires codec::carriable<T> node<void> case_of(const node<T>& condition,
+                                                  const std::type_identity_t<T>& expected) {
+    return node<void>(add_case(condition.ref(), value::of(expected)));
+  }
+  /// The branches for true and for false.
+  std::pair<node<void>, node<void>> if_else(const node<bool>& condition) {
+    return {case_of(condition, true), case_of(condition, false)};
+  }
+  /// The result of the branch that was taken: the first that is not nil, in the order given.
+  /// Skipped when all are; fails its trigger when one failed.
+  template <class T, std::same_as<T>... Other>
+  node<T> merge(const node<T>& first, const node<Other>&... others) {
+    return node<T>(add_merge({first.ref(), others.ref()...}));
+  }
+
+  /// Something that is set up before some tasks and cleaned up after them, whatever becomes of
+  /// them: `setup` makes it of `arguments`, `cleanup` takes it. How the cleanup ends does not
+  /// decide how the run ends; it is skipped when the setup failed. Throws as call().
+  template <class Setup, class Cleanup, class... A>
+  requires callable_with<Setup, A...>
+  auto manage(const Setup& setup, const Cleanup& cleanup, A&&... arguments)
+      -> resource<typename detail::task_types<Setup>::returned> {
+    auto handle = call(setup, std::forward<A>(arguments)...);
+    auto last = call(cleanup, handle);
+    detail::make_cleanup(*state_, last.ref());
+    return {handle, node<void>(last.ref())};
+  }
 
   /// A value that is part of the flow. It is no task: it is there before the first one starts.
   template <class T>
@@ -324,6 +372,9 @@ class flow {
   [[nodiscard]] const std::shared_ptr<detail::flow_state>& state() const { return state_; }
 
  private:
+  [[nodiscard]] detail::node_ref add_case(const detail::node_ref& condition, value expected);
+  [[nodiscard]] detail::node_ref add_merge(const std::vector<detail::node_ref>& branches);
+
   /// Type of parameter I of a task.
   template <class D, std::size_t I>
   struct parameter_of {

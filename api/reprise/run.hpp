@@ -219,6 +219,11 @@ class [[nodiscard]] run {
   /// submit_options::record_events.
   [[nodiscard]] std::vector<event> events() const;
 
+  /// Lets nothing more of the run, or of the named tasks, begin; what runs goes on to its end. The
+  /// run then rests as paused; submit_options::resume goes on with it.
+  /// @error conflict: it has ended; not_found: no such task
+  expected<void> pause(std::vector<std::string> tasks = {}, std::string reason = {}) const;
+
   /// Asks the whole run to stop, or the named tasks and what is below them; no attempt starts after
   /// it returned.
   /// @error conflict: it has ended; not_found: no such task

@@ -31,6 +31,7 @@ class fake_engine final : public Engine {
     cancelled.push_back(std::move(reason));
     return reprise::fail(ErrorCode::conflict, "the run is already finished");
   }
+  Status pause(const RunId&, std::vector<std::string>, std::string) override { return {}; }
   Result<Payload> result(const RunId&, NodeId node) override {
     const std::lock_guard guard(mutex_);
     ++asked_for_results;

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
+#include <thread>
 
 #include <boost/test/unit_test.hpp>
 
@@ -253,6 +254,79 @@ BOOST_AUTO_TEST_CASE(a_loop_without_end_fails_and_says_so) {
   reprise::run run = bench.run(f);
   BOOST_TEST((run.wait().state == run_state::failed));
   BOOST_TEST(run.states().at("a").state.message == "looped 10000 times without coming to an end");
+}
+
+BOOST_AUTO_TEST_CASE(one_branch_runs_and_merge_gives_its_result) {
+  Bench bench;
+  flow f("f");
+  auto condition = f.call(task<"cond">([]() { return std::string("b"); }));
+  auto a = f.case_of(condition, "a");
+  auto b = f.case_of(condition, "b");
+  auto in_a = f.call(task<"in_a">([]() { return 1; })).after(a);
+  auto in_b = f.call(task<"in_b">([]() { return 2; })).after(b);
+  auto next = f.call(task<"next">([](int x) { return x + 10; }), in_a);
+  auto both = f.merge(next, in_b);
+  auto flag = f.call(task<"flag">([]() { return false; }));
+  auto [yes, no] = f.if_else(flag);
+  f.call(task<"yes">([]() { return 1; })).after(yes);
+  f.call(task<"no">([]() { return 1; })).after(no);
+  reprise::run run = bench.run(f);
+  BOOST_TEST(run[both].get() == 2);
+  BOOST_TEST((state_of(run, "next") == task_state::skipped));
+  BOOST_TEST((state_of(run, "yes") == task_state::skipped));
+  BOOST_TEST((state_of(run, "no") == task_state::success));
+}
+
+BOOST_AUTO_TEST_CASE(a_resource_is_cleaned_up_whatever_becomes_of_the_tasks_inside) {
+  Bench bench;
+  flow f("f");
+  auto database =
+      f.manage(task<"open">([](std::string name) { return name + " is open"; }),
+               task<"close">([](std::string) -> int { throw std::runtime_error("stuck"); }), "db");
+  auto inside =
+      f.call(task<"inside">([](std::string handle) { return handle.size(); }), database.handle);
+  auto broken = f.call(task<"broken">([]() -> int { throw std::runtime_error("no"); }));
+  database.around(inside, broken);
+  reprise::run run = bench.run(f);
+  // The block decides, not the cleanup.
+  BOOST_TEST((run.wait().state == run_state::failed));
+  BOOST_TEST(run.wait().message == "1 of the tasks that decide the run failed");
+  BOOST_TEST(history(run, "close") == "Running Failed");
+
+  flow g("g");
+  auto missing = g.manage(task<"open2">([]() -> int { throw std::runtime_error("no such"); }),
+                          task<"close2">([](int) {}));
+  auto within = g.call(task<"within">([](int x) { return x; }), missing.handle);
+  missing.around(within);
+  reprise::run second = bench.run(g);
+  BOOST_TEST((second.wait().state == run_state::failed));
+  BOOST_TEST((state_of(second, "within") == task_state::trigger_failed));
+  BOOST_TEST((state_of(second, "close2") == task_state::skipped));
+}
+
+BOOST_AUTO_TEST_CASE(a_paused_run_lets_nothing_more_begin) {
+  Bench bench;
+  flow f("f");
+  std::atomic<bool> has_begun{false};
+  std::atomic<bool> may_end{false};
+  auto a = f.call_with(dynamic_task("a", "1",
+                                    [&](arguments, context& about) -> value {
+                                      has_begun = true;
+                                      while (!may_end && !about.stop_requested())
+                                        std::this_thread::yield();
+                                      return 1;
+                                    }),
+                       {});
+  auto b = f.call_with(giving("b", 2), {input("x", a)});
+  f.call_with(giving("c", 2), {input("x", b)});
+  reprise::run run = bench.where.run(f, bench.options);
+  while (!has_begun) std::this_thread::yield();
+  BOOST_TEST(run.pause().has_value());
+  may_end = true;
+  BOOST_TEST((run.wait().state == run_state::paused));
+  BOOST_TEST((state_of(run, "a") == task_state::success));
+  BOOST_TEST((state_of(run, "b") == task_state::paused));
+  BOOST_TEST((state_of(run, "c") == task_state::pending));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
