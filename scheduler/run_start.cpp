@@ -58,6 +58,13 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
     if (is_scheduled(state_[timers_.top().task.value])) live.push(timers_.top());
   timers_ = std::move(live);
   restore_reductions();
+  // What a resource was lived in the process that ended: it is set up anew for what is left.
+  for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n) {
+    if (!is_cleanup(NodeId{n}) || is_finished(state_[n])) continue;
+    for (const Input& input : flow_.inputs_of(NodeId{n}))
+      if (input.source == Input::Source::upstream && state_[input.index] == TaskState::success)
+        state_[input.index] = TaskState::pending;
+  }
   for (TaskState& state : state_) {
     // What ran when the last process ended was lost with it: it runs again. What never ran here is
     // somebody else's.

@@ -450,6 +450,9 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
       if (below(8) == 0) kind.when = "false";
       if (below(4) == 0) kind.trigger.kind = Trigger::Kind::all_finished;
       if (below(8) == 0) kind.trigger.kind = Trigger::Kind::any_failed;
+      if (below(8) == 0) kind.trigger.kind = Trigger::Kind::custom;
+      if (below(4) == 0) kind.hooks.push_back({{}, FunctionBody{"hook@1"}});
+      if (kind.cache.enabled && below(3) == 0) kind.cache.key_function = "key@1";
     }
     const auto spec = flow(text, kinds);
     // A body's outcome depends on its task alone, so that every schedule agrees; retries do not
@@ -459,6 +462,26 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
       if (hash % 6 == 0) return failure();
       if (hash % 6 < 4) return success(Value{List{1, 2, 3, 4, 5}});
       return success(Value{static_cast<std::int64_t>(hash % 100)});
+    };
+    // So does what user code says about its states.
+    const auto report = [&](SchedulerBench& bench, std::size_t position) {
+      const Attempt& attempt = bench.sent[position];
+      const std::string task = bench.name_of(attempt);
+      if (!attempt.question) return bench.report(position, body(task));
+      const std::size_t hash = std::hash<std::string>{}("hook " + task + std::to_string(seed));
+      Outcome answer = SchedulerBench::no_objection(*attempt.question);
+      if (attempt.question->kind == Question::Kind::trigger) answer = success(hash % 4 != 0);
+      if (attempt.question->kind == Question::Kind::hooks && hash % 5 == 0 &&
+          is_failed(answer.state)) {
+        answer.state = TaskState::success;
+        answer.value = *Payload::of(Value{List{7}});
+      }
+      if (attempt.question->kind == Question::Kind::hooks && hash % 5 == 1 &&
+          answer.state == TaskState::success) {
+        answer.state = TaskState::validation_failed;
+        answer.value = {};
+      }
+      bench.report(position, std::move(answer));
     };
     const auto run_to_end = [&](SchedulerBench& bench) {
       while (bench.ended.empty()) {
@@ -471,8 +494,7 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
         if (pick < bench.look_ups.size())
           bench.answer(pick, std::nullopt);
         else
-          bench.report(pick - bench.look_ups.size(),
-                       body(bench.name_of(bench.sent[pick - bench.look_ups.size()])));
+          report(bench, pick - bench.look_ups.size());
       }
     };
     SchedulerBench whole{1 + below(4)};
@@ -503,6 +525,86 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
                                                         << expected);
     BOOST_TEST((again.ended[0].state == whole.ended[0].state), "seed " << seed);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_resource_is_set_up_again_for_what_is_left_of_a_run) {
+  std::map<std::string, TaskKind> kinds;
+  kinds["close"].trigger.kind = Trigger::Kind::resource_cleanup;
+  kinds["close"].skip_on_upstream_skip = false;
+  SchedulerBench first;
+  first.submit(flow("open -> work; open -> close; work", kinds));
+  first.succeed("open");
+  SchedulerBench second;
+  second.submit(flow("open -> work; open -> close; work", kinds), first.journal);
+  BOOST_TEST(second.sent_names() == "open");
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_that_replaces_a_state_is_followed) {
+  std::map<std::string, TaskKind> kinds;
+  kinds["a"].hooks.push_back({{}, FunctionBody{"hook@1"}});
+  kinds["a"].cache.enabled = true;
+  kinds["a"].retry.max = 1;
+  SchedulerBench bench;
+  bench.submit(flow("a -> b", kinds));
+  bench.miss("a");
+  const auto agree = [&] {
+    bench.report(0, SchedulerBench::no_objection(*bench.sent[0].question));
+  };
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::running));
+  agree();
+  BOOST_REQUIRE(!bench.sent.at(0).question);
+  bench.report(0, success(1));
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::success));
+  Outcome refused;
+  refused.state = TaskState::validation_failed;
+  bench.report(0, refused);  // it can be retried
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::retrying));
+  agree();
+  BOOST_TEST((bench.state("a") == TaskState::retrying));
+  bench.advance();
+  agree();
+  bench.report(0, success(2));
+  agree();
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::cached));
+  agree();
+  BOOST_TEST((bench.state("a") == TaskState::cached));
+  BOOST_TEST(bench.sent_names() == "b");
+}
+
+BOOST_AUTO_TEST_CASE(cancelling_reaches_tasks_that_user_code_is_asked_about) {
+  std::map<std::string, TaskKind> kinds;
+  kinds["a"].hooks.push_back({{}, FunctionBody{"hook@1"}});
+  kinds["b"].trigger.kind = Trigger::Kind::custom;
+  SchedulerBench bench{1};
+  bench.submit(flow("a; b; c", kinds));
+  bench.cancel();
+  while (!bench.sent.empty()) bench.report(0, success(1));
+  BOOST_REQUIRE(bench.ended.size() == 1);
+  BOOST_TEST((bench.ended[0].state == RunState::cancelled));
+  for (const char* task : {"a", "b", "c"}) BOOST_TEST((bench.state(task) == TaskState::cancelled));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_paused_waits_until_another_process_resumes_it) {
+  SchedulerBench bench{1};
+  bench.submit(flow("a -> b; c"));
+  bench.pause();
+  BOOST_TEST(bench.sent_names() == "a");
+  bench.succeed("a");
+  BOOST_REQUIRE(bench.ended.size() == 1);
+  BOOST_TEST((bench.ended[0].state == RunState::paused));
+  BOOST_TEST((bench.state("b") == TaskState::paused));
+  BOOST_TEST((bench.state("c") == TaskState::paused));
+  SchedulerBench again{2};
+  again.submit(flow("a -> b; c"), bench.journal, CacheMode::normal, true);
+  BOOST_TEST(again.sent_names() == "b c");
+
+  SchedulerBench part{2};
+  part.submit(flow("a -> b; c"));
+  part.pause({"b"});
+  part.succeed("a");
+  part.succeed("c");
+  BOOST_TEST((part.ended.at(0).state == RunState::paused));
+  BOOST_TEST((part.state("c") == TaskState::success));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

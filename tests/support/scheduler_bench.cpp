@@ -38,6 +38,8 @@ void SchedulerBench::handle(scheduler::Event event) {
   ended.insert(ended.end(), effects.ended.begin(), effects.ended.end());
   wake_at_ = effects.wake_at;
   scheduler_.check_invariants();
+  for (const scheduler::Keep& keep : effects.keeps)
+    handle(scheduler::Kept{keep.attempt, keeps_results});
 }
 
 void SchedulerBench::submit(std::shared_ptr<const FlowSpec> flow, std::vector<journal::Batch> past,
@@ -69,6 +71,36 @@ void SchedulerBench::report(std::size_t position, Outcome outcome) {
   scheduler::Reported event;
   event.reports.push_back(
       {{RunIndex{attempt.run}, attempt.task, attempt.number}, std::move(outcome)});
+  handle(std::move(event));
+}
+
+// A question that the test has nothing to say about is answered as if nobody objected.
+Outcome SchedulerBench::no_objection(const Question& question) {
+  Outcome outcome;
+  switch (question.kind) {
+    case Question::Kind::trigger:
+      outcome = success(true);
+      break;
+    case Question::Kind::cache_key:
+      outcome = success("a key");
+      break;
+    case Question::Kind::hooks:
+      outcome.state = question.after.state;
+      outcome.message = question.after.message;
+      outcome.value = question.after.result;
+      outcome.start_time = question.after.start_time;
+      break;
+    case Question::Kind::run_hooks:
+      outcome.state = TaskState::running;
+      break;
+  }
+  outcome.executed = false;
+  return outcome;
+}
+
+void SchedulerBench::pause(std::vector<std::string> tasks) {
+  scheduler::Pause event{RunIndex{0}, {}, "a person asked"};
+  for (const std::string& name : tasks) event.tasks.push_back(run().find_task(name).value());
   handle(std::move(event));
 }
 
@@ -117,7 +149,8 @@ scheduler::Ended SchedulerBench::finish(const std::function<Outcome(const std::s
     if (!look_ups.empty())
       answer(0, std::nullopt);
     else if (!sent.empty())
-      report(0, body(name_of(sent.front())));
+      report(0, sent.front().question ? no_objection(*sent.front().question)
+                                      : body(name_of(sent.front())));
     else
       advance();
   }

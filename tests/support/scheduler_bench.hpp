@@ -31,6 +31,8 @@ class SchedulerBench {
   void miss(const std::string& task);
   void answer(std::size_t position, std::optional<Value> value);
   void cancel(std::vector<std::string> tasks = {});
+  void pause(std::vector<std::string> tasks = {});
+  [[nodiscard]] static Outcome no_objection(const Question& question);
   /// Moves the clock to the next timer and ticks.
   void advance();
   void handle(scheduler::Event event);
@@ -50,6 +52,7 @@ class SchedulerBench {
   std::vector<journal::Batch> journal;
   std::vector<scheduler::Ended> ended;
   Time now{std::chrono::hours{24}};
+  bool keeps_results = true;  // the cache takes what it is given
 
  private:
   std::size_t position_of(const std::vector<Attempt>& attempts, const std::string& task) const;
