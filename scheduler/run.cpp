@@ -664,7 +664,7 @@ void Run::propagate(TaskId task, Step& step) {
     return;
   }
   for (const Edge& edge : graph_.downstream(node)) {
-    if (!edge.elementwise) continue;
+    if (!edge.elementwise || node_done_[edge.to.value]) continue;
     const Group* below = group_of(edge.to);
     if (below == nullptr || index >= below->width) continue;
     const TaskId element{below->first.value + index};
@@ -682,6 +682,7 @@ void Run::node_done(NodeId node, Step& step) {
   const bool expanded = group_of(node) != nullptr;
   for (const Edge& edge : graph_.downstream(node)) {
     if (edge.elementwise && expanded) continue;  // satisfied when it expanded
+    if (node_done_[edge.to.value]) continue;     // it was given its end and waits for nothing
     REPRISE_ASSERT(waiting_[edge.to.value] > 0, edge.to.value);
     if (--waiting_[edge.to.value] == 0) node_ready(edge.to, step);
   }

@@ -76,8 +76,14 @@ void Run::expand(NodeId node, Step& step) {
     for (const Edge& edge : graph_.downstream(from))
       if (edge.elementwise && edge.to == node) ++element_waiting_[first.value + index - nodes];
   }
-  for (const Edge& edge : graph_.downstream(node))
-    if (edge.elementwise && --waiting_[edge.to.value] == 0) node_ready(edge.to, step);
+  for (const Edge& edge : graph_.downstream(node)) {
+    if (!edge.elementwise || node_done_[edge.to.value]) continue;
+    // One that was given its elements before the run began: now they have something to wait for.
+    if (const Group* below = group_of(edge.to))
+      for (std::uint32_t i = 0; i < std::min(count, below->width); ++i)
+        ++element_waiting_[below->first.value + i - nodes];
+    if (--waiting_[edge.to.value] == 0) node_ready(edge.to, step);
+  }
   for (std::uint32_t i = 0; i < count; ++i)
     if (element_waiting_[first.value + i - nodes] == 0) task_ready(TaskId{first.value + i}, step);
   if (count == 0) node_done(node, step);

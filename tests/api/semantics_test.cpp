@@ -172,6 +172,39 @@ BOOST_AUTO_TEST_CASE(start_tasks_do_not_ask_what_is_above_them) {
   BOOST_TEST((bench.run(f).wait().state == run_state::failed));
 }
 
+BOOST_AUTO_TEST_CASE(what_was_given_its_end_does_not_wait_for_what_is_above_it) {
+  Bench bench;
+  flow f("f");
+  auto up = f.call_with(giving("up", 1), {});
+  auto a = f.call_with(giving("a", 2), {input("x", up)});
+  f.call_with(giving("b", 3), {input("x", a)});
+  bench.options.initial_states["a"].state.kind = task_state::trigger_failed;
+  reprise::run run = bench.run(f);
+  BOOST_TEST((state_of(run, "up") == task_state::success));
+  BOOST_TEST((state_of(run, "a") == task_state::trigger_failed));
+  BOOST_TEST((state_of(run, "b") == task_state::trigger_failed));
+}
+
+BOOST_AUTO_TEST_CASE(given_elements_wait_for_those_above_them) {
+  Bench bench;
+  flow f("f");
+  auto list = f.call_with(giving("list", value::list{1, 2, 3}), {});
+  auto echo = [](arguments given, context&) { return given[0]; };
+  auto above = f.call_with(dynamic_task("above", "1", echo), {input("x", list).mapped()});
+  auto below = f.call_with(dynamic_task("below", "1", echo), {input("x", above).mapped()});
+  given_state ten;
+  ten.state = {task_state::success, "", value(10)};
+  given_state& mapped = bench.options.initial_states["below"];
+  mapped.state.kind = task_state::mapped;
+  mapped.elements = {std::nullopt, ten, std::nullopt};
+  reprise::run run = bench.run(f);
+  BOOST_TEST((run.wait().state == run_state::success));
+  BOOST_TEST(run[below].get().to_json() == "[1,10,3]");
+  // All of them given: nothing of it is waited for.
+  mapped.elements = {ten, ten, ten};
+  BOOST_TEST((bench.run(f).wait().state == run_state::success));
+}
+
 BOOST_AUTO_TEST_CASE(a_trigger_of_ones_own_decides) {
   Bench bench;
   flow f("f");

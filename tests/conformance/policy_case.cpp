@@ -81,7 +81,7 @@ bool has(const Json& parent, const char* name) {
 std::string digest_of(const std::map<std::string, value>& inputs) {
   value::map all;
   for (const auto& [name, any] : inputs) all.emplace_back(name, any);
-  return value(all).to_bytes();
+  return value(all).to_json();
 }
 
 class PolicyCase {
