@@ -55,6 +55,9 @@ local function kind_of(r)
   if string.sub(r, 1, 2) ~= 'rp' or #r < 3 then return 'garbage' end
   if string.byte(r, 3) > 1 then return 'foreign' end
   if string.byte(r, 3) ~= 1 or #r < HEADER then return 'garbage' end
+  -- Numbers that no program of ours writes, and that would not come through a Lua number.
+  if status(r) > 3 or version(r) > 4000000000 or sequence(r) > 1e15 or size(r) > 1e13 or
+    math.abs(struct.unpack('>i8', r, 21)) > 9e9 then return 'garbage' end
   return 'good'
 end
 local function header_of(key)

@@ -14,9 +14,7 @@ constexpr std::int64_t versions_tried = 100;
 }  // namespace
 
 RedisLookUp::RedisLookUp(Context context, std::span<const Key> keys)
-    : context_(context), keys_(keys), found_(keys.size()) {
-  searches_.reserve(keys.size());
-}
+    : context_(context), keys_(keys), found_(keys.size()) {}
 
 Status RedisLookUp::run() {
   if (auto done = load_heads(); !done) return done;
@@ -63,7 +61,7 @@ Status RedisLookUp::load_heads() {
                     context_.client.name() + " answered another question than was asked");
       for (redis::Reply& element : reply.elements) {
         const std::size_t position = at++;
-        if (!element.is_text()) continue;
+        if (!element.is_text() || serve_at_once(position, element.text)) continue;
         Search search;
         search.position = position;
         search.tag = RedisKeys::tag(keys_[position]);
@@ -73,6 +71,20 @@ Status RedisLookUp::load_heads() {
     }
   }
   return {};
+}
+
+// Nearly all: the newest version is fresh and holds its value.
+bool RedisLookUp::serve_at_once(std::size_t position, std::string_view stored) {
+  auto head = RedisRecord::decode(stored);
+  if (!head || head->place != ValuePlace::inside || head->is_damaged || head->is_tombstone ||
+      head->record.key != keys_[position] ||
+      (head->record.expires && *head->record.expires <= context_.now))
+    return false;
+  Payload payload = Payload::of(std::move(head->value));
+  if (!(payload == head->record.value)) return false;
+  head->record.value = std::move(payload);
+  found_[position] = std::move(head->record);
+  return true;
 }
 
 // A record as it was read: a candidate, or of no use to anybody.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -53,6 +54,7 @@ class RedisLookUp {
   Status load_heads();
   Status load_histories(const std::vector<Search*>& wanting);
   Status fetch_values(const std::vector<Search*>& wanting);
+  bool serve_at_once(std::size_t position, std::string_view stored);
   void take(Search& search, std::string bytes);
   bool advance(Search& search);
   bool serve(Search& search, std::string bytes);

@@ -38,4 +38,16 @@ struct NamedLeases {
 };
 [[nodiscard]] std::vector<NamedLeases> make_leases(const std::filesystem::path& folder);
 
+/// Where several processes meet: opened by each for itself.
+struct Place {
+  std::string name;
+  std::string prefix;  // in Redis
+};
+struct Sharer {
+  std::unique_ptr<Store> store;
+  std::unique_ptr<Leases> leases;
+};
+[[nodiscard]] std::vector<Place> make_places();
+[[nodiscard]] Sharer open_sharer(const std::filesystem::path& folder, const Place& place);
+
 }  // namespace reprise::cache::testing

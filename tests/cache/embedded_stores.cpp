@@ -1,3 +1,5 @@
+#include <stdexcept>
+
 #include <boost/test/unit_test.hpp>
 
 #include "cache/memory_store.hpp"
@@ -32,6 +34,17 @@ std::vector<NamedLeases> make_leases(const std::filesystem::path& folder) {
   all.push_back({"memory", memory, memory, nullptr});
   all.push_back({"sqlite", std::move(*sqlite), open_leases(), open_leases()});
   return all;
+}
+
+std::vector<Place> make_places() {
+  return {{"sqlite", {}}};
+}
+
+Sharer open_sharer(const std::filesystem::path& folder, const Place&) {
+  auto store = SqliteStore::open({.path = folder / "cache.db"});
+  auto leases = SqliteLeases::open(folder / "cache.db");
+  if (!store || !leases) throw std::runtime_error("cannot open cache.db");
+  return {std::move(*store), std::move(*leases)};
 }
 
 }  // namespace reprise::cache::testing

@@ -59,4 +59,17 @@ std::vector<NamedLeases> make_leases(const std::filesystem::path& folder) {
   return all;
 }
 
+std::vector<Place> make_places() {
+  return {{"redis", fresh_prefix().prefix}};
+}
+
+Sharer open_sharer(const std::filesystem::path& folder, const Place& place) {
+  redis::Settings settings = common_server().settings();
+  settings.prefix = place.prefix;
+  const auto client = new_client(settings);
+  return {std::make_unique<RedisStore>(
+              RedisStore::Options{.client = client, .blobs = blobs_in(folder)}),
+          std::make_unique<RedisLeases>(RedisLeases::Options{.client = client})};
+}
+
 }  // namespace reprise::cache::testing
