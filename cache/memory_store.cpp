@@ -55,7 +55,7 @@ Kept MemoryStore::commit_one(const Commit& commit, Time now) {
   const bool is_same = head && head->value == commit.value;
   if (commit.lease && commit.lease->scope == Lease::Scope::folder &&
       !leases_.release({commit.key, *commit.lease})) {
-    if (is_same) return Kept::same;  // a second copy of news that came through
+    if (is_same) return Kept::duplicate;
     ++statistics_.fenced;
     return Kept::fenced;
   }
@@ -65,6 +65,7 @@ Kept MemoryStore::commit_one(const Commit& commit, Time now) {
     head->expires = expires;
     return Kept::same;
   }
+  if (commit.committed && head && *commit.committed <= head->committed) return Kept::older;
   Record record{commit.key, 1,          commit.name, commit.value, commit.committed.value_or(now),
                 expires,    commit.run, commit.task, commit.cost,  commit.material};
   if (head) {

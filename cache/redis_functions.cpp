@@ -88,8 +88,8 @@ local function write_counts(stats, counts)
 end
 
 local function commit_one(index, entry, history, material_key, lease, argv, at, counts, keep, next_sequence)
-  local record, material, owner, token, channel =
-    argv[at], argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4]
+  local record, material, is_copy, owner, token, channel =
+    argv[at], argv[at + 1], argv[at + 2] == '1', argv[at + 3], argv[at + 4], argv[at + 5]
   local head, kind = header_of(entry)
   if kind == 'foreign' then return 'X', next_sequence end
   local history_type = redis.call('TYPE', history).ok
@@ -97,7 +97,7 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
   local is_same = kind == 'good' and status(head) == 0 and digest(head) == digest(record)
   if token ~= '' then
     if not holds(lease, owner, token) then
-      if is_same then return 'S', next_sequence end
+      if is_same then return 'D', next_sequence end
       add_to(counts, 'fenced', 1)
       return 'F', next_sequence
     end
@@ -119,6 +119,7 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
   if last then
     number = version(last) + 1
     committed = committed_after(committed, last)
+    if is_copy and committed ~= string.sub(record, 21, 32) then return 'O', next_sequence end
     if next_sequence <= sequence(last) then next_sequence = sequence(last) + 1 end
   end
   if older == 0 and (kind ~= 'good' or status(head) ~= 0) then add_to(counts, 'entries', 1) end
@@ -141,7 +142,8 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
 end
 
 -- KEYS index, statistics, then per commit: entry, history, material, lease
--- ARGV versions to keep (0 = all), then per commit: record, material, owner, token, channel
+-- ARGV versions to keep (0 = all), then per commit: record, material, "1" = copy of what another
+-- store keeps, owner, token, channel
 local function commit(keys, argv)
   local index, stats = keys[1], keys[2]
   local counts, answers = {}, {}
@@ -150,7 +152,7 @@ local function commit(keys, argv)
   for i = 0, (#keys - 2) / 4 - 1 do
     local k = 3 + 4 * i
     answers[i + 1], next_sequence = commit_one(index, keys[k], keys[k + 1], keys[k + 2], keys[k + 3],
-      argv, 2 + 5 * i, counts, tonumber(argv[1]), next_sequence)
+      argv, 2 + 6 * i, counts, tonumber(argv[1]), next_sequence)
   end
   counts.sequence = next_sequence - first
   write_counts(stats, counts)

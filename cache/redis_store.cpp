@@ -228,7 +228,7 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
   if (auto done = put_values(values); !done) return tl::unexpected(done.error());
 
   Commands commands;
-  commands.begin(3 + 2 + 4 * commits.size() + 1 + 5 * commits.size());
+  commands.begin(3 + 2 + 4 * commits.size() + 1 + 6 * commits.size());
   commands.argument("FCALL");
   commands.argument("rp1_commit");
   commands.argument(2 + 4 * commits.size());
@@ -246,6 +246,7 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
     const Commit& commit = commits[i];
     commands.argument(records[i].encode());
     commands.argument(commit.material.empty() ? std::string() : encode_value(commit.material));
+    commands.argument(commit.committed ? "1" : "0");
     const bool is_leased = commit.lease && commit.lease->scope == Lease::Scope::shared;
     commands.argument(is_leased ? commit.lease->owner : std::string());
     commands.argument(is_leased ? std::to_string(commit.lease->token) : std::string());
@@ -268,7 +269,9 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
   for (const Reply& answer : answers)
     kept.push_back(answer.text == "A"   ? Kept::added
                    : answer.text == "S" ? Kept::same
+                   : answer.text == "D" ? Kept::duplicate
                    : answer.text == "F" ? Kept::fenced
+                   : answer.text == "O" ? Kept::older
                                         : Kept::foreign);
   return kept;
 }

@@ -257,7 +257,7 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
   auto may_write = takes_lease(commit);
   if (!may_write) return tl::unexpected(may_write.error());
   if (!*may_write) {
-    if (is_same) return Kept::same;  // a second copy of news that came through
+    if (is_same) return Kept::duplicate;
     ++change.fenced;
     return Kept::fenced;
   }
@@ -269,6 +269,7 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
         return tl::unexpected(done.error());
     return Kept::same;
   }
+  if (commit.committed && head->id != 0 && *commit.committed <= head->committed) return Kept::older;
   auto had_good_version = head->id == 0 ? Result<bool>(false) : has_good_version(commit.key);
   if (!had_good_version) return tl::unexpected(had_good_version.error());
   auto name_id = id_of(commit.name);

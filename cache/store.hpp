@@ -56,15 +56,17 @@ struct Commit {
   Duration cost{0};
   std::string material;
   std::optional<Lease> lease{};     // to be held still; none = whoever comes may write
-  std::optional<Time> committed{};  // in another store, of which this is a copy; none = now
+  std::optional<Time> committed{};  // where this is a copy from another store; none = now
 };
 
 /// What became of a commit.
 enum class Kept : std::uint8_t {
-  added,    // a new version
-  same,     // the value was current already; its expiry was set anew
-  fenced,   // the lease is not held any more, and another value may be there: nothing was kept
-  foreign,  // what lies under the key was written by a newer program: it was left alone
+  added,      // a new version
+  same,       // the value was current already; its expiry was set anew
+  duplicate,  // the same, but the lease is not held any more: late news, nothing changed
+  fenced,     // the lease is not held any more, and another value may be there: nothing was kept
+  older,      // a copy of what was superseded here: nothing was kept
+  foreign,    // what lies under the key was written by a newer program: it was left alone
 };
 
 struct Listing {

@@ -183,8 +183,8 @@ BOOST_AUTO_TEST_CASE(a_late_commit_of_the_value_that_is_there_is_no_trouble) {
     const Lease lost = acquire(mine, "k", terms("a", at(0))).lease;
     const Lease taken = acquire(others, "k", terms("b", at(40))).lease;
     BOOST_TEST((publish(store, "k", "x", taken, at(41), 100s) == Kept::added));
-    BOOST_TEST((publish(store, "k", "x", lost, at(42), 500s) == Kept::same));
-    BOOST_TEST((publish(store, "k", "x", taken, at(43), 500s) == Kept::same));  // sent twice
+    BOOST_TEST((publish(store, "k", "x", lost, at(42), 500s) == Kept::duplicate));
+    BOOST_TEST((publish(store, "k", "x", taken, at(43), 500s) == Kept::duplicate));  // sent twice
     BOOST_TEST((find(store, "k", at(44))->expires == at(141)));
     BOOST_TEST(store.statistics()->versions == 1u);
     BOOST_TEST(store.statistics()->fenced == 0u);

@@ -4,6 +4,8 @@
 #include "cache/redis_functions.hpp"
 #include "cache/redis_leases.hpp"
 #include "cache/redis_store.hpp"
+#include "cache/sqlite_store.hpp"
+#include "cache/tiered_store.hpp"
 #include "tests/cache/contract_stores.hpp"
 #include "tests/cache/redis_fixture.hpp"
 
@@ -43,8 +45,18 @@ std::vector<NamedStore> make_stores(const std::filesystem::path& folder) {
   const auto open = [settings = fresh_prefix(), folder]() -> std::unique_ptr<Store> {
     return open_redis(settings, blobs_in(folder));
   };
+  // The server behind a store of this node, as it is used.
+  const auto open_tiered = [settings = fresh_prefix(), folder]() -> std::unique_ptr<Store> {
+    TieredStore::Options options;
+    auto local = SqliteStore::open({.path = folder / "cache.db", .blobs = blobs_in(folder)});
+    if (!local) BOOST_FAIL(local.error().message);
+    options.local = std::move(*local);
+    options.remote = open_redis(settings, blobs_in(folder));
+    return std::make_unique<TieredStore>(std::move(options));
+  };
   std::vector<NamedStore> stores;
   stores.push_back({"redis", open(), open});
+  stores.push_back({"sqlite before redis", open_tiered(), open_tiered});
   return stores;
 }
 

@@ -128,6 +128,38 @@ BOOST_AUTO_TEST_CASE(times_of_one_key_increase_also_when_clocks_do_not) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_commit_says_what_became_of_it) {
+  each([](Store& store) {
+    const std::vector<Commit> batch{commit("k", value("one")), commit("k", value("one")),
+                                    commit("k", value("two"))};
+    auto kept = store.commit(batch, at(0));
+    BOOST_REQUIRE(kept);
+    BOOST_TEST((*kept == std::vector<Kept>{Kept::added, Kept::same, Kept::added}));
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_copy_keeps_its_time_and_never_supersedes_what_is_newer) {
+  each([](Store& store) {
+    Commit copy = commit("k", value("copied"), 50s);
+    copy.committed = at(-100);
+    const auto keep_copy = [&] {
+      auto kept = store.commit({&copy, 1}, at(10));
+      if (!kept) BOOST_FAIL(kept.error().message);
+      return kept->front();
+    };
+    BOOST_TEST((keep_copy() == Kept::added));
+    BOOST_TEST((find(store, "k", at(11))->committed == at(-100)));
+    BOOST_TEST((find(store, "k", at(11))->expires == at(60)));
+    BOOST_TEST((keep_copy() == Kept::same));
+    keep(store, commit("k", value("newer"), 5s), at(20));
+    BOOST_TEST((keep_copy() == Kept::older));
+    BOOST_TEST(store.versions("")->size() == 2u);
+    copy.committed = at(21);
+    BOOST_TEST((keep_copy() == Kept::added));
+    BOOST_TEST(find(store, "k", at(22))->version == 3u);
+  });
+}
+
 BOOST_AUTO_TEST_CASE(one_batch_may_name_a_key_twice) {
   each([](Store& store) {
     const std::vector<Commit> batch{commit("k", value("one")), commit("k", value("two")),
