@@ -1,6 +1,7 @@
 // Commits and keys as the tests of stores need them.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,19 @@ inline Key key(std::string_view name) {
 /// The encoded text `text`.
 inline Payload value(std::string text) {
   return *Payload::of(Value(std::move(text)));
+}
+
+/// Bytes that do not get smaller.
+inline std::string noise(std::size_t size, std::uint64_t state = 17) {
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    byte = static_cast<char>(state >> 56);
+  }
+  return bytes;
+}
+inline Payload noisy(std::size_t size) {
+  return *Payload::of(Value(Bytes{noise(size)}));
 }
 
 inline Commit commit(std::string_view key_name, Payload payload,

@@ -3,18 +3,12 @@
 #include <rapidcheck.h>
 #include <boost/test/unit_test.hpp>
 
+#include "tests/cache/cache_support.hpp"
+
 namespace reprise::cache {
 namespace {
 
-std::string noise(std::size_t size) {
-  std::string bytes(size, '\0');
-  std::uint64_t state = 17;
-  for (char& byte : bytes) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    byte = static_cast<char>(state >> 56);
-  }
-  return bytes;
-}
+using testing::noise;
 
 BOOST_AUTO_TEST_SUITE(Compression)
 

@@ -34,19 +34,6 @@ std::string history_of(const redis::Settings& settings, std::string_view name) {
   return RedisKeys(settings.prefix).history(RedisKeys::tag(key(name)));
 }
 
-// Bytes that do not get smaller.
-std::string noise(std::size_t size, std::uint64_t state = 17) {
-  std::string bytes(size, '\0');
-  for (char& byte : bytes) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    byte = static_cast<char>(state >> 56);
-  }
-  return bytes;
-}
-Payload noisy(std::size_t size) {
-  return *Payload::of(Value(Bytes{noise(size)}));
-}
-
 redis::Settings as_user(const RedisServer& server, const TemporaryFolder& folder,
                         std::string_view user) {
   redis::Settings settings = server.settings();

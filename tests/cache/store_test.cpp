@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again) {
   {
     auto store = open_store(path);
     keep(*store, commit("small", value("x")));
-    keep(*store, commit("large", value(std::string(100'000, 'x'))));
+    keep(*store, commit("large", noisy(100'000)));
     (void)find(*store, "small");
     (void)find(*store, "none");
   }
@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_value_that_was_changed_on_disk_is_dropped_and_a_miss) {
 BOOST_AUTO_TEST_CASE(a_large_value_that_is_gone_or_damaged_is_a_miss_and_can_be_kept_again) {
   TemporaryFolder folder;
   auto store = open_store(folder / "cache.db");
-  const Payload large = value(std::string(100'000, 'x'));
+  const Payload large = noisy(100'000);
   const auto blob =
       (*BlobStore::open({.folder = folder / "blobs"}))->path_of(large.digest).string() + ".value";
   keep(*store, commit("k", large));
