@@ -26,7 +26,7 @@ std::vector<Key> fill(cache::Store& store) {
     keys.push_back(commit.key);
     commits.push_back(std::move(commit));
   }
-  const Status done = store.commit(commits, now());
+  const auto done = store.commit(commits, now());
   REPRISE_ASSERT(done.has_value(), done.error().message);
   return keys;
 }

@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "cache/compression.hpp"
+
 namespace reprise::cache {
 
 namespace fs = std::filesystem;
@@ -104,7 +106,8 @@ fs::path BlobStore::path_of(const Digest& digest, Kind kind) const {
   const std::string hex = digest.hex();
   std::string path = options_.folder.native();
   path.append("/").append(hex, 0, 2).append("/").append(hex, 2);
-  if (kind == Kind::value) path += ".value";
+  if (kind != Kind::file) path += ".value";
+  if (kind == Kind::packed_value) path += ".zst";
   return path;
 }
 
@@ -197,6 +200,8 @@ Status BlobStore::put_value(const Payload& value) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("the bytes of value \"{}\" are not at hand", value.digest.text()));
   if (value.is_nil()) return {};
+  if (const auto packed = compress(value.view()))
+    return put_bytes(*packed, value.digest, Kind::packed_value);
   return put_bytes(value.view(), value.digest, Kind::value);
 }
 
@@ -261,9 +266,21 @@ Result<std::string> BlobStore::get(const Digest& digest, std::uint64_t limit) {
   return bytes;
 }
 
+Result<Payload> BlobStore::get_packed(const Digest& digest) {
+  auto packed = read_blob(digest, Kind::packed_value, most_compressed_bytes);
+  if (!packed) return tl::unexpected(packed.error());
+  auto bytes = decompress(*packed, size_in(*packed));
+  if (!bytes) return quarantine(digest, Kind::packed_value, "does not decompress");
+  Payload value = Payload::of(std::move(*bytes));
+  if (value.digest != digest)
+    return quarantine(digest, Kind::packed_value, "does not match its digest");
+  return value;
+}
+
 Result<Payload> BlobStore::get_value(const Digest& digest) {
   if (digest == Payload::nil().digest) return Payload::nil();
   auto bytes = read_blob(digest, Kind::value, largest_value);
+  if (!bytes && bytes.error().code == ErrorCode::not_found) return get_packed(digest);
   if (!bytes) return tl::unexpected(bytes.error());
   Payload value = Payload::of(std::move(*bytes));
   if (value.digest != digest) return quarantine(digest, Kind::value, "does not match its digest");
@@ -354,7 +371,8 @@ Status BlobStore::restore(const FileValue& file, const fs::path& destination, bo
 bool BlobStore::contains(const Digest& digest) const {
   struct stat status {};
   return ::lstat(path_of(digest, Kind::file).c_str(), &status) == 0 ||
-         ::lstat(path_of(digest, Kind::value).c_str(), &status) == 0;
+         ::lstat(path_of(digest, Kind::value).c_str(), &status) == 0 ||
+         ::lstat(path_of(digest, Kind::packed_value).c_str(), &status) == 0;
 }
 
 std::pair<std::uint64_t, std::uint64_t> BlobStore::usage() const {

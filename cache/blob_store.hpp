@@ -2,7 +2,8 @@
 // a row.
 //
 //   ab/cdef…         content of a file, named by the SHA-256 of its bytes
-//   ab/cdef….value   encoded value, named by its own digest (Payload::digest)
+//   ab/cdef….value   encoded value, named by its own digest (Payload::digest); with .zst behind it
+//                    when it is compressed, which it is where that pays
 //   tmp/             what is being written;  quarantine/  what did not match its name any more
 //
 // Files appear complete or not at all (written aside, synced, renamed) and never change afterwards
@@ -66,7 +67,7 @@ class BlobStore {
   [[nodiscard]] std::pair<std::uint64_t, std::uint64_t> usage() const;
 
  private:
-  enum class Kind : std::uint8_t { file, value };
+  enum class Kind : std::uint8_t { file, value, packed_value };
   struct Draft;
 
   explicit BlobStore(Options options) : options_(std::move(options)) {}
@@ -77,6 +78,7 @@ class BlobStore {
   Status keep(Draft& draft, const Digest& digest, Kind kind);
   Status put_bytes(std::string_view bytes, const Digest& digest, Kind kind);
   Result<OpenFile> open_blob(const Digest& digest, Kind kind);
+  Result<Payload> get_packed(const Digest& digest);
   Result<std::string> read_blob(const Digest& digest, Kind kind, std::uint64_t limit);
   Status verify(OpenFile& blob, const Digest& digest, int copy_to,
                 const std::filesystem::path& copy_path);

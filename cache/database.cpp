@@ -22,7 +22,15 @@ CREATE TABLE file_digest(
   device INTEGER NOT NULL, inode INTEGER NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, ctime INTEGER NOT NULL,
   digest BLOB NOT NULL, day INTEGER NOT NULL, PRIMARY KEY(device, inode)) WITHOUT ROWID;
 )";
-constexpr std::string_view scripts[] = {format_1};
+// Who may publish under a key. `owner` is NULL when nobody holds it; the token stays for a while,
+// so that the next one is greater.
+constexpr std::string_view format_2 = R"(
+CREATE TABLE lease(
+  key BLOB PRIMARY KEY, token INTEGER NOT NULL, owner BLOB, since INTEGER NOT NULL, until INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE INDEX lease_until ON lease(until);
+)";
+constexpr std::string_view scripts[] = {format_1, format_2};
 constexpr sqlite::Schema schema{"cache", 0x5250'4331, scripts};  // "RPC1"
 
 }  // namespace

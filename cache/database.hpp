@@ -1,4 +1,5 @@
-// cache.db: results by key (SqliteStore) and digests of local files (FileDigests).
+// cache.db: results by key (SqliteStore), leases (SqliteLeases) and digests of local files
+// (FileDigests).
 #pragma once
 
 #include <filesystem>

@@ -15,56 +15,101 @@ bool is_fresh(const Record& record, Time now) {
 
 }  // namespace
 
+const Record* MemoryStore::newest_fresh(const Key& key, Time now) const {
+  const auto versions = versions_by_key_.find(key);
+  if (versions == versions_by_key_.end()) return nullptr;
+  const auto found = std::find_if(versions->second.rbegin(), versions->second.rend(),
+                                  [&](std::size_t at) { return is_fresh(records_[at], now); });
+  return found == versions->second.rend() ? nullptr : &records_[*found];
+}
+
 Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const Key> keys,
                                                                 Time now) {
   const std::lock_guard guard(mutex_);
   std::vector<std::optional<Record>> found(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     ++statistics_.look_ups;
-    if (const auto versions = versions_by_key_.find(keys[i]); versions != versions_by_key_.end()) {
-      const auto newest_fresh =
-          std::find_if(versions->second.rbegin(), versions->second.rend(),
-                       [&](std::size_t at) { return is_fresh(records_[at], now); });
-      if (newest_fresh != versions->second.rend()) {
-        found[i] = records_[*newest_fresh];
-        found[i]->material.clear();
-      }
+    if (const Record* record = newest_fresh(keys[i], now)) {
+      found[i] = *record;
+      found[i]->material.clear();
     }
     ++(found[i] ? statistics_.hits : statistics_.misses);
   }
   return found;
 }
 
-Status MemoryStore::commit(std::span<const Commit> commits, Time now) {
+Result<std::vector<Kept>> MemoryStore::commit(std::span<const Commit> commits, Time now) {
   for (const Commit& each : commits)
     if (each.value.is_none() || !each.value.is_at_hand())
       return fail(ErrorCode::invalid_argument,
                   fmt::format("the value for key \"{}\" is not at hand", each.key.text()));
   const std::lock_guard guard(mutex_);
-  for (const Commit& each : commits) {
-    std::optional<Time> expires;
-    if (each.expires_after) expires = now + *each.expires_after;
-    std::vector<std::size_t>& versions = versions_by_key_[each.key];
-    Record* head = versions.empty() ? nullptr : &records_[versions.back()];
-    if (head && head->value == each.value) {
-      head->expires = expires;
-      continue;
-    }
-    Record record{each.key, 1,        each.name, each.value, now,
-                  expires,  each.run, each.task, each.cost,  each.material};
-    if (head) {
-      record.version = head->version + 1;
-      record.committed = std::max(now, head->committed + Duration{1});
-      record.material = head->material;
-    } else {
-      ++statistics_.entries;
-    }
-    ++statistics_.versions;
-    statistics_.value_bytes += each.value.size;
-    versions.push_back(records_.size());
-    records_.push_back(std::move(record));
+  std::vector<Kept> kept;
+  for (const Commit& each : commits) kept.push_back(commit_one(each, now));
+  return kept;
+}
+
+Kept MemoryStore::commit_one(const Commit& commit, Time now) {
+  const auto known = versions_by_key_.find(commit.key);
+  Record* head = known == versions_by_key_.end() ? nullptr : &records_[known->second.back()];
+  const bool is_same = head && head->value == commit.value;
+  if (commit.lease && commit.lease->scope == Lease::Scope::folder &&
+      !leases_.release({commit.key, *commit.lease})) {
+    if (is_same) return Kept::duplicate;
+    ++statistics_.fenced;
+    return Kept::fenced;
   }
-  return {};
+  std::optional<Time> expires;
+  if (commit.expires_after) expires = now + *commit.expires_after;
+  if (is_same) {
+    head->expires = expires;
+    return Kept::same;
+  }
+  if (commit.committed && head && *commit.committed <= head->committed) return Kept::older;
+  Record record{commit.key, 1,          commit.name, commit.value, commit.committed.value_or(now),
+                expires,    commit.run, commit.task, commit.cost,  commit.material};
+  if (head) {
+    record.version = head->version + 1;
+    record.committed = std::max(record.committed, head->committed + Duration{1});
+    if (!head->material.empty()) record.material = head->material;
+  } else {
+    ++statistics_.entries;
+  }
+  ++statistics_.versions;
+  statistics_.value_bytes += commit.value.size;
+  versions_by_key_[commit.key].push_back(records_.size());
+  records_.push_back(std::move(record));
+  return Kept::added;
+}
+
+Result<std::vector<LeaseAnswer>> MemoryStore::acquire(std::span<const LeaseWish> wishes,
+                                                      const LeaseTerms& terms) {
+  if (auto good = terms.check(); !good) return tl::unexpected(good.error());
+  const std::lock_guard guard(mutex_);
+  std::vector<LeaseAnswer> answers;
+  for (const LeaseWish& wish : wishes) {
+    if (!wish.even_if_published && newest_fresh(wish.key, terms.now))
+      answers.push_back({.kind = LeaseAnswer::Kind::published});
+    else
+      answers.push_back(leases_.acquire(wish.key, terms));
+  }
+  return answers;
+}
+
+Result<std::vector<bool>> MemoryStore::renew(std::span<const HeldLease> leases,
+                                             const LeaseTerms& terms) {
+  const std::lock_guard guard(mutex_);
+  std::vector<bool> held;
+  for (const HeldLease& lease : leases) held.push_back(leases_.renew(lease, terms));
+  return held;
+}
+
+Result<std::vector<bool>> MemoryStore::release(std::span<const HeldLease> leases, Time now) {
+  const std::lock_guard guard(mutex_);
+  std::vector<bool> held;
+  for (const HeldLease& lease : leases) held.push_back(leases_.release(lease));
+  leases_.forget(now - LeaseTable::remembered);
+  return held;
 }
 
 Result<std::vector<Record>> MemoryStore::list(const Listing& listing) {

@@ -5,24 +5,37 @@
 #include <map>
 #include <mutex>
 
+#include "cache/lease_table.hpp"
+#include "cache/leases.hpp"
 #include "cache/store.hpp"
 
 namespace reprise::cache {
 
 /// Safe from any thread.
-class MemoryStore final : public Store {
+class MemoryStore final : public Store, public Leases {
  public:
   [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
                                                                    Time now) override;
-  Status commit(std::span<const Commit> commits, Time now) override;
+  Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
 
+  [[nodiscard]] Result<std::vector<LeaseAnswer>> acquire(std::span<const LeaseWish> wishes,
+                                                         const LeaseTerms& terms) override;
+  [[nodiscard]] Result<std::vector<bool>> renew(std::span<const HeldLease> leases,
+                                                const LeaseTerms& terms) override;
+  [[nodiscard]] Result<std::vector<bool>> release(std::span<const HeldLease> leases,
+                                                  Time now) override;
+
  private:
+  [[nodiscard]] const Record* newest_fresh(const Key& key, Time now) const;
+  Kept commit_one(const Commit& commit, Time now);
+
   std::mutex mutex_;
   std::deque<Record> records_;                               // in the order of commits
   std::map<Key, std::vector<std::size_t>> versions_by_key_;  // indices into records_, oldest first
+  LeaseTable leases_;
   Statistics statistics_;
 };
 

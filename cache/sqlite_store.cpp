@@ -51,7 +51,7 @@ std::string_view raw(const RunId& id) {
 // What the rows add up to, kept so that nobody has to count them, and what look-ups saw.
 struct Counts {
   std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0,
-               corrupt = 0;
+               corrupt = 0, fenced = 0;
 
   template <class F>
   void each(F visit) {
@@ -62,6 +62,7 @@ struct Counts {
     visit("hits", hits);
     visit("misses", misses);
     visit("corrupt", corrupt);
+    visit("fenced", fenced);
   }
 };
 
@@ -75,7 +76,7 @@ struct SqliteStore::State {
   std::unordered_map<std::int64_t, std::string> names;
   Counts seen;  // by look-ups and not written yet
   std::optional<Statement> find, find_head, find_name, find_ok, add_name, insert, set_expires,
-      add_material, count;
+      add_material, count, end_lease;
 
   Statement& prepared(std::optional<Statement>& statement, std::string_view sql) {
     if (!statement) statement.emplace(*database, sql);
@@ -103,7 +104,8 @@ struct SqliteStore::State {
                                              std::vector<Damaged>& damaged);
   Result<Head> head_of(const Key& wanted);
   Result<bool> has_good_version(const Key& wanted);
-  Status commit_one(const Commit& commit, Time now, Counts& change);
+  Result<Kept> commit_one(const Commit& commit, Time now, Counts& change);
+  Result<bool> takes_lease(const Commit& commit);
   Status write(Counts& change);
   void mark(const std::vector<Damaged>& damaged);
   void write_seen();
@@ -230,7 +232,19 @@ Result<bool> SqliteStore::State::has_good_version(const Key& wanted) {
   return select.next();
 }
 
-Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& change) {
+// True when it holds its lease, which ends with that, or needs none.
+Result<bool> SqliteStore::State::takes_lease(const Commit& commit) {
+  if (!commit.lease || commit.lease->scope != Lease::Scope::folder) return true;
+  Statement& end = prepared(
+      end_lease, "UPDATE lease SET owner = NULL WHERE key = ?1 AND owner = ?2 AND token = ?3");
+  if (auto done = end.run(Blob{commit.key.digest.raw()}, Blob{commit.lease->owner},
+                          static_cast<std::int64_t>(commit.lease->token));
+      !done)
+    return tl::unexpected(done.error());
+  return database->changes() > 0;
+}
+
+Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& change) {
   auto head = head_of(commit.key);
   if (!head) return tl::unexpected(head.error());
   std::optional<Time> expiry;
@@ -240,11 +254,22 @@ Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& ch
 
   const bool is_same =
       head->id != 0 && head->status == VersionStatus::ok && head->digest == commit.value.digest;
-  if (is_same) {
-    if (head->expires == expiry) return {};
-    return prepared(set_expires, "UPDATE version SET expires = ?2 WHERE id = ?1")
-        .run(head->id, expiry_number);
+  auto may_write = takes_lease(commit);
+  if (!may_write) return tl::unexpected(may_write.error());
+  if (!*may_write) {
+    if (is_same) return Kept::duplicate;
+    ++change.fenced;
+    return Kept::fenced;
   }
+  if (is_same) {
+    if (head->expires != expiry)
+      if (auto done = prepared(set_expires, "UPDATE version SET expires = ?2 WHERE id = ?1")
+                          .run(head->id, expiry_number);
+          !done)
+        return tl::unexpected(done.error());
+    return Kept::same;
+  }
+  if (commit.committed && head->id != 0 && *commit.committed <= head->committed) return Kept::older;
   auto had_good_version = head->id == 0 ? Result<bool>(false) : has_good_version(commit.key);
   if (!had_good_version) return tl::unexpected(had_good_version.error());
   auto name_id = id_of(commit.name);
@@ -256,7 +281,8 @@ Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& ch
       "size, run, task, cost, material, value) "
       "VALUES(?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
   // Times of one key always increase, whatever the clocks of several processes say.
-  const Time at = head->id == 0 ? now : std::max(now, head->committed + Duration{1});
+  Time at = commit.committed.value_or(now);
+  if (head->id != 0) at = std::max(at, head->committed + Duration{1});
   std::optional<Blob> bytes;
   if (commit.value.size <= inline_value_bytes && !commit.value.is_nil())
     bytes = Blob{commit.value.view()};
@@ -265,18 +291,19 @@ Status SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& ch
                   expiry_number, Blob{commit.value.digest.raw()}, commit.value.size,
                   Blob{raw(commit.run)}, commit.task, commit.cost.count(), head->material, bytes);
       !done)
-    return done;
+    return tl::unexpected(done.error());
   if (!head->material && !commit.material.empty()) {
     const std::int64_t version_id = database->last_row_id();
     Statement& keep = prepared(add_material, "INSERT INTO material(id, bytes) VALUES(?1, ?2)");
-    if (auto done = keep.run(version_id, Blob{commit.material}); !done) return done;
+    if (auto done = keep.run(version_id, Blob{commit.material}); !done)
+      return tl::unexpected(done.error());
     Statement refer(*database, "UPDATE version SET material = id WHERE id = ?1");
-    if (auto done = refer.run(version_id); !done) return done;
+    if (auto done = refer.run(version_id); !done) return tl::unexpected(done.error());
   }
   ++change.versions;
   change.value_bytes += static_cast<std::int64_t>(commit.value.size);
   if (!*had_good_version) ++change.entries;
-  return {};
+  return Kept::added;
 }
 
 Status SqliteStore::State::write(Counts& change) {
@@ -377,7 +404,7 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
   return found;
 }
 
-Status SqliteStore::commit(std::span<const Commit> commits, Time now) {
+Result<std::vector<Kept>> SqliteStore::commit(std::span<const Commit> commits, Time now) {
   for (const Commit& each : commits)
     if (each.value.is_none() || !each.value.is_at_hand())
       return fail(ErrorCode::invalid_argument,
@@ -387,16 +414,21 @@ Status SqliteStore::commit(std::span<const Commit> commits, Time now) {
   // is not there yet.
   for (const Commit& each : commits)
     if (each.value.size > inline_value_bytes)
-      if (auto kept = state_->blobs->put_value(each.value); !kept) return kept;
+      if (auto kept = state_->blobs->put_value(each.value); !kept)
+        return tl::unexpected(kept.error());
   auto transaction = Transaction::begin(*state_->database);
   if (!transaction) return tl::unexpected(transaction.error());
   Counts change = state_->seen;
-  for (const Commit& each : commits)
-    if (auto done = state_->commit_one(each, now, change); !done) return done;
-  if (auto done = state_->write(change); !done) return done;
-  if (auto done = transaction->commit(); !done) return done;
+  std::vector<Kept> kept;
+  for (const Commit& each : commits) {
+    auto done = state_->commit_one(each, now, change);
+    if (!done) return tl::unexpected(done.error());
+    kept.push_back(*done);
+  }
+  if (auto done = state_->write(change); !done) return tl::unexpected(done.error());
+  if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
   state_->seen = {};
-  return {};
+  return kept;
 }
 
 Result<std::vector<Record>> SqliteStore::list(const Listing& listing) {
@@ -485,6 +517,7 @@ Result<Statistics> SqliteStore::statistics() {
   statistics.hits = counted(all.hits);
   statistics.misses = counted(all.misses);
   statistics.corrupt = counted(all.corrupt);
+  statistics.fenced = counted(all.fenced);
   std::tie(statistics.blob_files, statistics.blob_bytes) = state_->blobs->usage();
   return statistics;
 }

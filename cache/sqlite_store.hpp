@@ -27,7 +27,7 @@ class SqliteStore final : public Store {
 
   [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
                                                                    Time now) override;
-  Status commit(std::span<const Commit> commits, Time now) override;
+  Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;

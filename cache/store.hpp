@@ -1,5 +1,5 @@
-// Where results are kept between runs. One implementation in memory, one in SQLite, later one in
-// Redis.
+// Where results are kept between runs. Implementations in memory, in SQLite, in Redis, and one that
+// joins two of them.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,20 @@ struct Record {
   std::string material;         // Material::encode(), to explain misses; only from versions
 };
 
-/// A result to keep. The store assigns version and commit time.
+/// The right to publish under a key, given by Leases::acquire (cache/leases.hpp).
+struct Lease {
+  /// Who can tell whether it is still held: the store of a data folder (or of a process) knows
+  /// nothing of leases given by a server shared between nodes, and the other way round.
+  enum class Scope : std::uint8_t { folder, shared };
+
+  Scope scope = Scope::folder;
+  std::string owner{};      // at most 256 bytes of any kind
+  std::uint64_t token = 0;  // grows with every lease of a key
+
+  bool operator==(const Lease&) const = default;
+};
+
+/// A result to keep. The store assigns the version.
 struct Commit {
   Key key;
   std::string name;
@@ -42,6 +55,18 @@ struct Commit {
   std::string task;
   Duration cost{0};
   std::string material;
+  std::optional<Lease> lease{};     // to be held still; none = whoever comes may write
+  std::optional<Time> committed{};  // where this is a copy from another store; none = now
+};
+
+/// What became of a commit.
+enum class Kept : std::uint8_t {
+  added,      // a new version
+  same,       // the value was current already; its expiry was set anew
+  duplicate,  // the same, but the lease is not held any more: late news, nothing changed
+  fenced,     // the lease is not held any more, and another value may be there: nothing was kept
+  older,      // a copy of what was superseded here: nothing was kept
+  foreign,    // what lies under the key was written by a newer program: it was left alone
 };
 
 struct Listing {
@@ -60,6 +85,7 @@ struct Statistics {
   std::uint64_t hits = 0;
   std::uint64_t misses = 0;
   std::uint64_t corrupt = 0;  // versions dropped because their value did not match its digest
+  std::uint64_t fenced = 0;   // commits refused because their lease was not held any more
 
   bool operator==(const Statistics&) const = default;
 };
@@ -74,11 +100,13 @@ class Store {
   /// @error unavailable, io. Blocks.
   [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> look_up(
       std::span<const Key> keys, Time now) = 0;
-  /// Keeps all of them or none. Committing the value that is already current is no new version, but
-  /// its expiry counts from now.
+  /// Keeps all of them or none, but for those whose lease (of a scope that this store can tell) is
+  /// not held any more. Committing the value that is already current is no new version, but its
+  /// expiry counts from now. A lease ends with the commit that presents it.
+  /// @return one answer per commit, in order
   /// @error invalid_argument: a value is none or not at hand; unavailable, exhausted (disk full),
   /// io. Blocks.
-  virtual Status commit(std::span<const Commit> commits, Time now) = 0;
+  virtual Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) = 0;
 
   /// The newest version of each key, whether expired or not, newest first. Values by digest and
   /// size only.

@@ -98,6 +98,24 @@ BOOST_AUTO_TEST_CASE(only_regular_files_are_taken_in) {
   BOOST_TEST(store->usage().first == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(
+    values_are_compressed_where_it_pays_and_found_by_the_digest_of_what_they_were) {
+  const Payload large = Payload::of(*encode(Value(std::string(1'000'000, 'x'))));
+  BOOST_TEST(store->put_value(large).has_value());
+  const std::string path = store->path_of(large.digest).string() + ".value.zst";
+  BOOST_TEST(std::filesystem::file_size(path) < 10'000u);
+  BOOST_TEST(store->contains(large.digest));
+  BOOST_TEST((store->get_value(large.digest)->view() == large.view()));
+  BOOST_TEST(store->usage().first == 1u);
+
+  std::string bytes = read_file(path);
+  damage(path, bytes.substr(0, bytes.size() / 2));
+  BOOST_TEST((store->get_value(large.digest).error().code == ErrorCode::corrupt));
+  BOOST_TEST((store->get_value(large.digest).error().code == ErrorCode::not_found));
+  BOOST_TEST(store->put_value(large).has_value());
+  BOOST_TEST(store->get_value(large.digest).has_value());
+}
+
 BOOST_AUTO_TEST_CASE(bytes_and_values_are_found_by_their_own_digests) {
   const Digest bytes = *store->put("hello");
   BOOST_TEST((bytes == sha256("hello")));

@@ -1,14 +1,13 @@
-// Random histories against both stores and the simplest thing that could be right: a list of all
-// versions ever made.
+// Random histories against the stores of a program and the simplest thing that could be right: a
+// list of all versions ever made.
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include <rapidcheck.h>
 #include <boost/test/unit_test.hpp>
 
-#include "cache/memory_store.hpp"
-#include "cache/sqlite_store.hpp"
 #include "tests/cache/cache_support.hpp"
+#include "tests/cache/contract_stores.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
@@ -79,10 +78,9 @@ BOOST_AUTO_TEST_SUITE(StoreModel)
 BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
   BOOST_TEST(rc::check([] {
     reprise::testing::TemporaryFolder folder;
-    MemoryStore memory;
-    auto sqlite = SqliteStore::open({.path = folder / "cache.db"});
-    RC_ASSERT(sqlite.has_value());
+    std::vector<NamedStore> stores = make_stores(folder.path());
     Model model;
+    std::uint64_t looked_up = 0, hits = 0;
     const auto any_key = rc::gen::element<std::string>("a", "b", "c");
     const auto any_text = rc::gen::element<std::string>("", "x", "y", std::string(40'000, 'z'));
     const int steps = *rc::gen::inRange(0, 30);
@@ -92,15 +90,12 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
       times.push_back(now);
       switch (*rc::gen::inRange(0, 8)) {
         case 0: {  // a new process
-          sqlite->reset();
-          sqlite = SqliteStore::open({.path = folder / "cache.db"});
-          RC_ASSERT(sqlite.has_value());
+          for (NamedStore& store : stores) store.reopen();
           break;
         }
         case 1: {
           const Time as_of = *rc::gen::elementOf(times);
-          check_listing(memory, model, as_of);
-          check_listing(**sqlite, model, as_of);
+          for (const NamedStore& store : stores) check_listing(*store.store, model, as_of);
           break;
         }
         case 2:
@@ -109,13 +104,15 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
               *rc::gen::container<std::vector<std::string>>(any_key);
           std::vector<Key> keys;
           for (const std::string& name : names) keys.push_back(key(name));
-          for (Store* store : {static_cast<Store*>(&memory), static_cast<Store*>(sqlite->get())}) {
-            auto found = store->look_up(keys, now);
+          looked_up += keys.size();
+          for (const NamedStore& store : stores) {
+            auto found = store.store->look_up(keys, now);
             RC_ASSERT(found.has_value());
             for (std::size_t i = 0; i < keys.size(); ++i) {
               const Model::Version* expected = model.look_up(names[i], now);
               RC_ASSERT((*found)[i].has_value() == (expected != nullptr));
               if (!expected) continue;
+              if (&store == &stores.front()) ++hits;
               check_same(*(*found)[i], *expected);
               RC_ASSERT((*found)[i]->value.view() == value(expected->text).view());
             }
@@ -133,22 +130,28 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
             batch.push_back(commit(name, value(text), expires_after));
             model.commit(name, text, expires_after, now);
           }
-          RC_ASSERT(memory.commit(batch, now).has_value());
-          RC_ASSERT((*sqlite)->commit(batch, now).has_value());
+          for (const NamedStore& store : stores)
+            RC_ASSERT(store.store->commit(batch, now).has_value());
         }
       }
     }
-    check_listing(memory, model, {});
-    check_listing(**sqlite, model, {});
-    auto a = *memory.statistics();
-    auto b = *(*sqlite)->statistics();
-    RC_ASSERT(b.entries == a.entries);
-    RC_ASSERT(b.versions == a.versions);
-    RC_ASSERT(b.versions == model.versions.size());
-    RC_ASSERT(b.value_bytes == a.value_bytes);
-    RC_ASSERT(b.look_ups == b.hits + b.misses);
-    RC_ASSERT(b.hits == a.hits);
-    RC_ASSERT(b.corrupt == 0u);
+    std::uint64_t value_bytes = 0;
+    std::set<std::string> keys_used;
+    for (const Model::Version& version : model.versions) {
+      value_bytes += value(version.text).size;
+      keys_used.insert(version.key);
+    }
+    for (const NamedStore& store : stores) {
+      check_listing(*store.store, model, {});
+      const Statistics statistics = *store.store->statistics();
+      RC_ASSERT(statistics.entries == keys_used.size());
+      RC_ASSERT(statistics.versions == model.versions.size());
+      RC_ASSERT(statistics.value_bytes == value_bytes);
+      RC_ASSERT(statistics.look_ups == looked_up);
+      RC_ASSERT(statistics.hits == hits);
+      RC_ASSERT(statistics.look_ups == statistics.hits + statistics.misses);
+      RC_ASSERT(statistics.corrupt == 0u);
+    }
   }));
 }
 

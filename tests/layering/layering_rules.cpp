@@ -26,9 +26,11 @@ const std::map<std::string, Names, std::less<>>& allowed_folders() {
       {"actors", {"core", "sqlite", "flow", "journal", "cache", "scheduler", "worker"}},
       {"cluster", {"core", "flow", "journal", "cache", "scheduler", "worker", "actors"}},
       {"api",
-       {"core", "sqlite", "flow", "journal", "cache", "scheduler", "worker", "actors", "cluster"}},
+       {"core", "sqlite", "redis", "flow", "journal", "cache", "scheduler", "worker", "actors",
+        "cluster"}},
       {"cli",
-       {"core", "sqlite", "flow", "journal", "cache", "scheduler", "worker", "actors", "cluster"}},
+       {"core", "sqlite", "redis", "flow", "journal", "cache", "scheduler", "worker", "actors",
+        "cluster"}},
       {"http", {"core", "flow", "journal", "cache", "scheduler", "worker", "actors", "cluster"}},
   };
   return table;

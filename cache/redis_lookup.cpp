@@ -1,0 +1,245 @@
+#include "cache/redis_lookup.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reprise::cache {
+namespace {
+
+constexpr std::size_t keys_per_command = 128;
+constexpr std::size_t keys_per_round_trip = 8192;  // × 4 KiB of value
+constexpr std::uint64_t value_bytes_per_round_trip = 32 << 20;
+constexpr std::int64_t versions_tried = 100;
+
+}  // namespace
+
+RedisLookUp::RedisLookUp(Context context, std::span<const Key> keys)
+    : context_(context), keys_(keys), found_(keys.size()) {}
+
+Status RedisLookUp::run() {
+  if (auto done = load_heads(); !done) return done;
+  // Each round settles one version of every key that is still open; few keys need a second.
+  std::vector<Search*> open;
+  for (Search& search : searches_)
+    if (!search.is_done) open.push_back(&search);
+  while (!open.empty()) {
+    std::vector<Search*> need_history, need_value;
+    for (Search* search : open)
+      if (!advance(*search))
+        (search->next < search->candidates.size() ? need_value : need_history).push_back(search);
+    const bool is_over = (!need_history.empty() && !load_histories(need_history)) ||
+                         (!need_value.empty() && !fetch_values(need_value));
+    if (is_over) break;
+    std::erase_if(open, [](const Search* search) { return search->is_done; });
+  }
+  set_damaged_aside();
+  return {};
+}
+
+Status RedisLookUp::load_heads() {
+  const redis::Budgets& budgets = context_.client.settings().budgets;
+  for (std::size_t begin = 0; begin < keys_.size(); begin += keys_per_round_trip) {
+    const std::size_t end = std::min(keys_.size(), begin + keys_per_round_trip);
+    redis::Commands commands;
+    for (std::size_t at = begin; at < end; at += keys_per_command) {
+      const std::size_t stop = std::min(end, at + keys_per_command);
+      commands.begin(1 + stop - at);
+      commands.argument("MGET");
+      for (std::size_t i = at; i < stop; ++i)
+        commands.argument(context_.keys.entry(RedisKeys::tag(keys_[i])));
+    }
+    // The limit is for waiting; a large answer may take longer than a small one.
+    auto replies = context_.client.run(commands, budgets.connect + budgets.operation +
+                                                     std::chrono::microseconds{50 * (end - begin)});
+    if (!replies) return tl::unexpected(replies.error());
+    std::size_t at = begin;
+    for (redis::Reply& reply : *replies) {
+      if (reply.is_error()) return tl::unexpected(error_of(reply, context_.client.name()));
+      const std::size_t stop = std::min(end, at + keys_per_command);
+      if (reply.elements.size() != stop - at)
+        return fail(ErrorCode::corrupt,
+                    context_.client.name() + " answered another question than was asked");
+      for (redis::Reply& element : reply.elements) {
+        const std::size_t position = at++;
+        if (!element.is_text() || serve_at_once(position, element.text)) continue;
+        Search search;
+        search.position = position;
+        search.tag = RedisKeys::tag(keys_[position]);
+        take(search, std::move(element.text));
+        searches_.push_back(std::move(search));
+      }
+    }
+  }
+  return {};
+}
+
+// Nearly all: the newest version is fresh and holds its value.
+bool RedisLookUp::serve_at_once(std::size_t position, std::string_view stored) {
+  auto head = RedisRecord::decode(stored);
+  if (!head || head->place != ValuePlace::inside || head->is_damaged || head->is_tombstone ||
+      head->record.key != keys_[position] ||
+      (head->record.expires && *head->record.expires <= context_.now))
+    return false;
+  Payload payload = Payload::of(std::move(head->value));
+  if (!(payload == head->record.value)) return false;
+  head->record.value = std::move(payload);
+  found_[position] = std::move(head->record);
+  return true;
+}
+
+// A record as it was read: a candidate, or of no use to anybody.
+void RedisLookUp::take(Search& search, std::string bytes) {
+  auto record = RedisRecord::decode(bytes);
+  if (record && !record->is_damaged && record->record.key != keys_[search.position])
+    record = fail(ErrorCode::corrupt, "a record of another key");
+  if (record) {
+    search.candidates.push_back({std::move(*record), std::move(bytes)});
+  } else if (record.error().code == ErrorCode::corrupt) {
+    dropped_.emplace_back(search.tag, std::move(bytes));
+  } else {
+    // Of a newer program, which has moved older versions in its own way.
+    search.is_history_loaded = true;
+    search.is_done = search.candidates.empty();
+  }
+}
+
+// Goes to the next version that may be served, and serves it when its value is here. False: more
+// has to be read first.
+bool RedisLookUp::advance(Search& search) {
+  while (!search.is_done) {
+    if (search.next == search.candidates.size()) {
+      // The first version has none before it.
+      const bool is_first =
+          !search.candidates.empty() && search.candidates.back().version.record.version == 1;
+      if (!search.is_history_loaded && !is_first) return false;
+      search.is_done = true;
+      break;
+    }
+    RedisRecord& candidate = search.candidates[search.next].version;
+    const Record& record = candidate.record;
+    if (candidate.is_tombstone) {
+      search.is_done = true;
+      break;
+    }
+    if (candidate.is_damaged || (record.expires && *record.expires <= context_.now)) {
+      ++search.next;
+      continue;
+    }
+    switch (candidate.place) {
+      case ValuePlace::inside:
+        serve(search, std::move(candidate.value));
+        break;
+      case ValuePlace::inside_compressed: {
+        auto bytes = decode_value('\1' + candidate.value, record.value.size);
+        serve(search, bytes ? std::move(*bytes) : std::string());
+        break;
+      }
+      case ValuePlace::apart:
+      case ValuePlace::elsewhere: {
+        // What this node has need not be asked for.
+        if (context_.blobs) {
+          if (auto here = context_.blobs->get_value(record.value.digest); here) {
+            serve(search, std::string(here->view()));
+            break;
+          }
+        }
+        if (candidate.place == ValuePlace::apart) return false;
+        ++search.next;
+        break;
+      }
+    }
+  }
+  return true;
+}
+
+// True when `bytes` are the value that the candidate promises.
+bool RedisLookUp::serve(Search& search, std::string bytes) {
+  RedisRecord& candidate = search.candidates[search.next].version;
+  Payload payload = Payload::of(std::move(bytes));
+  if (payload == candidate.record.value) {
+    candidate.record.value = std::move(payload);
+    found_[search.position] = std::move(candidate.record);
+    search.is_done = true;
+    return true;
+  }
+  if (candidate.place == ValuePlace::inside || candidate.place == ValuePlace::inside_compressed) {
+    dropped_.emplace_back(search.tag, std::move(search.candidates[search.next].stored));
+  }
+  ++search.next;
+  return false;
+}
+
+Status RedisLookUp::load_histories(const std::vector<Search*>& wanting) {
+  const redis::Budgets& budgets = context_.client.settings().budgets;
+  redis::Commands commands;
+  for (const Search* search : wanting)
+    commands.add("LRANGE", context_.keys.history(search->tag), -versions_tried, -1);
+  auto replies = context_.client.run(commands, budgets.of(wanting.size() * 4096));
+  if (!replies) return tl::unexpected(replies.error());
+  for (std::size_t i = 0; i < wanting.size(); ++i) {
+    Search& search = *wanting[i];
+    search.is_history_loaded = true;
+    auto& elements = (*replies)[i].elements;  // none when it is no list
+    for (auto each = elements.rbegin(); each != elements.rend(); ++each)
+      take(search, std::move(each->text));
+    search.is_done = search.next == search.candidates.size();
+  }
+  return {};
+}
+
+Status RedisLookUp::fetch_values(const std::vector<Search*>& wanting) {
+  const redis::Budgets& budgets = context_.client.settings().budgets;
+  for (std::size_t begin = 0; begin < wanting.size();) {
+    std::size_t end = begin;
+    std::uint64_t bytes = 0;
+    redis::Commands commands;
+    for (; end < wanting.size() && (end == begin || bytes < value_bytes_per_round_trip); ++end) {
+      const Payload& value = wanting[end]->candidates[wanting[end]->next].version.record.value;
+      commands.add("GET", context_.keys.value(value.digest));
+      bytes += std::min(value.size, redis_value_bytes);
+    }
+    auto replies = context_.client.run(commands, budgets.of(bytes));
+    if (!replies) return tl::unexpected(replies.error());
+    for (std::size_t i = begin; i < end; ++i) {
+      Search& search = *wanting[i];
+      const redis::Reply& reply = (*replies)[i - begin];
+      const Payload value = search.candidates[search.next].version.record.value;
+      if (!reply.is_text()) {  // evicted
+        ++search.next;
+        continue;
+      }
+      auto stored = decode_value(reply.text, value.size);
+      if (serve(search, stored ? std::move(*stored) : std::string())) {
+        used_values_.push_back(value.digest);
+      } else {
+        dropped_values_.emplace_back(value.digest, reply.text);
+      }
+    }
+    begin = end;
+  }
+  return {};
+}
+
+// The next reader need not stumble over it. That this cannot be done is no trouble.
+void RedisLookUp::set_damaged_aside() {
+  if (dropped_.empty() && dropped_values_.empty()) return;
+  const auto leave_one_each = [](auto& list) {  // keys may have been asked for twice
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  };
+  leave_one_each(dropped_);
+  leave_one_each(dropped_values_);
+  corrupt_ = static_cast<std::int64_t>(dropped_.size() + dropped_values_.size());
+  const RedisKeys& keys = context_.keys;
+  redis::Commands commands;
+  for (const auto& [tag, bytes] : dropped_)
+    commands.add("FCALL", "rp1_drop", 5, keys.index(), keys.statistics(), keys.entry(tag),
+                 keys.history(tag), keys.quarantine(tag), bytes);
+  for (const auto& [digest, bytes] : dropped_values_)
+    commands.add("FCALL", "rp1_drop_value", 2, keys.value(digest), keys.quarantined_value(digest),
+                 bytes);
+  (void)context_.client.run(commands, context_.client.settings().budgets.of(commands.wire().size()),
+                            redis::Client::Needs::functions);
+}
+
+}  // namespace reprise::cache

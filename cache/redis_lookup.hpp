@@ -1,0 +1,73 @@
+// Finding the newest version that can be served, for many keys at once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cache/blob_store.hpp"
+#include "cache/redis_keys.hpp"
+#include "cache/redis_record.hpp"
+#include "redis/client.hpp"
+
+namespace reprise::cache {
+
+/// One use per look-up: make it, run() it, take what was found.
+class RedisLookUp {
+ public:
+  struct Context {
+    redis::Client& client;
+    const RedisKeys& keys;
+    BlobStore* blobs = nullptr;
+    Time now{};
+  };
+
+  RedisLookUp(Context context, std::span<const Key> keys);
+
+  /// @error of the first round trip; when a later one fails, what needs it is not found
+  Status run();
+  [[nodiscard]] std::vector<std::optional<Record>>& found() { return found_; }
+  [[nodiscard]] std::int64_t corrupt() const { return corrupt_; }
+  /// Large values that were served, to be kept longer.
+  [[nodiscard]] const std::vector<Digest>& used_values() const { return used_values_; }
+
+ private:
+  struct Candidate {
+    RedisRecord version{};
+    std::string stored{};  // the record's bytes
+  };
+  // What is known of one key: versions to try, newest first.
+  struct Search {
+    std::size_t position = 0;  // of the key
+    std::string tag{};
+    std::vector<Candidate> candidates{};
+    std::size_t next = 0;
+    bool is_history_loaded = false;
+    bool is_done = false;
+  };
+  using Dropped = std::pair<std::string, std::string>;  // tag, bytes
+
+  Status load_heads();
+  Status load_histories(const std::vector<Search*>& wanting);
+  Status fetch_values(const std::vector<Search*>& wanting);
+  bool serve_at_once(std::size_t position, std::string_view stored);
+  void take(Search& search, std::string bytes);
+  bool advance(Search& search);
+  bool serve(Search& search, std::string bytes);
+  void set_damaged_aside();
+
+  Context context_;
+  std::span<const Key> keys_;
+  std::vector<std::optional<Record>> found_;
+  std::vector<Search> searches_;
+  std::vector<Dropped> dropped_;
+  std::vector<std::pair<Digest, std::string>> dropped_values_;
+  std::vector<Digest> used_values_;
+  std::int64_t corrupt_ = 0;
+};
+
+}  // namespace reprise::cache

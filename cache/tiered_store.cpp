@@ -1,0 +1,378 @@
+#include "cache/tiered_store.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <unordered_set>
+#include <utility>
+
+namespace reprise::cache {
+namespace {
+
+constexpr std::size_t copies_at_once = 256;
+constexpr std::uint64_t bytes_at_once = 8 << 20;
+
+bool needs_remote(const Commit& commit) {
+  return commit.lease && commit.lease->scope == Lease::Scope::shared;
+}
+
+// Asking again later may help.
+bool may_pass(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::corrupt;
+}
+
+}  // namespace
+
+TieredStore::TieredStore(Options options)
+    : options_(std::move(options)), worker_([this](const std::stop_token& stop) { work(stop); }) {}
+
+TieredStore::~TieredStore() {
+  {
+    // Not for a server that does not answer: whoever ends a run would wait for nothing.
+    Guard guard(mutex_);
+    changed_.wait_for(guard, options_.last_wait, [&] {
+      return (copies_.empty() || is_remote_down_) && promotions_.empty() && !is_busy_;
+    });
+  }
+  worker_.request_stop();
+  changed_.notify_all();
+  worker_.join();
+}
+
+void TieredStore::note(const Error& error) {
+  const Guard guard(mutex_);
+  counts_.last_error = error.message;
+}
+
+Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
+                                                                Time now) {
+  auto found = options_.local->look_up(keys, now);
+  if (!found) return found;
+  std::vector<Key> missing;
+  std::vector<std::size_t> positions;
+  {
+    const Guard guard(mutex_);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      // There it is what it was before; here is known better.
+      if ((*found)[i] || uncopied_.contains(keys[i])) continue;
+      if (const auto taken = promotions_.find(keys[i]); taken != promotions_.end()) {
+        if (!taken->second.expires || now < *taken->second.expires) {
+          (*found)[i] = taken->second;
+          ++counts_.remote_hits;
+          continue;
+        }
+      }
+      missing.push_back(keys[i]);
+      positions.push_back(i);
+    }
+  }
+  if (!missing.empty()) ask_remote(missing, positions, now, *found);
+  return found;
+}
+
+void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
+                             Time now, std::vector<std::optional<Record>>& found) {
+  {
+    const Guard guard(mutex_);
+    ++look_ups_;
+  }
+  auto there = options_.remote->look_up(missing, now);
+  const Guard guard(mutex_);
+  if (there) {
+    for (std::size_t m = 0; m < missing.size(); ++m) {
+      std::optional<Record>& record = (*there)[m];
+      ++(record ? counts_.remote_hits : counts_.remote_misses);
+      if (!record) continue;
+      queue_promotion(*record);
+      found[positions[m]] = std::move(*record);
+    }
+  } else {
+    counts_.last_error = there.error().message;
+    counts_.remote_unavailable += missing.size();
+  }
+  if (--look_ups_ == 0) overtaken_.clear();
+}
+
+// With mutex_ held.
+void TieredStore::queue_promotion(const Record& record) {
+  if (overtaken_.contains(record.key) || promotions_.contains(record.key)) return;
+  if (promotion_bytes_ + record.value.size > options_.queue_bytes) {
+    ++counts_.dropped;
+    return;
+  }
+  promotion_bytes_ += record.value.size;
+  promotions_.emplace(record.key, record);
+  changed_.notify_all();
+}
+
+// Commits whose leases the shared store knows: what it says counts here, too. Those that it could
+// not be asked about are left to go on as if they had none.
+std::vector<Kept> TieredStore::commit_leased(std::span<const Commit> commits, Time now,
+                                             std::vector<bool>& is_settled) {
+  std::vector<Kept> kept(commits.size(), Kept::added);
+  std::vector<Commit> leased;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    if (!needs_remote(commits[i])) continue;
+    leased.push_back(commits[i]);
+    positions.push_back(i);
+  }
+  if (leased.empty()) return kept;
+  auto answers = options_.remote->commit(leased, now);
+  if (!answers) {
+    note(answers.error());
+    return kept;
+  }
+  const Guard guard(mutex_);
+  for (std::size_t l = 0; l < leased.size(); ++l) {
+    kept[positions[l]] = (*answers)[l];
+    is_settled[positions[l]] = true;
+    ++((*answers)[l] == Kept::fenced ? counts_.fenced : counts_.copied);
+  }
+  return kept;
+}
+
+Result<std::vector<Kept>> TieredStore::commit(std::span<const Commit> commits, Time now) {
+  std::vector<bool> is_there(commits.size(), false);
+  std::vector<Kept> kept = commit_leased(commits, now, is_there);
+  std::vector<Commit> mine;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    if (is_there[i] && (kept[i] == Kept::fenced || kept[i] == Kept::duplicate)) continue;
+    mine.push_back(commits[i]);
+    positions.push_back(i);
+  }
+  if (mine.empty()) return kept;
+  const std::lock_guard order(local_order_);
+  auto answers = options_.local->commit(mine, now);
+  if (!answers) return answers;
+  const Guard guard(mutex_);
+  for (std::size_t m = 0; m < mine.size(); ++m) {
+    kept[positions[m]] = (*answers)[m];
+    if (look_ups_ > 0) overtaken_.insert(mine[m].key);
+    if (const auto older = promotions_.find(mine[m].key); older != promotions_.end()) {
+      promotion_bytes_ -= older->second.value.size;
+      promotions_.erase(older);
+    }
+    if (!is_there[positions[m]] && (*answers)[m] != Kept::fenced) queue_copy(mine[m], now);
+  }
+  return kept;
+}
+
+// With mutex_ held.
+void TieredStore::queue_copy(const Commit& commit, Time now) {
+  if (counts_.waiting_bytes + commit.value.size > options_.queue_bytes) {
+    ++counts_.dropped;
+    return;
+  }
+  copies_.push_back({commit, now});
+  ++uncopied_[commit.key];
+  ++counts_.waiting;
+  counts_.waiting_bytes += commit.value.size;
+  changed_.notify_all();
+}
+
+void TieredStore::work(const std::stop_token& stop) {
+  Guard guard(mutex_);
+  bool may_copy = true;
+  while (!stop.stop_requested()) {
+    if (!promotions_.empty()) promote(guard);
+    if (!copies_.empty() && may_copy) may_copy = copy(guard);
+    changed_.notify_all();  // flush() waits for this
+    const auto has_work = [&] { return !promotions_.empty() || (may_copy && !copies_.empty()); };
+    if (may_copy)
+      changed_.wait(guard, stop, has_work);
+    else if (!changed_.wait_for(guard, stop, options_.retry_pause, has_work))
+      may_copy = true;
+  }
+  counts_.dropped += copies_.size() + promotions_.size();
+}
+
+// Takes over what was found there, unless something was committed here meanwhile.
+void TieredStore::promote(Guard& guard) {
+  is_busy_ = true;
+  guard.unlock();
+  {
+    const std::lock_guard order(local_order_);
+    guard.lock();
+    std::vector<Commit> commits;
+    const Time at = options_.clock();
+    for (const auto& [key, record] : promotions_) {
+      Commit commit;
+      commit.key = record.key;
+      commit.name = record.name;
+      commit.value = record.value;
+      commit.run = record.run;
+      commit.task = record.task;
+      commit.cost = record.cost;
+      commit.committed = record.committed;
+      if (record.expires) commit.expires_after = *record.expires - at;
+      commits.push_back(std::move(commit));
+    }
+    guard.unlock();
+    const auto kept = options_.local->commit(commits, at);
+    guard.lock();
+    (kept ? counts_.promoted : counts_.dropped) += commits.size();
+    for (const Commit& commit : commits)
+      if (const auto done = promotions_.find(commit.key); done != promotions_.end()) {
+        promotion_bytes_ -= done->second.value.size;
+        promotions_.erase(done);
+      }
+  }
+  is_busy_ = false;
+}
+
+// Copies the first few. False: not now.
+bool TieredStore::copy(Guard& guard) {
+  std::vector<Commit> batch;
+  std::uint64_t bytes = 0;
+  const Time at = copies_.front().now;
+  for (const Copy& each : copies_) {
+    // One moment per batch: expiry counts from it.
+    if (batch.size() == copies_at_once || bytes >= bytes_at_once || each.now != at) break;
+    batch.push_back(each.commit);
+    bytes += each.commit.value.size;
+  }
+  is_busy_ = true;
+  guard.unlock();
+  auto kept = options_.remote->commit(batch, at);
+  if (!kept && !may_pass(kept.error()) && batch.size() > 1) {
+    // One of them is in the way of the others.
+    batch.resize(1);
+    kept = options_.remote->commit(batch, at);
+  }
+  guard.lock();
+  is_busy_ = false;
+  is_remote_down_ = !kept && may_pass(kept.error());
+  if (!kept) counts_.last_error = kept.error().message;
+  if (is_remote_down_) return false;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (!kept)
+      ++counts_.dropped;
+    else
+      ++((*kept)[i] == Kept::fenced ? counts_.fenced : counts_.copied);
+    const Commit& done = copies_.front().commit;
+    --counts_.waiting;
+    counts_.waiting_bytes -= done.value.size;
+    if (const auto left = uncopied_.find(done.key); --left->second == 0) uncopied_.erase(left);
+    copies_.pop_front();
+  }
+  return true;
+}
+
+bool TieredStore::flush(Duration timeout) {
+  Guard guard(mutex_);
+  return changed_.wait_for(guard, timeout,
+                           [&] { return copies_.empty() && promotions_.empty() && !is_busy_; });
+}
+
+Result<std::vector<Record>> TieredStore::list(const Listing& listing) {
+  auto here = options_.local->list(listing);
+  if (!here) return here;
+  auto there = options_.remote->list(listing);
+  if (!there) {
+    note(there.error());
+    return here;
+  }
+  std::unordered_set<Key> known;
+  for (const Record& record : *here) known.insert(record.key);
+  std::vector<Record> more;
+  for (Record& record : *there)
+    if (!known.contains(record.key)) more.push_back(std::move(record));
+  // Each is in order already; of each other only the times tell.
+  std::vector<Record> merged;
+  std::merge(std::make_move_iterator(here->begin()), std::make_move_iterator(here->end()),
+             std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()),
+             std::back_inserter(merged),
+             [](const Record& a, const Record& b) { return a.committed > b.committed; });
+  if (merged.size() > listing.limit) merged.resize(listing.limit);
+  return merged;
+}
+
+Result<std::vector<Record>> TieredStore::versions(std::string_view key_prefix) {
+  auto here = options_.local->versions(key_prefix);
+  if (!here) return here;
+  auto there = options_.remote->versions(key_prefix);
+  if (!there) {
+    note(there.error());
+    return here;
+  }
+  std::unordered_set<Key> known;
+  for (const Record& record : *here) known.insert(record.key);
+  for (Record& record : *there)
+    if (!known.contains(record.key)) here->push_back(std::move(record));
+  return here;
+}
+
+Result<Statistics> TieredStore::statistics() {
+  auto statistics = options_.local->statistics();
+  if (!statistics) return statistics;
+  const Guard guard(mutex_);
+  const std::uint64_t found = std::min(counts_.remote_hits, statistics->misses);
+  statistics->hits += found;
+  statistics->misses -= found;
+  statistics->fenced += counts_.fenced;
+  return statistics;
+}
+
+Result<std::vector<LeaseAnswer>> TieredStore::acquire(std::span<const LeaseWish> wishes,
+                                                      const LeaseTerms& terms) {
+  if (options_.remote_leases) {
+    auto answers = options_.remote_leases->acquire(wishes, terms);
+    if (answers || answers.error().code == ErrorCode::invalid_argument) return answers;
+    note(answers.error());
+    if (!options_.local_leases) return answers;
+  }
+  if (!options_.local_leases)
+    return fail(ErrorCode::unavailable, "there is nobody who could grant a lease");
+  auto answers = options_.local_leases->acquire(wishes, terms);
+  if (answers && options_.remote_leases) {
+    const Guard guard(mutex_);
+    for (const LeaseAnswer& answer : *answers)
+      if (answer.kind == LeaseAnswer::Kind::granted) ++counts_.local_leases;
+  }
+  return answers;
+}
+
+template <class Ask>
+Result<std::vector<bool>> TieredStore::ask_each(std::span<const HeldLease> leases, Ask ask) {
+  std::vector<bool> held(leases.size(), true);
+  for (const auto scope : {Lease::Scope::folder, Lease::Scope::shared}) {
+    Leases* const who =
+        scope == Lease::Scope::folder ? options_.local_leases.get() : options_.remote_leases.get();
+    std::vector<HeldLease> part;
+    std::vector<std::size_t> positions;
+    for (std::size_t i = 0; i < leases.size(); ++i) {
+      if (leases[i].lease.scope != scope) continue;
+      part.push_back(leases[i]);
+      positions.push_back(i);
+    }
+    if (part.empty()) continue;
+    Result<std::vector<bool>> answers =
+        who ? ask(*who, part) : Result<std::vector<bool>>(std::vector<bool>(part.size(), false));
+    if (!answers) {
+      if (scope == Lease::Scope::folder) return answers;
+      note(answers.error());
+      continue;
+    }
+    for (std::size_t p = 0; p < part.size(); ++p) held[positions[p]] = (*answers)[p];
+  }
+  return held;
+}
+
+Result<std::vector<bool>> TieredStore::renew(std::span<const HeldLease> leases,
+                                             const LeaseTerms& terms) {
+  return ask_each(
+      leases, [&](Leases& who, std::span<const HeldLease> part) { return who.renew(part, terms); });
+}
+
+Result<std::vector<bool>> TieredStore::release(std::span<const HeldLease> leases, Time now) {
+  return ask_each(
+      leases, [&](Leases& who, std::span<const HeldLease> part) { return who.release(part, now); });
+}
+
+TierCounts TieredStore::tiers() const {
+  const Guard guard(mutex_);
+  return counts_;
+}
+
+}  // namespace reprise::cache
