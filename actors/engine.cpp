@@ -21,7 +21,12 @@
 #include "cache/blob_store.hpp"
 #include "cache/file_digests.hpp"
 #include "cache/memory_store.hpp"
+#include "cache/redis_functions.hpp"
+#include "cache/redis_leases.hpp"
+#include "cache/redis_store.hpp"
+#include "cache/sqlite_leases.hpp"
 #include "cache/sqlite_store.hpp"
+#include "cache/tiered_store.hpp"
 #include "journal/data_folder.hpp"
 #include "journal/sqlite_journal.hpp"
 #include "worker/local_runner.hpp"
@@ -106,6 +111,7 @@ class EmbeddedEngine final : public Engine {
 
   template <class Request>
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
+  void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
   void start_actors();
   void close();
   void ended(RunEnd end);
@@ -126,7 +132,8 @@ class EmbeddedEngine final : public Engine {
   std::filesystem::path temporary_;  // data of an engine that keeps nothing
   std::shared_ptr<cache::BlobStore> blobs_;
   std::unique_ptr<journal::Journal> journal_;  // until the actor takes it
-  std::unique_ptr<cache::Store> store_;
+  std::shared_ptr<cache::Store> store_;
+  std::shared_ptr<cache::Leases> leases_;
   std::unique_ptr<cache::FileDigests> digests_;
   bool has_journal_ = false;
   Listener listener_;
@@ -171,18 +178,45 @@ Status EmbeddedEngine::open() {
     journal_ = std::move(*journal);
     has_journal_ = true;
   }
+  std::unique_ptr<cache::Store> local;
+  std::shared_ptr<cache::Leases> local_leases;
   if (keeps) {
     auto store = cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_});
     if (!store) return tl::unexpected(store.error());
-    store_ = std::move(*store);
+    local = std::move(*store);
+    auto leases = cache::SqliteLeases::open(folder_->cache_file());
+    if (!leases) return tl::unexpected(leases.error());
+    local_leases = std::move(*leases);
     auto digests = cache::FileDigests::open({.path = folder_->cache_file()});
     if (!digests) return tl::unexpected(digests.error());
     digests_ = std::move(*digests);
   } else {
-    store_ = std::make_unique<cache::MemoryStore>();
+    local = std::make_unique<cache::MemoryStore>();
     digests_ = *cache::FileDigests::open({});
   }
+  join_tiers(std::move(local), std::move(local_leases));
   return {};
+}
+
+// The store of this node alone, or before the one that nodes share.
+void EmbeddedEngine::join_tiers(std::unique_ptr<cache::Store> local,
+                                std::shared_ptr<cache::Leases> local_leases) {
+  if (!options_.redis) {
+    store_ = std::move(local);
+    leases_ = std::move(local_leases);
+    return;
+  }
+  auto client = std::make_shared<redis::Client>(*options_.redis, cache::redis_functions());
+  cache::TieredStore::Options tiers;
+  tiers.local = std::move(local);
+  tiers.local_leases = std::move(local_leases);
+  tiers.remote = std::make_unique<cache::RedisStore>(
+      cache::RedisStore::Options{.client = client, .blobs = blobs_});
+  tiers.remote_leases =
+      std::make_shared<cache::RedisLeases>(cache::RedisLeases::Options{.client = client});
+  auto tiered = std::make_shared<cache::TieredStore>(std::move(tiers));
+  store_ = tiered;
+  leases_ = tiered;
 }
 
 // Actors start with the first run, so that the listener can be set before.
@@ -196,7 +230,8 @@ void EmbeddedEngine::start_actors() {
   system_ = std::make_unique<caf::actor_system>(config_);
   if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
   actors::CacheActorOptions cache;
-  cache.store = std::move(store_);
+  cache.store = store_;
+  cache.leases = leases_;
   cache.clock = options_.clock;
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));

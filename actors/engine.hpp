@@ -16,6 +16,7 @@
 #include "flow/attempt.hpp"
 #include "flow/cache_mode.hpp"
 #include "journal/journal.hpp"
+#include "redis/settings.hpp"
 #include "scheduler/events.hpp"
 #include "worker/functions.hpp"
 
@@ -37,6 +38,7 @@ struct EngineOptions {
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
+  std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too
 };
 
 struct RunOptions {

@@ -105,6 +105,16 @@ struct Stored {
   bool kept = false;  // all of them, or none
 };
 
+/// worker → cache: attempts with these keys ended without a result to keep.
+struct GiveUp {
+  std::vector<Key> keys;
+};
+
+/// scheduler → cache: the run came to rest; nothing more comes of what it was to compute.
+struct RunOver {
+  scheduler::RunIndex run;
+};
+
 /// scheduler → journal: batches in order; `ticket` comes back with Durable once they are on disk.
 struct Append {
   std::uint64_t ticket = 0;
@@ -136,6 +146,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stored)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::GiveUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::RunOver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Append)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Durable)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WithJournal)

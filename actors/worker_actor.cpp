@@ -89,6 +89,7 @@ void finished(Self* self, std::vector<Finished> batch) {
   std::vector<scheduler::Report> reports;
   std::vector<scheduler::Report> stored_first;
   std::vector<cache::Commit> commits;
+  std::vector<Key> given_up;
   for (Finished& item : batch) {
     const Outcome& outcome = item.report.outcome;
     self->state.mean_body_seconds +=
@@ -96,6 +97,7 @@ void finished(Self* self, std::vector<Finished> batch) {
     const bool keep = item.key && outcome.state == TaskState::success && !outcome.uncacheable &&
                       self->state.options.cache;
     if (!keep) {
+      if (item.key) given_up.push_back(*item.key);
       reports.push_back(std::move(item.report));
       continue;
     }
@@ -103,6 +105,7 @@ void finished(Self* self, std::vector<Finished> batch) {
                                 outcome.value, outcome.duration));
     stored_first.push_back(std::move(item.report));
   }
+  if (!given_up.empty()) self->send(self->state.options.cache, GiveUp{std::move(given_up)});
   if (!reports.empty()) report(self, std::move(reports));
   if (commits.empty()) return;
   const std::uint64_t ticket = ++self->state.last_ticket;

@@ -205,6 +205,12 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   internal.functions = std::make_shared<worker::FunctionTable>();
   worker::add_builtins(*internal.functions);
   if (options.clock) internal.clock = options.clock->state()->clock;
+  if (!options.redis.empty()) {
+    auto settings = redis::parse_url(options.redis);
+    if (!settings) return tl::unexpected(settings.error());
+    settings->password_file = options.redis_password_file;
+    internal.redis = std::move(*settings);
+  }
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   const auto warn = internal.warn;

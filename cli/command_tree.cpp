@@ -128,6 +128,17 @@ void add_globals(CLI::App& app, CommandLine& s) {
   bind(s, add_choice(app, "--color", g.color, colors, "Colours")->group(group), "color");
   bind(s, add_choice(app, "--progress", g.progress, progresses, "How a run is shown")->group(group),
        "progress");
+  bind(s,
+       app.add_option("--redis", g.redis, "Server that keeps cached results for several nodes, too")
+           ->type_name("URL")
+           ->group(group),
+       "redis.url");
+  bind(s,
+       app.add_option("--redis-password-file", g.redis_password_file,
+                      "Its password: a file's first line")
+           ->type_name("FILE")
+           ->group(group),
+       "redis.password_file");
   app.add_option("--config", g.config, "Read this file of settings and no other")
       ->type_name("FILE")
       ->envname("REPRISE_CONFIG")
@@ -337,6 +348,8 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
   CLI::App* show = add_command(*cache, s, "show", "All versions under a key and what went into it",
                                [&s](Console& c) { return cache_show_command(s.cache_key, c); });
   show->add_option("KEY", s.cache_key, "Key or its beginning")->required();
+  add_command(*cache, s, "init-redis", "Load what the cache needs into the Redis server (--redis)",
+              [](Console& c) { return cache_init_redis_command(c); });
   add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
               [](Console& c) { return cache_stats_command(c); });
 }

@@ -26,6 +26,7 @@ int cache_list_command(const CacheListOptions& options, Console& console);  // c
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const std::string& key, Console& console);
 int cache_stats_command(Console& console);
+int cache_init_redis_command(Console& console);                               // redis_command.cpp
 int config_show_command(const ConfigShowOptions& options, Console& console);  // config_command.cpp
 int config_path_command(Console& console);
 int completion_command(const std::string& shell, Console& console);  // completion_command.cpp

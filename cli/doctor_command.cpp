@@ -15,6 +15,7 @@
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/redis_server.hpp"
 #include "cli/settings.hpp"
 #include "cli/text.hpp"
 #include "sqlite/health.hpp"
@@ -201,6 +202,26 @@ std::vector<Finding> check_settings(const GlobalOptions& globals) {
   return findings;
 }
 
+std::vector<Finding> check_redis(const GlobalOptions& globals) {
+  const auto settings = redis_settings(globals);
+  if (!settings) return {{"redis", Verdict::problem, settings.error().message, {}}};
+  if (!*settings) return {{"redis", Verdict::good, "not configured", {}}};
+  const auto found = examine(**settings);
+  if (!found)
+    return {{"redis", Verdict::problem, found.error().message,
+             "start the server, or mend redis.url and redis.password_file"}};
+  std::vector<Finding> findings;
+  for (const redis::Finding& finding : *found) {
+    Verdict verdict = Verdict::good;
+    if (finding.verdict == redis::Verdict::warning) verdict = Verdict::warning;
+    if (finding.verdict == redis::Verdict::refused) verdict = Verdict::problem;
+    findings.push_back({"redis", verdict, finding.text, finding.fix});
+  }
+  if (findings.empty())
+    findings.push_back({"redis", Verdict::good, (*settings)->endpoint.text() + " answers", {}});
+  return findings;
+}
+
 Finding check_slots() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -233,7 +254,7 @@ int doctor_command(Console& console) {
   for (Finding& finding : check_limits()) findings.push_back(std::move(finding));
   findings.push_back(check_cgroup());
   findings.push_back(check_slots());
-  findings.push_back({"redis", Verdict::good, "not configured", {}});
+  for (Finding& finding : check_redis(console.options())) findings.push_back(std::move(finding));
 
   const auto count = [&](Verdict verdict) {
     return static_cast<std::uint64_t>(std::count_if(

@@ -22,10 +22,12 @@ struct GlobalOptions {
   std::string data;                 // data directory; empty = default
   ColorChoice color = ColorChoice::automatic;
   ProgressChoice progress = ProgressChoice::automatic;
-  bool quiet = false;     // ids only
-  int verbosity = 0;      // -v, -vv
-  bool no_input = false;  // never ask
-  bool yes = false;       // do not ask, do it
+  std::string redis;                // address of the server that keeps results, too; empty = none
+  std::string redis_password_file;  // empty = no password
+  bool quiet = false;               // ids only
+  int verbosity = 0;                // -v, -vv
+  bool no_input = false;            // never ask
+  bool yes = false;                 // do not ask, do it
 
   std::string config;              // the one file of settings to read; empty = as they are found
   std::string project_from = ".";  // folder from which reprise.toml is looked for upwards

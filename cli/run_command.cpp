@@ -9,6 +9,7 @@
 #include "cli/documents.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
+#include "cli/redis_server.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 
@@ -40,6 +41,9 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   engine.slots = slots;
   engine.durability = durability;
   engine.grace = grace;
+  auto redis = redis_settings(globals);
+  if (!redis) return tl::unexpected(redis.error());
+  engine.redis = std::move(*redis);
   return engine;
 }
 

@@ -79,6 +79,25 @@ std::span<const Setting> known_settings() {
            "bar redraws at most ten times a second; counter is one line per finished task. "
            "auto is bar on a terminal, else counter.",
        .words = {"auto", "bar", "counter", "json", "none"}},
+      {.key = "redis.url",
+       .kind = Kind::text,
+       .meaning = "Server that keeps cached results for several nodes, as "
+                  "redis://[user@]host[:port][/database] or unix:/path/of/socket.",
+       .standard = "",
+       .computed = "none: results are shared by those who share the data directory",
+       .example = "redis://127.0.0.1:6379",
+       .trade_off =
+           "A look-up that misses here costs a round trip. A server that is slow or away is "
+           "a miss, never a failure."},
+      {.key = "redis.password_file",
+       .kind = Kind::secret_file,
+       .meaning = "File whose first line is the password for redis.url.",
+       .standard = "",
+       .computed = "no password",
+       .example = "/etc/reprise/redis-password",
+       .trade_off =
+           "Whoever may write to the server decides what others take for results: give it a "
+           "password, or a user of its own."},
   };
   return table;
 }

@@ -25,6 +25,8 @@ std::string_view expected(Kind kind) {
       return "a path in quotes";
     case Kind::word:
       return "a word in quotes";
+    case Kind::text:
+      return "a text in quotes";
     case Kind::number:
       return "a whole number without quotes";
     case Kind::duration:
@@ -170,6 +172,10 @@ Result<std::string> check_setting(const Setting& setting, std::string_view text)
       return refuse(
           fmt::format("it is one of {}{}", fmt::join(words, ", "), did_you_mean(text, words)));
     }
+    case Kind::text:
+      if (text.empty()) return refuse("it is not empty");
+      if (text.find('\0') != std::string_view::npos) return refuse("it holds a zero byte");
+      return std::string(text);
     case Kind::number: {
       std::uint64_t number = 0;
       const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);

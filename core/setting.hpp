@@ -19,6 +19,7 @@ struct Setting {
   enum class Kind : std::uint8_t {
     path,         // relative to the folder of the file that sets it
     word,         // one of `words`
+    text,         // any, not empty
     number,       // whole, from `least` to `most`
     duration,     // "250ms", "1h30m"
     secret_file,  // path of a file that nobody else may read; ends in "_file"

@@ -51,6 +51,9 @@ struct engine_options {
   std::function<void(std::string_view)>
       warn{};  // a line for people, from any thread; empty: nobody is told
   std::optional<skipping_clock> clock{};  // none: the world's
+  std::string redis{};  // address of a server that keeps cached results for several nodes, too:
+                        // "redis://host:port"; empty: none
+  std::filesystem::path redis_password_file{};
 };
 
 /// What one run is asked for on an engine that is there.

@@ -23,7 +23,7 @@ const std::map<std::string, Names, std::less<>>& allowed_folders() {
       {"cache", {"core", "sqlite", "redis", "flow"}},
       {"scheduler", {"core", "flow", "journal/records.hpp"}},
       {"worker", {"core", "flow", "cache/blob_store.hpp"}},
-      {"actors", {"core", "sqlite", "flow", "journal", "cache", "scheduler", "worker"}},
+      {"actors", {"core", "sqlite", "redis", "flow", "journal", "cache", "scheduler", "worker"}},
       {"cluster", {"core", "flow", "journal", "cache", "scheduler", "worker", "actors"}},
       {"api",
        {"core", "sqlite", "redis", "flow", "journal", "cache", "scheduler", "worker", "actors",

@@ -1,0 +1,80 @@
+// Who computes which key, of all that missed it, and who waits for that: what the cache actor
+// remembers between its messages. Pure.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "cache/leases.hpp"
+#include "flow/attempt.hpp"
+
+namespace reprise::actors {
+
+class SingleFlight {
+ public:
+  /// An attempt whose key somebody else computes.
+  struct Waiting {
+    Attempt attempt;
+    Key key;
+    Time since;
+    std::string owner;  // who computes it
+  };
+
+  /// A run of this process computes `key` from now on.
+  void begin(const Key& key, std::uint32_t run, std::optional<cache::Lease> lease) {
+    computing_.insert_or_assign(key, Computing{run, std::move(lease)});
+  }
+  [[nodiscard]] bool is_computed_here(const Key& key) const { return computing_.contains(key); }
+  /// The computation is over, one way or the other. @return its lease
+  std::optional<cache::Lease> end(const Key& key) {
+    const auto found = computing_.find(key);
+    if (found == computing_.end()) return std::nullopt;
+    std::optional<cache::Lease> lease = std::move(found->second.lease);
+    computing_.erase(found);
+    return lease;
+  }
+  /// Keys that a run computes.
+  [[nodiscard]] std::vector<Key> keys_of(std::uint32_t run) const {
+    std::vector<Key> keys;
+    for (const auto& [key, computing] : computing_)
+      if (computing.run == run) keys.push_back(key);
+    return keys;
+  }
+  /// Leases that have to be renewed.
+  [[nodiscard]] std::vector<cache::HeldLease> leases() const {
+    std::vector<cache::HeldLease> all;
+    for (const auto& [key, computing] : computing_)
+      if (computing.lease) all.push_back({key, *computing.lease});
+    return all;
+  }
+
+  void wait(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
+  [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
+  /// Those who wait for `key`, or all; they do not wait any more.
+  [[nodiscard]] std::vector<Waiting> take_waiting(const std::optional<Key>& key = {}) {
+    std::vector<Waiting> taken;
+    std::erase_if(waiting_, [&](Waiting& waiting) {
+      if (key && waiting.key != *key) return false;
+      taken.push_back(std::move(waiting));
+      return true;
+    });
+    return taken;
+  }
+  /// Drops what a run waits for.
+  void forget(std::uint32_t run) {
+    std::erase_if(waiting_, [&](const Waiting& waiting) { return waiting.attempt.run == run; });
+  }
+
+ private:
+  struct Computing {
+    std::uint32_t run = 0;
+    std::optional<cache::Lease> lease;  // none: nobody outside of this process is kept waiting
+  };
+  std::unordered_map<Key, Computing> computing_;
+  std::vector<Waiting> waiting_;
+};
+
+}  // namespace reprise::actors

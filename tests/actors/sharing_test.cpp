@@ -1,0 +1,144 @@
+// Results shared between engines: through one data folder, and through a Redis server.
+#include <atomic>
+#include <thread>
+
+#include <boost/test/unit_test.hpp>
+
+#include "actors/engine.hpp"
+#include "flow/flow_builder.hpp"
+#include "tests/support/redis_server.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+using namespace reprise;
+using namespace std::chrono_literals;
+using reprise::testing::RedisServer;
+using reprise::testing::TemporaryFolder;
+
+namespace {
+
+/// A body that counts its calls, and may be held up.
+struct Counted {
+  std::atomic<int> calls{0};
+  std::atomic<bool> is_open{true};
+  std::shared_ptr<worker::FunctionTable> table = std::make_shared<worker::FunctionTable>();
+
+  Counted() {
+    worker::Function function;
+    function.name = "count";
+    function.body = [this](const worker::Call& call) -> worker::Returned {
+      const int number = ++calls;
+      while (!is_open && !call.stop.stop_requested()) std::this_thread::yield();
+      return {*Payload::of(Value{number}), {}};
+    };
+    BOOST_REQUIRE(table->add(std::move(function)).has_value());
+  }
+};
+
+std::shared_ptr<const FlowSpec> flow_of(const std::string& name, int tasks = 1) {
+  FlowBuilder builder(name);
+  TaskKind kind;
+  kind.cache_name = "count";
+  kind.body = FunctionBody{"count@1"};
+  kind.cache.enabled = true;
+  const std::uint32_t index = builder.add_kind(kind);
+  for (int i = 0; i < tasks; ++i) builder.add_node("t" + std::to_string(i), index);
+  return std::make_shared<const FlowSpec>(*std::move(builder).finish());
+}
+
+std::unique_ptr<Engine> open(const Counted& bodies, const std::string& data,
+                             std::optional<redis::Settings> redis = {}) {
+  EngineOptions options;
+  options.data = data;
+  options.slots = 2;
+  options.grace = 1s;
+  options.functions = bodies.table;
+  options.redis = std::move(redis);
+  auto engine = Engine::open(options);
+  BOOST_REQUIRE_MESSAGE(engine.has_value(), (engine ? "" : engine.error().message));
+  return std::move(*engine);
+}
+
+RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow) {
+  const auto started = engine.submit(flow, {});
+  BOOST_REQUIRE(started.has_value());
+  const auto result = engine.wait(started->id, 60s);
+  BOOST_REQUIRE(result.has_value());
+  return *result;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sharing)
+
+BOOST_AUTO_TEST_CASE(one_of_many_tasks_with_one_key_computes_it) {
+  Counted bodies;
+  TemporaryFolder data;
+  const auto engine = open(bodies, data.path());
+  const RunResult result = run(*engine, flow_of("many", 20));
+  BOOST_TEST(bodies.calls == 1);
+  BOOST_TEST(result.summary.executed == 1U);
+  BOOST_TEST(result.summary.cached == 19U);
+}
+
+BOOST_AUTO_TEST_CASE(two_engines_of_one_folder_compute_a_key_once) {
+  Counted bodies;
+  bodies.is_open = false;
+  TemporaryFolder data;
+  const auto first = open(bodies, data.path());
+  const auto second = open(bodies, data.path());
+  const auto a = first->submit(flow_of("a"), {});
+  BOOST_REQUIRE(a.has_value());
+  while (bodies.calls == 0) std::this_thread::yield();
+  const auto b = second->submit(flow_of("b"), {});
+  BOOST_REQUIRE(b.has_value());
+  BOOST_TEST(!second->wait(b->id, 300ms).has_value());  // it waits for the first
+  bodies.is_open = true;
+  BOOST_TEST(second->wait(b->id, 60s)->summary.cached == 1U);
+  BOOST_TEST(first->wait(a->id, 60s)->summary.executed == 1U);
+  BOOST_TEST(bodies.calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(who_waits_computes_when_the_other_one_fails) {
+  Counted bodies;
+  bodies.is_open = false;
+  TemporaryFolder data;
+  const auto first = open(bodies, data.path());
+  const auto second = open(bodies, data.path());
+  const auto a = first->submit(flow_of("a"), {});
+  BOOST_REQUIRE(a.has_value());
+  while (bodies.calls == 0) std::this_thread::yield();
+  const auto b = second->submit(flow_of("b"), {});
+  BOOST_REQUIRE(b.has_value());
+  BOOST_TEST(first->cancel(a->id, {}, "no more").has_value());
+  BOOST_REQUIRE(first->wait(a->id, 60s).has_value());
+  bodies.is_open = true;
+  BOOST_TEST(second->wait(b->id, 60s)->summary.executed == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(nodes_that_share_nothing_but_a_server_share_results) {
+  RedisServer server;
+  Counted bodies;
+  TemporaryFolder here, there;
+  {
+    const auto first = open(bodies, here.path(), server.settings());
+    BOOST_TEST(run(*first, flow_of("a")).summary.executed == 1U);
+  }
+  const auto second = open(bodies, there.path(), server.settings());
+  BOOST_TEST(run(*second, flow_of("b")).summary.cached == 1U);
+  BOOST_TEST(bodies.calls == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_gone_is_a_miss) {
+  std::optional<redis::Settings> settings;
+  {
+    RedisServer server;
+    settings = server.settings();
+  }
+  Counted bodies;
+  TemporaryFolder data;
+  const auto engine = open(bodies, data.path(), settings);
+  BOOST_TEST(run(*engine, flow_of("a")).summary.executed == 1U);
+  BOOST_TEST(run(*engine, flow_of("a")).summary.cached == 1U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
