@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <future>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <unordered_map>
 
@@ -75,6 +76,19 @@ Parameters with_context_parameters(const FlowSpec& flow, const RunOptions& optio
 /// Found in the environment of everything that a run's commands started.
 std::string process_mark(const RunId& run) {
   return "REPRISE_RUN=" + run.text();
+}
+
+/// The nodes that became many tasks, in that order, which is the order of those tasks' numbers.
+std::vector<std::pair<NodeId, std::uint32_t>> expanded_in(const std::vector<journal::Batch>& past,
+                                                          std::size_t nodes) {
+  std::vector<std::pair<NodeId, std::uint32_t>> expanded;
+  std::set<TaskId> known;
+  for (const journal::Batch& batch : past)
+    for (const journal::TaskChange& change : batch.tasks)
+      if (change.state == TaskState::mapped && change.task.value < nodes &&
+          known.insert(change.task).second)
+        expanded.emplace_back(NodeId{change.task.value}, change.detail ? change.detail->width : 0);
+  return expanded;
 }
 
 class EmbeddedEngine final : public Engine {
@@ -420,6 +434,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     });
     if (!opened) return tl::unexpected(opened.error());
   }
+  started.expanded = expanded_in(past, flow->nodes.size());
   // What the process before left running would work beside its own repetition.
   if (started.continued) worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
   auto run_folder = folder_->make_run_folder(started.id);

@@ -55,6 +55,8 @@ struct RunStarted {
   RunId id;
   bool continued = false;  // an interrupted run goes on
   std::string folder;      // of the run, below the data directory
+  // Of a continued run: the nodes that had become many tasks, in that order, and how many each.
+  std::vector<std::pair<NodeId, std::uint32_t>> expanded{};
 };
 
 struct RunResult {

@@ -41,6 +41,8 @@ Value to_value(const InitialState& given) {
              {"result", to_value(given.state.result)},
              {"start_time", to_value(given.state.start_time)},
              {"run_count", static_cast<std::uint64_t>(given.run_count)},
+             {"loop_count", static_cast<std::uint64_t>(given.loop_count)},
+             {"loop_result", to_value(given.loop_result)},
              {"inputs", to_value(given.inputs)},
              {"parameters", to_value(given.parameters)},
              {"expires", to_value(given.expires)},
@@ -111,6 +113,8 @@ class Reader {
     if (const Value* result = value.find("result")) given.state.result = payload(*result);
     given.state.start_time = time(value.find("start_time"));
     given.run_count = static_cast<std::uint32_t>(get<std::int64_t>(value.find("run_count")));
+    given.loop_count = static_cast<std::uint32_t>(get<std::int64_t>(value.find("loop_count")));
+    if (const Value* result = value.find("loop_result")) given.loop_result = payload(*result);
     if (const Value* inputs = value.find("inputs"); inputs != nullptr && !inputs->is_nil())
       given.inputs = payloads(inputs);
     if (const Value* all = value.find("parameters"); all != nullptr && !all->is_nil())

@@ -80,10 +80,12 @@ run_result result_from(const RunResult& ended) {
 // --- run_watch
 // ----------------------------------------------------------------------------------------------------
 
-void run_watch::set_node_count(std::size_t count) {
+void run_watch::set_nodes(std::size_t count,
+                          const std::vector<std::pair<NodeId, std::uint32_t>>& expanded) {
   const std::lock_guard guard(mutex_);
   node_count_ = count;
   next_task_ = static_cast<std::uint32_t>(count);
+  for (const auto& [node, width] : expanded) add_elements(TaskId{node.value}, width);
   for (const journal::TaskChange& change : early_) note(change);
   early_.clear();
 }
@@ -119,14 +121,17 @@ std::pair<NodeId, std::optional<std::size_t>> run_watch::place_of(TaskId task) c
   return {NodeId{task.value}, std::nullopt};
 }
 
+void run_watch::add_elements(TaskId node, std::uint32_t width) {
+  elements_[node] = {TaskId{next_task_}, width, 0};
+  next_task_ += width;
+}
+
 void run_watch::note(const journal::TaskChange& change) {
   if (keeps_changes_) changes_.push_back(change);
   const std::uint32_t task = change.task.value;
   if (ended_.size() <= task) ended_.resize(std::max<std::size_t>(task + 1, node_count_));
   if (change.state == TaskState::mapped && !elements_.contains(change.task)) {
-    const std::uint32_t width = change.detail ? change.detail->width : 0;
-    elements_[change.task] = {TaskId{next_task_}, width, 0};
-    next_task_ += width;
+    add_elements(change.task, change.detail ? change.detail->width : 0);
   }
   ended_[task] = detail::is_over(change.state);
   if (is_failed(change.state) || change.state == TaskState::cancelled ||
@@ -303,7 +308,7 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
     }
   }
   if (!started) return tl::unexpected(std::move(started.error()));
-  watch->set_node_count(spec->nodes.size());
+  watch->set_nodes(spec->nodes.size(), started->expanded);
   self->serve_requests(*started);
   return std::make_shared<live_run>(self, std::move(flow), std::move(spec), std::move(*started),
                                     std::move(watch));

@@ -27,7 +27,8 @@ namespace reprise::detail {
 /// without asking again and again. Thread-safe.
 class run_watch {
  public:
-  void set_node_count(std::size_t count);
+  /// @param expanded  nodes that became many tasks before anybody watched
+  void set_nodes(std::size_t count, const std::vector<std::pair<NodeId, std::uint32_t>>& expanded);
   void observe(const journal::Batch& batch);
 
   /// Changes are kept from the beginning, until it turns out that nobody will ask.
@@ -63,6 +64,7 @@ class run_watch {
     std::uint32_t width = 0;
     mutable std::uint32_t done = 0;  // the first so many have ended
   };
+  void add_elements(TaskId node, std::uint32_t width);
   void note(const journal::TaskChange& change);
   [[nodiscard]] bool is_over(NodeId node) const;
 

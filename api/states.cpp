@@ -97,6 +97,8 @@ given_state to_public(const scheduler::InitialState& given) {
   const auto time = [](Time at) { return to_public(at); };
   shown.state.start_time = mapped<time_point>(given.state.start_time, time);
   shown.run_count = given.run_count;
+  shown.loop_count = given.loop_count;
+  shown.loop_result = to_public(given.loop_result);
   const auto values = [](const std::map<std::string, Payload>& all) { return to_public(all); };
   shown.inputs = mapped<std::map<std::string, value>>(given.inputs, values);
   shown.parameters = mapped<std::map<std::string, value>>(given.parameters, values);
@@ -115,6 +117,8 @@ scheduler::InitialState to_internal(const given_state& given) {
   const auto time = [](time_point at) { return Time(at); };
   made.state.start_time = mapped<Time>(given.state.start_time, time);
   made.run_count = given.run_count;
+  made.loop_count = given.loop_count;
+  if (given.loop_result) made.loop_result = Payload::of(given.loop_result->to_bytes());
   const auto values = [](const std::map<std::string, value>& all) { return to_internal(all); };
   made.inputs = mapped<std::map<std::string, Payload>>(given.inputs, values);
   made.parameters = mapped<std::map<std::string, Payload>>(given.parameters, values);

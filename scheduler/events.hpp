@@ -29,7 +29,9 @@ struct AttemptRef {
 /// A state that a task has before its run begins.
 struct InitialState {
   StateRecord state;
-  std::uint32_t run_count = 0;  // attempts made before
+  std::uint32_t run_count = 0;   // attempts made before, in the round of a loop that goes on
+  std::uint32_t loop_count = 1;  // the round that goes on
+  Payload loop_result;           // of the round before
   // What the task took: used where an upstream has no value, and to judge a cached state.
   // none = not known
   std::optional<std::map<std::string, Payload>> inputs;

@@ -475,7 +475,9 @@ void Run::succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& st
 
 std::uint32_t Run::tries(TaskId task) const {
   const auto loop = loops_.find(task);
-  return run_count_[task.value] - (loop == loops_.end() ? 0 : loop->second.attempts);
+  const auto lost = lost_.find(task);
+  return run_count_[task.value] - (loop == loops_.end() ? 0 : loop->second.attempts) -
+         (lost == lost_.end() ? 0 : lost->second);
 }
 
 // The change that ends an attempt without ending the task.
@@ -556,6 +558,7 @@ bool Run::repeat(TaskId task, Outcome& outcome, Step& step) {
       ++loop.count;
       loop.result = std::move(outcome.value);
       loop.attempts = run_count_[task.value];
+      lost_.erase(task);
       executed_ += change.executed;
       step.wants.batch.tasks.push_back(std::move(change));
       state_[task.value] = TaskState::pending;

@@ -286,6 +286,8 @@ class Run {
     std::uint32_t attempts = 0;  // made before this iteration: retries are counted anew in each
   };
   std::unordered_map<TaskId, Loop> loops_;
+  // Attempts of this round that ended with their process: they are no tries of the task.
+  std::unordered_map<TaskId, std::uint32_t> lost_;
   std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
 
   std::unordered_map<TaskId, Arrival> arrivals_;       // that user code is asked about

@@ -72,7 +72,12 @@ std::map<std::string, InitialState> Run::states() const {
   const auto describe = [&](TaskId task) {
     InitialState known;
     known.state = record_of(task);
-    known.run_count = run_count_[task.value];
+    known.run_count = tries(task);
+    if (const auto loop = loops_.find(task);
+        loop != loops_.end() && !is_finished(known.state.state)) {
+      known.loop_count = loop->second.count;
+      known.loop_result = loop->second.result;
+    }
     if (const auto at = due.find(task); at != due.end() && is_scheduled(known.state.state))
       known.state.start_time = at->second;
     return known;

@@ -19,6 +19,9 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       const TaskId task = change.task;
       if (task.value >= state_.size()) continue;  // no task of this flow: nothing to go on with
       executed_before_ += change.executed;
+      // An attempt that began and was followed by another beginning was lost with its process.
+      const bool had_begun = state_[task.value] == TaskState::running && run_count_[task.value] > 0;
+      if (change.state == TaskState::running && had_begun) ++lost_[task];
       if (change.run_count > 0)
         run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
       if (change.state == TaskState::mapped) {
@@ -30,6 +33,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (change.state == TaskState::looped) {
         // Between two iterations: nothing is final.
         loops_[task] = {change.loop_count + 1, change.result, change.run_count};
+        lost_.erase(task);
         state_[task.value] = TaskState::pending;
         continue;
       }
@@ -68,7 +72,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
   for (TaskState& state : state_) {
     // What ran when the last process ended was lost with it: it runs again. What never ran here is
     // somebody else's.
-    const auto task = static_cast<std::size_t>(&state - state_.data());
+    const auto task = static_cast<std::uint32_t>(&state - state_.data());
+    if (state == TaskState::running && run_count_[task] > 0) ++lost_[TaskId{task}];
     if ((is_running(state) && run_count_[task] > 0) || state == TaskState::submitted ||
         state == TaskState::ready || state == TaskState::queued || state == TaskState::resume)
       state = TaskState::pending;
@@ -101,6 +106,7 @@ void Run::add_initial(const RunShape& shape, Step& step) {
 
 void Run::give(TaskId task, const InitialState& given, Step& step) {
   initial_.insert_or_assign(task, given);
+  if (given.loop_count > 1) loops_[task] = {given.loop_count, given.loop_result, 0};
   const bool is_put_off =
       given.state.state == TaskState::scheduled || given.state.state == TaskState::retrying;
   if (given.state.state == TaskState::pending || given.state.state == TaskState::cached) return;

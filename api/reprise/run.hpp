@@ -218,8 +218,8 @@ class [[nodiscard]] run {
   /// may be given as initial_states. May be asked while the run goes on.
   /// @throws usage_error unavailable: the engine did not answer
   [[nodiscard]] std::map<std::string, given_state> states() const;
-  /// All changes so far, in order, each state on the way told by itself. Only with
-  /// submit_options::record_events.
+  /// All changes so far, in order, each state on the way told by itself; of a run that goes on,
+  /// those since it did. Only with submit_options::record_events.
   [[nodiscard]] std::vector<event> events() const;
 
   /// Lets nothing more of the run, or of the named tasks, begin; what runs goes on to its end. The

@@ -79,7 +79,9 @@ struct state {
 /// What a task has before its run begins.
 struct given_state {
   reprise::state state{};
-  std::uint32_t run_count = 0;  // attempts made before
+  std::uint32_t run_count = 0;         // attempts made before, in the round of a loop that goes on
+  std::uint32_t loop_count = 1;        // the round that goes on
+  std::optional<value> loop_result{};  // of the round before
   /// What the task took: used where a task above has no value of its own, and to judge a cached
   /// state. nullopt: not known.
   std::optional<std::map<std::string, value>> inputs{};

@@ -30,7 +30,7 @@ Difference misunderstanding(const std::string& why) {
 }
 
 Verdict judged(const Json& test_case, std::vector<Difference> differences) {
-  Verdict verdict{test_case.value("id", ""), std::move(differences), {}};
+  Verdict verdict{test_case.value("id", ""), std::move(differences), {}, 0};
   if (!verdict.differences.empty() && test_case.value("divergence_ok", Json(false)) == true) try {
       verdict.decision = decision_about(test_case);
     } catch (const std::exception&) {  // it makes no sense: then no decision is about it

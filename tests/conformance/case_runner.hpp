@@ -1,6 +1,7 @@
 // A whole case in this process.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ struct Verdict {
   std::string id;
   std::vector<Difference> differences;  // none: it came out as expected
   std::string decision;                 // why it may differ; empty: it may not
+  std::uint32_t kills = 0;              // processes that were killed on the way
 };
 
 /// Runs the case on an engine of its own, in memory, for at most ten seconds.

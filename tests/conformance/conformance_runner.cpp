@@ -1,6 +1,7 @@
 // Runs conformance cases on the real engine and says where they come out differently.
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "tests/conformance/case_file.hpp"
 #include "tests/conformance/case_runner.hpp"
+#include "tests/conformance/crash_runner.hpp"
 #include "tests/conformance/process_pool.hpp"
 
 namespace {
@@ -26,9 +28,11 @@ std::string on_one_line(std::string text) {
 
 struct Totals {
   int passed = 0, failed = 0, skipped = 0;
+  std::uint32_t kills = 0;
 };
 
 void show(const Verdict& verdict, Totals& totals) {
+  totals.kills += verdict.kills;
   if (verdict.differences.empty()) {
     ++totals.passed;
     return;
@@ -69,6 +73,10 @@ int main(int argc, char** argv) {
   std::vector<std::string> ids;
   app.add_option("FILE", file, "a list of cases (JSON)")->required();
   app.add_option("ID", ids, "only these cases");
+  std::optional<std::uint64_t> seed;
+  app.add_option(
+      "--crash", seed,
+      "kill every run at an event drawn from this number and continue it in a new process");
   try {
     app.parse(argc, argv);
     reprise::expected<std::vector<Json>> all = read_cases(file);
@@ -78,8 +86,14 @@ int main(int argc, char** argv) {
     }
     const std::vector<Json> cases = chosen(std::move(*all), ids);
     Totals totals;
-    run_in_processes(cases, run_case, std::chrono::seconds(15),
-                     [&](const Verdict& verdict) { show(verdict, totals); });
+    run_in_processes(
+        cases,
+        [&](const Json& each) {
+          return seed ? run_case_with_crashes(each, *seed) : run_case(each);
+        },
+        std::chrono::seconds(seed ? 30 : 15),
+        [&](const Verdict& verdict) { show(verdict, totals); });
+    if (seed) std::cout << fmt::format("killed and continued {} runs\n", totals.kills);
     std::cout << fmt::format("{} passed, {} failed, {} skipped\n", totals.passed, totals.failed,
                              totals.skipped);
     return totals.failed == 0 ? 0 : 1;

@@ -350,7 +350,7 @@ class PolicyCase {
       while (end < calls_.size() && calls_[end].group == calls_[first].group) ++end;
     if (!lazy_.empty() && calls_[first].parent != calls_[lazy_.front()].parent) commit_lazy_calls();
     const double wait = number_in(*calls_[first].described, "advance_s", 0);
-    if (wait > 0 && !(is_continued_ && tally_.executions(first) > 0))
+    if (wait > 0)
       clock_.advance(std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(wait)));
     for (std::size_t i = first; i < end; ++i) start(calls_[i]);
     for (std::size_t i = first; i < end; ++i) calls_[i].gate.open();

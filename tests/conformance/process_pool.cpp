@@ -25,14 +25,16 @@ std::string encode(const Verdict& verdict) {
   Json differences = Json::array();
   for (const Difference& each : verdict.differences)
     differences.push_back({each.member, each.wanted, each.got});
-  return Json{{"decision", verdict.decision}, {"differences", differences}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  return Json{
+      {"decision", verdict.decision}, {"differences", differences}, {"kills", verdict.kills}}
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 Verdict decode(const std::string& text) {
   const Json json = Json::parse(text);
   Verdict verdict;
   verdict.decision = json["decision"];
+  verdict.kills = json["kills"];
   for (const Json& each : json["differences"])
     verdict.differences.push_back({each[0], each[1], each[2]});
   return verdict;
@@ -141,7 +143,7 @@ class Pool {
     const std::string how = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL
                                 ? fmt::format("{} of signal {}", why, WTERMSIG(status))
                                 : why;
-    done(worker, {{}, {{"case", "an end", how}}, {}});
+    done(worker, {{}, {{"case", "an end", how}}, {}, 0});
     give(worker);
   }
 

@@ -88,7 +88,7 @@ void Session::set_time(std::chrono::system_clock::time_point now) {
   if (ahead.count() > 0) clock_.advance(ahead);
 }
 
-Observation Session::execute(std::size_t number, const Continuation& continuation) {
+Observation Session::execute(std::size_t number, bool is_continued) {
   const CaseRun described = runs_of(case_).at(number);
   const Json& options = object_in(*described.members, "run_options");
   tally_.begin_run(number);
@@ -99,18 +99,16 @@ Observation Session::execute(std::size_t number, const Continuation& continuatio
     observed.refusal = refused.what();
     return observed;
   }
-  if (const double wait = number_in(options, "advance_s", 0); wait > 0 && !continuation.is_one)
+  if (const double wait = number_in(options, "advance_s", 0); wait > 0)
     clock_.advance(std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(wait)));
   submit_options submitted = options_of(options);
-  submitted.always_new = !continuation.is_one;
-  submitted.resume = continuation.run;
+  submitted.always_new = !is_continued;
   const auto begin = clock_.now();
   const expected<run> started = engine_.try_run(*flow_, submitted);
   if (!started) {
     observed.refusal = started.error().message;
     return observed;
   }
-  if (accepted_) accepted_(started->id());
   const std::optional<run_result> ended = started->wait_for(left_until(deadline_));
   observed.is_over = ended.has_value();
   if (!ended) return observed;
@@ -128,13 +126,8 @@ submit_options Session::options_of(const Json& options) {
     throw bad_case(fmt::format("no mode is called \"{}\"", mode));
   made.single_pass = mode == "single_pass";
   made.record_events = true;
-  const Json& context = object_in(options, "context");
-  for (const auto& [key, entry] : context.items()) {
-    if (key != "parameters") made.context.emplace(key, to_value(entry));
-  }
-  // Parameters in the context go before what the flow says, and behind what is given.
-  for (const auto& [name, given] : object_in(context, "parameters").items())
-    made.parameters.insert_or_assign(name, to_value(given));
+  for (const auto& [key, entry] : object_in(options, "context").items())
+    made.context.emplace(key, to_value(entry));
   for (const auto& [name, given] : object_in(options, "parameters").items())
     made.parameters.insert_or_assign(name, to_value(given));
   for (const Json& name : list_in(options, "start_tasks")) {

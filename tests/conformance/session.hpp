@@ -15,12 +15,6 @@ namespace reprise::conformance {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-/// How to go on with a run that another process left.
-struct Continuation {
-  bool is_one = false;
-  std::string run;  // its id; empty: the process ended before it knew
-};
-
 class Session {
  public:
   /// @param data   where the engine keeps things; empty: in memory
@@ -31,16 +25,15 @@ class Session {
 
   /// Executes run `number`, from 0, of runs_of(). The run before has been executed, or its states
   /// and the clock's time were given.
+  /// @param is_continued  another process began with this run and was killed
   /// @throws bad_case
-  Observation execute(std::size_t number, const Continuation& continuation = {});
+  Observation execute(std::size_t number, bool is_continued = false);
 
   [[nodiscard]] const std::map<std::string, given_state>& states() const { return states_; }
   void set_states(std::map<std::string, given_state> states) { states_ = std::move(states); }
   [[nodiscard]] std::chrono::system_clock::time_point now() const { return clock_.now(); }
   /// Time does not go back: a time that has passed changes nothing.
   void set_time(std::chrono::system_clock::time_point now);
-  /// Told the id of a run that was accepted.
-  void on_accepted(std::function<void(const std::string&)> told) { accepted_ = std::move(told); }
 
  private:
   submit_options options_of(const Json& members);
@@ -55,7 +48,6 @@ class Session {
   Deadline deadline_;
   std::optional<flow> flow_;
   std::map<std::string, given_state> states_;  // of the run before
-  std::function<void(const std::string&)> accepted_;
 };
 
 /// Options of the engines of this program.
