@@ -1,5 +1,6 @@
 #include "actors/cache_actor.hpp"
 
+#include <map>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 
 #include "actors/commit.hpp"
 #include "actors/messages.hpp"
+#include "cache/horizon.hpp"
 
 namespace reprise::actors {
 
@@ -20,11 +22,27 @@ struct CacheState {
   std::unordered_map<Key, std::string> materials;
 };
 
-// What the task says about refreshing goes before what the run says.
-bool looks_up(CacheMode mode, const CachePolicy& policy) {
-  if (policy.validator == Validator::never_use) return false;
-  if (policy.refresh.value_or(false) && mode != CacheMode::only) return false;
-  return reads(mode) || (mode == CacheMode::refresh && policy.refresh == false);
+struct Asked {
+  std::vector<Key> keys;
+  std::vector<std::size_t> positions;  // of keys[i] among the answers
+};
+
+// What was true then, or that nobody knows: never something newer instead.
+void look_up_as_of(CacheState& state, Time moment, const Asked& asked,
+                   scheduler::LookedUp& answers) {
+  auto found = state.options.store->look_up_as_of(asked.keys, moment);
+  for (std::size_t k = 0; k < asked.keys.size(); ++k) {
+    scheduler::Answer& answer = answers.answers[asked.positions[k]];
+    if (!found) {
+      answer.reason = "tier_down: " + found.error().message;
+      continue;
+    }
+    cache::PastAnswer& past = (*found)[k];
+    if (past.horizon) answer.refusal = cache::past_horizon(moment, *past.horizon).message;
+    if (!past.record) continue;
+    answer.value = std::move(past.record->value);
+    answer.origin = past.record->run;
+  }
 }
 
 scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
@@ -32,6 +50,7 @@ scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
   answers.answers.resize(request.attempts.size());
   std::vector<Key> keys;
   std::vector<std::size_t> positions;  // of keys[i] in answers
+  std::map<Time, Asked> frozen;        // of runs that see the cache as it was
   for (std::size_t i = 0; i < request.attempts.size(); ++i) {
     const Attempt& attempt = request.attempts[i];
     scheduler::Answer& answer = answers.answers[i];
@@ -47,10 +66,17 @@ scheduler::LookedUp look_up(CacheState& state, const LookUp& request) {
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
     if (writes(attempt.context->cache))
       state.materials.insert_or_assign(*answer.key, std::move(bytes));
-    if (!looks_up(attempt.context->cache, kind.cache)) continue;
+    if (!worker::looks_up(attempt.context->cache, kind.cache)) continue;
+    if (attempt.context->as_of) {
+      Asked& asked = frozen[*attempt.context->as_of];
+      asked.keys.push_back(*answer.key);
+      asked.positions.push_back(i);
+      continue;
+    }
     keys.push_back(*answer.key);
     positions.push_back(i);
   }
+  for (const auto& [moment, asked] : frozen) look_up_as_of(state, moment, asked, answers);
   if (keys.empty()) return answers;
   auto records = state.options.store->look_up(keys, state.options.clock->now());
   for (std::size_t k = 0; k < keys.size(); ++k) {
