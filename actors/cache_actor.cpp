@@ -10,6 +10,7 @@
 #include "actors/commit.hpp"
 #include "actors/messages.hpp"
 #include "actors/single_flight.hpp"
+#include "cache/horizon.hpp"
 
 namespace reprise::actors {
 
@@ -50,11 +51,19 @@ struct CacheState {
 
 using Self = caf::stateful_actor<CacheState>;
 
-// What the task says about refreshing goes before what the run says.
-bool looks_up(CacheMode mode, const CachePolicy& policy) {
-  if (policy.validator == Validator::never_use) return false;
-  if (policy.refresh.value_or(false) && mode != CacheMode::only) return false;
-  return reads(mode) || (mode == CacheMode::refresh && policy.refresh == false);
+// What was true then, or that nobody knows: never something newer instead.
+void look_up_as_of(CacheState& state, const Attempt& attempt, scheduler::Answer& answer) {
+  const Time moment = *attempt.context->as_of;
+  auto found = state.options.store->look_up_as_of({&*answer.key, 1}, moment);
+  if (!found) {
+    answer.reason = "tier_down: " + found.error().message;
+    return;
+  }
+  cache::PastAnswer& past = found->front();
+  if (past.horizon) answer.refusal = cache::past_horizon(moment, *past.horizon).message;
+  if (!past.record) return;
+  answer.value = std::move(past.record->value);
+  answer.origin = past.record->run;
 }
 
 // Only results that this run would keep, and that hooks cannot refuse, are worth waiting for.
@@ -151,11 +160,13 @@ scheduler::LookedUp look_up(CacheState& state, LookUp& request) {
     const Key key{digest_in("key", bytes)};
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
     if (writes(attempt.context->cache)) state.materials.insert_or_assign(key, std::move(bytes));
-    if (looks_up(attempt.context->cache, kind.cache)) {
+    answer.key = key;
+    const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
+    if (asks && !attempt.context->as_of) {
       asked.push_back({std::move(attempt), key, now});
       continue;
     }
-    answer.key = key;
+    if (asks) look_up_as_of(state, attempt, answer);
     answers.answers.push_back(std::move(answer));
   }
   if (!asked.empty()) look_up_or_lease(state, std::move(asked), answers);

@@ -410,6 +410,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
           lock = std::move((*found)->lock);
           past = std::move((*found)->past);
           if (options.resume) options.cache = (*found)->options.cache;
+          options.as_of = (*found)->options.as_of;
           options.context = std::move((*found)->options.context);
           options.shape = std::move((*found)->options.shape);
           return {};
@@ -445,7 +446,12 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   context->run = started.id;
   context->flow = std::move(flow);
   context->parameters = std::move(*parameters);
-  context->cache = options.cache;
+  // Of the past nothing new is made.
+  context->cache =
+      options.as_of && options.cache != CacheMode::off && options.cache != CacheMode::only
+          ? CacheMode::read_only
+          : options.cache;
+  context->as_of = options.as_of;
   context->folder = started.folder;
   context->started = options_.clock->now();
   context->context = options.context;

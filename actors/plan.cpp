@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "cache/horizon.hpp"
 #include "scheduler/scheduler.hpp"
 
 namespace reprise {
@@ -10,26 +13,98 @@ namespace {
 
 constexpr std::uint32_t unlimited_slots = 1u << 30;
 
+// What is found out on the way, by task.
+struct Findings {
+  cache::Store& store;
+  worker::FileHasher& hasher;
+  Time at;
+  std::optional<Time> as_of;
+  bool explain = false;
+  cache::Explainer explainer;
+  std::map<TaskId, Prediction> predictions{};
+};
+
+std::string shown_name(const Attempt& attempt) {
+  const std::string& name = attempt.context->flow->nodes[attempt.node.value].name;
+  if (attempt.map_index < 0) return name;
+  return fmt::format("{}[{}]", name,
+                     attempt.label.empty() ? std::to_string(attempt.map_index) : attempt.label);
+}
+
+Result<std::vector<std::optional<cache::Record>>> look_up(Findings& findings,
+                                                          const std::vector<Key>& keys) {
+  if (!findings.as_of) return findings.store.look_up(keys, findings.at);
+  auto answers = findings.store.look_up_as_of(keys, *findings.as_of);
+  if (!answers) return tl::unexpected(answers.error());
+  std::vector<std::optional<cache::Record>> records;
+  for (cache::PastAnswer& answer : *answers) {
+    if (answer.horizon)
+      return tl::unexpected(cache::past_horizon(*findings.as_of, *answer.horizon));
+    records.push_back(std::move(answer.record));
+  }
+  return records;
+}
+
 /// Keys of the attempts and their records; a task without a key is a miss.
-Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, cache::Store& store,
-                                   worker::FileHasher& hasher, Time at) {
+Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Findings& findings) {
   scheduler::LookedUp event;
   std::vector<Key> keys;
-  std::vector<std::size_t> positions;
+  std::vector<std::pair<std::size_t, Material>> asked;  // position in answers
   for (const Attempt& attempt : attempts) {
     scheduler::Answer& each = event.answers.emplace_back();
     each.attempt = {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
-    const Result<Material> material = worker::material_of(attempt, hasher);
-    if (!material) continue;
-    each.key = Key::of(*material);
+    Prediction& prediction = findings.predictions[attempt.task];
+    prediction.task = shown_name(attempt);
+    prediction.node = attempt.node;
+    Result<Material> material = worker::material_of(attempt, findings.hasher);
+    if (!material) {
+      prediction.reason = "uncacheable:" + material.error().message;
+      continue;
+    }
+    each.key = prediction.key = Key::of(*material);
+    const CachePolicy& policy = attempt.context->flow->kind_of(attempt.node).cache;
+    if (!worker::looks_up(attempt.context->cache, policy)) {
+      prediction.reason = "refresh";
+      continue;
+    }
     keys.push_back(*each.key);
-    positions.push_back(event.answers.size() - 1);
+    asked.emplace_back(event.answers.size() - 1, *std::move(material));
   }
-  auto records = store.look_up(keys, at);
+  auto records = look_up(findings, keys);
   if (!records) return tl::unexpected(records.error());
-  for (std::size_t i = 0; i < keys.size(); ++i)
-    if ((*records)[i]) event.answers[positions[i]].value = std::move((*records)[i]->value);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    scheduler::Answer& each = event.answers[asked[i].first];
+    Prediction& prediction = findings.predictions[each.attempt.task];
+    if (auto& record = (*records)[i]) {
+      prediction.outcome = Prediction::Outcome::hit;
+      prediction.reason = "local";
+      prediction.origin = record->run;
+      each.value = std::move(record->value);
+      continue;
+    }
+    if (!findings.explain) continue;
+    auto miss = findings.explainer.miss(asked[i].second, keys[i], prediction.task);
+    if (!miss) return tl::unexpected(miss.error());
+    prediction.reason = miss->reason;
+    prediction.miss = *std::move(miss);
+  }
   return event;
+}
+
+// What is told of a task that was not looked up.
+Prediction unasked(const scheduler::Run& run, TaskId task, const std::string& name) {
+  const TaskKind& kind = run.context().flow->kind_of(run.node_of(task));
+  Prediction prediction;
+  prediction.task = name;
+  prediction.node = run.node_of(task);
+  const TaskState state = run.state(task);
+  if (state == TaskState::skipped)
+    prediction.outcome = Prediction::Outcome::skip;
+  else if (!kind.cache.enabled)
+    prediction.reason = "off";
+  else
+    prediction.reason = "upstream";
+  return prediction;
 }
 
 // Longest way through the nodes that would run.
@@ -60,7 +135,7 @@ Duration critical_path(const FlowSpec& flow, const std::vector<NodePlan>& nodes,
 
 Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& given,
                        cache::Store& store, worker::FileHasher& hasher,
-                       const std::map<std::string, Duration>& usual) {
+                       const PlanRequest& request) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
   auto parameters = bind_parameters(*flow, given);
   if (!parameters) return tl::unexpected(parameters.error());
@@ -70,13 +145,17 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
   context->cache = CacheMode::read_only;
 
   const Time at = now();
+  Findings findings{
+      store,         hasher,          at,
+      request.as_of, request.explain, cache::Explainer(store, request.as_of.value_or(at))};
+  const auto& usual = request.usual;
   scheduler::Scheduler core{unlimited_slots};
   const scheduler::RunIndex index{0};
   scheduler::Effects effects =
       core.handle(scheduler::Submit{index, std::move(context), {}, false, false, {}}, at);
   // Dispatched attempts are never reported: what depends on them stays where it is.
   while (!effects.look_ups.empty()) {
-    auto event = answer(effects.look_ups, store, hasher, at);
+    auto event = answer(effects.look_ups, findings);
     if (!event) return tl::unexpected(event.error());
     effects = core.handle(std::move(*event), at);
   }
@@ -90,6 +169,11 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
     const TaskState state = run.state(task);
     if (state == TaskState::mapped) continue;
     NodePlan& node = plan.nodes[run.node_of(task).value];
+    const auto found = findings.predictions.find(task);
+    if (request.explain)
+      plan.predictions.push_back(found != findings.predictions.end()
+                                     ? std::move(found->second)
+                                     : unasked(run, task, run.shown_name(task)));
     ++node.tasks;
     if (state == TaskState::cached)
       ++node.cached;

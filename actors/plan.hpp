@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cache/explain.hpp"
 #include "cache/store.hpp"
 #include "core/result.hpp"
 #include "core/time.hpp"
@@ -27,20 +29,41 @@ struct NodePlan {
       false;  // mapped over something that is made in the run: `tasks` is at least 1
 };
 
+/// What would happen to one task, and why.
+struct Prediction {
+  enum class Outcome : std::uint8_t { hit, run, skip };
+
+  std::string task;  // as shown: "align", "align[s3]"
+  NodeId node;
+  Outcome outcome = Outcome::run;
+  // From the closed list of docs/caching.md; "upstream": what it depends on runs first, so its
+  // arguments are not known yet; empty for a task that is skipped.
+  std::string reason;
+  std::optional<Key> key;
+  std::optional<RunId> origin;  // of a hit
+  cache::MissExplanation miss;  // of a task that was looked up and not found
+};
+
 struct Plan {
-  std::vector<NodePlan> nodes;  // in order of the flow
+  std::vector<NodePlan> nodes;          // in order of the flow
+  std::vector<Prediction> predictions;  // of every task that is known yet, when asked for
   std::uint64_t tasks = 0, cached = 0, run = 0, skipped = 0;
   Duration saving{0};         // usual durations of what would be served; 0 = nothing is known
   Duration critical_path{0};  // longest way through what would run, by usual durations
 };
 
+struct PlanRequest {
+  std::map<std::string, Duration> usual{};  // how long nodes usually take, by name
+  std::optional<Time> as_of{};  // of a run that sees the cache as it was then; none = now
+  bool explain = false;         // gives `predictions`, which costs a question per miss
+};
+
 /// A result whose upstreams all would be served is looked up; what depends on something that runs
 /// is counted as run, though it may turn out to be cached when that gives the same value as before.
-/// @param usual  how long nodes usually take, by name; may be empty
-/// @error invalid_argument: flow or parameters; unavailable, io: the store
+/// @error invalid_argument: flow or parameters; not_found: `as_of` lies before the history that is
+/// kept; unavailable, io: the store
 [[nodiscard]] Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow,
                                      const Parameters& parameters, cache::Store& store,
-                                     worker::FileHasher& hasher,
-                                     const std::map<std::string, Duration>& usual = {});
+                                     worker::FileHasher& hasher, const PlanRequest& request = {});
 
 }  // namespace reprise

@@ -61,6 +61,7 @@ Value to_value(const RunOptions& options, bool with_cache) {
           {"single_pass", shape.single_pass},
           {"start_at", to_value(shape.start_at)}};
   if (shape.finished_as) map.emplace_back("finished_as", name(*shape.finished_as));
+  if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
   return map;
 }
@@ -140,6 +141,7 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   const auto cache = reader.get<std::int64_t>(value->find("cache"));
   if (cache < 0 || cache > static_cast<std::int64_t>(CacheMode::only)) reader.failed = true;
   options.cache = static_cast<CacheMode>(cache);
+  options.as_of = reader.time(value->find("as_of"));
   options.context = reader.payloads(value->find("context"));
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
     options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));

@@ -9,7 +9,7 @@
 
 namespace reprise::actors {
 
-/// Cache mode, context and shape; canonical, so that equal options give equal bytes.
+/// Cache mode and moment, context and shape; canonical, so that equal options give equal bytes.
 [[nodiscard]] std::string encode_options(const RunOptions& options);
 
 /// @param bytes  of encode_options(); an older program wrote only the cache mode

@@ -30,7 +30,18 @@ CREATE TABLE lease(
   WITHOUT ROWID;
 CREATE INDEX lease_until ON lease(until);
 )";
-constexpr std::string_view scripts[] = {format_1, format_2};
+// History. `renewal.expires` is what a version's expiry was until `at`. What was before
+// `horizon.at` is not known any more, of one key or, with an empty key, of all. Pins keep results
+// from being removed: kind and id are a key, a digest or a run.
+constexpr std::string_view format_3 = R"(
+CREATE TABLE renewal(
+  version INTEGER NOT NULL, at INTEGER NOT NULL, expires INTEGER, PRIMARY KEY(version, at)) WITHOUT ROWID;
+CREATE TABLE horizon(key BLOB PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE pin(
+  kind INTEGER NOT NULL, id BLOB NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY(kind, id))
+  WITHOUT ROWID;
+)";
+constexpr std::string_view scripts[] = {format_1, format_2, format_3};
 constexpr sqlite::Schema schema{"cache", 0x5250'4331, scripts};  // "RPC1"
 
 }  // namespace

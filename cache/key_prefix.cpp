@@ -8,10 +8,12 @@
 
 namespace reprise::cache {
 
-Result<KeyRange> keys_with_prefix(std::string_view prefix) {
+namespace {
+
+Result<KeyRange> range_of(std::string_view prefix, std::string_view mark, std::string_view what) {
   constexpr std::size_t digits = 2 * sizeof(Digest);
   std::string_view hex = prefix;
-  if (hex.starts_with("k1:")) hex.remove_prefix(3);
+  if (hex.starts_with(mark)) hex.remove_prefix(mark.size());
   std::string first(hex);
   std::string last(hex);
   KeyRange range;
@@ -25,8 +27,18 @@ Result<KeyRange> keys_with_prefix(std::string_view prefix) {
   return fail(
       ErrorCode::invalid_argument,
       fmt::format(
-          "\"{}\" is no key and no beginning of one: up to {} hex digits, with or without \"k1:\"",
-          escape_for_terminal(prefix), digits));
+          "\"{}\" is no {} and no beginning of one: up to {} hex digits, with or without \"{}\"",
+          escape_for_terminal(prefix), what, digits, mark));
+}
+
+}  // namespace
+
+Result<KeyRange> keys_with_prefix(std::string_view prefix) {
+  return range_of(prefix, "k1:", "key");
+}
+
+Result<KeyRange> digests_with_prefix(std::string_view prefix) {
+  return range_of(prefix, "sha256:", "digest");
 }
 
 }  // namespace reprise::cache

@@ -31,6 +31,13 @@ class SqliteStore final : public Store {
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
+  [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
+                                                              Time moment) override;
+  [[nodiscard]] Result<KeyPast> past_of(const Key& key, Time moment) override;
+  [[nodiscard]] Result<std::vector<Record>> recent(std::string_view name, Time moment,
+                                                   std::uint32_t limit) override;
+  [[nodiscard]] Result<std::vector<Record>> versions_of_value(std::string_view digest_prefix,
+                                                              std::uint32_t limit) override;
 
  private:
   struct State;

@@ -17,6 +17,14 @@
 
 namespace reprise::cache {
 
+/// What may become of a version; the numbers are part of the format of cache.db.
+enum class VersionStatus : std::int64_t {
+  ok = 0,
+  negative = 1,   // a failure worth remembering
+  tombstone = 2,  // from here on there is no result
+  damaged = 3,    // its value did not match its digest; the number is not used again
+};
+
 /// One version of the result kept under a key. Versions are never changed; a newer one supersedes
 /// an older.
 struct Record {
@@ -75,6 +83,22 @@ struct Listing {
   std::uint32_t limit = 1000;
 };
 
+/// What is known of one key at a moment in the past.
+struct KeyPast {
+  struct Version {
+    Record record;  // without value and material; `expires` as it was then
+    VersionStatus status = VersionStatus::ok;
+  };
+  std::vector<Version> versions;  // committed at that moment or before, newest first
+  std::optional<Time> horizon;    // what was before this is not known any more
+};
+
+/// An answer out of the past.
+struct PastAnswer {
+  std::optional<Record> record;   // none: there was no fresh result then
+  std::optional<Time> horizon{};  // set: nobody knows any more what was before this moment
+};
+
 struct Statistics {
   std::uint64_t entries = 0;  // keys with a current version
   std::uint64_t versions = 0;
@@ -116,6 +140,26 @@ class Store {
   /// invalid_argument: not hex digits
   [[nodiscard]] virtual Result<std::vector<Record>> versions(std::string_view key_prefix) = 0;
   [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+
+  // What was. These have a general implementation over list() and versions() that knows neither
+  // tombstones nor what was removed; a store that keeps such things knows better.
+
+  /// What look_up() gave, or would have given, at `moment`: only versions committed by then count,
+  /// and expiry is judged as of then. Values are verified. Changes nothing, counts nothing.
+  /// @error unavailable, io. Blocks.
+  [[nodiscard]] virtual Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
+                                                                      Time moment);
+  /// @error unavailable, io. Blocks.
+  [[nodiscard]] virtual Result<KeyPast> past_of(const Key& key, Time moment);
+  /// Versions under one cache name that were committed by `moment`, newest first, with materials
+  /// and without values: those that may explain a miss.
+  /// @error unavailable, io. Blocks.
+  [[nodiscard]] virtual Result<std::vector<Record>> recent(std::string_view name, Time moment,
+                                                           std::uint32_t limit);
+  /// Newest first, without values and with materials: the versions whose value has this digest.
+  /// @param digest_prefix  hex digits, with or without "sha256:". @error invalid_argument: not that
+  [[nodiscard]] virtual Result<std::vector<Record>> versions_of_value(
+      std::string_view digest_prefix, std::uint32_t limit);
 };
 
 }  // namespace reprise::cache

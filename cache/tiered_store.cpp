@@ -303,6 +303,24 @@ Result<std::vector<Record>> TieredStore::versions(std::string_view key_prefix) {
   return here;
 }
 
+Result<std::vector<PastAnswer>> TieredStore::look_up_as_of(std::span<const Key> keys, Time moment) {
+  return options_.local->look_up_as_of(keys, moment);
+}
+
+Result<KeyPast> TieredStore::past_of(const Key& key, Time moment) {
+  return options_.local->past_of(key, moment);
+}
+
+Result<std::vector<Record>> TieredStore::recent(std::string_view name, Time moment,
+                                                std::uint32_t limit) {
+  return options_.local->recent(name, moment, limit);
+}
+
+Result<std::vector<Record>> TieredStore::versions_of_value(std::string_view digest_prefix,
+                                                           std::uint32_t limit) {
+  return options_.local->versions_of_value(digest_prefix, limit);
+}
+
 Result<Statistics> TieredStore::statistics() {
   auto statistics = options_.local->statistics();
   if (!statistics) return statistics;

@@ -67,6 +67,14 @@ class TieredStore final : public Store, public Leases {
   /// What is here, and of there the keys that are not here.
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
+  // The past is what was known here.
+  [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
+                                                              Time moment) override;
+  [[nodiscard]] Result<KeyPast> past_of(const Key& key, Time moment) override;
+  [[nodiscard]] Result<std::vector<Record>> recent(std::string_view name, Time moment,
+                                                   std::uint32_t limit) override;
+  [[nodiscard]] Result<std::vector<Record>> versions_of_value(std::string_view digest_prefix,
+                                                              std::uint32_t limit) override;
   /// Of the local store; hits include those found there by this process.
   [[nodiscard]] Result<Statistics> statistics() override;
 

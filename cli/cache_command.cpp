@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "cache/blob_store.hpp"
+#include "cache/horizon.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/moment.hpp"
 #include "cli/outputs.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
@@ -27,8 +29,34 @@ std::string short_key(const Key& key) {
   return key.text().substr(0, key_columns);
 }
 
-/// The current version of the one key that begins so.
-Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix) {
+/// The moment asked for, if any.
+Result<std::optional<Time>> asked_moment(const std::string& text, const GlobalOptions& globals) {
+  if (text.empty()) return std::optional<Time>();
+  const auto moment = moment_of(text, globals);
+  if (!moment) return tl::unexpected(moment.error());
+  return std::optional(*moment);
+}
+
+/// Leaves out what came later. @error not_found: nobody knows any more, or nothing was there
+Status keep_until(Time moment, cache::Store& store, const Key& key,
+                  std::vector<cache::Record>& versions) {
+  const auto past = store.past_of(key, moment);
+  if (!past) return tl::unexpected(past.error());
+  if (past->horizon && moment < *past->horizon)
+    return tl::unexpected(cache::past_horizon(moment, *past->horizon));
+  std::erase_if(versions, [&](const cache::Record& r) { return r.committed > moment; });
+  const bool is_there = !past->versions.empty() &&
+                        past->versions.front().status == cache::VersionStatus::ok &&
+                        !versions.empty();
+  if (!is_there)
+    return fail(ErrorCode::not_found,
+                fmt::format("entry {} was not there at {}", short_key(key), to_rfc3339(moment)));
+  return {};
+}
+
+/// The version of the one key that begins so: the current one, or the one that was current then.
+Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix,
+                                 std::optional<Time> moment = {}) {
   auto records = store.versions(prefix);
   const bool is_no_key = !records && records.error().code == ErrorCode::invalid_argument;
   if (!records && !is_no_key) return tl::unexpected(records.error());
@@ -48,6 +76,9 @@ Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix)
                 fmt::format("\"{}\" is the beginning of several keys: {}{}",
                             escape_for_terminal(prefix), list, keys.size() > 5 ? ", …" : ""));
   }
+  if (moment)
+    if (auto kept = keep_until(*moment, store, keys.front(), *records); !kept)
+      return tl::unexpected(kept.error());
   return *std::max_element(
       records->begin(), records->end(),
       [](const cache::Record& a, const cache::Record& b) { return a.version < b.version; });
@@ -191,11 +222,9 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
   cache::Listing listing;
   listing.name_prefix = options.task;
   listing.limit = options.limit;
-  if (!options.as_of.empty()) {
-    const auto moment = parse_moment(options.as_of, now());
-    if (!moment) return console.fail(moment.error());
-    listing.as_of = *moment;
-  }
+  const auto moment = asked_moment(options.as_of, console.options());
+  if (!moment) return console.fail(moment.error());
+  listing.as_of = *moment;
   const auto store = open_cache(console.options());
   std::vector<cache::Record> records;
   if (store) {
@@ -250,7 +279,9 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
   }
   const auto store = open_cache(console.options());
   if (!store) return console.fail(store.error());
-  const auto record = find_entry(**store, key);
+  const auto moment = asked_moment(options.as_of, console.options());
+  if (!moment) return console.fail(moment.error());
+  const auto record = find_entry(**store, key, *moment);
   if (!record) return console.fail(record.error());
   const auto value = value_of(*record, console.options());
   if (!value) return console.fail(value.error());
@@ -287,13 +318,18 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
   return write_text(to_json(*value), options.output, console);
 }
 
-int cache_show_command(const std::string& key, Console& console) {
+int cache_show_command(const CacheShowOptions& options, Console& console) {
   const auto store = open_cache(console.options());
   if (!store) return console.fail(store.error());
-  const auto current = find_entry(**store, key);
+  const auto moment = asked_moment(options.as_of, console.options());
+  if (!moment) return console.fail(moment.error());
+  const auto current = find_entry(**store, options.key, *moment);
   if (!current) return console.fail(current.error());
-  const auto versions = (*store)->versions(current->key.text());
+  auto versions = (*store)->versions(current->key.text());
   if (!versions) return console.fail(versions.error());
+  if (*moment)
+    if (auto kept = keep_until(**moment, **store, current->key, *versions); !kept)
+      return console.fail(kept.error());
   if (console.is_json()) {
     Json list = Json::array();
     for (const cache::Record& record : *versions) list.push_back(record_json(record));

@@ -193,6 +193,12 @@ void add_execution(CLI::App& app, CommandLine& s, unsigned& slots, std::string& 
        "grace");
 }
 
+void add_moment(CLI::App& app, std::string& target) {
+  app.add_option("--as-of", target,
+                 "The cache as it was then: 2h for two hours ago, a time, or the end of a run")
+      ->type_name("TIME|RUN");
+}
+
 CLI::App* add_command(CLI::App& app, CommandLine& s, const char* name, const char* description,
                       std::function<int(Console&)> action) {
   CLI::App* command = app.add_subcommand(name, description);
@@ -211,6 +217,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace);
   bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
   run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
+  add_moment(*run, s.run.as_of);
   run->add_flag("--new", s.run.always_new,
                 "Do not continue an interrupted run of the same flow and parameters");
 
@@ -233,6 +240,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
       ->required();
   add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale,
              s.plan.touches);
+  add_moment(*plan, s.plan.as_of);
   plan->add_flag("--exit-code", s.plan.exit_code, "Exit with 10 when something would run");
 }
 
@@ -334,8 +342,7 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
                                [&s](Console& c) { return cache_list_command(s.cache_list, c); });
   list->add_option("--task", s.cache_list.task, "Only entries whose task's name begins so")
       ->type_name("NAME");
-  list->add_option("--as-of", s.cache_list.as_of, "As it was then: 2h for two hours ago, or a time")
-      ->type_name("WHEN");
+  add_moment(*list, s.cache_list.as_of);
   add_choice<std::string>(*list, "--sort", s.cache_list.sort,
                           {{"age", "age"}, {"size", "size"}, {"saved", "saved"}}, "Order");
   add_number(*list, "--limit", s.cache_list.limit, 1, 1'000'000, "At most so many (default: 1000)");
@@ -344,10 +351,19 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
   get->add_option("KEY", s.cache_get.key,
                   "Key or its beginning; KEY:PATH is a file among the outputs")
       ->required();
+  add_moment(*get, s.cache_get.as_of);
   get->add_option("-o,--output", s.cache_get.output, "Into this file")->type_name("FILE");
   CLI::App* show = add_command(*cache, s, "show", "All versions under a key and what went into it",
-                               [&s](Console& c) { return cache_show_command(s.cache_key, c); });
-  show->add_option("KEY", s.cache_key, "Key or its beginning")->required();
+                               [&s](Console& c) { return cache_show_command(s.cache_show, c); });
+  show->add_option("KEY", s.cache_show.key, "Key or its beginning")->required();
+  add_moment(*show, s.cache_show.as_of);
+  CLI::App* explain = add_command(
+      *cache, s, "explain", "Tell why a task of a run was served from the cache, or was not",
+      [&s](Console& c) { return cache_explain_command(s.cache_explain, c); });
+  explain->add_option("RUN", s.cache_explain.run, "Id, beginning of an id, last or last:FLOW")
+      ->required();
+  explain->add_option("TASK", s.cache_explain.task, "Name of the task, such as align[s3]")
+      ->required();
   add_command(*cache, s, "init-redis", "Load what the cache needs into the Redis server (--redis)",
               [](Console& c) { return cache_init_redis_command(c); });
   add_command(*cache, s, "stats", "Entries, sizes, hits and misses",

@@ -35,7 +35,8 @@ struct CommandLine {
   CollectOptions collect;
   CacheListOptions cache_list;
   CacheGetOptions cache_get;
-  std::string cache_key;
+  CacheShowOptions cache_show;
+  ExplainOptions cache_explain;
   ConfigShowOptions config_show;
   std::string shell;  // completion
   std::vector<std::string> help_topic;

@@ -24,7 +24,8 @@ int runs_remove_command(const RemoveOptions& options, Console& console);  // run
 int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp
 int cache_get_command(const CacheGetOptions& options, Console& console);
-int cache_show_command(const std::string& key, Console& console);
+int cache_show_command(const CacheShowOptions& options, Console& console);
+int cache_explain_command(const ExplainOptions& options, Console& console);  // explain_command.cpp
 int cache_stats_command(Console& console);
 int cache_init_redis_command(Console& console);                               // redis_command.cpp
 int config_show_command(const ConfigShowOptions& options, Console& console);  // config_command.cpp

@@ -56,7 +56,15 @@ Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   how.path = folder->cache_file();
   how.blobs = std::move(*blobs);
   how.read_only = true;
-  auto store = cache::SqliteStore::open(std::move(how));
+  auto store = cache::SqliteStore::open(how);
+  if (!store && store.error().code == ErrorCode::conflict) {
+    // Written by an older version: opening it for writing brings it up to date, when that may be.
+    how.read_only = false;
+    if (cache::SqliteStore::open(how)) {
+      how.read_only = true;
+      store = cache::SqliteStore::open(std::move(how));
+    }
+  }
   if (!store && store.error().code == ErrorCode::not_found) return none;
   if (!store) return tl::unexpected(store.error());
   return std::move(*store);

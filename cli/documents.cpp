@@ -157,6 +157,15 @@ Json row_json(const journal::RunRow& row, RunState state) {
           {"summary", has_end ? summary_json(row.summary) : Json(nullptr)}};
 }
 
+Json differences_json(const std::vector<cache::Difference>& differences) {
+  Json list = Json::array();
+  for (const cache::Difference& difference : differences)
+    list.push_back({{"part", difference.reason},
+                    {"before", text_or_null(difference.before)},
+                    {"now", text_or_null(difference.now)}});
+  return list;
+}
+
 Json record_json(const cache::Record& r) {
   return {{"key", r.key.text()},
           {"version", r.version},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "actors/engine.hpp"
+#include "cache/explain.hpp"
 #include "cache/store.hpp"
 #include "cli/console.hpp"
 #include "cli/progress_view.hpp"
@@ -43,6 +44,9 @@ struct RunDocument {
 
 /// A run in a list.
 [[nodiscard]] Json row_json(const journal::RunRow& row, RunState state);
+
+/// Parts of a key that differ, in order of weight.
+[[nodiscard]] Json differences_json(const std::vector<cache::Difference>& differences);
 
 /// An entry of the cache without its value.
 [[nodiscard]] Json record_json(const cache::Record& record);

@@ -41,6 +41,7 @@ struct RunCommandOptions {
   unsigned slots = 0;  // 0 = number of processors
   CacheMode cache = CacheMode::normal;
   bool no_cache = false;
+  std::string as_of;  // time or run; empty = now
   bool always_new = false;
   std::string out = ".";  // where files among the outputs go
   Durability durability = Durability::group;
@@ -72,6 +73,7 @@ struct PlanOptions {
   std::optional<double> scale;  // seconds slept for each recorded one
   std::vector<std::string> touches;
   bool exit_code = false;  // 10 when something would run
+  std::string as_of;       // time or run; empty = now
 };
 
 struct StatusOptions {
@@ -133,6 +135,11 @@ struct ConfigShowOptions {
   bool sample = false;  // the sample file instead
 };
 
+struct ExplainOptions {  // cache explain
+  std::string run;
+  std::string task;
+};
+
 struct CacheListOptions {
   std::string task;
   std::string as_of;
@@ -143,6 +150,14 @@ struct CacheListOptions {
 struct CacheGetOptions {
   std::string key;     // KEY or KEY:PATH
   std::string output;  // "-" or empty = stdout
+  std::string as_of;   // time or run; empty = now
+};
+
+struct CacheShowOptions {
+  std::string key;
+  std::string as_of;  // time or run; empty = now
+  bool provenance = false;
+  bool dot = false;  // the provenance as a graph
 };
 
 /// A name and a value given as "name=value".

@@ -8,6 +8,7 @@
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/flow_source.hpp"
+#include "cli/moment.hpp"
 #include "cli/plan_line.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
@@ -19,6 +20,44 @@ namespace {
 
 constexpr std::size_t groups_shown_max = 60;  // without -v
 
+std::string_view word(Prediction::Outcome outcome) {
+  switch (outcome) {
+    case Prediction::Outcome::hit:
+      return "hit";
+    case Prediction::Outcome::run:
+      return "run";
+    case Prediction::Outcome::skip:
+      return "skip";
+  }
+  return "run";
+}
+
+Json prediction_json(const Prediction& prediction) {
+  return {{"task", prediction.task},
+          {"outcome", word(prediction.outcome)},
+          {"reason", prediction.reason.empty() ? Json(nullptr) : Json(prediction.reason)},
+          {"key", prediction.key ? Json(prediction.key->text()) : Json(nullptr)},
+          {"origin", prediction.origin ? Json(prediction.origin->text()) : Json(nullptr)},
+          {"differs", differences_json(prediction.miss.differences)}};
+}
+
+/// Why the tasks of each group would run: "arg:x", or "arg:x, first_seen 3".
+std::map<NodeId, std::string> reasons_by_node(const Plan& plan) {
+  std::map<NodeId, std::map<std::string, std::uint64_t>> counts;
+  for (const Prediction& prediction : plan.predictions)
+    if (prediction.outcome == Prediction::Outcome::run)
+      ++counts[prediction.node][prediction.reason];
+  std::map<NodeId, std::string> texts;
+  for (const auto& [node, reasons] : counts)
+    for (const auto& [reason, count] : reasons) {
+      std::string& text = texts[node];
+      if (!text.empty()) text += ", ";
+      text += escape_for_terminal(reason);
+      if (reasons.size() > 1) text += fmt::format(" {}", count);
+    }
+  return texts;
+}
+
 Json document(const FlowSpec& flow, const Plan& plan) {
   Json groups = Json::array();
   for (const NodePlan& node : plan.nodes) {
@@ -29,6 +68,9 @@ Json document(const FlowSpec& flow, const Plan& plan) {
                       {"skipped", node.skipped},
                       {"width_unknown", node.width_unknown}});
   }
+  Json predictions = Json::array();
+  for (const Prediction& prediction : plan.predictions)
+    predictions.push_back(prediction_json(prediction));
   return {{"schema", "reprise.plan/1"},
           {"flow", flow.name},
           {"summary",
@@ -38,19 +80,22 @@ Json document(const FlowSpec& flow, const Plan& plan) {
             {"skipped", plan.skipped},
             {"estimated_saving_s", seconds_json(plan.saving)},
             {"critical_path_s", seconds_json(plan.critical_path)}}},
-          {"groups", std::move(groups)}};
+          {"groups", std::move(groups)},
+          {"predictions", std::move(predictions)}};
 }
 
 void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
   console.out(plan_line(plan));
   Table table;
-  table.heads = {"GROUP", "TASKS", "CACHED", "RUN", "SKIPPED", "NOTE"};
+  table.heads = {"GROUP", "TASKS", "CACHED", "RUN", "SKIPPED", "REASON", "NOTE"};
+  const auto reasons = reasons_by_node(plan);
   table.right = {false, true, true, true, true};
   for (const NodePlan& node : plan.nodes) {
     if (!all && table.rows.size() >= groups_shown_max) break;
     table.rows.push_back({escape_for_terminal(flow.nodes[node.node.value].name),
                           std::to_string(node.tasks), std::to_string(node.cached),
                           std::to_string(node.run), std::to_string(node.skipped),
+                          reasons.contains(node.node) ? reasons.at(node.node) : "",
                           node.width_unknown ? "at least; its list is made in the run" : ""});
   }
   for (const std::string& row : table.lines(console.out_columns(), console.out_style()))
@@ -82,7 +127,14 @@ int plan_command(const PlanOptions& options, Console& console) {
     usual = journal::usual_durations(*reading->journal, source->flow.name);
   actors::RememberingHasher hasher(*cache::FileDigests::open({}));
   const auto flow = std::make_shared<const FlowSpec>(source->flow);
-  const auto plan = make_plan(flow, *parameters, *store, hasher, usual);
+  std::optional<Time> as_of;
+  if (!options.as_of.empty()) {
+    const auto moment = moment_of(options.as_of, console.options());
+    if (!moment) return console.fail(moment.error());
+    as_of = *moment;
+  }
+  const auto plan = make_plan(flow, *parameters, *store, hasher,
+                              {.usual = usual, .as_of = as_of, .explain = true});
   if (!plan) return console.fail(plan.error());
   const int code = options.exit_code && plan->run > 0 ? exit_differences : exit_ok;
   if (console.is_json()) return console.document(document(*flow, *plan), code, "groups");

@@ -9,6 +9,7 @@
 #include "cli/documents.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
+#include "cli/moment.hpp"
 #include "cli/redis_server.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
@@ -67,6 +68,17 @@ int run_command(const RunCommandOptions& options, Console& console) {
   how.run.parameters = *parameters;
   how.run.cache = options.no_cache ? CacheMode::off : options.cache;
   how.run.always_new = options.always_new;
+  if (!options.as_of.empty()) {
+    if (how.run.cache != CacheMode::normal && how.run.cache != CacheMode::read_only &&
+        how.run.cache != CacheMode::only)
+      return console.fail({ErrorCode::invalid_argument,
+                           "--as-of reads the cache as it was; it goes with --cache normal, "
+                           "read-only or only"},
+                          exit_invalid);
+    const auto moment = moment_of(options.as_of, console.options());
+    if (!moment) return console.fail(moment.error());
+    how.run.as_of = *moment;
+  }
   how.out = options.out;
   return follow(std::move(how), console);
 }

@@ -27,8 +27,9 @@ struct RunContext {
   std::shared_ptr<const FlowSpec> flow;
   Parameters parameters;
   CacheMode cache = CacheMode::normal;
-  std::string folder;  // this run's own folder below the data directory, absolute; logs and
-                       // attempts live there
+  std::optional<Time> as_of;  // the cache is seen as it was then
+  std::string folder;         // this run's own folder below the data directory, absolute; logs and
+                              // attempts live there
   Time started;
   std::map<std::string, Payload>
       context;                   // the user's own keys, over the ones that are always there

@@ -70,6 +70,7 @@ struct Answer {
   std::optional<Payload> value;  // a hit
   std::optional<RunId> origin;   // of a hit
   std::string reason;            // bypasses only, e.g. "uncacheable: text is not UTF-8"
+  std::string refusal{};         // the task fails with this, whatever it would have given
 };
 struct LookedUp {
   std::vector<Answer> answers;

@@ -335,6 +335,8 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     detail.key = answer.key;
     detail.origin = answer.origin;
     enter(task, std::move(change), step);
+  } else if (!answer.refusal.empty()) {
+    fail_task(task, TaskState::failed, FailureClass::cannot_start, std::move(answer.refusal), step);
   } else if (context_->cache == CacheMode::only) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start,
               "not in the cache, and this run may use nothing else (--cache only)", step);

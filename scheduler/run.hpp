@@ -69,6 +69,8 @@ class Run {
   [[nodiscard]] TaskState state(TaskId task) const { return state_[task.value]; }
   [[nodiscard]] std::size_t task_count() const { return state_.size(); }
   [[nodiscard]] NodeId node_of(TaskId task) const;
+  /// "align", "align[s3]": as people see it.
+  [[nodiscard]] std::string shown_name(TaskId task) const { return name_of(task); }
   /// Result of a node, the list of its elements' results for a mapped one; nil where there is none.
   [[nodiscard]] Payload value_of(NodeId node);
   /// The same for people. @error unavailable: not finished; not_found: finished without a result,

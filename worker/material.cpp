@@ -291,6 +291,12 @@ const Environment& process_environment() {
   return environment;
 }
 
+bool looks_up(CacheMode mode, const CachePolicy& policy) {
+  if (policy.validator == Validator::never_use) return false;
+  if (policy.refresh.value_or(false) && mode != CacheMode::only) return false;
+  return reads(mode) || (mode == CacheMode::refresh && policy.refresh == false);
+}
+
 Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::string_view account,
                              const Environment& environment) {
   const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);

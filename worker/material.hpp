@@ -44,4 +44,8 @@ class FileHasher {
                                            std::string_view account = "default",
                                            const Environment& environment = process_environment());
 
+/// Whether a result is looked up at all. What the task says about refreshing goes before what the
+/// run says.
+[[nodiscard]] bool looks_up(CacheMode mode, const CachePolicy& policy);
+
 }  // namespace reprise::worker

@@ -1,0 +1,97 @@
+// What a store can tell of the past when it knows no more than its versions.
+#include "cache/store.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "cache/horizon.hpp"
+#include "cache/key_prefix.hpp"
+
+namespace reprise::cache {
+namespace {
+
+// Enough for every store whose size lets it be asked like this.
+constexpr std::uint32_t all_entries = 1'000'000;
+
+bool was_fresh(const Record& record, Time moment) {
+  return record.committed <= moment && (!record.expires || moment < *record.expires);
+}
+
+Record without_value(Record record) {
+  record.value.bytes = nullptr;
+  return record;
+}
+
+}  // namespace
+
+Error past_horizon(Time asked, Time horizon) {
+  return {ErrorCode::not_found,
+          fmt::format("history_horizon: what was at {} is not known any more; history begins at {}",
+                      to_rfc3339(asked), to_rfc3339(horizon))};
+}
+
+Result<std::vector<PastAnswer>> Store::look_up_as_of(std::span<const Key> keys, Time moment) {
+  std::vector<PastAnswer> answers;
+  for (const Key& key : keys) {
+    auto all = versions(key.text());
+    if (!all) return tl::unexpected(all.error());
+    PastAnswer& answer = answers.emplace_back();
+    const auto found =
+        std::ranges::find_if(*all, [&](const Record& r) { return was_fresh(r, moment); });
+    if (found == all->end() || !found->value.is_at_hand()) continue;
+    answer.record = std::move(*found);
+    answer.record->material.clear();
+  }
+  return answers;
+}
+
+Result<KeyPast> Store::past_of(const Key& key, Time moment) {
+  auto all = versions(key.text());
+  if (!all) return tl::unexpected(all.error());
+  KeyPast past;
+  for (Record& record : *all) {
+    if (record.committed > moment) continue;
+    record.material.clear();
+    past.versions.push_back({without_value(std::move(record)), VersionStatus::ok});
+  }
+  return past;
+}
+
+Result<std::vector<Record>> Store::recent(std::string_view name, Time moment, std::uint32_t limit) {
+  Listing listing;
+  listing.name_prefix = name;
+  listing.as_of = moment;
+  listing.limit = all_entries;
+  auto heads = list(listing);
+  if (!heads) return tl::unexpected(heads.error());
+  std::vector<Record> found;
+  for (const Record& head : *heads) {
+    if (found.size() >= limit) break;
+    if (head.name != name) continue;
+    auto all = versions(head.key.text());
+    if (!all) return tl::unexpected(all.error());
+    for (Record& record : *all)
+      if (record.committed <= moment) found.push_back(without_value(std::move(record)));
+  }
+  std::ranges::stable_sort(found, std::ranges::greater{}, &Record::committed);
+  if (found.size() > limit) found.resize(limit);
+  return found;
+}
+
+Result<std::vector<Record>> Store::versions_of_value(std::string_view digest_prefix,
+                                                     std::uint32_t limit) {
+  auto range = digests_with_prefix(digest_prefix);
+  if (!range) return tl::unexpected(range.error());
+  auto all = versions("");
+  if (!all) return tl::unexpected(all.error());
+  std::vector<Record> found;
+  for (Record& record : *all) {
+    const Digest& digest = record.value.digest;
+    if (found.size() < limit && range->first.digest <= digest && digest <= range->last.digest)
+      found.push_back(without_value(std::move(record)));
+  }
+  return found;
+}
+
+}  // namespace reprise::cache
