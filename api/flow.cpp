@@ -145,7 +145,10 @@ void check_names_exist(const detail::task_record& record, const TaskKind& kind) 
     }
   };
   check(kind.cache.ignored, "ignore");
-  if (kind.cache.validator == Validator::partial_inputs && kind.cache.validate_on)
+  // Where nothing is kept, only a state that a run is given is judged: an input that was there then
+  // may be gone.
+  if (kind.cache.enabled && kind.cache.validator == Validator::partial_inputs &&
+      kind.cache.validate_on)
     check(*kind.cache.validate_on, "validate");
 }
 

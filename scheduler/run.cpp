@@ -600,10 +600,12 @@ void Run::go_on(TaskId task, Step& step) {
   state = TaskState::pending;
   if (is_waiting(task)) return;
   // One that paused or was put off before its body ever ran here still has its checks before it.
-  if (has_run && !initial_.contains(task))
-    begin(task, step);
-  else
-    task_ready(task, step);
+  if (!has_run || initial_.contains(task)) return task_ready(task, step);
+  // The key may have been found by a process that is gone; without one the result would not be
+  // kept.
+  const bool knows_key = keys_.contains(task) || bypass_.contains(task);
+  if (flow_.kind_of(node_of(task)).cache.enabled && !knows_key) return admit(task, step);
+  begin(task, step);
 }
 
 // Upstreams of the task are not there yet.

@@ -187,6 +187,7 @@ class Run {
                                                                    std::uint32_t fanin);
   [[nodiscard]] std::uint32_t fanin_of(NodeId node) const;
   void restore_reductions();
+  void drop_new_timers();
   void count_reduction_waits(const Group& group);
   void task_ready(TaskId task, Step& step);
   void want_slot(TaskId task, Step& step);

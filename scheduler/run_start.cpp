@@ -34,6 +34,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
         // Between two iterations: nothing is final.
         loops_[task] = {change.loop_count + 1, change.result, change.run_count};
         lost_.erase(task);
+        resumed_[task] = true;
         state_[task.value] = TaskState::pending;
         continue;
       }
@@ -73,11 +74,26 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
     // What ran when the last process ended was lost with it: it runs again. What never ran here is
     // somebody else's.
     const auto task = static_cast<std::uint32_t>(&state - state_.data());
-    if (state == TaskState::running && run_count_[task] > 0) ++lost_[TaskId{task}];
+    if (state == TaskState::running && run_count_[task] > 0) {
+      ++lost_[TaskId{task}];
+      resumed_[TaskId{task}] = true;  // nobody has to say go on once more
+    }
     if ((is_running(state) && run_count_[task] > 0) || state == TaskState::submitted ||
         state == TaskState::ready || state == TaskState::queued || state == TaskState::resume)
       state = TaskState::pending;
   }
+}
+
+// One pass does not wait for what was put off in it, whoever worked at it.
+void Run::drop_new_timers() {
+  decltype(timers_) given;
+  for (; !timers_.empty(); timers_.pop()) {
+    const auto known = initial_.find(timers_.top().task);
+    if (known != initial_.end() && is_scheduled(known->second.state.state) &&
+        run_count_[known->first.value] == known->second.run_count)
+      given.push(timers_.top());
+  }
+  timers_ = std::move(given);
 }
 
 // Paused tasks go on, all or those named; what they wait for besides, they still wait for.
@@ -135,12 +151,16 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
   single_pass_ = submit.shape.single_pass;
   finished_as_ = submit.shape.finished_as;
   add_initial(submit.shape, step);
+  std::size_t told = 0;
+  for (const journal::Batch& batch : submit.past) told += batch.tasks.size();
+  is_new_ = told <= step.wants.batch.tasks.size();  // nothing but what it was given
   if (submit.past.empty()) {
     if (!step.wants.batch.tasks.empty()) restore({step.wants.batch}, false);
     carried_ = 0;
   } else {
     step.wants.batch.tasks.clear();  // they are in `past`
     restore(submit.past, submit.forget_cancel);
+    if (single_pass_) drop_new_timers();
   }
   if (submit.resume) resume(submit, step);
   if (cancelled_) {
@@ -154,7 +174,6 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
   }
   recount();
   choose_start_tasks(submit.shape.start_tasks);
-  is_new_ = submit.past.empty();
   if (const auto at = submit.shape.start_at; at && *at > now && !cancelled_)
     wait_until(run_task, *at);
   else

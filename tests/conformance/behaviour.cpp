@@ -8,10 +8,19 @@
 
 #include <fmt/format.h>
 
+#include "reprise/adapt.hpp"
 #include "reprise/signal.hpp"
 
 namespace reprise::conformance {
 namespace {
+
+/// As the engine writes failures: what the older engines give as the result of a signal without one
+/// is the signal itself.
+struct SignalItself {
+  std::string exception;
+  std::string message;
+};
+REPRISE_ADAPT(SignalItself, "failure", 1, exception, message)
 
 constexpr std::array types{"success", "fail",      "fail_first", "sequence", "signal",  "sleep",
                            "echo",    "add",       "sum",        "sum_list", "fail_if", "signal_if",
@@ -100,7 +109,10 @@ void raise_signal(const Json& description) {
     if (has_result) throw signal::fail("", result);
     throw signal::fail();
   }
-  if (name == "SUCCESS") throw signal::success(result);
+  if (name == "SUCCESS") {
+    if (has_result) throw signal::success(result);
+    throw signal::success(SignalItself{name, {}});
+  }
   if (name == "RETRY") throw signal::retry(start_in.value_or(std::chrono::nanoseconds(0)));
   if (name == "PAUSE") throw signal::pause("", start_in);
   if (name == "LOOP") throw signal::loop(result);

@@ -260,7 +260,7 @@ class Builder {
     if (is_kept) policy.expires_after = std::max(seconds(seconds_kept), nanoseconds(1));
     policy.validator = is_kept ? validator::duration_only : validator::never_use;
     if (options.contains("cache_validator") && !options["cache_validator"].is_null())
-      set_validator(policy, options["cache_validator"], inputs);
+      set_validator(policy, options["cache_validator"], inputs, is_kept);
     if (options.contains("cache_key") && !options["cache_key"].is_null())
       policy.shared_key = texts_.keep(text_in(options, "cache_key"));
     std::vector<std::string> ignored;
@@ -274,13 +274,18 @@ class Builder {
     return option;
   }
 
-  void set_validator(cached& policy, const Json& description, const std::vector<OneInput>& inputs) {
+  void set_validator(cached& policy, const Json& description, const std::vector<OneInput>& inputs,
+                     bool is_kept) {
     const std::string name =
         description.is_string() ? description.get<std::string>() : text_in(description, "name");
     std::vector<std::string> listed;
     if (description.is_object())
       for (const Json& each : list_in(description, "validate_on"))
         listed.push_back(each.get<std::string>());
+    // What the task or flow does not have is nothing to compare, unless a given state had it.
+    const auto keep = [&](const std::function<bool(const std::string&)>& exists) {
+      if (is_kept) std::erase_if(listed, [&](const std::string& each) { return !exists(each); });
+    };
     if (name == "duration_only") {
       policy.validator = validator::duration_only;
     } else if (name == "never_use") {
@@ -290,13 +295,13 @@ class Builder {
     } else if (name == "all_parameters") {
       policy.validator = validator::all_parameters;
     } else if (name == "partial_parameters_only") {
+      keep([&](const std::string& each) { return has_parameter(case_, each); });
       policy.validator = listed.empty() ? validator::duration_only : validator::partial_parameters;
       policy.validate_on = kept_names(listed);
     } else if (name == "partial_inputs_only") {
-      // A name that the task has no input of is nothing to compare.
-      std::erase_if(listed, [&](const std::string& each) {
-        return std::none_of(inputs.begin(), inputs.end(),
-                            [&](const OneInput& one) { return one.name == each; });
+      keep([&](const std::string& each) {
+        return std::any_of(inputs.begin(), inputs.end(),
+                           [&](const OneInput& one) { return one.name == each; });
       });
       policy.validator = listed.empty() ? validator::duration_only : validator::partial_inputs;
       policy.validate_on = kept_names(listed);
@@ -466,6 +471,14 @@ void Builder::add_run_handlers() {
 }
 
 }  // namespace
+
+bool has_parameter(const Json& test_case, const std::string& name) {
+  for (const Json& task : list_in(test_case, "tasks"))
+    if (task.value("name", "") == name &&
+        object_in(task, "behaviour").value("type", "") == "parameter")
+      return true;
+  return false;
+}
 
 std::map<std::string, std::size_t> task_numbers(const Json& test_case) {
   std::map<std::string, std::size_t> numbers;

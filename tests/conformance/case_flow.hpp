@@ -14,6 +14,9 @@ namespace reprise::conformance {
 /// Numbers of the tasks in a tally: their places in the case.
 [[nodiscard]] std::map<std::string, std::size_t> task_numbers(const Json& test_case);
 
+/// The case's flow has a parameter of this name.
+[[nodiscard]] bool has_parameter(const Json& test_case, const std::string& name);
+
 /// @param tally  outlives the flow and its runs
 /// @throws bad_case: the case makes no sense to this runner; usage_error: the interface refuses it
 [[nodiscard]] flow build_flow(const Json& test_case, Tally& tally);

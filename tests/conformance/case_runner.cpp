@@ -1,8 +1,8 @@
 #include "tests/conformance/case_runner.hpp"
 
+#include "tests/conformance/case_engine.hpp"
 #include "tests/conformance/divergences.hpp"
 #include "tests/conformance/policy_case.hpp"
-#include "tests/conformance/session.hpp"
 
 namespace reprise::conformance {
 namespace {
@@ -11,11 +11,11 @@ std::vector<Difference> run_all(const Json& test_case) {
   const Deadline deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   Tally tally;
   if (is_policy_case(test_case)) return run_policy_case(test_case, tally, {}, deadline);
-  Session session(test_case, tally, {}, deadline);
+  CaseEngine bench(test_case, tally, {}, deadline);
   std::vector<Difference> found;
   const std::vector<CaseRun> runs = runs_of(test_case);
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const Observation observed = session.execute(i);
+    const Observation observed = bench.execute(i);
     const auto more = differences(*runs[i].members, runs[i].where, observed);
     found.insert(found.end(), more.begin(), more.end());
     if (!observed.is_over) break;

@@ -16,9 +16,9 @@
 
 #include <fmt/format.h>
 
+#include "tests/conformance/case_engine.hpp"
 #include "tests/conformance/policy_case.hpp"
 #include "tests/conformance/process_pool.hpp"
-#include "tests/conformance/session.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::conformance {
@@ -209,15 +209,15 @@ class CrashRunner {
   }
 
   Json run(const CaseRun& described, std::size_t number, bool is_continued, Tally& tally) {
-    Session session(case_, tally, data(), deadline_);
-    session.set_states(states_);
-    session.set_time(now_);
-    const Observation observed = session.execute(number, is_continued);
-    Json made{{"over", observed.is_over}, {"now", packed(session.now())}};
+    CaseEngine bench(case_, tally, data(), deadline_);
+    bench.set_states(states_);
+    bench.set_time(now_);
+    const Observation observed = bench.execute(number, is_continued);
+    Json made{{"over", observed.is_over}, {"now", packed(bench.now())}};
     made["differences"] =
         packed_differences(differences(*described.members, described.where, observed,
                                        is_continued ? Precision::continued : Precision::exact));
-    for (const auto& [task, given] : session.states()) made["states"][task] = packed(given);
+    for (const auto& [task, given] : bench.states()) made["states"][task] = packed(given);
     return made;
   }
 

@@ -90,8 +90,6 @@ bool caches_in_single_passes(const Json& test_case) {
 std::string decision_about(const Json& test_case) {
   const bool is_known =
       any_task(test_case,
-               [](const Json& task) { return is_without_upstream(task, "not_all_skipped"); }) ||
-      any_task(test_case,
                [](const Json& task) { return is_without_upstream(task, "manual_only"); }) ||
       has_cycle(test_case) || has_shared_key(test_case) || caches_in_single_passes(test_case);
   return is_known ? page : "";

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "tests/conformance/case_engine.hpp"
 #include "tests/conformance/observation.hpp"
-#include "tests/conformance/session.hpp"
 #include "tests/conformance/tally.hpp"
 
 namespace reprise::conformance {

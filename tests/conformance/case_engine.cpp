@@ -1,4 +1,4 @@
-#include "tests/conformance/session.hpp"
+#include "tests/conformance/case_engine.hpp"
 
 #include <fmt/format.h>
 
@@ -76,19 +76,19 @@ engine_options engine_for_cases(const std::filesystem::path& data, unsigned slot
   return options;
 }
 
-Session::Session(const Json& test_case, Tally& tally, const std::filesystem::path& data,
-                 Deadline deadline)
+CaseEngine::CaseEngine(const Json& test_case, Tally& tally, const std::filesystem::path& data,
+                       Deadline deadline)
     : case_(test_case),
       tally_(tally),
       engine_(engine_for_cases(data, 4, clock_)),
       deadline_(deadline) {}
 
-void Session::set_time(std::chrono::system_clock::time_point now) {
+void CaseEngine::set_time(std::chrono::system_clock::time_point now) {
   const nanoseconds ahead = now - clock_.now();
   if (ahead.count() > 0) clock_.advance(ahead);
 }
 
-Observation Session::execute(std::size_t number, bool is_continued) {
+Observation CaseEngine::execute(std::size_t number, bool is_continued) {
   const CaseRun described = runs_of(case_).at(number);
   const Json& options = object_in(*described.members, "run_options");
   tally_.begin_run(number);
@@ -119,7 +119,7 @@ Observation Session::execute(std::size_t number, bool is_continued) {
   return observed;
 }
 
-submit_options Session::options_of(const Json& options) {
+submit_options CaseEngine::options_of(const Json& options) {
   submit_options made;
   const std::string mode = options.contains("mode") ? text_in(options, "mode") : "full";
   if (mode != "full" && mode != "single_pass")
@@ -128,8 +128,7 @@ submit_options Session::options_of(const Json& options) {
   made.record_events = true;
   for (const auto& [key, entry] : object_in(options, "context").items())
     made.context.emplace(key, to_value(entry));
-  for (const auto& [name, given] : object_in(options, "parameters").items())
-    made.parameters.insert_or_assign(name, to_value(given));
+  set_parameters(made, options);
   for (const Json& name : list_in(options, "start_tasks")) {
     if (!name.is_string()) throw bad_case("a start task has no name");
     made.start_tasks.push_back(name.get<std::string>());
@@ -140,7 +139,21 @@ submit_options Session::options_of(const Json& options) {
   return made;
 }
 
-std::map<std::string, given_state> Session::initial_states(const Json& options) {
+// One pass takes parameters that the flow does not have: the tasks find them in their context.
+void CaseEngine::set_parameters(submit_options& made, const Json& options) const {
+  Json in_context = object_in(object_in(options, "context"), "parameters");
+  bool are_all_known = true;
+  for (const auto& [name, given] : object_in(options, "parameters").items()) {
+    const bool is_known = has_parameter(case_, name);
+    if (is_known || !made.single_pass) made.parameters.insert_or_assign(name, to_value(given));
+    if (is_known || !made.single_pass) continue;
+    in_context[name] = given;
+    are_all_known = false;
+  }
+  if (!are_all_known) made.context.insert_or_assign("parameters", to_value(in_context));
+}
+
+std::map<std::string, given_state> CaseEngine::initial_states(const Json& options) {
   std::map<std::string, given_state> initial;
   if (flag_in(options, "carry_states", false)) initial = states_;
   for (const auto& [task, state] : object_in(options, "initial_task_states").items())
@@ -148,7 +161,7 @@ std::map<std::string, given_state> Session::initial_states(const Json& options) 
   return initial;
 }
 
-void Session::set_start(submit_options& options, const Json& description) const {
+void CaseEngine::set_start(submit_options& options, const Json& description) const {
   const given_state given = state_in(description, clock_.now());
   const task_state kind = given.state.kind;
   if (is_kind_of(kind, task_state::success))
@@ -161,7 +174,7 @@ void Session::set_start(submit_options& options, const Json& description) const 
     options.start_at = given.state.start_time;
 }
 
-void Session::observe(const run& started, Observation& observed) const {
+void CaseEngine::observe(const run& started, Observation& observed) const {
   observed.states = started.states();
   for (const event& change : started.events())
     if (!change.index && is_told(change.state))

@@ -15,13 +15,13 @@ namespace reprise::conformance {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-class Session {
+class CaseEngine {
  public:
   /// @param data   where the engine keeps things; empty: in memory
-  /// @param tally  outlives the session
+  /// @param tally  outlives the bench
   /// @throws usage_error: the engine cannot start
-  Session(const Json& test_case, Tally& tally, const std::filesystem::path& data,
-          Deadline deadline);
+  CaseEngine(const Json& test_case, Tally& tally, const std::filesystem::path& data,
+             Deadline deadline);
 
   /// Executes run `number`, from 0, of runs_of(). The run before has been executed, or its states
   /// and the clock's time were given.
@@ -37,6 +37,7 @@ class Session {
 
  private:
   submit_options options_of(const Json& members);
+  void set_parameters(submit_options& made, const Json& options) const;
   std::map<std::string, given_state> initial_states(const Json& options);
   void set_start(submit_options& options, const Json& state) const;
   void observe(const run& started, Observation& observed) const;
