@@ -109,7 +109,7 @@ void look_up_or_lease(CacheState& state, std::vector<Asked> asked, scheduler::Lo
   std::map<RunId, std::vector<std::size_t>> by_run;
   std::vector<std::optional<cache::LeaseAnswer>> leases(missed.size());
   for (std::size_t i = 0; i < missed.size(); ++i)
-    if (!state.flights.is_computed_here(missed[i].key))
+    if (!state.flights.is_computed_by_another(missed[i].key, missed[i].attempt.run))
       by_run[missed[i].attempt.context->run].push_back(i);
   for (const auto& [run, positions] : by_run) {
     if (!state.options.leases) break;
@@ -126,7 +126,8 @@ void look_up_or_lease(CacheState& state, std::vector<Asked> asked, scheduler::Lo
     Asked& each = missed[i];
     const bool is_held = leases[i] && leases[i]->kind != Kind::granted;
     const bool is_late = now - each.since >= wait_most;
-    if ((is_held || state.flights.is_computed_here(each.key)) && !is_late) {
+    const bool is_computed_here = state.flights.is_computed_by_another(each.key, each.attempt.run);
+    if ((is_held || is_computed_here) && !is_late) {
       const std::string owner = is_held ? leases[i]->lease.owner : std::string("this process");
       state.flights.wait({std::move(each.attempt), each.key, each.since, owner});
       continue;

@@ -27,6 +27,12 @@ class SingleFlight {
   void begin(const Key& key, std::uint32_t run, std::optional<cache::Lease> lease) {
     computing_.insert_or_assign(key, Computing{run, std::move(lease)});
   }
+  /// By another run of this process than `run`: tasks of one run never wait for each other, so that
+  /// each element of a mapped task does what it would do alone.
+  [[nodiscard]] bool is_computed_by_another(const Key& key, std::uint32_t run) const {
+    const auto found = computing_.find(key);
+    return found != computing_.end() && found->second.run != run;
+  }
   [[nodiscard]] bool is_computed_here(const Key& key) const { return computing_.contains(key); }
   /// The computation is over, one way or the other. @return its lease
   std::optional<cache::Lease> end(const Key& key) {

@@ -70,14 +70,27 @@ RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow) {
 
 BOOST_AUTO_TEST_SUITE(sharing)
 
-BOOST_AUTO_TEST_CASE(one_of_many_tasks_with_one_key_computes_it) {
+BOOST_AUTO_TEST_CASE(tasks_of_one_run_do_not_wait_for_each_other) {
   Counted bodies;
   TemporaryFolder data;
   const auto engine = open(bodies, data.path());
-  const RunResult result = run(*engine, flow_of("many", 20));
+  BOOST_TEST(run(*engine, flow_of("many", 20)).summary.executed == 20U);
+  BOOST_TEST(run(*engine, flow_of("many", 20)).summary.cached == 20U);
+}
+
+BOOST_AUTO_TEST_CASE(two_runs_of_one_engine_compute_a_key_once) {
+  Counted bodies;
+  bodies.is_open = false;
+  TemporaryFolder data;
+  const auto engine = open(bodies, data.path());
+  const auto a = engine->submit(flow_of("a"), {});
+  while (bodies.calls == 0) std::this_thread::yield();
+  const auto b = engine->submit(flow_of("b"), {});
+  BOOST_REQUIRE((a.has_value() && b.has_value()));
+  BOOST_TEST(!engine->wait(b->id, 200ms).has_value());
+  bodies.is_open = true;
+  BOOST_TEST(engine->wait(b->id, 60s)->summary.cached == 1U);
   BOOST_TEST(bodies.calls == 1);
-  BOOST_TEST(result.summary.executed == 1U);
-  BOOST_TEST(result.summary.cached == 19U);
 }
 
 BOOST_AUTO_TEST_CASE(two_engines_of_one_folder_compute_a_key_once) {
