@@ -226,7 +226,7 @@ BOOST_AUTO_TEST_CASE(a_case_that_is_not_understood_fails) {
 BOOST_AUTO_TEST_CASE(a_difference_that_no_decision_is_about_fails_although_it_is_marked) {
   Json marked = one_task("marked", {{"type", "fail"}});
   marked["divergence_ok"] = true;
-  const Outcome outcome = run_cases({marked});
+  const Outcome outcome = run_cases(Json::array({marked}));
   BOOST_TEST(outcome.code == 1);
   BOOST_TEST(outcome.has("marked expect.a: expected \"Success\" got \"Failed\""));
 }
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(decisions_that_are_named_exist) {
   other["upstream"] = {"b"};
   cycle["tasks"].push_back(other);
   cycle["divergence_ok"] = true;
-  const Outcome outcome = run_cases({cycle});
+  const Outcome outcome = run_cases(Json::array({cycle}));
   BOOST_TEST(outcome.code == 0, outcome.all());
   BOOST_REQUIRE(outcome.has("cycle skipped: docs/decisions/"));
   const std::string page = outcome.lines.front().substr(std::string("cycle skipped: ").size());

@@ -64,9 +64,11 @@ std::map<std::string, value> unpacked_values(const Json& json) {
 Json packed(const given_state& given) {
   Json json{{"kind", static_cast<int>(given.state.kind)},
             {"message", given.state.message},
-            {"run_count", given.run_count}};
+            {"run_count", given.run_count},
+            {"loop_count", given.loop_count}};
   if (given.state.result) json["result"] = packed(*given.state.result);
   if (given.state.start_time) json["start_time"] = packed(*given.state.start_time);
+  if (given.loop_result) json["loop_result"] = packed(*given.loop_result);
   if (given.inputs) json["inputs"] = packed(*given.inputs);
   if (given.parameters) json["parameters"] = packed(*given.parameters);
   if (given.expires) json["expires"] = packed(*given.expires);
@@ -80,6 +82,8 @@ given_state unpacked_state(const Json& json) {
   given.state.kind = static_cast<task_state>(json["kind"].get<int>());
   given.state.message = json["message"];
   given.run_count = json["run_count"];
+  given.loop_count = json["loop_count"];
+  if (json.contains("loop_result")) given.loop_result = unpacked_value(json["loop_result"]);
   if (json.contains("result")) given.state.result = unpacked_value(json["result"]);
   if (json.contains("start_time")) given.state.start_time = unpacked_time(json["start_time"]);
   if (json.contains("inputs")) given.inputs = unpacked_values(json["inputs"]);

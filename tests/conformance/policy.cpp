@@ -167,6 +167,11 @@ void take_settings(Policy& policy, const Json& from) {
 
 }  // namespace
 
+bool Policy::is_serializable() const {
+  const auto isolation = configured.find("isolation");
+  return isolation != configured.end() && upper(isolation->second) == "SERIALIZABLE";
+}
+
 bool Policy::has(const std::string& part) const {
   return std::find(parts.begin(), parts.end(), part) != parts.end();
 }
@@ -180,9 +185,7 @@ expected<Policy> policy_of(const Json& call, const std::string& otherwise) {
     Policy policy = described(description, found == call.end() ? otherwise : "NO_CACHE");
     if (description.is_object()) take_settings(policy, description);
     take_settings(policy, call);
-    const auto isolation = policy.configured.find("isolation");
-    if (isolation != policy.configured.end() && upper(isolation->second) == "SERIALIZABLE" &&
-        !policy.configured.contains("lock_manager"))
+    if (policy.is_serializable() && !policy.configured.contains("lock_manager"))
       throw contradiction{"a serializable policy needs a lock manager"};
     return policy;
   } catch (const contradiction& why) {

@@ -21,6 +21,8 @@ struct Policy {
   [[nodiscard]] bool is_off() const {
     return parts.empty() && key_function.empty() && storage_key.empty();
   }
+  /// One at a time computes a key, the others wait for it.
+  [[nodiscard]] bool is_serializable() const;
   [[nodiscard]] bool has(const std::string& part) const;
 };
 

@@ -53,10 +53,14 @@ struct Call {
   // Keeps what it made only when its parent ends.
   bool is_lazy = false;
   bool is_never_kept = false;
+  // One of several at the same time of which one shall compute. Runs wait for each other's results;
+  // tasks of one run do not.
+  bool is_apart = false;
   Gate gate;
 
   std::string state;  // "Completed" …; empty: not made yet
   std::optional<value> result;
+  std::optional<reprise::run> own;  // where it is made, when that is not its flow run
 };
 
 struct FlowRun {
@@ -97,6 +101,7 @@ class PolicyCase {
   ~PolicyCase() {
     // Runs keep their engine alive, and with it bodies that wait at the gates.
     for (auto& [name, flow_run] : runs_) flow_run.started.reset();
+    for (Call& call : calls_) call.own.reset();
   }
   PolicyCase(const PolicyCase&) = delete;
   PolicyCase& operator=(const PolicyCase&) = delete;
@@ -160,6 +165,7 @@ class PolicyCase {
       call.policy = {};
     const std::string commit = text_or(described, "commit_mode", "LAZY");
     call.is_never_kept = commit == "OFF";
+    call.is_apart = !call.group.empty() && call.policy.is_serializable();
     call.is_lazy = !call.parent.empty() && commit == "LAZY";
   }
 
@@ -213,8 +219,10 @@ class PolicyCase {
     return all;
   }
 
-  /// Made in a run of its own, which keeps nothing.
-  static bool is_alone(const Call& call) { return call.is_lazy || call.is_never_kept; }
+  /// Made in a run of its own.
+  static bool is_alone(const Call& call) {
+    return call.is_lazy || call.is_never_kept || call.is_apart;
+  }
 
   node<value> add(flow& tasks, Call& call, const std::map<std::string, value>& parameters,
                   const std::vector<node<value>>& after) {
@@ -368,7 +376,9 @@ class PolicyCase {
 
   void start(Call& call) {
     FlowRun& flow_run = runs_.at(call.run);
-    if (call.refusal || is_alone(call) || flow_run.started) return;
+    if (call.refusal) return;
+    if (is_alone(call)) return start_alone(call);
+    if (flow_run.started) return;
     expected<reprise::run> started = engine_.try_run(*flow_run.tasks, options(flow_run.parameters));
     if (started)
       flow_run.started = std::move(*started);
@@ -378,7 +388,7 @@ class PolicyCase {
 
   void await(Call& call) {
     if (call.refusal) return;
-    if (is_alone(call)) return make_alone(call);
+    if (is_alone(call)) return await_alone(call);
     FlowRun& flow_run = runs_.at(call.run);
     if (!flow_run.started) return;
     const node<value>& made = flow_run.nodes.at(call.number);
@@ -404,25 +414,28 @@ class PolicyCase {
       call.state = tally_.executions(call.number) > 0 ? "Completed" : "Cached";
   }
 
-  /// In a run that looks up and keeps nothing: what it makes is kept when its parent ends, or
-  /// never.
-  void make_alone(Call& call) {
+  /// In a run of its own. Where what it makes is kept when its parent ends, or never, that run
+  /// looks up and keeps nothing.
+  void start_alone(Call& call) {
     flow own(fmt::format("{} alone {}", text_in(case_, "id"), call.number));
     const auto& parameters = runs_.at(call.run).parameters;
     for (const auto& [name, any] : parameters) (void)own.parameter<value>(name);
     (void)task_of(own, call, parameters, body_of(call));
     submit_options how = options(parameters);
-    how.cache = cache_mode::read_only;
-    const expected<reprise::run> started = engine_.try_run(own, how);
-    if (!started) {
+    if (!call.is_apart) how.cache = cache_mode::read_only;
+    expected<reprise::run> started = engine_.try_run(own, how);
+    if (started)
+      call.own = std::move(*started);
+    else
       call.refusal = started.error().message;
-      return;
-    }
-    if (!started->wait_for(left())) {
+  }
+
+  void await_alone(Call& call) {
+    if (!call.own->wait_for(left())) {
       is_late_ = true;
       return;
     }
-    take(call, started->states());
+    take(call, call.own->states());
     if (call.is_lazy && call.state == "Completed" && !call.policy.is_off())
       lazy_.push_back(call.number);
   }
