@@ -216,6 +216,44 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
   add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace);
 
+  CLI::App* fork = add_command(
+      app, s, "fork", "Start a run that takes another one's results and does only some tasks again",
+      [&s](Console& c) { return fork_command(s.fork, c); });
+  fork->add_option("RUN", s.fork.run, "Id, beginning of an id, last or last:FLOW")->required();
+  add_list(*fork, "--at", s.fork.at, "TASK",
+           "Do this task again, and what depends on it; may be repeated");
+  add_list(*fork, "-p,--param", s.fork.parameters, "NAME=VALUE",
+           "Another value of a parameter; what reads it is done again");
+  add_list(*fork, "--param-file", s.fork.parameter_files, "FILE",
+           "Parameters from a YAML or JSON file; -p wins");
+  add_list(*fork, "--touch", s.fork.touches, "TASK=TEXT",
+           "Change the input of one task of a trace (--mode hash); may be repeated");
+  bind(s, add_choice(*fork, "--cache", s.fork.cache, cache_modes, "How the cache is used"),
+       "cache");
+  add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace);
+
+  CLI::App* retry = add_command(
+      app, s, "retry",
+      "Try tasks of a finished run again that failed or were cancelled, in the same run",
+      [&s](Console& c) { return retry_command(s.retry, c); });
+  retry->add_option("RUN", s.retry.run, "Id, beginning of an id, last or last:FLOW")->required();
+  retry->add_flag("--failed", s.retry.failed, "Only those that failed");
+  retry->add_flag("--cancelled", s.retry.cancelled, "Only those that were cancelled");
+  add_list(*retry, "--task", s.retry.tasks, "TASK", "Only this one; may be repeated");
+  add_execution(*retry, s, s.retry.slots, s.retry.out, s.retry.durability, s.retry.grace);
+
+  CLI::App* replay =
+      add_command(app, s, "replay", "Show a run as it happened, or do it again and compare",
+                  [&s](Console& c) { return replay_command(s.replay, c); });
+  replay->add_option("RUN", s.replay.run, "Id, beginning of an id, last or last:FLOW")->required();
+  replay->add_flag("--verify", s.replay.verify,
+                   "Do everything again from what the run was given, keep nothing, and exit with "
+                   "10 at the first task that differs");
+  bind(s,
+       add_number(*replay, "--slots", s.replay.slots, 1, 65536,
+                  "Tasks at once (default: number of processors)"),
+       "slots");
+
   CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
                                 [&s](Console& c) { return check_command(s.check, c); });
   check->add_option("FLOW", s.check.files, "Files; - is stdin");
@@ -234,6 +272,17 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
 }
 
 void add_looking_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* diff =
+      add_command(app, s, "diff", "Tell in what two runs differ; exits with 10 when they do",
+                  [&s](Console& c) { return diff_command(s.diff, c); });
+  diff->add_option("RUN_A", s.diff.left, "Id, beginning of an id, last or last:FLOW")->required();
+  diff->add_option("RUN_B", s.diff.right, "The other one")->required();
+  diff->add_option("--task", s.diff.task, "Only this task, or its elements")->type_name("TASK");
+  add_choice<std::string>(
+      *diff, "--only", s.diff.only,
+      {{"state", "state"}, {"key", "key"}, {"time", "time"}, {"output", "output"}},
+      "Only differences of this kind");
+
   CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
                              [&s](Console& c) { return ps_command(s.ps, c); });
   ps->add_flag("--all", s.ps.all, "Finished ones too");

@@ -21,6 +21,10 @@ struct CommandLine {
   std::string fields;
   RunCommandOptions run;
   ResumeOptions resume;
+  DiffOptions diff;
+  ForkOptions fork;
+  RetryOptions retry;
+  ReplayOptions replay;
   CheckOptions check;
   PlanOptions plan;
   StatusOptions status;

@@ -9,6 +9,10 @@
 namespace reprise::cli {
 
 int run_command(const RunCommandOptions& options, Console& console);  // run_command.cpp
+int fork_command(const ForkOptions& options, Console& console);       // fork_command.cpp
+int retry_command(const RetryOptions& options, Console& console);
+int replay_command(const ReplayOptions& options, Console& console);  // replay_command.cpp
+int diff_command(const DiffOptions& options, Console& console);      // diff_command.cpp
 int resume_command(const ResumeOptions& options, Console& console);
 int check_command(const CheckOptions& options, Console& console);  // check_command.cpp
 int plan_command(const PlanOptions& options, Console& console);    // plan_command.cpp

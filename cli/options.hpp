@@ -49,6 +49,42 @@ struct RunCommandOptions {
   Duration grace{std::chrono::seconds{10}};
 };
 
+struct DiffOptions {
+  std::string left, right;  // runs
+  std::string task;         // only this one, or the elements of this one
+  std::string only;         // state, key, time, output; empty = all
+};
+
+struct ForkOptions {
+  std::string run;
+  std::vector<std::string> at;
+  std::vector<std::string> parameters;
+  std::vector<std::string> parameter_files;
+  std::vector<std::string> touches;  // "TASK=TEXT"
+  unsigned slots = 0;
+  CacheMode cache = CacheMode::normal;
+  std::string out = ".";
+  Durability durability = Durability::group;
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct RetryOptions {
+  std::string run;
+  bool failed = false;  // neither: both
+  bool cancelled = false;
+  std::vector<std::string> tasks;  // only these
+  unsigned slots = 0;
+  std::string out = ".";
+  Durability durability = Durability::group;
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct ReplayOptions {
+  std::string run;
+  bool verify = false;
+  unsigned slots = 0;
+};
+
 struct ResumeOptions {
   std::string run;   // selector
   bool all = false;  // every interrupted run instead
