@@ -80,6 +80,21 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, T& target, std::
       ->type_name("N");
 }
 
+/// A size in bytes, as 20GiB.
+CLI::Option* add_bytes(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
+                       std::string help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name](const std::string& text) {
+            const auto bytes = parse_bytes(text);
+            if (!bytes) throw CLI::ValidationError(name, bytes.error().message);
+            target = *bytes;
+          },
+          std::move(help))
+      ->type_name("SIZE");
+}
+
 /// When the flag is not given, the setting of that name holds.
 void bind(CommandLine& line, CLI::Option* option, std::string_view key) {
   for (const Setting& setting : known_settings())
@@ -304,7 +319,8 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
-  history->add_option("FLOW", s.history.flow, "Name of the flow (default: all)");
+  history->add_option("FLOW", s.history.flow,
+                      "Name of the flow (default: all), or a value sha256:…: where it comes from");
   history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
   history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
       ->type_name("WHEN");
@@ -395,6 +411,9 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
                                [&s](Console& c) { return cache_show_command(s.cache_show, c); });
   show->add_option("KEY", s.cache_show.key, "Key or its beginning")->required();
   add_moment(*show, s.cache_show.as_of);
+  show->add_flag("--provenance", s.cache_show.provenance,
+                 "What the result was made of, back to the sources");
+  show->add_flag("--dot", s.cache_show.dot, "The provenance as a graph for dot");
   CLI::App* explain = add_command(
       *cache, s, "explain", "Tell why a task of a run was served from the cache, or was not",
       [&s](Console& c) { return cache_explain_command(s.cache_explain, c); });
@@ -402,6 +421,42 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
       ->required();
   explain->add_option("TASK", s.cache_explain.task, "Name of the task, such as align[s3]")
       ->required();
+  CLI::App* remove =
+      add_command(*cache, s, "rm", "Remove results, so that their tasks run again; history stays",
+                  [&s](Console& c) { return cache_remove_command(s.cache_remove, c); });
+  remove->add_option("KEY", s.cache_remove.keys, "Keys or their beginnings");
+  remove->add_option("--task", s.cache_remove.task, "Of this task")->type_name("TASK");
+  remove->add_option("--task-version", s.cache_remove.version, "Of tasks of this version")
+      ->type_name("VERSION");
+  remove->add_option("--run", s.cache_remove.run, "Made by this run")->type_name("RUN");
+  remove->add_flag("--downstream", s.cache_remove.downstream, "And everything made of them");
+  remove->add_flag("--dry-run", s.cache_remove.dry_run, "Only tell what would go");
+  CLI::App* pin = add_command(*cache, s, "pin",
+                              "Keep a result, or all of a run, whatever gc would do; list pins",
+                              [&s](Console& c) { return cache_pin_command(s.cache_pin, c); });
+  pin->add_option("KEY", s.cache_pin.key, "Key or its beginning, or the digest of a value");
+  pin->add_option("--run", s.cache_pin.run, "All results of this run")->type_name("RUN");
+  pin->add_option("--why", s.cache_pin.why, "Kept with the pin")->type_name("TEXT");
+  pin->add_flag("--rm", s.cache_pin.remove, "Take the pin away");
+  CLI::App* collect = add_command(
+      *cache, s, "gc", "Remove old history, results beyond a budget, and blobs nobody needs",
+      [&s](Console& c) { return cache_collect_command(s.cache_collect, c); });
+  add_number(*collect, "--versions", s.cache_collect.versions, 1, 1'000'000,
+             "Superseded results of a key that stay (default: 16)");
+  add_number(*collect, "--days", s.cache_collect.days, 0, 36'500,
+             "And those younger than so many days (default: 30)");
+  add_duration(*collect, "--max-age", s.cache_collect.max_age,
+               "Remove results that were neither made nor used for so long");
+  add_bytes(*collect, "--max-size", s.cache_collect.max_bytes,
+            "Remove results, those of least worth first, until the rest takes no more");
+  add_duration(*collect, "--grace", s.cache_collect.grace,
+               "Blobs younger than this stay (default: 2h)");
+  collect->add_flag("--dry-run", s.cache_collect.dry_run, "Only tell what would go");
+  CLI::App* verify =
+      add_command(*cache, s, "verify", "Look at every result and blob; exits with 10 for problems",
+                  [&s](Console& c) { return cache_verify_command(s.cache_verify, c); });
+  verify->add_flag("--repair", s.cache_verify.repair,
+                   "Set aside what is damaged and remove what nothing needs");
   add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
               [](Console& c) { return cache_stats_command(c); });
 }

@@ -29,6 +29,11 @@ int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const CacheShowOptions& options, Console& console);
+int cache_remove_command(const CacheRemoveOptions& options,
+                         Console& console);  // upkeep_command.cpp
+int cache_pin_command(const CachePinOptions& options, Console& console);
+int cache_collect_command(const CacheCollectOptions& options, Console& console);
+int cache_verify_command(const CacheVerifyOptions& options, Console& console);
 int cache_explain_command(const ExplainOptions& options, Console& console);  // explain_command.cpp
 int cache_stats_command(Console& console);
 int config_show_command(const ConfigShowOptions& options, Console& console);  // config_command.cpp

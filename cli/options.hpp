@@ -174,6 +174,35 @@ struct ExplainOptions {  // cache explain
   std::string task;
 };
 
+struct CacheRemoveOptions {
+  std::vector<std::string> keys;  // beginnings of keys
+  std::string task;
+  std::string version;  // of the task
+  std::string run;
+  bool downstream = false;  // and what was made of them
+  bool dry_run = false;
+};
+
+struct CachePinOptions {
+  std::string key;  // or a digest
+  std::string run;
+  std::string why;
+  bool remove = false;
+};
+
+struct CacheCollectOptions {
+  std::uint32_t versions = 16;
+  std::uint32_t days = 30;
+  std::optional<Duration> max_age;
+  std::optional<std::uint64_t> max_bytes;
+  Duration grace{std::chrono::hours{2}};
+  bool dry_run = false;
+};
+
+struct CacheVerifyOptions {
+  bool repair = false;
+};
+
 struct CacheListOptions {
   std::string task;
   std::string as_of;
