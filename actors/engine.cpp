@@ -411,6 +411,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
           past = std::move((*found)->past);
           if (options.resume) options.cache = (*found)->options.cache;
           options.as_of = (*found)->options.as_of;
+          options.parent = (*found)->options.parent;
           options.context = std::move((*found)->options.context);
           options.shape = std::move((*found)->options.shape);
           return {};

@@ -46,6 +46,7 @@ struct RunOptions {
   CacheMode cache = CacheMode::normal;
   // The run sees the cache as it was then: later results are not found, and nothing is kept.
   std::optional<Time> as_of;
+  std::optional<RunId> parent;  // the run whose results this one begins with
   bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
   std::optional<RunId> resume;             // continue exactly this run; its paused tasks go on
   std::vector<std::string> resume_tasks;   // only these paused tasks, by name as shown; empty = all

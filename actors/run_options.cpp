@@ -36,9 +36,14 @@ Value to_value(const InitialState& given) {
   List elements;
   for (const std::optional<InitialState>& element : given.elements)
     elements.push_back(element ? to_value(*element) : Value{});
+  List labels;
+  for (const std::string& label : given.labels) labels.push_back(Bytes{label});
+  // A large result lies in the blob store; a run that is continued finds it there.
+  Payload result = given.state.result;
+  if (result.size > journal::inline_result_bytes) result.bytes = nullptr;
   return Map{{"state", name(given.state.state)},
              {"message", Bytes{given.state.message}},
-             {"result", to_value(given.state.result)},
+             {"result", to_value(result)},
              {"start_time", to_value(given.state.start_time)},
              {"run_count", static_cast<std::uint64_t>(given.run_count)},
              {"loop_count", static_cast<std::uint64_t>(given.loop_count)},
@@ -46,7 +51,8 @@ Value to_value(const InitialState& given) {
              {"inputs", to_value(given.inputs)},
              {"parameters", to_value(given.parameters)},
              {"expires", to_value(given.expires)},
-             {"elements", std::move(elements)}};
+             {"elements", std::move(elements)},
+             {"labels", std::move(labels)}};
 }
 
 Value to_value(const RunOptions& options, bool with_cache) {
@@ -61,6 +67,7 @@ Value to_value(const RunOptions& options, bool with_cache) {
           {"single_pass", shape.single_pass},
           {"start_at", to_value(shape.start_at)}};
   if (shape.finished_as) map.emplace_back("finished_as", name(*shape.finished_as));
+  if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
   return map;
@@ -123,6 +130,8 @@ class Reader {
     given.expires = time(value.find("expires"));
     for (const Value& element : get<List>(value.find("elements")))
       given.elements.push_back(element.is_nil() ? std::nullopt : std::optional(initial(element)));
+    for (const Value& label : get<List>(value.find("labels")))
+      given.labels.push_back(get<Bytes>(&label).data);
     return given;
   }
 };
@@ -141,6 +150,8 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   const auto cache = reader.get<std::int64_t>(value->find("cache"));
   if (cache < 0 || cache > static_cast<std::int64_t>(CacheMode::only)) reader.failed = true;
   options.cache = static_cast<CacheMode>(cache);
+  if (const Value* parent = value->find("parent"))
+    if (const auto id = RunId::parse(reader.get<std::string>(parent))) options.parent = *id;
   options.as_of = reader.time(value->find("as_of"));
   options.context = reader.payloads(value->find("context"));
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))

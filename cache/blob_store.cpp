@@ -181,8 +181,11 @@ Result<FileValue> BlobStore::put_file(const fs::path& path) {
 Status BlobStore::put_bytes(std::string_view bytes, const Digest& digest, Kind kind) {
   struct stat kept {};
   if (::lstat(path_of(digest, kind).c_str(), &kept) == 0 && S_ISREG(kept.st_mode) &&
-      static_cast<std::uint64_t>(kept.st_size) == bytes.size())
+      static_cast<std::uint64_t>(kept.st_size) == bytes.size()) {
+    // Young again: whoever collects what nobody needs leaves it alone until it is referred to.
+    ::utimensat(AT_FDCWD, path_of(digest, kind).c_str(), nullptr, 0);
     return {};
+  }
   auto made = draft(options_.folder / "tmp", 0600);
   if (!made) return tl::unexpected(made.error());
   if (auto written = write_all(made->descriptor.value, bytes, made->path); !written) return written;

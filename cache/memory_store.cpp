@@ -62,6 +62,7 @@ Kept MemoryStore::commit_one(const Commit& commit, Time now) {
   std::optional<Time> expires;
   if (commit.expires_after) expires = now + *commit.expires_after;
   if (is_same) {
+    if (head->expires != expires) renewals_[known->second.back()].emplace(now, head->expires);
     head->expires = expires;
     return Kept::same;
   }
@@ -144,6 +145,48 @@ Result<std::vector<Record>> MemoryStore::versions(std::string_view key_prefix) {
   std::vector<Record> records;
   for (std::size_t at : positions) records.push_back(records_[at]);
   return records;
+}
+
+std::optional<Time> MemoryStore::expiry_at(std::size_t record, Time moment) const {
+  const auto renewed = renewals_.find(record);
+  if (renewed == renewals_.end()) return records_[record].expires;
+  const auto next = renewed->second.upper_bound(moment);
+  return next == renewed->second.end() ? records_[record].expires : next->second;
+}
+
+Result<std::vector<PastAnswer>> MemoryStore::look_up_as_of(std::span<const Key> keys, Time moment) {
+  const std::lock_guard guard(mutex_);
+  std::vector<PastAnswer> answers(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto versions = versions_by_key_.find(keys[i]);
+    if (versions == versions_by_key_.end()) continue;
+    for (auto at = versions->second.rbegin(); at != versions->second.rend(); ++at) {
+      if (records_[*at].committed > moment) continue;
+      Record record = records_[*at];
+      record.expires = expiry_at(*at, moment);
+      if (!is_fresh(record, moment)) continue;
+      record.material.clear();
+      answers[i].record = std::move(record);
+      break;
+    }
+  }
+  return answers;
+}
+
+Result<KeyPast> MemoryStore::past_of(const Key& key, Time moment) {
+  const std::lock_guard guard(mutex_);
+  KeyPast past;
+  const auto versions = versions_by_key_.find(key);
+  if (versions == versions_by_key_.end()) return past;
+  for (auto at = versions->second.rbegin(); at != versions->second.rend(); ++at) {
+    if (records_[*at].committed > moment) continue;
+    KeyPast::Version version{records_[*at], VersionStatus::ok};
+    version.record.expires = expiry_at(*at, moment);
+    version.record.value.bytes = nullptr;
+    version.record.material.clear();
+    past.versions.push_back(std::move(version));
+  }
+  return past;
 }
 
 Result<Statistics> MemoryStore::statistics() {

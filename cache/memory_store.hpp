@@ -20,6 +20,9 @@ class MemoryStore final : public Store, public Leases {
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
+  [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
+                                                              Time moment) override;
+  [[nodiscard]] Result<KeyPast> past_of(const Key& key, Time moment) override;
 
   [[nodiscard]] Result<std::vector<LeaseAnswer>> acquire(std::span<const LeaseWish> wishes,
                                                          const LeaseTerms& terms) override;
@@ -31,11 +34,14 @@ class MemoryStore final : public Store, public Leases {
  private:
   [[nodiscard]] const Record* newest_fresh(const Key& key, Time now) const;
   Kept commit_one(const Commit& commit, Time now);
+  [[nodiscard]] std::optional<Time> expiry_at(std::size_t record, Time moment) const;
 
   std::mutex mutex_;
   std::deque<Record> records_;                               // in the order of commits
   std::map<Key, std::vector<std::size_t>> versions_by_key_;  // indices into records_, oldest first
   LeaseTable leases_;
+  // What the expiry of a record, by its index, was until a moment.
+  std::map<std::size_t, std::map<Time, std::optional<Time>>> renewals_;
   Statistics statistics_;
 };
 

@@ -293,7 +293,9 @@ Result<SqliteStore::State::Head> SqliteStore::State::head_of(const Key& wanted) 
 
 Result<bool> SqliteStore::State::has_good_version(const Key& wanted) {
   Statement& select =
-      prepared(find_ok, "SELECT 1 FROM version WHERE key = ?1 AND status = 0 LIMIT 1");
+      prepared(find_ok,
+               "SELECT 1 FROM version WHERE key = ?1 AND status = 0 AND number > ifnull((SELECT "
+               "max(number) FROM version WHERE key = ?1 AND status = 2), 0) LIMIT 1");
   ResetAtEnd reset(select);
   select.start(Blob{wanted.digest.raw()});
   return select.next();

@@ -15,6 +15,7 @@
 #include "cli/documents.hpp"
 #include "cli/moment.hpp"
 #include "cli/outputs.hpp"
+#include "cli/provenance.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
@@ -325,6 +326,8 @@ int cache_show_command(const CacheShowOptions& options, Console& console) {
   if (!moment) return console.fail(moment.error());
   const auto current = find_entry(**store, options.key, *moment);
   if (!current) return console.fail(current.error());
+  if (options.provenance || options.dot)
+    return show_provenance(current->run, current->task, options.dot, console);
   auto versions = (*store)->versions(current->key.text());
   if (!versions) return console.fail(versions.error());
   if (*moment)

@@ -80,6 +80,21 @@ CLI::Option* add_number(CLI::App& app, const std::string& name, T& target, std::
       ->type_name("N");
 }
 
+/// A size in bytes, as 20GiB.
+CLI::Option* add_bytes(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
+                       std::string help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&target, name](const std::string& text) {
+            const auto bytes = parse_bytes(text);
+            if (!bytes) throw CLI::ValidationError(name, bytes.error().message);
+            target = *bytes;
+          },
+          std::move(help))
+      ->type_name("SIZE");
+}
+
 /// When the flag is not given, the setting of that name holds.
 void bind(CommandLine& line, CLI::Option* option, std::string_view key) {
   for (const Setting& setting : known_settings())
@@ -227,6 +242,44 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
   add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace);
 
+  CLI::App* fork = add_command(
+      app, s, "fork", "Start a run that takes another one's results and does only some tasks again",
+      [&s](Console& c) { return fork_command(s.fork, c); });
+  fork->add_option("RUN", s.fork.run, "Id, beginning of an id, last or last:FLOW")->required();
+  add_list(*fork, "--at", s.fork.at, "TASK",
+           "Do this task again, and what depends on it; may be repeated");
+  add_list(*fork, "-p,--param", s.fork.parameters, "NAME=VALUE",
+           "Another value of a parameter; what reads it is done again");
+  add_list(*fork, "--param-file", s.fork.parameter_files, "FILE",
+           "Parameters from a YAML or JSON file; -p wins");
+  add_list(*fork, "--touch", s.fork.touches, "TASK=TEXT",
+           "Change the input of one task of a trace (--mode hash); may be repeated");
+  bind(s, add_choice(*fork, "--cache", s.fork.cache, cache_modes, "How the cache is used"),
+       "cache");
+  add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace);
+
+  CLI::App* retry = add_command(
+      app, s, "retry",
+      "Try tasks of a finished run again that failed or were cancelled, in the same run",
+      [&s](Console& c) { return retry_command(s.retry, c); });
+  retry->add_option("RUN", s.retry.run, "Id, beginning of an id, last or last:FLOW")->required();
+  retry->add_flag("--failed", s.retry.failed, "Only those that failed");
+  retry->add_flag("--cancelled", s.retry.cancelled, "Only those that were cancelled");
+  add_list(*retry, "--task", s.retry.tasks, "TASK", "Only this one; may be repeated");
+  add_execution(*retry, s, s.retry.slots, s.retry.out, s.retry.durability, s.retry.grace);
+
+  CLI::App* replay =
+      add_command(app, s, "replay", "Show a run as it happened, or do it again and compare",
+                  [&s](Console& c) { return replay_command(s.replay, c); });
+  replay->add_option("RUN", s.replay.run, "Id, beginning of an id, last or last:FLOW")->required();
+  replay->add_flag("--verify", s.replay.verify,
+                   "Do everything again from what the run was given, keep nothing, and exit with "
+                   "10 at the first task that differs");
+  bind(s,
+       add_number(*replay, "--slots", s.replay.slots, 1, 65536,
+                  "Tasks at once (default: number of processors)"),
+       "slots");
+
   CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
                                 [&s](Console& c) { return check_command(s.check, c); });
   check->add_option("FLOW", s.check.files, "Files; - is stdin");
@@ -245,6 +298,17 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
 }
 
 void add_looking_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* diff =
+      add_command(app, s, "diff", "Tell in what two runs differ; exits with 10 when they do",
+                  [&s](Console& c) { return diff_command(s.diff, c); });
+  diff->add_option("RUN_A", s.diff.left, "Id, beginning of an id, last or last:FLOW")->required();
+  diff->add_option("RUN_B", s.diff.right, "The other one")->required();
+  diff->add_option("--task", s.diff.task, "Only this task, or its elements")->type_name("TASK");
+  add_choice<std::string>(
+      *diff, "--only", s.diff.only,
+      {{"state", "state"}, {"key", "key"}, {"time", "time"}, {"output", "output"}},
+      "Only differences of this kind");
+
   CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
                              [&s](Console& c) { return ps_command(s.ps, c); });
   ps->add_flag("--all", s.ps.all, "Finished ones too");
@@ -266,7 +330,8 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
-  history->add_option("FLOW", s.history.flow, "Name of the flow (default: all)");
+  history->add_option("FLOW", s.history.flow,
+                      "Name of the flow (default: all), or a value sha256:…: where it comes from");
   history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
   history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
       ->type_name("WHEN");
@@ -357,6 +422,9 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
                                [&s](Console& c) { return cache_show_command(s.cache_show, c); });
   show->add_option("KEY", s.cache_show.key, "Key or its beginning")->required();
   add_moment(*show, s.cache_show.as_of);
+  show->add_flag("--provenance", s.cache_show.provenance,
+                 "What the result was made of, back to the sources");
+  show->add_flag("--dot", s.cache_show.dot, "The provenance as a graph for dot");
   CLI::App* explain = add_command(
       *cache, s, "explain", "Tell why a task of a run was served from the cache, or was not",
       [&s](Console& c) { return cache_explain_command(s.cache_explain, c); });
@@ -366,6 +434,42 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
       ->required();
   add_command(*cache, s, "init-redis", "Load what the cache needs into the Redis server (--redis)",
               [](Console& c) { return cache_init_redis_command(c); });
+  CLI::App* remove =
+      add_command(*cache, s, "rm", "Remove results, so that their tasks run again; history stays",
+                  [&s](Console& c) { return cache_remove_command(s.cache_remove, c); });
+  remove->add_option("KEY", s.cache_remove.keys, "Keys or their beginnings");
+  remove->add_option("--task", s.cache_remove.task, "Of this task")->type_name("TASK");
+  remove->add_option("--task-version", s.cache_remove.version, "Of tasks of this version")
+      ->type_name("VERSION");
+  remove->add_option("--run", s.cache_remove.run, "Made by this run")->type_name("RUN");
+  remove->add_flag("--downstream", s.cache_remove.downstream, "And everything made of them");
+  remove->add_flag("--dry-run", s.cache_remove.dry_run, "Only tell what would go");
+  CLI::App* pin = add_command(*cache, s, "pin",
+                              "Keep a result, or all of a run, whatever gc would do; list pins",
+                              [&s](Console& c) { return cache_pin_command(s.cache_pin, c); });
+  pin->add_option("KEY", s.cache_pin.key, "Key or its beginning, or the digest of a value");
+  pin->add_option("--run", s.cache_pin.run, "All results of this run")->type_name("RUN");
+  pin->add_option("--why", s.cache_pin.why, "Kept with the pin")->type_name("TEXT");
+  pin->add_flag("--rm", s.cache_pin.remove, "Take the pin away");
+  CLI::App* collect = add_command(
+      *cache, s, "gc", "Remove old history, results beyond a budget, and blobs nobody needs",
+      [&s](Console& c) { return cache_collect_command(s.cache_collect, c); });
+  add_number(*collect, "--versions", s.cache_collect.versions, 1, 1'000'000,
+             "Superseded results of a key that stay (default: 16)");
+  add_number(*collect, "--days", s.cache_collect.days, 0, 36'500,
+             "And those younger than so many days (default: 30)");
+  add_duration(*collect, "--max-age", s.cache_collect.max_age,
+               "Remove results that were neither made nor used for so long");
+  add_bytes(*collect, "--max-size", s.cache_collect.max_bytes,
+            "Remove results, those of least worth first, until the rest takes no more");
+  add_duration(*collect, "--grace", s.cache_collect.grace,
+               "Blobs younger than this stay (default: 2h)");
+  collect->add_flag("--dry-run", s.cache_collect.dry_run, "Only tell what would go");
+  CLI::App* verify =
+      add_command(*cache, s, "verify", "Look at every result and blob; exits with 10 for problems",
+                  [&s](Console& c) { return cache_verify_command(s.cache_verify, c); });
+  verify->add_flag("--repair", s.cache_verify.repair,
+                   "Set aside what is damaged and remove what nothing needs");
   add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
               [](Console& c) { return cache_stats_command(c); });
 }

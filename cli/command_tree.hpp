@@ -21,6 +21,10 @@ struct CommandLine {
   std::string fields;
   RunCommandOptions run;
   ResumeOptions resume;
+  DiffOptions diff;
+  ForkOptions fork;
+  RetryOptions retry;
+  ReplayOptions replay;
   CheckOptions check;
   PlanOptions plan;
   StatusOptions status;
@@ -37,6 +41,10 @@ struct CommandLine {
   CacheGetOptions cache_get;
   CacheShowOptions cache_show;
   ExplainOptions cache_explain;
+  CacheRemoveOptions cache_remove;
+  CachePinOptions cache_pin;
+  CacheCollectOptions cache_collect;
+  CacheVerifyOptions cache_verify;
   ConfigShowOptions config_show;
   std::string shell;  // completion
   std::vector<std::string> help_topic;

@@ -9,6 +9,10 @@
 namespace reprise::cli {
 
 int run_command(const RunCommandOptions& options, Console& console);  // run_command.cpp
+int fork_command(const ForkOptions& options, Console& console);       // fork_command.cpp
+int retry_command(const RetryOptions& options, Console& console);
+int replay_command(const ReplayOptions& options, Console& console);  // replay_command.cpp
+int diff_command(const DiffOptions& options, Console& console);      // diff_command.cpp
 int resume_command(const ResumeOptions& options, Console& console);
 int check_command(const CheckOptions& options, Console& console);  // check_command.cpp
 int plan_command(const PlanOptions& options, Console& console);    // plan_command.cpp
@@ -25,6 +29,11 @@ int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const CacheShowOptions& options, Console& console);
+int cache_remove_command(const CacheRemoveOptions& options,
+                         Console& console);  // upkeep_command.cpp
+int cache_pin_command(const CachePinOptions& options, Console& console);
+int cache_collect_command(const CacheCollectOptions& options, Console& console);
+int cache_verify_command(const CacheVerifyOptions& options, Console& console);
 int cache_explain_command(const ExplainOptions& options, Console& console);  // explain_command.cpp
 int cache_stats_command(Console& console);
 int cache_init_redis_command(Console& console);                               // redis_command.cpp

@@ -122,8 +122,8 @@ tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& 
 
 Result<Parameters> read_parameters(const FlowSpec& flow,
                                    const std::vector<std::string>& assignments,
-                                   const std::vector<std::string>& files) {
-  Parameters result;
+                                   const std::vector<std::string>& files, Parameters below) {
+  Parameters result = std::move(below);
   for (const std::string& file : files)
     if (const auto status = read_file(flow, file, result); !status)
       return tl::unexpected(status.error());

@@ -34,9 +34,11 @@ struct Mistakes {
                                                         Console& console);
 
 /// Parameters from files and from "name=value", which win, in the types that the flow declares.
+/// @param below  values for what neither gives
 /// @error invalid_argument
 [[nodiscard]] Result<Parameters> read_parameters(const FlowSpec& flow,
                                                  const std::vector<std::string>& assignments,
-                                                 const std::vector<std::string>& files);
+                                                 const std::vector<std::string>& files,
+                                                 Parameters below = {});
 
 }  // namespace reprise::cli

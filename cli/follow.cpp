@@ -100,6 +100,7 @@ class Follower {
     const bool is_shown =
         !console_.is_quiet() && console_.options().progress != ProgressChoice::none;
     if (!is_shown || options_.run.resume || !reads(options_.run.cache)) return std::nullopt;
+    if (options_.run.as_of || options_.run.parent) return std::nullopt;  // another question
     return quick_plan_line(options_.flow, options_.run.parameters, console_.options());
   }
 

@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/provenance.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
 
@@ -160,6 +161,8 @@ int ps_command(const ListOptions& options, Console& console) {
 }
 
 int history_command(const ListOptions& options, Console& console) {
+  if (options.flow.starts_with("sha256:"))
+    return show_value_provenance(options.flow, false, console);
   auto reading = open_for_reading(console.options());
   if (!reading && reading.error().code == ErrorCode::not_found)
     return empty_list("reprise.history/1", options.task.empty() ? "runs" : "entries", console);

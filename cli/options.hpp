@@ -51,6 +51,42 @@ struct RunCommandOptions {
   Duration grace{std::chrono::seconds{10}};
 };
 
+struct DiffOptions {
+  std::string left, right;  // runs
+  std::string task;         // only this one, or the elements of this one
+  std::string only;         // state, key, time, output; empty = all
+};
+
+struct ForkOptions {
+  std::string run;
+  std::vector<std::string> at;
+  std::vector<std::string> parameters;
+  std::vector<std::string> parameter_files;
+  std::vector<std::string> touches;  // "TASK=TEXT"
+  unsigned slots = 0;
+  CacheMode cache = CacheMode::normal;
+  std::string out = ".";
+  Durability durability = Durability::group;
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct RetryOptions {
+  std::string run;
+  bool failed = false;  // neither: both
+  bool cancelled = false;
+  std::vector<std::string> tasks;  // only these
+  unsigned slots = 0;
+  std::string out = ".";
+  Durability durability = Durability::group;
+  Duration grace{std::chrono::seconds{10}};
+};
+
+struct ReplayOptions {
+  std::string run;
+  bool verify = false;
+  unsigned slots = 0;
+};
+
 struct ResumeOptions {
   std::string run;   // selector
   bool all = false;  // every interrupted run instead
@@ -138,6 +174,35 @@ struct ConfigShowOptions {
 struct ExplainOptions {  // cache explain
   std::string run;
   std::string task;
+};
+
+struct CacheRemoveOptions {
+  std::vector<std::string> keys;  // beginnings of keys
+  std::string task;
+  std::string version;  // of the task
+  std::string run;
+  bool downstream = false;  // and what was made of them
+  bool dry_run = false;
+};
+
+struct CachePinOptions {
+  std::string key;  // or a digest
+  std::string run;
+  std::string why;
+  bool remove = false;
+};
+
+struct CacheCollectOptions {
+  std::uint32_t versions = 16;
+  std::uint32_t days = 30;
+  std::optional<Duration> max_age;
+  std::optional<std::uint64_t> max_bytes;
+  Duration grace{std::chrono::hours{2}};
+  bool dry_run = false;
+};
+
+struct CacheVerifyOptions {
+  bool repair = false;
 };
 
 struct CacheListOptions {

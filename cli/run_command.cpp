@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/execution.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
 #include "cli/moment.hpp"
@@ -17,10 +18,7 @@
 #include <fmt/format.h>
 
 namespace reprise::cli {
-namespace {
-
-/// --fields names something the document of `run` has: said before anything is started.
-Status check_fields(const GlobalOptions& globals) {
+Status check_run_fields(const GlobalOptions& globals) {
   for (const std::string& field : globals.fields) {
     const auto& known = run_fields();
     if (std::find(known.begin(), known.end(), field) == known.end())
@@ -48,10 +46,8 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   return engine;
 }
 
-}  // namespace
-
 int run_command(const RunCommandOptions& options, Console& console) {
-  if (const auto status = check_fields(console.options()); !status)
+  if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
   auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
   if (!source) return source.error();
@@ -167,7 +163,7 @@ int resume_command(const ResumeOptions& options, Console& console) {
                          "resume takes either a run or --all; `reprise ps` lists the runs that "
                          "can go on"},
                         exit_invalid);
-  if (const auto status = check_fields(console.options()); !status)
+  if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
   const auto engine =
       engine_options(console.options(), options.slots, options.durability, options.grace);

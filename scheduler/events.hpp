@@ -38,6 +38,7 @@ struct InitialState {
   std::optional<std::map<std::string, Payload>> parameters;  // of a cached state: the run's
   std::optional<Time> expires;                               // of a cached state
   std::vector<std::optional<InitialState>> elements;         // of a mapped task
+  std::vector<std::string> labels;                           // of these; empty = their indices
 };
 
 /// How a run differs from a whole one that begins with nothing.

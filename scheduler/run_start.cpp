@@ -43,6 +43,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
         continue;
       }
       if (change.state == TaskState::resume) resumed_[task] = true;
+      // A person let a finished task be tried again.
+      carried_ -= is_finished(state_[task.value]);
       state_[task.value] = change.state;
       if (is_failed(change.state) && change.detail)
         failures_.insert_or_assign(task, change.detail->message);
@@ -136,12 +138,13 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
   if (is_put_off && !detail.start_time) detail.start_time = step.now;
   if (change.state == TaskState::mapped) {
     detail.width = static_cast<std::uint32_t>(given.elements.size());
+    detail.labels = given.labels;
     change.result = {};
   }
   step.wants.batch.tasks.push_back(change);
   if (change.state != TaskState::mapped || is_element(task)) return;
   const TaskId first{static_cast<std::uint32_t>(state_.size())};
-  add_group(NodeId{task.value}, detail.width);
+  add_group(NodeId{task.value}, detail.width).labels = given.labels;
   for (std::uint32_t i = 0; i < detail.width; ++i)
     if (given.elements[i]) give(TaskId{first.value + i}, *given.elements[i], step);
 }

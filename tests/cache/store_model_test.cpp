@@ -21,6 +21,7 @@ struct Model {
     std::uint32_t number = 1;
     Time committed;
     std::optional<Time> expires;
+    std::map<Time, std::optional<Time>> renewals;  // what `expires` was until then
   };
   std::vector<Version> versions;  // in order of commits
 
@@ -28,12 +29,13 @@ struct Model {
               std::optional<Duration> expires_after, Time now) {
     std::optional<Time> expires;
     if (expires_after) expires = now + *expires_after;
-    Version next{key_name, text, 1, now, expires};
+    Version next{key_name, text, 1, now, expires, {}};
     for (Version& version : versions) {
       if (version.key != key_name) continue;
       next.number = version.number + 1;
       next.committed = std::max(now, version.committed + Duration{1});
       if (version.text == text && is_newest(version)) {
+        if (version.expires != expires) version.renewals.emplace(now, version.expires);
         version.expires = expires;
         return;
       }
@@ -52,6 +54,19 @@ struct Model {
     return found;
   }
 };
+
+// What a look-up at that moment would have found, were it asked today.
+std::optional<Model::Version> as_of(const Model& model, const std::string& key_name, Time moment) {
+  std::optional<Model::Version> found;
+  for (const Model::Version& version : model.versions) {
+    if (version.key != key_name || version.committed > moment) continue;
+    Model::Version then = version;
+    const auto renewed = version.renewals.upper_bound(moment);
+    if (renewed != version.renewals.end()) then.expires = renewed->second;
+    if (!then.expires || moment < *then.expires) found = then;
+  }
+  return found;
+}
 
 void check_same(const Record& record, const Model::Version& expected) {
   RC_ASSERT(record.key == key(expected.key));
@@ -98,7 +113,21 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
           for (const NamedStore& store : stores) check_listing(*store.store, model, as_of);
           break;
         }
-        case 2:
+        case 2: {
+          const Time moment = *rc::gen::elementOf(times);
+          const std::string name = *any_key;
+          const Key wanted = key(name);
+          const auto expected = as_of(model, name, moment);
+          for (Store* store : {static_cast<Store*>(&memory), static_cast<Store*>(sqlite->get())}) {
+            auto found = store->look_up_as_of({&wanted, 1}, moment);
+            RC_ASSERT(found.has_value());
+            const auto& record = (*found)[0].record;
+            RC_ASSERT(!(*found)[0].horizon.has_value());
+            RC_ASSERT(record.has_value() == expected.has_value());
+            if (expected) check_same(*record, *expected);
+          }
+          break;
+        }
         case 3: {
           const std::vector<std::string> names =
               *rc::gen::container<std::vector<std::string>>(any_key);

@@ -1,0 +1,17 @@
+// What commands that run flows in this process share.
+#pragma once
+
+#include "actors/engine.hpp"
+#include "cli/options.hpp"
+
+namespace reprise::cli {
+
+/// --fields names something the document of `run` has: said before anything is started.
+/// @error invalid_argument
+[[nodiscard]] Status check_run_fields(const GlobalOptions& globals);
+
+/// @error not_found: there is no place for the data; io
+[[nodiscard]] Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
+                                                   Durability durability, Duration grace);
+
+}  // namespace reprise::cli

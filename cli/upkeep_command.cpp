@@ -1,0 +1,391 @@
+// `reprise cache rm|pin|gc|verify`: looking after the cache of a data directory.
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "actors/lineage.hpp"
+#include "cache/key_prefix.hpp"
+#include "cache/upkeep.hpp"
+#include "cli/clock_text.hpp"
+#include "cli/commands.hpp"
+#include "cli/data_access.hpp"
+#include "cli/documents.hpp"
+#include "cli/run_selector.hpp"
+#include "cli/table.hpp"
+#include "cli/text.hpp"
+
+namespace reprise::cli {
+namespace {
+
+constexpr std::size_t listed_max = 20;  // without -v
+
+struct Opened {
+  Reading reading;
+  std::unique_ptr<cache::Upkeep> upkeep;
+};
+
+/// The cache with the journal beside it. @error not_found: there is nothing yet
+Result<Opened> open_upkeep(const GlobalOptions& globals) {
+  auto reading = open_for_reading(globals);
+  if (!reading) return tl::unexpected(reading.error());
+  if (auto readable = open_cache(globals); !readable) return tl::unexpected(readable.error());
+  auto blobs = cache::BlobStore::open({reading->folder.blobs(), true});
+  if (!blobs) return tl::unexpected(blobs.error());
+  auto upkeep =
+      cache::Upkeep::open(reading->folder.cache_file(), std::move(*blobs), reading->folder.blobs());
+  if (!upkeep) return tl::unexpected(upkeep.error());
+  return Opened{std::move(*reading), std::move(*upkeep)};
+}
+
+/// What the journal's runs say about results: who used them, what is in use, what is needed.
+struct FromRuns {
+  std::map<Key, cache::Use> uses;
+  std::set<RunId> active;
+  std::set<Digest> blobs;
+};
+
+Result<FromRuns> ask_runs(Reading& reading) {
+  FromRuns told;
+  journal::RunQuery query;
+  query.limit = UINT32_MAX;
+  auto rows = reading.journal->runs(query);
+  if (!rows) return tl::unexpected(rows.error());
+  const auto blobs = cache::BlobStore::open({reading.folder.blobs(), false});
+  const auto note = [&](const Payload& value) {
+    if (value.is_none()) return;
+    told.blobs.insert(value.digest);
+    Payload whole = value;
+    if (!whole.is_at_hand() && blobs)
+      if (auto found = (*blobs)->get_value(value.digest)) whole = *std::move(found);
+    if (!whole.is_at_hand()) return;
+    if (const auto decoded = whole.value())
+      for (const Digest& file : cache::Upkeep::files_in(*decoded)) told.blobs.insert(file);
+  };
+  for (const journal::RunRow& row : *rows) {
+    if (!is_finished(row.state)) told.active.insert(row.id);
+    for (const auto& [name, value] : row.parameters) note(value);
+    const auto entries = reading.journal->read(row.id, 0);
+    if (!entries) return tl::unexpected(entries.error());
+    for (const journal::Journal::Entry& entry : *entries)
+      for (const journal::TaskChange& change : entry.batch.tasks) {
+        note(change.result);
+        if (change.cache != journal::CacheOutcome::hit || !change.detail || !change.detail->key)
+          continue;
+        cache::Use& use = told.uses[*change.detail->key];
+        ++use.count;
+        use.last = std::max(use.last, change.at);
+        // A run that is not over may read what it hit once more.
+        if (!is_finished(row.state) && change.detail->origin)
+          told.active.insert(*change.detail->origin);
+      }
+  }
+  return told;
+}
+
+/// Asks before removing. Where nobody can answer, -y has to be there.
+std::optional<int> refuse_unconfirmed(const std::string& question, Console& console) {
+  const GlobalOptions& globals = console.options();
+  if (globals.yes || console.confirm(question)) return std::nullopt;
+  if (globals.no_input || !console.can_ask())
+    return console.fail(
+        {ErrorCode::invalid_argument, "this removes results and nobody can be asked; add -y"},
+        exit_invalid);
+  console.say("nothing was removed");
+  return exit_failed;
+}
+
+Result<Key> one_key(cache::Upkeep& upkeep, const std::string& prefix) {
+  const auto range = cache::keys_with_prefix(prefix);
+  if (!range) return tl::unexpected(range.error());
+  const auto all = upkeep.select({});
+  if (!all) return tl::unexpected(all.error());
+  std::set<Key> found;
+  for (const cache::Record& record : *all)
+    if (range->first <= record.key && record.key <= range->last) found.insert(record.key);
+  if (found.size() == 1) return *found.begin();
+  if (found.empty())
+    return fail(ErrorCode::not_found,
+                fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
+                            escape_for_terminal(prefix)));
+  return fail(ErrorCode::not_found,
+              fmt::format("\"{}\" is the beginning of {}", escape_for_terminal(prefix),
+                          counted(found.size(), "key")));
+}
+
+void list_entries(const std::vector<cache::Record>& records, Console& console) {
+  Table table{
+      {"KEY", "TASK", "COMMITTED", "SIZE", "TOOK", "RUN"}, {false, false, false, true, true}, {}};
+  const bool all = console.options().verbosity > 0;
+  for (const cache::Record& r : records) {
+    if (!all && table.rows.size() == listed_max) break;
+    table.rows.push_back({r.key.text().substr(0, 15), escape_for_terminal(r.task),
+                          local_text_seconds(r.committed), describe_bytes(r.value.size),
+                          describe(r.cost), r.run.short_text()});
+  }
+  for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
+    console.out(line);
+  if (table.rows.size() < records.size())
+    console.out(fmt::format("… {} more (-v shows all)", records.size() - table.rows.size()));
+}
+
+Result<cache::Selection> selection_of(const CacheRemoveOptions& options, Opened& opened) {
+  cache::Selection selection;
+  for (const std::string& prefix : options.keys) {
+    const auto key = one_key(*opened.upkeep, prefix);
+    if (!key) return tl::unexpected(key.error());
+    selection.keys.insert(*key);
+  }
+  if (!options.task.empty()) selection.name = options.task;
+  if (!options.version.empty()) selection.version = options.version;
+  if (!options.run.empty()) {
+    const auto row = find_run(options.run, *opened.reading.journal);
+    if (!row) return tl::unexpected(row.error());
+    selection.run = row->id;
+  }
+  return selection;
+}
+
+std::string_view word(cache::Verified::Fault fault) {
+  switch (fault) {
+    case cache::Verified::Fault::wrong:
+      return "wrong";
+    case cache::Verified::Fault::missing:
+      return "missing";
+    case cache::Verified::Fault::orphan:
+      return "orphan";
+    case cache::Verified::Fault::record:
+      return "record";
+  }
+  return "record";
+}
+
+struct Pinned {
+  cache::PinKind kind;
+  std::string id;
+  std::string shown;
+};
+
+std::string shown_pin(const cache::Pin& pin) {
+  if (pin.kind == cache::PinKind::run) {
+    RunId run;
+    if (pin.id.size() == run.bytes.size())
+      std::copy(pin.id.begin(), pin.id.end(), reinterpret_cast<char*>(run.bytes.data()));
+    return run.text();
+  }
+  const auto digest = Digest::from_raw(pin.id);
+  if (!digest) return "unreadable";
+  return pin.kind == cache::PinKind::key ? Key{*digest}.text() : digest->text();
+}
+
+std::string_view word(cache::PinKind kind) {
+  switch (kind) {
+    case cache::PinKind::key:
+      return "key";
+    case cache::PinKind::digest:
+      return "digest";
+    case cache::PinKind::run:
+      return "run";
+  }
+  return "key";
+}
+
+Result<Pinned> pin_target(const CachePinOptions& options, Opened& opened) {
+  if (!options.run.empty()) {
+    const auto row = find_run(options.run, *opened.reading.journal);
+    if (!row) return tl::unexpected(row.error());
+    return Pinned{
+        cache::PinKind::run,
+        std::string(reinterpret_cast<const char*>(row->id.bytes.data()), row->id.bytes.size()),
+        "run " + row->id.short_text()};
+  }
+  if (options.key.starts_with("sha256:")) {
+    const auto digest = Digest::parse(options.key);
+    if (!digest) return tl::unexpected(digest.error());
+    return Pinned{cache::PinKind::digest, std::string(digest->raw()), digest->text()};
+  }
+  const auto key = one_key(*opened.upkeep, options.key);
+  if (!key) return tl::unexpected(key.error());
+  return Pinned{cache::PinKind::key, std::string(key->digest.raw()), key->text()};
+}
+
+}  // namespace
+
+int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
+  if (options.keys.empty() && options.task.empty() && options.version.empty() &&
+      options.run.empty())
+    return console.fail(
+        {ErrorCode::invalid_argument, "say what to remove: keys, --task, --task-version or --run"},
+        exit_invalid);
+  auto opened = open_upkeep(console.options());
+  if (!opened) return console.fail(opened.error());
+  const auto selection = selection_of(options, *opened);
+  if (!selection) return console.fail(selection.error());
+  auto records = opened->upkeep->select(*selection);
+  if (!records) return console.fail(records.error());
+  std::set<Key> keys;
+  for (const cache::Record& record : *records) keys.insert(record.key);
+  if (options.downstream && !keys.empty()) {
+    const auto made = made_of(*opened->reading.journal, keys);
+    if (!made) return console.fail(made.error());
+    keys.insert(made->begin(), made->end());
+    records = opened->upkeep->select({.keys = keys});
+    if (!records) return console.fail(records.error());
+  }
+  std::uint64_t removed = records->size();
+  if (!options.dry_run && removed > 0) {
+    if (const auto refused = refuse_unconfirmed(
+            fmt::format("remove {} from the cache?",
+                        removed == 1 ? "1 entry" : grouped(removed) + " entries"),
+            console))
+      return *refused;
+    const auto done = opened->upkeep->remove(keys, now());
+    if (!done) return console.fail(done.error());
+    removed = *done;
+  }
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Record& record : *records) list.push_back(record_json(record));
+    return console.document({{"schema", "reprise.cache-removed/1"},
+                             {"dry_run", options.dry_run},
+                             {"removed", removed},
+                             {"entries", std::move(list)}},
+                            exit_ok, "entries");
+  }
+  if (options.dry_run) list_entries(*records, console);
+  console.say(fmt::format("{}removed {}; {}", options.dry_run ? "would have " : "",
+                          removed == 1 ? "1 entry" : grouped(removed) + " entries",
+                          "--as-of still sees what was there before"));
+  return exit_ok;
+}
+
+int cache_pin_command(const CachePinOptions& options, Console& console) {
+  auto opened = open_upkeep(console.options());
+  if (!opened) return console.fail(opened.error());
+  if (!options.key.empty() || !options.run.empty()) {
+    const auto target = pin_target(options, *opened);
+    if (!target) return console.fail(target.error());
+    if (options.remove) {
+      const auto was = opened->upkeep->unpin(target->kind, target->id);
+      if (!was) return console.fail(was.error());
+      if (!*was)
+        return console.fail({ErrorCode::not_found, fmt::format("{} is not pinned", target->shown)});
+    } else if (const auto done = opened->upkeep->pin(target->kind, target->id, options.why, now());
+               !done) {
+      return console.fail(done.error());
+    }
+    console.say(fmt::format("{} {}", target->shown,
+                            options.remove ? "is not pinned any more" : "is pinned"));
+    if (!console.is_json()) return exit_ok;
+  }
+  const auto pins = opened->upkeep->pins();
+  if (!pins) return console.fail(pins.error());
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Pin& pin : *pins)
+      list.push_back({{"kind", word(pin.kind)},
+                      {"id", shown_pin(pin)},
+                      {"at", to_rfc3339(pin.at)},
+                      {"why", pin.why.empty() ? Json(nullptr) : Json(pin.why)}});
+    return console.document({{"schema", "reprise.cache-pins/1"}, {"pins", std::move(list)}},
+                            exit_ok, "pins");
+  }
+  if (pins->empty()) console.say("nothing is pinned");
+  for (const cache::Pin& pin : *pins)
+    console.out(fmt::format("{}  {}  {}  {}", pad(word(pin.kind), 6), shown_pin(pin),
+                            local_text(pin.at), escape_for_terminal(pin.why)));
+  return exit_ok;
+}
+
+int cache_collect_command(const CacheCollectOptions& options, Console& console) {
+  auto opened = open_upkeep(console.options());
+  if (!opened) return console.fail(opened.error());
+  auto told = ask_runs(opened->reading);
+  if (!told) return console.fail(told.error());
+  cache::CollectRequest request;
+  request.keep_versions = options.versions;
+  request.keep_for = std::chrono::hours{24} * options.days;
+  request.max_age = options.max_age;
+  request.max_bytes = options.max_bytes;
+  request.grace = options.grace;
+  request.dry_run = options.dry_run;
+  request.uses = std::move(told->uses);
+  request.active = std::move(told->active);
+  request.blobs_in_use = std::move(told->blobs);
+  if (!options.dry_run && (options.max_age || options.max_bytes))
+    if (const auto refused =
+            refuse_unconfirmed("remove results for good, as far as they are too many?", console))
+      return *refused;
+  const auto done = opened->upkeep->collect(request, now());
+  if (!done) return console.fail(done.error());
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Collected::Entry& entry : done->entries) {
+      Json item = record_json(entry.record);
+      item["why"] = entry.why;
+      list.push_back(std::move(item));
+    }
+    return console.document({{"schema", "reprise.cache-collected/1"},
+                             {"dry_run", options.dry_run},
+                             {"entries", std::move(list)},
+                             {"entries_left", done->entries_left},
+                             {"kept_pinned", done->pinned},
+                             {"versions", done->versions},
+                             {"value_bytes", done->value_bytes},
+                             {"blobs", done->blobs},
+                             {"blob_bytes", done->blob_bytes},
+                             {"bytes_before", done->bytes_before},
+                             {"cost_s", seconds_json(done->cost)}},
+                            exit_ok, "entries");
+  }
+  if (options.dry_run && !done->entries.empty()) {
+    std::vector<cache::Record> records;
+    for (const cache::Collected::Entry& entry : done->entries) records.push_back(entry.record);
+    list_entries(records, console);
+  }
+  console.out(
+      fmt::format("{} {} of {} entries, {} old versions and {} blobs: {} of {}",
+                  options.dry_run ? "would delete" : "deleted", grouped(done->entries.size()),
+                  grouped(done->entries.size() + done->entries_left), grouped(done->versions),
+                  grouped(done->blobs), describe_bytes(done->value_bytes + done->blob_bytes),
+                  describe_bytes(done->bytes_before)));
+  if (done->pinned > 0)
+    console.out(fmt::format("{} kept because pinned or in use", counted(done->pinned, "result")));
+  if (done->cost > Duration{0})
+    console.say(fmt::format("making it again would take about {}", describe(done->cost)));
+  return exit_ok;
+}
+
+int cache_verify_command(const CacheVerifyOptions& options, Console& console) {
+  auto opened = open_upkeep(console.options());
+  if (!opened) return console.fail(opened.error());
+  const auto told = ask_runs(opened->reading);
+  if (!told) return console.fail(told.error());
+  const auto verified =
+      opened->upkeep->verify(options.repair, told->blobs, std::chrono::hours{2}, now());
+  if (!verified) return console.fail(verified.error());
+  const int code = verified->problems.empty() ? exit_ok : exit_differences;
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const auto& problem : verified->problems)
+      list.push_back({{"fault", word(problem.fault)},
+                      {"what", problem.what},
+                      {"repaired", problem.is_repaired}});
+    return console.document({{"schema", "reprise.cache-verified/1"},
+                             {"versions", verified->versions},
+                             {"blobs", verified->blobs},
+                             {"problems", std::move(list)}},
+                            code, "problems");
+  }
+  for (const auto& problem : verified->problems)
+    console.out(fmt::format("{}  {}{}", pad(word(problem.fault), 8), problem.what,
+                            problem.is_repaired ? "  repaired" : ""));
+  console.out(fmt::format("{} and {} looked at: {}", counted(verified->versions, "version"),
+                          counted(verified->blobs, "blob"),
+                          verified->problems.empty()
+                              ? "all as they should be"
+                              : counted(verified->problems.size(), "problem")));
+  return code;
+}
+
+}  // namespace reprise::cli
