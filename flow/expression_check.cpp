@@ -204,12 +204,15 @@ class Checker {
       }
       if (name == "stdout") return Type::of(Kind::text);
       if (name == "exit") return Type::of(Kind::integer);
-      static const std::vector<std::string> fields{"outputs", "stdout", "exit"};
+      if (name == "value") return {};  // of a success that it signalled
+      static const std::vector<std::string> fields{"outputs", "stdout", "exit", "value"};
       const std::string_view object_text = tree_.source_of(tree_.terms()[term.operands[0]]);
       const auto near = suggest(name, fields);
       report("RP1302", term, fmt::format("the result of a command has no '{}'", name),
              near ? fmt::format("{}.{}", object_text, *near) : std::string{},
-             {"it has outputs, stdout and exit: outputs['FILE'] is a file it declares"});
+             {"it has outputs, stdout and exit: outputs['FILE'] is a file it declares; and value, "
+              "when "
+              "it signalled a success with one"});
       return {};
     }
     if (object.kind == Kind::map) {

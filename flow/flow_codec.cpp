@@ -8,11 +8,12 @@
 #include "core/assert.hpp"
 #include "core/pack.hpp"
 #include "flow/flow_spec.hpp"
+#include "flow/signal.hpp"
 
 namespace reprise {
 namespace {
 
-constexpr std::uint64_t format_version = 2;
+constexpr std::uint64_t format_version = 3;
 
 // ----------------------------------------------------------------------------------------------------------
 // writing
@@ -100,13 +101,18 @@ class Writer {
   void write_body(const PassBody&) { pack_.nil(); }
   void write_body(const FunctionBody& body) { write(body.function); }
   void write_body(const CommandBody& body) {
-    array(6);
+    array(7);
     list(body.argv);
     write(body.script);
     list(body.input_files);
     list(body.outputs);
     map(body.environment);
     write(body.in_flow_folder);
+    array(2 * body.exits.size());
+    for (const auto& [code, state] : body.exits) {
+      write(code);
+      write(state);
+    }
   }
   void write_names(const std::vector<std::pair<std::string, std::string>>& names) {
     array(names.size());
@@ -165,7 +171,7 @@ class Writer {
     map(resources.custom);
   }
   void write(const TaskKind& kind) {
-    array(16);
+    array(17);
     write(kind.cache_name);
     write(kind.version);
     write(kind.body);
@@ -182,6 +188,7 @@ class Writer {
     write(kind.max_parallel);
     write(kind.reduce_fanin);
     list(kind.hooks);
+    write(kind.target);
   }
 
   /// Without the position of the first input: inputs lie one after the other.
@@ -353,7 +360,7 @@ class Reader {
       body = FunctionBody{std::string(token.data)};
       return;
     }
-    if (token.kind != Unpacker::Kind::array || token.count != 6) return unpack_.fail();
+    if (token.kind != Unpacker::Kind::array || token.count != 7) return unpack_.fail();
     auto& command = body.emplace<CommandBody>();
     list(command.argv);
     read(command.script);
@@ -361,6 +368,16 @@ class Reader {
     list(command.outputs);
     map(command.environment);
     read(command.in_flow_folder);
+    const std::uint32_t numbers = unpack_.array();
+    if (numbers % 2 != 0) unpack_.fail();
+    for (std::uint32_t i = 0; i < numbers && !unpack_.failed(); i += 2) {
+      const std::uint32_t code = unpack_.index();
+      TaskState state{};
+      enumerated(state, TaskState::lost);
+      if (!is_signal(state)) unpack_.fail();
+      if (!command.exits.empty() && command.exits.rbegin()->first >= code) unpack_.fail();
+      command.exits.emplace_hint(command.exits.end(), code, state);
+    }
   }
   void read(std::pair<std::string, std::string>& named) {
     unpack_.array(2);
@@ -417,7 +434,7 @@ class Reader {
     map(resources.custom);
   }
   void read(TaskKind& kind) {
-    unpack_.array(16);
+    unpack_.array(17);
     read(kind.cache_name);
     read(kind.version);
     read(kind.body);
@@ -434,6 +451,7 @@ class Reader {
     read(kind.max_parallel);
     read(kind.reduce_fanin);
     list(kind.hooks);
+    read(kind.target);
   }
 
   void read(Node& node) {

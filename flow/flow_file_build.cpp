@@ -26,6 +26,7 @@ class Builder {
     }
     for (std::size_t i = 0; i < draft_.outputs.size(); ++i) add_output(i);
     choose_reference_nodes();
+    for (const HookDraft& hook : draft_.hooks) builder_.add_run_hook(hook_of(hook));
     return std::move(builder_).finish();
   }
 
@@ -77,7 +78,24 @@ class Builder {
     for (const auto& [name, value] : policy.environment)
       body.environment[name] = template_of(value);
     body.in_flow_folder = task.in_flow_folder;
+    body.exits = task.exits;
     return body;
+  }
+
+  [[nodiscard]] Hook hook_of(const HookDraft& draft) const {
+    Hook hook;
+    hook.on = {draft.state};
+    if (draft.call) {
+      hook.body = FunctionBody{.function = draft.call.text};
+      return hook;
+    }
+    CommandBody body;
+    for (const Text& argument : draft.run) body.argv.push_back(template_of(argument));
+    if (draft.shell) body.script = template_of(draft.shell);
+    for (const auto& [name, value] : draft.environment) body.environment[name] = template_of(value);
+    body.in_flow_folder = draft.in_flow_folder;
+    hook.body = std::move(body);
+    return hook;
   }
 
   /// The task's own policies over the defaults; environment variables one by one.
@@ -134,6 +152,8 @@ class Builder {
     }
     if (task.map) kind.max_parallel = task.map->max_parallel;
     if (task.reduce) kind.reduce_fanin = task.reduce->fanin;
+    for (const HookDraft& hook : task.hooks) kind.hooks.push_back(hook_of(hook));
+    if (task.target) kind.target = template_of(task.target);
     return kind;
   }
 
@@ -168,6 +188,7 @@ class Builder {
       for (const std::uint32_t own : scope.own) rename_if_taken(draft_.tasks[own].name, facts);
       if (task.map) rename_if_taken(task.map->as.text, facts);
       kind.when = renamed(kind.when);
+      kind.target.text = renamed_template(kind.target.text);
     } else {
       // Known before the inputs are added: the signature is part of the kind.
       for (const std::string& name : command_inputs(at))
@@ -236,6 +257,9 @@ class Builder {
     }
     if (facts.over.kind == Source::Kind::expression) look(facts.over.expression);
     if (task.when) look(condition(task.when.text));
+    if (const auto target = TemplateText::parse(task.target.text))
+      for (const TemplateText::Part& part : target->parts())
+        for (const expression::Tree& tree : part.tree) look(tree.source());
     for (const std::uint32_t read : facts.reads) {
       if (reads.contains(draft_.tasks[read].name)) scope.reads.push_back(read);
     }
@@ -292,6 +316,18 @@ class Builder {
       if (found == renamed_.end()) return std::nullopt;
       return expression::reference_to(found->second);
     });
+  }
+
+  [[nodiscard]] std::string renamed_template(const std::string& text) const {
+    const auto parsed = TemplateText::parse(text);
+    if (renamed_.empty() || !parsed) return text;
+    std::string result;
+    for (const TemplateText::Part& part : parsed->parts()) {
+      result += escape_template(part.literal);
+      for (const expression::Tree& tree : part.tree)
+        result += "${{ " + renamed(tree.source()) + " }}";
+    }
+    return result;
   }
 
   void add_upstream(std::uint32_t upstream) {
@@ -373,6 +409,8 @@ class Builder {
   /// With `allow_failure` somewhere the tasks that decide the run's state are named; else the flow
   /// leaves it at the default.
   void choose_reference_nodes() {
+    for (const std::uint32_t task : facts_.reference) builder_.add_reference(NodeId{task});
+    if (!facts_.reference.empty()) return;
     if (std::ranges::none_of(draft_.tasks, &TaskDraft::allow_failure)) return;
     for (const std::uint32_t last : facts_.last_tasks) {
       if (!draft_.tasks[last].allow_failure)

@@ -52,8 +52,8 @@ std::string joined_expression(const TemplateText& text) {
 
 }  // namespace
 
-const Signature* Checker::find_function(const TaskDraft& task) {
-  const std::string& id = task.call.text;
+const Signature* Checker::find_function(const Text& call, std::string_view where) {
+  const std::string& id = call.text;
   if (id.empty()) return nullptr;  // no text: a complaint exists
   const std::size_t sign = id.find('@');
   std::vector<std::string> known;
@@ -67,8 +67,7 @@ const Signature* Checker::find_function(const TaskDraft& task) {
   }
   if (sign == std::string::npos || sign == 0 || sign + 1 == id.size()) {
     complaints_.add(
-        "RP1204", *task.call.node,
-        fmt::format("'{}' is no function: 'call' takes name@version", id),
+        "RP1204", *call.node, fmt::format("'{}' is no function: 'call' takes name@version", id),
         {.suggestion = versions.empty() ? std::string() : versions.back(),
          .label = {},
          .help = {
@@ -80,8 +79,7 @@ const Signature* Checker::find_function(const TaskDraft& task) {
   if (found != options_.functions->end()) return &found->second;
   std::string help = known.empty() ? "no functions are registered" : "functions: " + listed(known);
   if (!versions.empty()) help = "known versions: " + listed(versions);
-  complaints_.add("RP1204", *task.call.node,
-                  fmt::format("unknown function '{}' in task '{}'", id, task.name),
+  complaints_.add("RP1204", *call.node, fmt::format("unknown function '{}' in {}", id, where),
                   {.suggestion = versions.empty() ? complaints_.near(id, known) : versions.back(),
                    .label = {},
                    .help = {std::move(help)}});
@@ -90,7 +88,7 @@ const Signature* Checker::find_function(const TaskDraft& task) {
 
 void Checker::call(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
-  const Signature* signature = find_function(task);
+  const Signature* signature = find_function(task.call, fmt::format("task '{}'", task.name));
   facts_.tasks[at].signature = signature;
   // With an unknown function names and types cannot be checked; what the arguments read can.
   arguments(at, signature);

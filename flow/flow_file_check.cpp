@@ -86,6 +86,8 @@ FlowFacts Checker::check() {
   flow_outputs();
   cycles();
   last_tasks();
+  reference();
+  hooks(flow_.hooks, "the run");
   return std::move(facts_);
 }
 
@@ -104,13 +106,62 @@ void Checker::last_tasks() {
     else if (forgiven == nullptr)
       forgiven = &flow_.tasks[i];
   }
-  if (decided || forgiven == nullptr) return;
+  if (decided || forgiven == nullptr || !flow_.reference.empty()) return;
   complaints_.add(
       "RP1114", *forgiven->node->find("allow_failure")->key,
       "every last task has 'allow_failure', so nothing decides whether the run succeeds",
       {.suggestion = {},
        .label = {},
        .help = {"leave it out at one task that no other task needs"}});
+}
+
+void Checker::reference() {
+  for (const Text& name : flow_.reference) {
+    const auto found = task_index_.find(name.text);
+    if (found == task_index_.end()) {
+      complaints_.add("RP1203", *name.node,
+                      fmt::format("unknown task '{}' in 'reference'", name.text),
+                      {.suggestion = complaints_.near(name.text, task_names_),
+                       .label = {},
+                       .help = {"tasks in this file: " + listed(task_names_)}});
+      continue;
+    }
+    facts_.reference.push_back(found->second);
+    const TaskDraft& task = flow_.tasks[found->second];
+    if (!task.allow_failure) continue;
+    Diagnostic& diagnostic = complaints_.add(
+        "RP1114", *name.node,
+        fmt::format("task '{}' has 'allow_failure' and cannot decide whether the run succeeds",
+                    name.text),
+        {.suggestion = {}, .label = {}, .help = {"keep one of them"}});
+    diagnostic.related.push_back(
+        {complaints_.document().span(*task.node->find("allow_failure")->key), "here"});
+  }
+}
+
+// What stands in hooks is evaluated whatever became of the tasks, so it reads parameters only.
+void Checker::hooks(const std::vector<HookDraft>& hooks, std::string_view whose) {
+  only_parameters_ = true;
+  for (const HookDraft& hook : hooks) {
+    if (hook.broken) continue;
+    for (const Text& argument : hook.run) (void)text(argument, std::nullopt, Use::text);
+    if (hook.shell && !hook.shell.text.empty()) (void)text(hook.shell, std::nullopt, Use::text);
+    for (const auto& [name, value] : hook.environment) (void)text(value, std::nullopt, Use::text);
+    if (!hook.call) continue;
+    if (!hook.environment.empty() || hook.in_flow_folder)
+      complaints_.add("RP1114", *hook.call.node->key,
+                      "'env' and 'cwd' go with 'run' and 'shell' only",
+                      {.suggestion = {},
+                       .label = {},
+                       .help = {"a function is given the states before and after"}});
+    const Signature* signature = find_function(hook.call, fmt::format("'on' of {}", whose));
+    if (signature != nullptr && signature->inputs.size() != 2)
+      complaints_.add("RP1205", *hook.call.node,
+                      fmt::format("'{}' takes {} arguments; a hook is given two: the states before "
+                                  "and after",
+                                  hook.call.text, signature->inputs.size()));
+  }
+  only_parameters_ = false;
 }
 
 void Checker::parameters() {
@@ -242,11 +293,13 @@ void Checker::task(std::uint32_t at) {
       (void)tree(*parsed, *task.when.node, 0, at, Use::condition);
     }
   }
+  if (task.target) target(at);
   if (task.is_command())
     command(at);
   else if (task.call && !task.broken)
     call(at);
   ignored_inputs(at);
+  hooks(task.hooks, fmt::format("task '{}'", task.name));
 }
 
 void Checker::combinations(const TaskDraft& task) {
@@ -273,7 +326,7 @@ void Checker::combinations(const TaskDraft& task) {
     }
   };
   if (called)
-    refuse({"inputs", "outputs", "env", "cwd"}, "'run' and 'shell'");
+    refuse({"inputs", "outputs", "env", "cwd", "exit"}, "'run' and 'shell'");
   else
     refuse({"args"}, "'call'");
   if (task.version && task.policy.cache_version &&
@@ -450,6 +503,29 @@ void Checker::command(std::uint32_t at) {
     input_file(task, {.text = *program, .node = task.run[0].node});
   }
   output_paths(task);
+}
+
+void Checker::target(std::uint32_t at) {
+  const TaskDraft& task = flow_.tasks[at];
+  (void)text(task.target, at, Use::text);
+  const yaml::Node& key = *task.target.node->key;
+  if (task.reduce)
+    complaints_.add(
+        "RP1114", key, "'target' does not go with 'reduce', which calls the task often",
+        {.suggestion = {}, .label = {}, .help = {"give it to a task that takes the result"}});
+  if (task.is_command() && task.outputs.size() != 1)
+    complaints_.add(
+        "RP1114", key,
+        fmt::format("a command with a target has exactly one output, and task '{}' has {}",
+                    task.name, task.outputs.size()),
+        {.suggestion = {}, .label = {}, .help = {"the target is that output's content"}});
+  const yaml::Node* cache = task.node->find("cache");
+  if (cache != nullptr && task.policy.cache && task.policy.cache->enabled) {
+    Diagnostic& diagnostic =
+        complaints_.add("RP1114", key, "'target' stands for the cache and does not go with 'cache'",
+                        {.suggestion = {}, .label = {}, .help = {"keep one of them"}});
+    diagnostic.related.push_back({complaints_.document().span(*cache->key), "here"});
+  }
 }
 
 void Checker::output_paths(const TaskDraft& task) {

@@ -62,6 +62,7 @@ struct TaskFacts {
 struct FlowFacts {
   std::vector<TaskFacts> tasks;
   std::vector<std::uint32_t> last_tasks;  // those that no other task needs
+  std::vector<std::uint32_t> reference;   // those that the flow names; empty = none
   std::vector<std::optional<std::uint32_t>>
       output_tasks;  // per output: it is the whole result of this task
 };
@@ -84,17 +85,21 @@ class Checker {
   void map(std::uint32_t at);
   void reduce(std::uint32_t at);
   void command(std::uint32_t at);
+  void target(std::uint32_t at);
   void output_paths(const TaskDraft& task);
   void input_file(const TaskDraft& task, const Text& file);
   void ignored_inputs(std::uint32_t at);
   void flow_outputs();
   void cycles();
   void last_tasks();
+  void reference();
+  void hooks(const std::vector<HookDraft>& hooks, std::string_view whose);
   void report_cycle(const std::vector<std::uint32_t>& way);
 
   // flow_file_call.cpp
   void call(std::uint32_t at);
-  [[nodiscard]] const Signature* find_function(const TaskDraft& task);
+  /// @param where  "task 'align'", for messages
+  [[nodiscard]] const Signature* find_function(const Text& call, std::string_view where);
   void arguments(std::uint32_t at, const Signature* signature);
   Source argument(std::uint32_t at, const yaml::Node& node, bool with_map_variable = true);
   void argument_type(const TaskDraft& task, const yaml::Node& node, Source& source,
@@ -135,6 +140,7 @@ class Checker {
   FlowFacts facts_;
   // What the task being checked has been found to need: (list or null for edges, task).
   std::set<std::pair<const void*, std::uint32_t>> seen_;
+  bool only_parameters_ = false;  // the text being checked can read nothing else
 };
 
 /// Type of a parameter in expressions.

@@ -112,6 +112,10 @@ class Decoder {
 [[nodiscard]] std::span<const KeyRule<MapDraft>> map_keys();
 [[nodiscard]] std::span<const KeyRule<ReduceDraft>> reduce_keys();
 [[nodiscard]] std::span<const KeyRule<Trigger>> trigger_keys();
+[[nodiscard]] std::span<const KeyRule<HookDraft>> hook_keys();
+/// Schemas that are made of lists of words.
+[[nodiscard]] std::string hooks_schema(bool of_run);
+[[nodiscard]] std::string exits_schema();
 /// Works on the whole policy because `version` and `ignore` need more than the CachePolicy.
 [[nodiscard]] std::span<const KeyRule<PolicyDraft>> cache_keys();
 

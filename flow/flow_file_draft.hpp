@@ -2,6 +2,8 @@
 // to the decoder.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -40,6 +42,17 @@ struct ReduceDraft {
   std::uint32_t fanin = 16;
 };
 
+struct HookDraft {
+  std::string state;
+  std::vector<Text> run;
+  const yaml::Node* run_node = nullptr;
+  Text shell;
+  Text call;
+  std::vector<std::pair<std::string, Text>> environment;
+  bool in_flow_folder = false;
+  bool broken = false;  // complained about already
+};
+
 struct TaskDraft {
   std::string name;
   const yaml::Node* key = nullptr;
@@ -63,6 +76,9 @@ struct TaskDraft {
   bool isolated = false;
   bool in_flow_folder = false;
   Text version;
+  std::vector<HookDraft> hooks;
+  std::map<std::uint32_t, TaskState> exits;
+  Text target;
   bool broken = false;  // its result and needs are unknown, complaints about them would be noise
 
   [[nodiscard]] bool is_command() const { return run_node != nullptr || shell; }
@@ -89,6 +105,8 @@ struct FlowDraft {
   PolicyDraft defaults;
   std::vector<TaskDraft> tasks;
   std::vector<OutputDraft> outputs;
+  std::vector<HookDraft> hooks;
+  std::vector<Text> reference;  // the tasks that decide the run's state; empty = not given
 };
 
 }  // namespace reprise::flow_file

@@ -37,7 +37,7 @@ expression::Declarations Checker::declarations(std::optional<std::uint32_t> at,
       .name = [this, variable, at](std::string_view name) -> std::optional<Type> {
         if (!variable.empty() && name == variable) return facts_.tasks[*at].element;
         const auto found = task_index_.find(name);
-        if (found == task_index_.end()) return std::nullopt;
+        if (found == task_index_.end() || only_parameters_) return std::nullopt;
         return types_[found->second];
       },
       .parameter = [this](std::string_view name) -> std::optional<Type> {
@@ -47,7 +47,8 @@ expression::Declarations Checker::declarations(std::optional<std::uint32_t> at,
       },
       .known_names =
           [this, variable] {
-            if (!complaints_.can_afford(task_names_.size())) return std::vector<std::string>{};
+            if (only_parameters_ || !complaints_.can_afford(task_names_.size()))
+              return std::vector<std::string>{};
             std::vector<std::string> names = task_names_;
             std::ranges::sort(names);
             if (!variable.empty()) names.insert(names.begin(), variable);
@@ -85,7 +86,11 @@ std::optional<Type> Checker::tree(const Tree& tree, const yaml::Node& node, std:
                                   bool with_map_variable) {
   std::vector<Problem> problems;
   const Type type = expression::check(tree, declarations(at, with_map_variable), problems);
-  for (const Problem& found : problems) problem(found, node, offset);
+  for (Problem& found : problems) {
+    if (only_parameters_ && found.code == "RP1302" && found.help.empty())
+      found.help.emplace_back("what stands in 'on' can read parameters, as in params.name");
+    problem(found, node, offset);
+  }
   if (!problems.empty()) return std::nullopt;
   if (at) record(tree, node, offset, *at);
   const expression::Term& root = tree.terms()[tree.root()];

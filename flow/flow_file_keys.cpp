@@ -23,6 +23,21 @@ void read_policy(Decoder& decoder, const Node& value, TaskDraft& task) {
   policy_keys()[index].decode(decoder, value, task.policy);
 }
 
+/// A fraction and a number can be compared only once it is known how many upstreams there are.
+void contradictory_bounds(Decoder& decoder, const Node& value, const Trigger& trigger) {
+  const double least = trigger.at_least;
+  const double most = trigger.at_most;
+  const bool comparable = (least < 1) == (most < 1) || most == 0;
+  if (least < 0 || most < 0 || least <= most || !comparable) return;
+  Diagnostic& diagnostic = decoder.complaints().add(
+      "RP1114", *value.find("at_most"),
+      fmt::format("{} can never hold: at_least {} is more than at_most {}",
+                  decoder.complaints().name_of(value), value.find("at_least")->text,
+                  value.find("at_most")->text));
+  diagnostic.related.push_back(
+      {decoder.complaints().document().span(*value.find("at_least")), "more than this"});
+}
+
 void read_trigger(Decoder& decoder, const Node& value, TaskDraft& task) {
   Trigger trigger;
   if (value.is_scalar()) {
@@ -30,6 +45,7 @@ void read_trigger(Decoder& decoder, const Node& value, TaskDraft& task) {
   } else if (decoder.map(value, trigger_keys(), trigger)) {
     const bool counts = trigger.kind == Trigger::Kind::some_failed ||
                         trigger.kind == Trigger::Kind::some_successful;
+    contradictory_bounds(decoder, value, trigger);
     for (const char* bound : {"at_least", "at_most"}) {
       const Node* given = value.find(bound);
       if (given == nullptr || counts || value.find("name") == nullptr) continue;
@@ -186,12 +202,25 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
            [](Decoder& d, const Node& v, TaskDraft& task) { read_version(d, v, task.version); }},
       Rule{"description", text_schema, "For people.",
            [](Decoder& d, const Node& v, TaskDraft&) { (void)d.text(v); }},
-      Rule{"on", "{}", "Not supported yet.",
-           [](Decoder& d, const Node& v, TaskDraft&) {
-             not_supported(d, v,
-                           "a task with 'trigger: any_failed' runs after a failure, one with "
-                           "'trigger: all_finished' always");
+      Rule{"target", text_schema,
+           "File that keeps the result, relative to the flow file's folder; when it is there the "
+           "task does not run. May contain ${{ }}.",
+           [](Decoder& d, const Node& v, TaskDraft& task) {
+             auto text = d.text(v, "a path");
+             if (!text) return;
+             if (text->empty() || text->ends_with('/'))
+               d.complaints().add("RP1108", v,
+                                  fmt::format("{} names no file", d.complaints().name_of(v)));
+             else
+               task.target = {.text = *std::move(text), .node = &v};
            }},
+      Rule{"on", R"({"$ref": "#/definitions/task_hooks"})",
+           "What is told of the task's states: a command that takes note, or a function that may "
+           "replace the state.",
+           [](Decoder& d, const Node& v, TaskDraft& task) { read_task_hooks(d, v, task.hooks); }},
+      Rule{"exit", R"({"$ref": "#/definitions/exits"})",
+           "Exit codes of the command that mean something else than a failure.",
+           [](Decoder& d, const Node& v, TaskDraft& task) { read_exits(d, v, task.exits); }},
   };
   return rules;
 }
@@ -396,6 +425,20 @@ std::span<const KeyRule<FlowDraft>> flow_keys() {
           "outputs",
           R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})",
           "What the run gives back, by name; contains ${{ }}.", read_outputs},
+      Rule{"reference", texts_schema,
+           "The tasks that decide whether the run succeeds; default: those that no other needs.",
+           [](Decoder& d, const Node& v, FlowDraft& flow) {
+             flow.reference = d.texts(v, "a list of tasks", true);
+             if (v.is_sequence() && v.items.empty())
+               d.complaints().add("RP1108", v, "'reference' is empty",
+                                  {.suggestion = {},
+                                   .label = {},
+                                   .help = {"leave it out for the tasks that no other needs"}});
+           }},
+      Rule{"on", R"({"$ref": "#/definitions/run_hooks"})",
+           "What is told of the run's states: a command that takes note, or a function that may "
+           "replace the state.",
+           [](Decoder& d, const Node& v, FlowDraft& flow) { read_run_hooks(d, v, flow.hooks); }},
       Rule{"$schema", text_schema, "For editors.",
            [](Decoder& d, const Node& v, FlowDraft&) { (void)d.text(v); }},
   };

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "flow/flow_file_shared_keys.hpp"
+#include "flow/secret_reference.hpp"
 
 namespace reprise::flow_file {
 
@@ -28,11 +29,6 @@ void read_version(Decoder& decoder, const Node& value, Text& out) {
   out = {.text = *std::move(text), .node = &value};
 }
 
-namespace {
-
-constexpr std::string_view env_schema =
-    R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})";
-
 void read_environment(Decoder& decoder, const Node& value,
                       std::vector<std::pair<std::string, Text>>& out) {
   if (!decoder.is_map(value, "a map of variables")) return;
@@ -53,10 +49,22 @@ void read_environment(Decoder& decoder, const Node& value,
            .help = {"names that begin with REPRISE_ are set for every command"}});
       continue;
     }
-    if (auto text = decoder.written(*entry.value))
-      out.emplace_back(name, Text{.text = *std::move(text), .node = entry.value});
+    auto text = decoder.written(*entry.value);
+    const auto secret = text ? secret_reference(*text) : std::nullopt;
+    if (secret && !is_secret_name(*secret)) {
+      decoder.complaints().add(
+          "RP1111", *entry.value, fmt::format("'{}' cannot be the name of a secret", *secret),
+          {.suggestion = {},
+           .label = {},
+           .help = {"letters, digits, '.', '_' and '-', not beginning with '.': the name of a file "
+                    "in the folder of secrets"}});
+      continue;
+    }
+    if (text) out.emplace_back(name, Text{.text = *std::move(text), .node = entry.value});
   }
 }
+
+namespace {
 
 void read_resources(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   if (!decoder.is_map(value, "a map such as {cpus: 2, memory: 4GiB}")) return;
@@ -145,10 +153,10 @@ void read_expiry(Decoder& decoder, const Node& value, PolicyDraft& policy) {
 std::span<const KeyRule<RetryPolicy>> retry_keys() {
   using Rule = KeyRule<RetryPolicy>;
   static const std::array rules{
-      Rule{"max", R"({"type": "integer", "minimum": 0, "maximum": 100})",
+      Rule{"max", R"({"type": "integer", "minimum": 0, "maximum": 10000})",
            "Further attempts after the first.",
            [](Decoder& d, const Node& v, RetryPolicy& retry) {
-             if (const auto n = d.integer(v, 0, 100)) retry.max = static_cast<std::uint32_t>(*n);
+             if (const auto n = d.integer(v, 0, 10'000)) retry.max = static_cast<std::uint32_t>(*n);
            }},
       Rule{"delay", duration_schema, "Time before the first retry.",
            read_delay<&RetryPolicy::delay>},
@@ -298,13 +306,22 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
                return;
              }
              d.map(v, retry_keys(), retry);
+             const Node* most = v.find("max_delay");
+             if (most == nullptr) {
+               retry.max_delay = std::max(retry.max_delay, retry.delay);
+             } else if (retry.max_delay < retry.delay && !most->broken) {
+               d.complaints().add("RP1114", *most,
+                                  fmt::format("{} is less than the delay that it limits",
+                                              d.complaints().name_of(*most)));
+             }
              policy.retry = std::move(retry);
            }},
       Rule{"cache", R"({"$ref": "#/definitions/cache"})",
            "Reuse results: true, false, or settings.", read_cache},
       Rule{"resources", R"({"$ref": "#/definitions/resources"})",
            "What a task needs while it runs.", read_resources},
-      Rule{"env", env_schema, "Environment variables of commands; may contain ${{ }}.",
+      Rule{"env", environment_schema,
+           "Environment variables of commands; may contain ${{ }}, or be secret://NAME.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              read_environment(d, v, policy.environment);
            }},

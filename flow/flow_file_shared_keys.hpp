@@ -4,7 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "flow/flow_file_decoder.hpp"
 
@@ -18,6 +22,19 @@ inline constexpr std::string_view bool_schema = R"({"type": "boolean"})";
 inline constexpr std::string_view texts_schema =
     R"({"type": "array", "items": {"type": "string", "minLength": 1}, "uniqueItems": true})";
 inline constexpr std::string_view duration_schema = R"({"$ref": "#/definitions/duration"})";
+
+inline constexpr std::string_view environment_schema =
+    R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})";
+
+/// Variables of a command, also `secret://NAME`.
+void read_environment(Decoder& decoder, const yaml::Node& value,
+                      std::vector<std::pair<std::string, Text>>& out);
+
+/// `on` of a task and of the flow; `exit` of a task. The schemas are those of their values.
+void read_task_hooks(Decoder& decoder, const yaml::Node& value, std::vector<HookDraft>& hooks);
+void read_run_hooks(Decoder& decoder, const yaml::Node& value, std::vector<HookDraft>& hooks);
+void read_exits(Decoder& decoder, const yaml::Node& value,
+                std::map<std::uint32_t, TaskState>& exits);
 
 /// Complains about a key that is kept for later.
 void not_supported(Decoder& decoder, const yaml::Node& value, std::string_view instead);

@@ -56,6 +56,11 @@ std::string print_schema() {
       Json{{"oneOf", Json::array({trigger_object["properties"]["name"], trigger_object})}};
   definitions["map"] = object_schema(map_keys());
   definitions["reduce"] = object_schema(reduce_keys());
+  definitions["hook"] = object_schema(hook_keys());
+  definitions["hook"]["oneOf"] = task["oneOf"];
+  definitions["task_hooks"] = Json::parse(hooks_schema(false));
+  definitions["run_hooks"] = Json::parse(hooks_schema(true));
+  definitions["exits"] = Json::parse(exits_schema());
   definitions["policy"] = object_schema(policy_keys());
   definitions["task"] = std::move(task);
 

@@ -48,7 +48,7 @@ struct FunctionBody {
 };
 
 /// Runs a program in a fresh directory. Result: map {"exit": 0, "outputs": {path: file…}, "stdout":
-/// text up to 64 KiB}.
+/// text up to 64 KiB}, and "value" when it signalled a success with one.
 struct CommandBody {
   std::vector<Template> argv;  // never through a shell; empty when `script` is set
   Template script;             // for /bin/sh -eu
@@ -56,9 +56,12 @@ struct CommandBody {
       input_files;  // linked in read-only under their own names; relative to the flow file's folder
   std::vector<std::string>
       outputs;  // relative paths, collected afterwards; a missing one fails the task
-  std::map<std::string, Template>
-      environment;              // added to the allow-list PATH HOME LANG TZ REPRISE_*
+  // Added to the allow-list PATH HOME LANG TZ REPRISE_*. A text `secret://NAME` is looked up where
+  // the command runs.
+  std::map<std::string, Template> environment;
   bool in_flow_folder = false;  // `cwd: flow`: runs in the flow file's folder instead
+  // Exit codes, 1 to 255, that stand for a signal: the state in which the attempt then ends.
+  std::map<std::uint32_t, TaskState> exits;
   bool operator==(const CommandBody&) const = default;
 };
 
@@ -160,6 +163,9 @@ struct TaskKind {
   // of its first input, level by level, until one value is left.
   std::uint32_t reduce_fanin = 0;
   std::vector<Hook> hooks;  // told in this order; each gets what the one before made of the state
+  // Where the result is kept besides, as a file; when it is there already, the body does not run.
+  // A path, relative to the flow's folder; empty = nowhere.
+  Template target;
 
   bool operator==(const TaskKind&) const = default;
 };

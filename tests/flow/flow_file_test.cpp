@@ -43,6 +43,8 @@ FlowFileOptions options(std::string folder = {}) {
   functions["text.join@1"] = {.inputs = {{"texts", "list<str>"}, {"separator", "str"}},
                               .outputs = {{"result", "str"}}};
   functions["text.length@1"] = {.inputs = {{"text", "str"}}, .outputs = {{"result", "i64"}}};
+  functions["told@1"] = {.inputs = {{"before", "any"}, {"after", "any"}},
+                         .outputs = {{"result", "any"}}};
   functions["math.scale@1"] = {.inputs = {{"value", "f64"}, {"factor", "f64"}},
                                .outputs = {{"result", "f64"}}};
   return made;
@@ -450,6 +452,49 @@ BOOST_AUTO_TEST_CASE(defaults_hold_for_tasks_without_their_own) {
   BOOST_TEST(command(spec, 1).environment.at("A").text == "x");
   BOOST_TEST(command(spec, 1).environment.at("B").text == "z");
   BOOST_TEST(spec.kind_of(NodeId{2}).retry.max == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(hooks_are_kept_in_the_order_of_the_file) {
+  const FlowSpec spec = flow(
+      "version: 1\nparams: {who: {type: string, default: ops}}\n"
+      "on: {finished: {shell: 'echo over', cwd: flow}}\ntasks:\n  a:\n    run: [x]\n    on:\n"
+      "      timed_out: {run: [mail, \"${{ params.who }}\"], env: {T: 'secret://t', N: 1}}\n"
+      "      failed:\n        - {call: told@1}\n        - {run: [mail]}\n");
+  BOOST_REQUIRE(spec.run_hooks.size() == 1u);
+  BOOST_TEST((spec.run_hooks[0].on == Strings{"finished"}));
+  BOOST_TEST(std::get<CommandBody>(spec.run_hooks[0].body).script.text == "echo over");
+  BOOST_TEST(std::get<CommandBody>(spec.run_hooks[0].body).in_flow_folder);
+  const std::vector<Hook>& hooks = spec.kind_of(NodeId{0}).hooks;
+  BOOST_REQUIRE(hooks.size() == 3u);
+  BOOST_TEST((hooks[0].on == Strings{"timed_out"} && hooks[1].on == Strings{"failed"} &&
+              hooks[2].on == Strings{"failed"}));
+  const auto& mail = std::get<CommandBody>(hooks[0].body);
+  BOOST_TEST(mail.argv.at(1).text == "${{ params.who }}");
+  BOOST_TEST(mail.environment.at("T").text == "secret://t");
+  BOOST_TEST((hooks[1].body == Body{FunctionBody{"told@1"}}));
+}
+
+BOOST_AUTO_TEST_CASE(exit_codes_and_deciding_tasks_are_kept) {
+  const FlowSpec spec = flow(
+      "version: 1\nreference: [b, a]\ntasks:\n  a: {run: [x], exit: {75: retry, 255: loop}}\n"
+      "  b: {needs: [a], shell: x}\n  c: {needs: [b], run: [x], allow_failure: true}\n");
+  BOOST_TEST((command(spec, 0).exits == std::map<std::uint32_t, TaskState>{
+                                            {75, TaskState::retrying}, {255, TaskState::looped}}));
+  BOOST_TEST((spec.reference_nodes == std::vector{NodeId{1}, NodeId{0}}));
+}
+
+BOOST_AUTO_TEST_CASE(a_long_delay_is_not_cut_by_a_limit_that_nobody_gave) {
+  const FlowSpec spec =
+      flow("version: 1\ntasks: {a: {run: [x], retry: {max: 10000, delay: 2h}}}\n");
+  BOOST_TEST(spec.kind_of(NodeId{0}).retry.max == 10'000u);
+  BOOST_TEST((spec.kind_of(NodeId{0}).retry.max_delay == std::chrono::hours(2)));
+}
+
+BOOST_AUTO_TEST_CASE(bounds_that_depend_on_the_number_of_tasks_are_not_contradictory) {
+  for (const char* bounds : {"at_least: 0.5, at_most: 1", "at_least: 3, at_most: 0.9",
+                             "at_least: 0, at_most: 0", "at_least: 2, at_most: 2"})
+    (void)flow(fmt::format(
+        "version: 1\ntasks: {{a: {{run: [x], trigger: {{name: some_failed, {}}}}}}}\n", bounds));
 }
 
 BOOST_AUTO_TEST_CASE(every_policy_reaches_the_task) {

@@ -82,9 +82,12 @@ FlowSpec rich_flow() {
   body.outputs = {"out.bam"};
   body.environment = {{"LANG", {"C", {4, 4, 5}}}};
   body.in_flow_folder = true;
+  body.exits = {{75, TaskState::retrying}, {77, TaskState::skipped}};
   command.body = body;
+  command.target = {"out/${{ params.quality }}", {6, 1, 2}};
+  command.hooks = {{{"failed"}, body}, {{}, FunctionBody{"told@1"}}};
   TaskKind script;
-  script.body = CommandBody{{}, {"echo ${{ params.quality }}", {9, 1, 20}}, {}, {}, {}, false};
+  script.body = CommandBody{{}, {"echo ${{ params.quality }}", {9, 1, 20}}, {}, {}, {}, false, {}};
   auto call_kind = builder.add_kind(call), command_kind = builder.add_kind(command),
        script_kind = builder.add_kind(script), pass_kind = builder.add_kind({});
   auto quality =
@@ -186,19 +189,36 @@ BOOST_AUTO_TEST_CASE(cut_off_and_longer_records_are_corrupt) {
 
 BOOST_AUTO_TEST_CASE(the_seeds_of_the_fuzzer_are_of_this_format) {
   const char* root = std::getenv("REPRISE_SOURCE_DIR");
+  const std::string folder = std::string(root ? root : ".") + "/tests/fuzz/corpus/flow_record/";
+  if (std::getenv("REPRISE_UPDATE_GOLDEN") != nullptr) {
+    std::ofstream(folder + "empty", std::ios::binary) << FlowSpec{}.encode();
+    std::ofstream(folder + "chain", std::ios::binary) << graph(3, {{0, 1}, {1, 2}}).encode();
+    std::ofstream(folder + "cycle", std::ios::binary) << graph(2, {{0, 1}, {1, 0}}).encode();
+    std::ofstream(folder + "rich", std::ios::binary) << rich_flow().encode();
+  }
   for (const char* seed : {"empty", "chain", "rich"}) {
-    std::ifstream in(std::string(root ? root : ".") + "/tests/fuzz/corpus/flow_record/" + seed,
-                     std::ios::binary);
+    std::ifstream in(folder + seed, std::ios::binary);
     BOOST_REQUIRE(in);
     std::string bytes{std::istreambuf_iterator<char>(in), {}};
     BOOST_TEST(FlowSpec::decode(bytes).has_value(),
-               seed << " is stale; replace it by what FlowSpec::encode() gives");
+               seed << " is stale; run this with REPRISE_UPDATE_GOLDEN=1");
   }
+}
+
+BOOST_AUTO_TEST_CASE(an_exit_code_stands_for_a_signal_and_nothing_else) {
+  FlowSpec flow = graph(1, {});
+  CommandBody body;
+  body.exits = {{75, TaskState::running}};
+  flow.kinds[0].body = body;
+  BOOST_TEST(!FlowSpec::decode(flow.encode()));
+  body.exits = {{75, TaskState::paused}};
+  flow.kinds[0].body = body;
+  BOOST_TEST(FlowSpec::decode(flow.encode()).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(other_versions_are_refused) {
   std::string bytes = rich_flow().encode();
-  BOOST_REQUIRE(bytes[1] == 2);
+  BOOST_REQUIRE(bytes[1] == 3);
   bytes[1] = 1;
   BOOST_TEST((FlowSpec::decode(bytes).error().code == ErrorCode::corrupt));
 }
