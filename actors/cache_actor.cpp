@@ -11,6 +11,8 @@
 #include "actors/messages.hpp"
 #include "actors/single_flight.hpp"
 #include "cache/horizon.hpp"
+#include "core/text.hpp"
+#include "worker/target.hpp"
 
 namespace reprise::actors {
 
@@ -64,6 +66,30 @@ void look_up_as_of(CacheState& state, const Attempt& attempt, scheduler::Answer&
   if (!past.record) return;
   answer.value = std::move(past.record->value);
   answer.origin = past.record->run;
+}
+
+// A target stands for the cache: its task has no key, and no record is looked up or kept.
+void look_at_target(CacheState& state, const Attempt& attempt, scheduler::Answer& answer) {
+  const auto path = worker::target_path(attempt);
+  if (!path) {
+    answer.reason = path.error().message;  // the attempt fails for the same reason
+    return;
+  }
+  cache::BlobStore* blobs = state.options.blobs.get();
+  auto found = worker::read_target(attempt, *path, [&](const std::filesystem::path& file) {
+    return blobs != nullptr ? blobs->put_file(file)
+                            : Result<FileValue>(fail(ErrorCode::unavailable,
+                                                     "there is no blob store to keep it in"));
+  });
+  if (found && *found && blobs != nullptr && (*found)->size > journal::inline_result_bytes)
+    if (const Status kept = blobs->put_value(**found); !kept) found = tl::unexpected(kept.error());
+  if (!found)
+    answer.reason = found.error().message;  // as if it were not there; the body makes it anew
+  else if (*found) {
+    answer.value = **std::move(found);
+    answer.reason =
+        fmt::format("result found at target \"{}\"", escape_for_terminal(path->string()));
+  }
 }
 
 // Only results that this run would keep, and that hooks cannot refuse, are worth waiting for.
@@ -150,6 +176,11 @@ scheduler::LookedUp look_up(CacheState& state, LookUp& request) {
   for (Attempt& attempt : request.attempts) {
     scheduler::Answer answer;
     answer.attempt = {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
+    if (worker::has_target(attempt)) {
+      look_at_target(state, attempt, answer);
+      answers.answers.push_back(std::move(answer));
+      continue;
+    }
     const Result<Material> material =
         worker::material_of(attempt, *state.options.hasher, state.options.account);
     if (!material) {

@@ -7,6 +7,7 @@
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
 
+#include "cache/blob_store.hpp"
 #include "cache/leases.hpp"
 #include "cache/store.hpp"
 #include "worker/material.hpp"
@@ -19,6 +20,7 @@ struct CacheActorOptions {
   std::unique_ptr<worker::FileHasher> hasher;  // digests of input files, for the keys of commands
   std::string account = "default";
   std::shared_ptr<Clock> clock;
+  std::shared_ptr<cache::BlobStore> blobs;  // takes in what is found at targets; may be null
 };
 
 /// Of all attempts that miss one key, in this process or another that shares the leases, one at a

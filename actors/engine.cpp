@@ -247,12 +247,17 @@ void EmbeddedEngine::start_actors() {
   cache.store = store_;
   cache.leases = leases_;
   cache.clock = options_.clock;
+  cache.blobs = blobs_;
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
   actors::WorkerActorOptions worker;
   worker.slots = options_.slots;
-  worker.runner = std::make_shared<worker::LocalRunner>(worker::LocalRunner::Options{
-      .functions = options_.functions, .blobs = blobs_, .grace = options_.grace});
+  worker.runner = std::make_shared<worker::LocalRunner>(
+      worker::LocalRunner::Options{.functions = options_.functions,
+                                   .blobs = blobs_,
+                                   .grace = options_.grace,
+                                   .secrets = options_.secrets,
+                                   .warn = options_.warn});
   worker.blobs = blobs_;
   worker.grace = options_.grace;
   worker.warn = options_.warn;

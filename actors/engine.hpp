@@ -35,6 +35,7 @@ struct EngineOptions {
   unsigned slots = 0;  // attempts at once; 0 = number of processors
   Durability durability = Durability::group;
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
+  std::filesystem::path secrets;  // folder of the secrets that commands ask for; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it

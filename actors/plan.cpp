@@ -6,6 +6,7 @@
 
 #include "cache/horizon.hpp"
 #include "scheduler/scheduler.hpp"
+#include "worker/target.hpp"
 
 namespace reprise {
 
@@ -56,6 +57,20 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     Prediction& prediction = findings.predictions[attempt.task];
     prediction.task = shown_name(attempt);
     prediction.node = attempt.node;
+    if (worker::has_target(attempt)) {
+      const auto path = worker::target_path(attempt);
+      auto found = path ? worker::read_target(attempt, *path,
+                                              [&](const std::filesystem::path& file) {
+                                                return findings.hasher.hash(file);
+                                              })
+                        : Result<std::optional<Payload>>(tl::unexpected(path.error()));
+      if (found && *found) {
+        prediction.reason = "target";
+        prediction.outcome = Prediction::Outcome::hit;
+        each.value = **std::move(found);
+      }
+      continue;
+    }
     Result<Material> material = worker::material_of(attempt, findings.hasher);
     if (!material) {
       prediction.reason = "uncacheable:" + material.error().message;

@@ -101,6 +101,7 @@ TaskKind policies_of(const task_options& options) {
   kind.resources.cpu_milli = static_cast<std::uint32_t>(std::lround(options.resources.cpus * 1000));
   kind.resources.memory_bytes = options.resources.memory_bytes;
   kind.isolated = options.isolated;
+  kind.target.text = options.target;
   kind.max_parallel = options.max_parallel;
   for (std::string_view name : options.names) kind.signature.inputs.emplace_back(name, "");
   return kind;

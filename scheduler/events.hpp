@@ -70,8 +70,9 @@ struct Answer {
   std::optional<Key> key;        // none: the task cannot be cached; `reason` says why
   std::optional<Payload> value;  // a hit
   std::optional<RunId> origin;   // of a hit
-  std::string reason;            // bypasses only, e.g. "uncacheable: text is not UTF-8"
-  std::string refusal{};         // the task fails with this, whatever it would have given
+  // Of a bypass, e.g. "uncacheable: text is not UTF-8"; of a result found at a target, where.
+  std::string reason;
+  std::string refusal{};  // the task fails with this, whatever it would have given
 };
 struct LookedUp {
   std::vector<Answer> answers;

@@ -275,6 +275,7 @@ void Run::admit(TaskId task, Step& step) {
       return enter(task, std::move(change), step);
     }
   }
+  if (!kind.target.text.empty()) return look_up(task, step);  // instead of the cache
   if (!kind.cache.enabled || context_->cache == CacheMode::off) return begin(task, step);
   if (kind.cache.key_function.empty()) return look_up(task, step);
   Question question;
@@ -334,6 +335,7 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     journal::ChangeDetail& detail = change.detail.emplace();
     detail.key = answer.key;
     detail.origin = answer.origin;
+    detail.message = std::move(answer.reason);
     enter(task, std::move(change), step);
   } else if (!answer.refusal.empty()) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start, std::move(answer.refusal), step);

@@ -88,11 +88,27 @@ bool remove_contents(const fs::path& folder) {
   return true;
 }
 
+// Those that were being written when their commands were killed: "0.signal.x7Yz2q".
+void remove_unfinished_signals(const fs::path& parent) {
+  std::error_code error;
+  for (fs::directory_iterator entry(parent, error), end; !error && entry != end;
+       entry.increment(error)) {
+    std::error_code ignored;
+    if (entry->path().filename().string().find(".signal.") != std::string::npos)
+      fs::remove(entry->path(), ignored);
+  }
+}
+
 }  // namespace
 
 AttemptFolders::~AttemptFolders() {
-  for (const Folder& folder : free_) ::rmdir(folder.path.c_str());
-  if (made_ > 0) ::rmdir(parent_.c_str());
+  for (const Folder& folder : free_) {
+    ::rmdir(folder.path.c_str());
+    ::unlink(Lease::context_file(folder).c_str());
+  }
+  if (made_ == 0 || ::rmdir(parent_.c_str()) == 0) return;
+  remove_unfinished_signals(parent_);
+  ::rmdir(parent_.c_str());
 }
 
 Result<AttemptFolders::Lease> AttemptFolders::take() {
@@ -120,12 +136,14 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
   }
   Folder folder;
   folder.path = std::move(path);
+  ::unlink(Lease::signal_file(folder).c_str());  // of a process that was killed
   folder.taken = coarse_now();
   static_cast<void>(note_empty(folder));
   return Lease(*this, std::move(folder));
 }
 
 void AttemptFolders::give_back(Folder folder) {
+  ::unlink(Lease::signal_file(folder).c_str());
   const Look look = look_at(folder);
   if (look == Look::not_as_made ||
       (look == Look::may_have_changed && !remove_contents(folder.path))) {

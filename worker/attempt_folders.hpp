@@ -34,7 +34,8 @@ class AttemptFolders {
     timespec taken{};    // when the present attempt got it
   };
 
-  /// An empty folder for one attempt; emptied and given back when this goes.
+  /// An empty folder for one attempt; emptied and given back when this goes. Beside it, and so out
+  /// of the command's way, are places for two files: what it is told, and what it answers.
   class Lease {
    public:
     Lease(AttemptFolders& folders, Folder folder)
@@ -46,8 +47,20 @@ class AttemptFolders {
       if (folders_ != nullptr) folders_->give_back(std::move(folder_));
     }
     [[nodiscard]] const std::filesystem::path& path() const { return folder_.path; }
+    /// Written over by each attempt.
+    [[nodiscard]] std::filesystem::path context_file() const { return context_file(folder_); }
+    /// Not there when the attempt begins.
+    [[nodiscard]] std::filesystem::path signal_file() const { return signal_file(folder_); }
 
    private:
+    friend class AttemptFolders;
+    static std::filesystem::path context_file(const Folder& folder) {
+      return folder.path.string() + ".context.json";
+    }
+    static std::filesystem::path signal_file(const Folder& folder) {
+      return folder.path.string() + ".signal";
+    }
+
     AttemptFolders* folders_;
     Folder folder_;
   };

@@ -14,7 +14,13 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "flow/context_values.hpp"
+#include "flow/secret_reference.hpp"
+#include "flow/signal.hpp"
+#include "worker/functions.hpp"
 #include "worker/process.hpp"
+#include "worker/secrets.hpp"
+#include "worker/signal_file.hpp"
 
 namespace reprise::worker {
 
@@ -216,8 +222,138 @@ Result<std::string> find_program(std::string_view program, const BoundCommand& c
                                                 escape_for_terminal(path)));
 }
 
+namespace {
+
+// Puts the secrets among the variables that the task sets in the place of their references. Only a
+// text that the flow's author wrote is one: what a parameter or another task gives is data.
+Status put_secrets(const CommandBody& body, const std::vector<fs::path>& folders,
+                   BoundCommand& command) {
+  for (const auto& [name, text] : body.environment) {
+    const auto reference = secret_reference(text.text);
+    if (!reference) continue;
+    auto secret = read_secret(folders, *reference);
+    if (!secret)
+      return fail(secret.error().code,
+                  fmt::format("environment variable \"{}\": {}", escape_for_terminal(name),
+                              secret.error().message));
+    command.secrets.push_back(*secret);
+    command.environment[name] = *std::move(secret);
+  }
+  return {};
+}
+
+// A success with what the command declared to make, and with the value it signalled.
+void succeed(const std::optional<SignalRequest>& signal, const ProcessEnd& end,
+             const BoundCommand& command, const CommandBody& body, Value out,
+             cache::BlobStore* blobs, Outcome& outcome) {
+  auto files = collect_outputs(command.working_folder, body.outputs, blobs);
+  if (!files) return set_failed(outcome, FailureClass::task, files.error().message);
+  Map result{{Value("exit"), Value(end.exit_code)},
+             {Value("outputs"), Value(*std::move(files))},
+             {Value("stdout"), std::move(out)}};
+  if (signal && signal->value)
+    result.emplace_back(Value("value"), redact(*signal->value, command.secrets));
+  auto value = Payload::of(Value(std::move(result)));
+  if (!value) return set_failed(outcome, FailureClass::task, value.error().message);
+  outcome.state = TaskState::success;
+  outcome.failure = FailureClass::none;
+  outcome.message = signal ? redact(signal->message, command.secrets) : std::string();
+  outcome.value = *std::move(value);
+}
+
+bool is_of_task(const Value& key) {
+  const auto* text = key.get_if<std::string>();
+  return text != nullptr &&
+         (text->starts_with("task_") || *text == "map_index" || *text == "resume");
+}
+
+// What the command can know of the context. The file is written over for each attempt and then cut:
+// making it anew, or emptying it first, makes a journalled file system write it out, which costs a
+// thousand times as much.
+Status put_context(const Attempt& attempt, const fs::path& path, BoundCommand& command) {
+  const bool is_of_run = attempt.question && attempt.question->kind == Question::Kind::run_hooks;
+  Map context = context_values(attempt);
+  if (is_of_run) std::erase_if(context, [](const auto& entry) { return is_of_task(entry.first); });
+  command.environment.merge(context_variables(context));
+  command.environment["REPRISE_CONTEXT_FILE"] = path.string();
+  const std::string text = to_json(Value(std::move(context))) + "\n";
+  const FileDescriptor file(
+      ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const auto error = [&] {
+    return tl::unexpected(
+        system_error(fmt::format("write the context to \"{}\"", path.string()), errno));
+  };
+  if (!file.is_open()) return error();
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t put = ::write(file.get(), rest.data(), rest.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return error();
+    rest.remove_prefix(static_cast<std::size_t>(put));
+  }
+  if (::ftruncate(file.get(), static_cast<off_t>(text.size())) != 0) return error();
+  return {};
+}
+
+// An exit code that the task gave a meaning, as a signal.
+std::optional<SignalRequest> signal_of_exit(const ProcessEnd& end, const CommandBody& body,
+                                            const Value& out) {
+  if (end.signal != 0) return std::nullopt;
+  const auto found = body.exits.find(static_cast<std::uint32_t>(end.exit_code));
+  if (found == body.exits.end()) return std::nullopt;
+  SignalRequest request;
+  for (const std::string& name : signal_names())
+    if (signal_from(name) == found->second) request.name = name;
+  // A loop hands on what it printed.
+  if (found->second == TaskState::looped) {
+    const auto* text = out.get_if<std::string>();
+    request.value =
+        text != nullptr && text->ends_with('\n') ? Value(text->substr(0, text->size() - 1)) : out;
+  }
+  return request;
+}
+
+// Ends the attempt as the command asked for, but for a success, whose outputs are still to be
+// collected.
+void obey(SignalRequest request, TaskState state, const Attempt& attempt,
+          const std::vector<std::string>& secrets, std::string how, Outcome& outcome) {
+  Ending ending;
+  ending.state = state;
+  ending.message = redact(std::move(request.message), secrets);
+  if (ending.message.empty() && is_failed(state))
+    ending.message = how.empty() ? fmt::format("it signalled {}", request.name) : std::move(how);
+  outcome.failure = FailureClass::none;
+  if (request.value) {
+    auto value = Payload::of(redact(*std::move(request.value), secrets));
+    if (!value) {
+      set_failed(outcome, FailureClass::task, "its signal's value: " + value.error().message);
+      return;
+    }
+    ending.value = *std::move(value);
+  } else if (state == TaskState::looped) {
+    ending.value = Payload::nil();
+  }
+  if (request.in) ending.start_time = attempt.context->now() + *request.in;
+  if (state == TaskState::retrying && !request.in) {
+    const RetryPolicy& retry = attempt.context->flow->kind_of(attempt.node).retry;
+    ending.start_time = attempt.context->now() + retry.delay;
+  }
+  end_as(outcome, std::move(ending));
+}
+
+}  // namespace
+
 Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunResources& run,
                            std::stop_token stop) const {
+  return run_with(attempt, body, run, nullptr, std::move(stop));
+}
+
+Outcome CommandRunner::run_hook(const Attempt& attempt, const CommandBody& body, RunResources& run,
+                                const Environment& about, std::stop_token stop) const {
+  return run_with(attempt, body, run, &about, std::move(stop));
+}
+
+Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body, RunResources& run,
+                                const Environment* about, std::stop_token stop) const {
   Outcome outcome;
   outcome.started = now();
   const auto cannot_start = [&](const Error& error) {
@@ -227,8 +363,16 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
   };
   const auto folder = run.folders.take();
   if (!folder) return cannot_start(folder.error());
-  const auto command = bind_command(attempt, body, folder->path(), options_.inherited);
+  auto command = bind_command(attempt, body, folder->path(), options_.inherited);
   if (!command) return cannot_start(command.error());
+  if (auto put = put_secrets(body, options_.secrets, *command); !put)
+    return cannot_start(put.error());
+  if (auto put = put_context(attempt, folder->context_file(), *command); !put)
+    return cannot_start(put.error());
+  if (about == nullptr)
+    command->environment["REPRISE_SIGNAL_FILE"] = folder->signal_file().string();
+  else
+    for (const auto& [name, value] : *about) command->environment[name] = value;
   if (auto staged = command->staging.make(command->folder, options_.blobs); !staged) {
     return cannot_start(staged.error());
   }
@@ -238,10 +382,15 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
   if (!program) return cannot_start(program.error());
 
   const fs::path& run_folder = attempt.context->folder;
-  LogWriter out_log(log_path(run_folder, attempt.task, attempt.number, Stream::out), run.logs);
-  LogWriter err_log(log_path(run_folder, attempt.task, attempt.number, Stream::err), run.logs);
-  HeadSink out(out_log);
-  TailSink err(err_log);
+  const bool is_hook = about != nullptr;  // several may be asked one question
+  LogWriter out_log(log_path(run_folder, attempt.task, attempt.number, Stream::out), run.logs,
+                    is_hook);
+  LogWriter err_log(log_path(run_folder, attempt.task, attempt.number, Stream::err), run.logs,
+                    is_hook);
+  HeadSink out_head(out_log);
+  TailSink err_tail(err_log);
+  RedactingSink out(command->secrets, out_head);
+  RedactingSink err(command->secrets, err_tail);
   const ProcessSpec spec{*program,
                          command->arguments,
                          as_entries(command->environment),
@@ -249,6 +398,8 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
                          command->mark,
                          options_.grace};
   const auto end = run_process(spec, out, err, stop);
+  out.finish();
+  err.finish();
   if (!end) {
     return cannot_start({end.error().code, fmt::format("cannot run \"{}\": {}",
                                                        escape_for_terminal(command->arguments[0]),
@@ -258,18 +409,21 @@ Outcome CommandRunner::run(const Attempt& attempt, const CommandBody& body, RunR
   for (const LogWriter* log : {&out_log, &err_log}) {
     if (!log->status() && options_.warn) options_.warn(log->status().error().message);
   }
-  if (judge(*end, err, outcome)) {
-    auto files = collect_outputs(command->working_folder, body.outputs, options_.blobs);
-    const auto value = files ? Payload::of(Value(Map{{Value("exit"), Value(0)},
-                                                     {Value("outputs"), Value(*std::move(files))},
-                                                     {Value("stdout"), out.value()}}))
-                             : Result<Payload>(tl::unexpected(files.error()));
-    if (value) {
-      outcome.state = TaskState::success;
-      outcome.value = *value;
-    } else {
-      set_failed(outcome, FailureClass::task, value.error().message);
-    }
+  const bool is_fine = judge(*end, err_tail, outcome);
+  auto signal = is_hook || end->stopped ? Result<std::optional<SignalRequest>>{}
+                                        : read_signal(folder->signal_file());
+  if (!signal) {
+    set_failed(outcome, FailureClass::task,
+               fmt::format("the signal it left makes no sense: {}", signal.error().message));
+  } else {
+    if (!*signal && !is_hook && !end->stopped)
+      *signal = signal_of_exit(*end, body, out_head.value());
+    const TaskState state =
+        *signal ? signal_from((*signal)->name).value_or(TaskState::failed) : TaskState::success;
+    if (*signal && state != TaskState::success)
+      obey(**std::move(signal), state, attempt, command->secrets, outcome.message, outcome);
+    else if (*signal || is_fine)
+      succeed(*signal, *end, *command, body, out_head.value(), options_.blobs, outcome);
   }
   outcome.duration = now() - outcome.started;
   return outcome;

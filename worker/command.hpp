@@ -77,6 +77,7 @@ struct BoundCommand {
   std::filesystem::path folder;          // the attempt's own
   std::filesystem::path working_folder;  // that, or the flow's
   std::string mark;                      // the entry REPRISE_ATTEMPT=…
+  std::vector<std::string> secrets;      // contents, to be kept out of logs and results
 };
 /// @param folder     the attempt's own
 /// @param inherited  where PATH HOME LANG TZ and the variables that the task declares come from
@@ -84,6 +85,11 @@ struct BoundCommand {
 [[nodiscard]] Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& body,
                                                 std::filesystem::path folder,
                                                 const Environment& inherited);
+
+/// The entries of the context that are texts, numbers or booleans, as REPRISE_CTX_<KEY>: the key in
+/// upper case, with '_' for what a variable's name cannot have. Of two keys that come to the same
+/// the one that is all lower case wins. Texts of more than 64 KiB and ones with a NUL are left out.
+[[nodiscard]] Environment context_variables(const Map& context);
 
 /// The file to execute for `program`, absolute.
 /// @error not_found: the message names the places that were looked at
@@ -98,16 +104,25 @@ class CommandRunner {
         nullptr;  // takes output files and gives input files; may be null when there are none
     Environment inherited;
     Duration grace{std::chrono::seconds{10}};
-    std::function<void(std::string)> warn;  // one line, for people; may be empty
+    std::vector<std::filesystem::path> secrets;  // folders, the first that has one wins
+    std::function<void(std::string)> warn;       // one line, for people; may be empty
   };
   explicit CommandRunner(Options options) : options_(std::move(options)) {}
 
   /// Result of a success: map {"exit": 0, "outputs": {path: file…}, "stdout": what it printed, up
-  /// to 64 KiB, as text, or as bytes when it is not UTF-8}. Thread-safe.
+  /// to 64 KiB, as text, or as bytes when it is not UTF-8}, and "value" when it signalled a success
+  /// with one. A signal it left (worker/signal_file.hpp) goes before its exit code. Thread-safe.
   [[nodiscard]] Outcome run(const Attempt& attempt, const CommandBody& body, RunResources& run,
                             std::stop_token stop) const;
+  /// The same for a hook's command, which takes note and cannot signal.
+  /// @param about  further variables: what the hook is told
+  [[nodiscard]] Outcome run_hook(const Attempt& attempt, const CommandBody& body, RunResources& run,
+                                 const Environment& about, std::stop_token stop) const;
 
  private:
+  [[nodiscard]] Outcome run_with(const Attempt& attempt, const CommandBody& body, RunResources& run,
+                                 const Environment* about, std::stop_token stop) const;
+
   Options options_;
 };
 

@@ -176,7 +176,7 @@ class Answering {
     for (std::size_t i = 0; goes_on && i < hooks.size() && !stop_.stop_requested(); ++i) {
       if (!is_told(hooks[i], after.state)) continue;
       if (const auto* command = std::get_if<CommandBody>(&hooks[i].body)) {
-        take_note(*command);
+        take_note(*command, name(question_.before.state), name(after.state), after.message);
       } else if (const auto* function = std::get_if<reprise::FunctionBody>(&hooks[i].body)) {
         goes_on = ask_hook(function->function, before, after, outcome);
       }
@@ -210,8 +210,14 @@ class Answering {
     return false;
   }
 
-  void take_note(const CommandBody& command) {
-    const Outcome ended = with_.run_command(attempt_, command);
+  void take_note(const CommandBody& command, std::string_view before, std::string_view after,
+                 std::string_view message) {
+    constexpr std::size_t message_bytes_max = 64 << 10;
+    const Outcome ended = with_.run_command(
+        attempt_, command,
+        {{"REPRISE_STATE", std::string(after)},
+         {"REPRISE_STATE_BEFORE", std::string(before)},
+         {"REPRISE_MESSAGE", escape_for_terminal(message.substr(0, message_bytes_max))}});
     if (ended.state != TaskState::success && with_.warn)
       with_.warn(fmt::format("a hook's command failed: {}", ended.message));
   }
@@ -227,7 +233,7 @@ class Answering {
       if (stop_.stop_requested()) break;
       if (!is_told(hook, after)) continue;
       if (const auto* command = std::get_if<CommandBody>(&hook.body)) {
-        take_note(*command);
+        take_note(*command, name(question_.run_before), name(after), outcome.message);
         continue;
       }
       const auto* function = std::get_if<reprise::FunctionBody>(&hook.body);

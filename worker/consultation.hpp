@@ -16,14 +16,15 @@
 #include <string>
 
 #include "flow/attempt.hpp"
+#include "worker/environment.hpp"
 #include "worker/functions.hpp"
 
 namespace reprise::worker {
 
 struct Consultation {
   std::function<std::shared_ptr<const Function>(const std::string& id)> find;  // nullptr: unknown
-  /// Runs a command with the states in its environment.
-  std::function<Outcome(const Attempt&, const CommandBody&)> run_command;
+  /// Runs a command with these variables: REPRISE_STATE, REPRISE_STATE_BEFORE, REPRISE_MESSAGE.
+  std::function<Outcome(const Attempt&, const CommandBody&, const Environment&)> run_command;
   std::function<void(std::string)> warn;  // one line, for people; may be empty
 
   /// The answer to the attempt's question, never `executed`. Blocks as long as user code does.

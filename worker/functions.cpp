@@ -2,9 +2,40 @@
 
 #include <fmt/format.h>
 
+#include "core/failure.hpp"
 #include "core/text.hpp"
 
 namespace reprise::worker {
+
+namespace {
+
+std::string_view signal_name(TaskState state) {
+  switch (state) {
+    case TaskState::skipped:
+      return "SKIP";
+    case TaskState::trigger_failed:
+      return "TRIGGERFAIL";
+    case TaskState::validation_failed:
+      return "VALIDATIONFAIL";
+    default:
+      return "FAIL";
+  }
+}
+
+}  // namespace
+
+void end_as(Outcome& outcome, Ending&& ending) {
+  outcome.state = ending.state;
+  outcome.message = std::move(ending.message);
+  outcome.value = std::move(ending.value);
+  outcome.start_time = ending.start_time;
+  if (is_failed(ending.state))
+    outcome.failure = ending.state == TaskState::validation_failed ? FailureClass::validation
+                                                                   : FailureClass::task;
+  if (outcome.value.is_none() && (is_failed(ending.state) || ending.state == TaskState::skipped))
+    outcome.value = failure_payload(signal_name(ending.state), outcome.message);
+  if (ending.state == TaskState::cancelled) outcome.failure = FailureClass::cancelled;
+}
 
 Status FunctionTable::add(Function function) {
   std::string id = fmt::format("{}@{}", function.name, function.version);

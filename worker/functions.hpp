@@ -33,6 +33,10 @@ struct Ending {
   std::optional<Time> start_time;  // of a retry or a pause
 };
 
+/// Makes of an ending how the attempt ended. Failures and skips without a value get one that says
+/// why.
+void end_as(Outcome& outcome, Ending&& ending);
+
 struct Call {
   std::span<const Argument> arguments;
   const Attempt& attempt;

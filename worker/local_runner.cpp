@@ -14,6 +14,8 @@
 #include "core/failure.hpp"
 #include "core/text.hpp"
 #include "worker/consultation.hpp"
+#include "worker/secrets.hpp"
+#include "worker/target.hpp"
 
 namespace reprise::worker {
 namespace {
@@ -42,32 +44,6 @@ void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
   outcome.message = std::move(message);
 }
 
-std::string_view signal_name(TaskState state) {
-  switch (state) {
-    case TaskState::skipped:
-      return "SKIP";
-    case TaskState::trigger_failed:
-      return "TRIGGERFAIL";
-    case TaskState::validation_failed:
-      return "VALIDATIONFAIL";
-    default:
-      return "FAIL";
-  }
-}
-
-void set_ending(Outcome& outcome, Ending&& ending) {
-  outcome.state = ending.state;
-  outcome.message = std::move(ending.message);
-  outcome.value = std::move(ending.value);
-  outcome.start_time = ending.start_time;
-  if (is_failed(ending.state))
-    outcome.failure = ending.state == TaskState::validation_failed ? FailureClass::validation
-                                                                   : FailureClass::task;
-  if (outcome.value.is_none() && (is_failed(ending.state) || ending.state == TaskState::skipped))
-    outcome.value = failure_payload(signal_name(ending.state), outcome.message);
-  if (ending.state == TaskState::cancelled) outcome.failure = FailureClass::cancelled;
-}
-
 // The one place where what user code throws becomes a state.
 void call(const Function& function, const Attempt& attempt, const std::stop_token& stop,
           Outcome& outcome) {
@@ -77,7 +53,7 @@ void call(const Function& function, const Attempt& attempt, const std::stop_toke
     outcome.value = std::move(returned.value);
     outcome.uncacheable = std::move(returned.uncacheable);
   } catch (Ending& ending) {
-    set_ending(outcome, std::move(ending));
+    end_as(outcome, std::move(ending));
   } catch (const std::exception& error) {
     const std::string type = type_name(error);
     const std::string what = first_line(error.what());
@@ -124,7 +100,8 @@ Outcome pass(const Attempt& attempt) {
 LocalRunner::LocalRunner(Options options)
     : options_(std::move(options)),
       serial_(next_serial()),
-      commands_({options_.blobs.get(), options_.environment, options_.grace, options_.warn}) {}
+      commands_({options_.blobs.get(), options_.environment, options_.grace,
+                 secret_folders(options_.secrets, options_.environment), options_.warn}) {}
 
 Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
   if (stop.stop_requested()) {
@@ -136,6 +113,25 @@ Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
     return outcome;
   }
   if (attempt.question) return answer(attempt, stop);
+  if (!has_target(attempt)) return run_body(attempt, std::move(stop));
+  const auto path = target_path(attempt);
+  if (!path) {
+    Outcome outcome;
+    outcome.started = attempt.context->now();
+    set_failed(outcome, FailureClass::cannot_start, path.error().message);
+    return outcome;
+  }
+  Outcome outcome = run_body(attempt, std::move(stop));
+  if (outcome.state != TaskState::success) return outcome;
+  if (const Status written = write_target(attempt, *path, outcome.value, options_.blobs.get());
+      !written) {
+    set_failed(outcome, FailureClass::task, written.error().message);
+    outcome.value = failure_payload("TargetFailed", outcome.message);
+  }
+  return outcome;
+}
+
+Outcome LocalRunner::run_body(const Attempt& attempt, std::stop_token stop) {
   const Body& body = attempt.context->flow->kind_of(attempt.node).body;
   if (const auto* function = std::get_if<reprise::FunctionBody>(&body)) {
     return run_function(attempt, *function, std::move(stop));
@@ -163,12 +159,12 @@ Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::Functio
 }
 
 Outcome LocalRunner::answer(const Attempt& attempt, const std::stop_token& stop) {
-  const Consultation consultation{[this](const std::string& id) { return find_function(id); },
-                                  [&](const Attempt& asked, const CommandBody& command) {
-                                    return commands_.run(asked, command,
-                                                         *resources_of(asked.context), stop);
-                                  },
-                                  options_.warn};
+  const Consultation consultation{
+      [this](const std::string& id) { return find_function(id); },
+      [&](const Attempt& asked, const CommandBody& command, const Environment& about) {
+        return commands_.run_hook(asked, command, *resources_of(asked.context), about, stop);
+      },
+      options_.warn};
   return consultation.answer(attempt, stop);
 }
 

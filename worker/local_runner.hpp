@@ -1,6 +1,7 @@
 // Runs attempts in this process: functions from its table, commands as processes.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +24,7 @@ class LocalRunner final : public Runner {
     Duration grace{std::chrono::seconds{10}};   // a command's between SIGTERM and SIGKILL
     LogLimits logs{};
     Environment environment = current_environment();  // that commands inherit a few variables from
+    std::filesystem::path secrets{};                  // folder of secrets; may be empty
     std::function<void(std::string)> warn{};          // one line, for people; may be empty
   };
   explicit LocalRunner(Options options);
@@ -32,6 +34,7 @@ class LocalRunner final : public Runner {
   [[nodiscard]] Outcome run(const Attempt& attempt, std::stop_token stop) override;
 
  private:
+  [[nodiscard]] Outcome run_body(const Attempt& attempt, std::stop_token stop);
   [[nodiscard]] Outcome run_function(const Attempt& attempt, const reprise::FunctionBody& body,
                                      std::stop_token stop);
   [[nodiscard]] Outcome answer(const Attempt& attempt, const std::stop_token& stop);

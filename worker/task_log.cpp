@@ -54,7 +54,7 @@ void LogWriter::write(std::string_view bytes) {
 
 bool LogWriter::open() {
   // O_NOFOLLOW: a command that knows the folder could have put a link there.
-  constexpr int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (appends_ ? O_APPEND : O_TRUNC);
   file_ = FileDescriptor(::open(path_.c_str(), flags, 0600));
   if (!file_.is_open() && errno == ENOENT) {
     std::error_code ignored;  // the next open tells

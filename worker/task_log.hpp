@@ -47,9 +47,9 @@ class LogBudget {
 /// line that says so. Not safe for concurrent use.
 class LogWriter final : public OutputSink {
  public:
-  /// `budget` must outlive it.
-  LogWriter(std::filesystem::path path, LogBudget& budget)
-      : path_(std::move(path)), budget_(budget) {}
+  /// `budget` must outlive it. `appends`: what is in the file already stays.
+  LogWriter(std::filesystem::path path, LogBudget& budget, bool appends = false)
+      : path_(std::move(path)), budget_(budget), appends_(appends) {}
 
   void write(std::string_view bytes) override;
   [[nodiscard]] bool is_truncated() const { return is_truncated_; }
@@ -63,6 +63,7 @@ class LogWriter final : public OutputSink {
 
   std::filesystem::path path_;
   LogBudget& budget_;
+  bool appends_;
   FileDescriptor file_;
   std::uint64_t written_ = 0;
   char last_ = '\n';

@@ -128,6 +128,10 @@ struct task_options {
   reprise::resources resources{};
   std::uint32_t max_parallel = 0;  // elements of a mapped task at once; 0 = no limit
   reprise::names names{};          // of the parameters in keys and explanations; default a0, a1 …
+  // A file that keeps the result as JSON; when it is there the task does not run, and the cache is
+  // not asked. A path, relative to the working directory, which may contain ${{ params.name }} and
+  // ${{ a0 }}: parameters of the run and of the task. Empty = none.
+  std::string_view target{};
 
   constexpr bool operator==(const task_options&) const = default;
 };

@@ -1,12 +1,17 @@
 // What tasks, flows and runs mean, through the public API and the real engine.
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 #include <boost/test/unit_test.hpp>
 
 #include "reprise/reprise.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 using namespace reprise;
 using namespace std::chrono_literals;
@@ -335,6 +340,40 @@ BOOST_AUTO_TEST_CASE(a_resource_is_cleaned_up_whatever_becomes_of_the_tasks_insi
   BOOST_TEST((second.wait().state == run_state::failed));
   BOOST_TEST((state_of(second, "within") == task_state::trigger_failed));
   BOOST_TEST((state_of(second, "close2") == task_state::skipped));
+}
+
+BOOST_AUTO_TEST_CASE(a_result_found_at_its_target_stands_for_the_task) {
+  reprise::testing::TemporaryFolder folder;
+  const std::string target = (folder.path() / "${{ params.day }}" / "${{ n }}.json").string();
+  std::atomic<int> calls{0};
+  flow f("f");
+  f.parameter<std::string>("day", "monday");
+  const dynamic_task work("work", "1",
+                          [&](arguments given, context&) -> value {
+                            ++calls;
+                            if (given[0] == value(2)) return {};
+                            return value::list{given[0], "x"};
+                          },
+                          {.target = target});
+  auto some = f.call_with(work, {input("n", value(1))});
+  auto nothing = f.call_with(work, {input("n", value(2))});
+  {
+    Bench bench;
+    reprise::run run = bench.run(f);
+    BOOST_TEST(history(run, "work") == "Running Success");
+    BOOST_TEST(std::filesystem::exists(folder.path() / "monday/1.json"));
+    BOOST_TEST(!std::filesystem::exists(folder.path() / "monday/2.json"));
+  }
+  Bench bench;
+  reprise::run run = bench.run(f);
+  BOOST_TEST(history(run, "work") == "Cached");
+  const std::vector<event> told = run.events();
+  BOOST_TEST(std::any_of(told.begin(), told.end(), [](const event& each) {
+    return each.task == "work" && each.message.starts_with("result found at target \"");
+  }));
+  BOOST_TEST((run[some].get() == value(value::list{1, "x"})));
+  BOOST_TEST(run[nothing].get().is_nil());
+  BOOST_TEST(calls == 3);
 }
 
 BOOST_AUTO_TEST_CASE(a_paused_run_lets_nothing_more_begin) {

@@ -160,8 +160,12 @@ BOOST_AUTO_TEST_CASE(the_environment_is_exactly_the_allow_list) {
   std::istringstream lines(text);
   std::set<std::string> names;
   for (std::string line; std::getline(lines, line);) names.insert(line.substr(0, line.find('=')));
+  BOOST_TEST(std::erase_if(names, [](const std::string& name) {
+               return name.starts_with("REPRISE_CTX_");
+             }) > 10u);
   BOOST_TEST((names == std::set<std::string>{"PATH", "HOME", "REPRISE_RUN", "REPRISE_TASK",
-                                             "REPRISE_ATTEMPT", "REPRISE_RUN_COUNT"}),
+                                             "REPRISE_ATTEMPT", "REPRISE_RUN_COUNT",
+                                             "REPRISE_CONTEXT_FILE", "REPRISE_SIGNAL_FILE"}),
              text);
 }
 
@@ -347,6 +351,233 @@ BOOST_AUTO_TEST_CASE(a_thousand_commands_through_the_pool) {
   pool.submit(std::move(all));
   BOOST_TEST(eventually([&] { return right == 1000; }, 60s));
   BOOST_TEST(!std::filesystem::exists(run_folder / "logs"));  // nothing was printed
+}
+
+// ---- signals
+
+BOOST_AUTO_TEST_CASE(a_signal_wins_over_the_exit_code) {
+  const auto signalling = [&](const std::string& json, const std::string& then = "") {
+    return run(shell("printf '%s' '" + json + "' > \"$REPRISE_SIGNAL_FILE\"; " + then));
+  };
+  const Outcome skip = signalling(R"({"signal": "skip", "message": "nothing new", "value": [1]})",
+                                  "echo no >&2; exit 3");
+  BOOST_TEST((skip.state == TaskState::skipped));
+  BOOST_TEST((skip.failure == FailureClass::none));
+  BOOST_TEST(skip.message == "nothing new");
+  BOOST_TEST(to_json(skip.value.value().value()) == "[1]");
+  BOOST_TEST(skip.executed);
+
+  const Time before = now();
+  const Outcome retry = signalling(R"({"signal": "retry", "in": "1h"})");
+  BOOST_TEST((retry.state == TaskState::retrying));
+  BOOST_REQUIRE(retry.start_time);
+  BOOST_TEST((*retry.start_time >= before + 1h && *retry.start_time <= now() + 1h));
+
+  const Outcome pause = signalling(R"({"signal": "pause", "message": "look at it"})", "kill -9 $$");
+  BOOST_TEST((pause.state == TaskState::paused));
+  BOOST_TEST(!pause.start_time);
+
+  const Outcome loop = signalling(R"({"signal": "loop", "value": {"page": 2}})");
+  BOOST_TEST((loop.state == TaskState::looped));
+  BOOST_TEST(to_json(loop.value.value().value()) == R"({"page":2})");
+  BOOST_TEST(signalling(R"({"signal": "loop"})").value.is_nil());
+
+  const Outcome fail = signalling(R"({"signal": "fail"})");
+  BOOST_TEST((fail.state == TaskState::failed && fail.failure == FailureClass::task));
+  BOOST_TEST(fail.message == "it signalled fail");
+  BOOST_TEST((signalling(R"({"signal": "validation-fail"})").failure == FailureClass::validation));
+  BOOST_TEST((signalling(R"({"signal": "trigger-fail"})").state == TaskState::trigger_failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_signalled_success_has_outputs_and_a_value) {
+  const Outcome outcome = run(with_outputs(
+      shell(R"(echo x > a; echo '{"signal": "success", "value": 42}' > "$REPRISE_SIGNAL_FILE"
+               echo printed; exit 4)"),
+      {"a"}));
+  BOOST_TEST(output_of(outcome, "a") == "x\n");
+  BOOST_TEST(stdout_of(outcome) == "printed\n");
+  const Value value = outcome.value.value().value();
+  BOOST_TEST((*value.find("value") == Value(42)));
+  BOOST_TEST((*value.find("exit") == Value(4)));
+  // What it declared to make it still has to make.
+  const Outcome without =
+      run(with_outputs(shell(R"(echo '{"signal": "success"}' > "$REPRISE_SIGNAL_FILE")"), {"a"}));
+  BOOST_TEST((without.state == TaskState::failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_that_makes_no_sense_fails_the_attempt) {
+  const Outcome outcome = run(shell(R"(echo '{"signal": "skipp"}' > "$REPRISE_SIGNAL_FILE")"));
+  BOOST_TEST((outcome.state == TaskState::failed && outcome.failure == FailureClass::task));
+  BOOST_TEST(
+      outcome.message.find("the signal it left makes no sense: there is no signal \"skipp\"") == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_signal_is_for_its_own_attempt_and_lies_outside_of_the_folder) {
+  OneTask task(shell(R"(case $REPRISE_SIGNAL_FILE in "$PWD"/*) exit 9;; esac
+                        test ! -e "$REPRISE_SIGNAL_FILE"
+                        test "$REPRISE_ATTEMPT" != "${REPRISE_ATTEMPT%.1.1}" || exit 0
+                        echo '{"signal": "skip"}' > "$REPRISE_SIGNAL_FILE"
+                        : > "$REPRISE_SIGNAL_FILE.unfinished")"));
+  task.flow.folder = flows.string();
+  {
+    LocalRunner runner(options());
+    BOOST_TEST((runner.run(task.attempt(run_folder, 1), {}).state == TaskState::skipped));
+    BOOST_TEST((runner.run(task.attempt(run_folder, 2), {}).state == TaskState::success));
+  }
+  BOOST_TEST(!std::filesystem::exists(run_folder / "attempts"));
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_was_stopped_is_cancelled_whatever_it_signalled) {
+  OneTask task(
+      shell(R"(echo '{"signal": "success"}' > "$REPRISE_SIGNAL_FILE"; echo up; sleep 60)"));
+  std::stop_source stop;
+  std::jthread asker([&] {
+    eventually([&] { return log(Stream::out) == "up\n"; });
+    stop.request_stop();
+  });
+  BOOST_TEST((run(task, stop.get_token()).state == TaskState::cancelled));
+}
+
+BOOST_AUTO_TEST_CASE(exit_codes_mean_what_the_task_says) {
+  CommandBody body = shell("echo page-2; echo why >&2; exit $CODE");
+  body.exits = {{75, TaskState::retrying},
+                {77, TaskState::skipped},
+                {3, TaskState::success},
+                {4, TaskState::looped},
+                {5, TaskState::validation_failed}};
+  const auto with_code = [&](const std::string& code) {
+    body.environment["CODE"] = {code, {}};
+    OneTask task(body);
+    task.kind().retry.delay = 1h;
+    return run(task);
+  };
+  BOOST_TEST((with_code("77").state == TaskState::skipped));
+  const Outcome retry = with_code("75");
+  BOOST_TEST((retry.state == TaskState::retrying && *retry.start_time > now() + 59min));
+  BOOST_TEST(stdout_of(with_code("3")) == "page-2\n");
+  BOOST_TEST(to_json(with_code("4").value.value().value()) == "\"page-2\"");
+  const Outcome invalid = with_code("5");
+  BOOST_TEST((invalid.state == TaskState::validation_failed));
+  BOOST_TEST(invalid.message == "exit 5: why");
+  BOOST_TEST(invalid.exit_code == 5);
+  BOOST_TEST((with_code("6").state == TaskState::failed));
+  BOOST_TEST((with_code("0").state == TaskState::success));
+}
+
+// ---- context
+
+BOOST_AUTO_TEST_CASE(the_context_is_in_the_environment_and_in_a_file) {
+  OneTask task(
+      shell(R"(echo "$REPRISE_CTX_TASK_NAME $REPRISE_CTX_TASK_RUN_COUNT $REPRISE_CTX_RESUME"
+                        echo "$REPRISE_CTX_MY_KEY ${REPRISE_CTX_LIST-none} ${REPRISE_CTX_MAP_INDEX-none}"
+                        cat "$REPRISE_CONTEXT_FILE")"));
+  Attempt attempt = task.attempt(run_folder, 7);
+  auto context = std::make_shared<RunContext>(*attempt.context);
+  context->context = {{"my-key", *Payload::of(Value(2.5))},
+                      {"MY_KEY", *Payload::of(Value("loses"))},
+                      {"list", *Payload::of(Value(List{1, "b"}))},
+                      {"zero", *Payload::of(Value(std::string("a\0b", 3)))}};
+  attempt.context = context;
+  attempt.run_count = 3;
+  attempt.loop_result = *Payload::of(Value(Map{{"page", 7}}));
+  LocalRunner runner(options());
+  std::istringstream lines(stdout_of(runner.run(attempt, {})));
+  std::string line;
+  std::getline(lines, line);
+  BOOST_TEST(line == "work 3 false");
+  std::getline(lines, line);
+  BOOST_TEST(line == "2.5 none none");
+  std::getline(lines, line);
+  const Value file = from_json(line).value();
+  BOOST_TEST(to_json(*file.find("list")) == R"([1,"b"])");
+  BOOST_TEST(to_json(*file.find("task_loop_result")) == R"({"page":7})");
+  BOOST_TEST((*file.find("map_index") == Value{}));
+  BOOST_TEST((*file.find("zero") == Value(std::string("a\0b", 3))));
+}
+
+// ---- secrets
+
+BOOST_AUTO_TEST_CASE(a_secret_reaches_the_command_and_nothing_that_is_kept) {
+  write_file(folder.path() / "secrets/token", "hunter2\n");
+  ::chmod((folder.path() / "secrets/token").c_str(), 0600);
+  CommandBody body = shell(R"(test ${#TOKEN} = 7; echo "out $TOKEN"; echo "err $TOKEN" >&2
+      printf '{"signal": "fail", "message": "bad %s", "value": ["%s"]}' "$TOKEN" "$TOKEN" > "$REPRISE_SIGNAL_FILE")");
+  body.environment["TOKEN"] = {"secret://token", {}};
+  OneTask task(body);
+  LocalRunner::Options how = options();
+  how.secrets = folder.path() / "secrets";
+  LocalRunner runner(how);
+  const Outcome outcome = runner.run(task.attempt(run_folder, 7), {});
+  BOOST_TEST((outcome.state == TaskState::failed));
+  BOOST_TEST(outcome.message == "bad ***");
+  BOOST_TEST(to_json(outcome.value.value().value()) == R"(["***"])");
+  BOOST_TEST(log(Stream::out) == "out ***\n");
+  BOOST_TEST(log(Stream::err) == "err ***\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_secret_that_is_not_there_keeps_the_command_from_starting) {
+  CommandBody body = shell("true");
+  body.environment["TOKEN"] = {"secret://token", {}};
+  const Outcome outcome = run(body);
+  BOOST_TEST((outcome.failure == FailureClass::cannot_start));
+  BOOST_TEST(outcome.message.find("environment variable \"TOKEN\": secret \"token\"") == 0);
+  BOOST_TEST(!outcome.executed);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_parameter_says_is_no_secret) {
+  OneTask task(shell("echo $TOKEN"));
+  std::get<CommandBody>(task.kind().body).environment["TOKEN"] = {"${{ params.p }}", {}};
+  task.with_parameter("p", Value("secret://token"));
+  BOOST_TEST(stdout_of(run(task)) == "secret://token\n");
+}
+
+// ---- hooks
+
+BOOST_AUTO_TEST_CASE(a_hooks_command_is_told_the_states_and_cannot_signal) {
+  OneTask task(shell("true"));
+  const auto told = folder.path() / "told";
+  Hook hook;
+  hook.on = {"failed"};
+  hook.body = shell(
+      "printf '%s\\n' \"$REPRISE_STATE $REPRISE_STATE_BEFORE $REPRISE_MESSAGE $REPRISE_TASK "
+      "$REPRISE_RUN ${REPRISE_SIGNAL_FILE-none}\" >> " +
+      told.string());
+  Hook other = hook;
+  other.on = {"success"};
+  task.kind().hooks = {other, hook, hook};
+  Attempt attempt = task.attempt(run_folder, 7);
+  Question question;
+  question.before.state = TaskState::running;
+  question.after = {TaskState::timed_out, "too\nslow", {}, {}};
+  attempt.question = std::make_shared<const Question>(question);
+  LocalRunner runner(options());
+  const Outcome outcome = runner.run(attempt, {});
+  BOOST_TEST((outcome.state == TaskState::timed_out));
+  const std::string line = "timed_out running too\\nslow work 01ARZ3NDEKTSV4RRFFQ69G5FAV none\n";
+  BOOST_TEST(read_file(told) == line + line);
+}
+
+BOOST_AUTO_TEST_CASE(a_hook_of_the_run_knows_no_task) {
+  OneTask task(shell("true"));
+  Hook hook;
+  hook.body = shell(
+      "printf '%s\\n' \"$REPRISE_STATE ${REPRISE_TASK-none} ${REPRISE_CTX_TASK_NAME-none} "
+      "$REPRISE_CTX_FLOW_RUN_ID\"; false");
+  task.flow.run_hooks = {hook};
+  Attempt attempt = task.attempt(run_folder);
+  Question question;
+  question.kind = Question::Kind::run_hooks;
+  question.run_after = RunState::failed;
+  attempt.task = TaskId{9};
+  attempt.question = std::make_shared<const Question>(question);
+  std::vector<std::string> warnings;
+  LocalRunner::Options how = options();
+  how.warn = [&](std::string line) { warnings.push_back(std::move(line)); };
+  LocalRunner runner(how);
+  BOOST_TEST((runner.run(attempt, {}).state == TaskState::running));  // as it was
+  BOOST_TEST(open_log(run_folder, TaskId{9}, 1, Stream::out)->read(0, 1000).value() ==
+             "failed none none 01ARZ3NDEKTSV4RRFFQ69G5FAV\n");
+  BOOST_TEST(warnings == std::vector<std::string>{"a hook's command failed: exit 1"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()
