@@ -121,7 +121,8 @@ std::string project_folder(const CLI::App& command, const CommandLine& line) {
 
 SettingsUse settings_use(const CLI::App& command) {
   const std::string path = command_path(command);
-  for (const char* name : {"reprise version", "reprise completion", "reprise config path"})
+  for (const char* name :
+       {"reprise version", "reprise completion", "reprise config path", "reprise signal"})
     if (path == name) return SettingsUse::none;
   return path == "reprise doctor" ? SettingsUse::if_sound : SettingsUse::required;
 }

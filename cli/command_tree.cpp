@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "core/setting.hpp"
 #include "core/text.hpp"
+#include "flow/signal.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -189,7 +190,11 @@ void add_source(CLI::App& app, std::vector<std::string>& parameters,
 }
 
 void add_execution(CLI::App& app, CommandLine& s, unsigned& slots, std::string& out,
-                   Durability& durability, Duration& grace) {
+                   Durability& durability, Duration& grace, std::string& secrets) {
+  bind(s,
+       app.add_option("--secrets", secrets, "Folder of the secrets that tasks ask for")
+           ->type_name("DIR"),
+       "secrets_dir");
   bind(s,
        add_number(app, "--slots,--local", slots, 1, 65536,
                   "Tasks at once (default: number of processors)"),
@@ -229,18 +234,28 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   run->add_option("FLOW", s.run.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
       ->required();
   add_source(*run, s.run.parameters, s.run.parameter_files, s.run.mode, s.run.scale, s.run.touches);
-  add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace);
+  add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace, s.run.secrets);
   bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
   run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
   add_moment(*run, s.run.as_of);
   run->add_flag("--new", s.run.always_new,
                 "Do not continue an interrupted run of the same flow and parameters");
 
+  add_list(*run, "-c,--context", s.run.context, "KEY=VALUE",
+           "An entry of the context, as JSON or else text; may be repeated");
+  run->add_option(
+         "--start-task", s.run.start_tasks,
+         "Only these tasks and what is downstream of them, without asking what is upstream")
+      ->type_name("TASK");
+  run->add_flag("--single-pass", s.run.single_pass,
+                "End when nothing can run now, instead of waiting for a retry or a pause");
+
   CLI::App* resume = add_command(app, s, "resume", "Continue an interrupted run, or all of them",
                                  [&s](Console& c) { return resume_command(s.resume, c); });
   resume->add_option("RUN", s.resume.run, "Id, beginning of an id, last or last:FLOW");
   resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
-  add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace);
+  add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace,
+                s.resume.secrets);
 
   CLI::App* fork = add_command(
       app, s, "fork", "Start a run that takes another one's results and does only some tasks again",
@@ -256,7 +271,8 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
            "Change the input of one task of a trace (--mode hash); may be repeated");
   bind(s, add_choice(*fork, "--cache", s.fork.cache, cache_modes, "How the cache is used"),
        "cache");
-  add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace);
+  add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace,
+                s.fork.secrets);
 
   CLI::App* retry = add_command(
       app, s, "retry",
@@ -266,7 +282,8 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   retry->add_flag("--failed", s.retry.failed, "Only those that failed");
   retry->add_flag("--cancelled", s.retry.cancelled, "Only those that were cancelled");
   add_list(*retry, "--task", s.retry.tasks, "TASK", "Only this one; may be repeated");
-  add_execution(*retry, s, s.retry.slots, s.retry.out, s.retry.durability, s.retry.grace);
+  add_execution(*retry, s, s.retry.slots, s.retry.out, s.retry.durability, s.retry.grace,
+                s.retry.secrets);
 
   CLI::App* replay =
       add_command(app, s, "replay", "Show a run as it happened, or do it again and compare",
@@ -387,6 +404,16 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
   pause->add_option("RUN", s.pause.run, "Id, beginning of an id, last or last:FLOW")->required();
   pause->add_option("TASK", s.pause.tasks, "Only these tasks");
   pause->add_option("--reason", s.pause.reason, "Kept with the tasks")->type_name("TEXT");
+
+  CLI::App* signal = add_command(app, s, "signal", "Within a task: say how its attempt is to end",
+                                 [&s](Console& c) { return signal_command(s.signal, c); });
+  Choices<std::string> kinds;
+  for (const std::string& kind : signal_names()) kinds.emplace_back(kind, kind);
+  add_choice<std::string>(*signal, "KIND", s.signal.kind, kinds, "The signal")->required();
+  signal->add_option("--message", s.signal.message, "Shown with the state")->type_name("TEXT");
+  add_duration(*signal, "--in", s.signal.in, "Of retry and pause: not before this has passed");
+  signal->add_option("--value", s.signal.value, "Of skip, fail, success and loop: the result")
+      ->type_name("JSON");
 
   CLI::App* runs = app.add_subcommand("runs", "Remove runs and their logs");
   runs->fallthrough()->require_subcommand(1, 1);

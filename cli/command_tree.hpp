@@ -35,6 +35,7 @@ struct CommandLine {
   WaitOptions wait;
   CancelOptions cancel;
   CancelOptions pause;
+  SignalOptions signal;
   RemoveOptions remove;
   CollectOptions collect;
   CacheListOptions cache_list;

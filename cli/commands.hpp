@@ -24,6 +24,7 @@ int logs_command(const LogsOptions& options, Console& console);      // logs_com
 int wait_command(const WaitOptions& options, Console& console);      // control_command.cpp
 int cancel_command(const CancelOptions& options, Console& console);
 int pause_command(const CancelOptions& options, Console& console);
+int signal_command(const SignalOptions& options, Console& console);       // signal_command.cpp
 int runs_remove_command(const RemoveOptions& options, Console& console);  // runs_command.cpp
 int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp

@@ -12,16 +12,30 @@ namespace {
 
 constexpr std::size_t changes_per_read = 10'000;
 
+/// The states on the way to the last one, each as a change of its own. What the attempt was belongs
+/// to the state it ended in; what followed is the change's own state.
+std::vector<journal::TaskChange> one_by_one(const journal::TaskChange& change) {
+  const std::vector<TaskState> states = journal::states_on_the_way(change);
+  std::vector<journal::TaskChange> all(states.size(), change);
+  for (std::size_t i = 0; i + 1 < states.size(); ++i) {
+    all[i].state = states[i];
+    all[i].cache = journal::CacheOutcome::none;
+    if (all[i].detail) all[i].detail->start_time.reset();
+  }
+  return all;
+}
+
 /// "   81204  2026-11-20T17:02:11.004312Z  ✓ success  align[s3]  attempt 2".
 std::string task_line(journal::Offset offset, const std::string& task_name,
                       const journal::TaskChange& change, Style style) {
   const bool hit = change.cache == journal::CacheOutcome::hit;
   const bool stored = change.state == TaskState::cached && !hit;
+  // The glyph of cached means a hit.
   const TaskState shown = stored ? TaskState::success : change.state;
-  std::string line =
-      fmt::format("{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
-                  style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(shown), 14))),
-                  escape_for_terminal(task_name));
+  std::string line = fmt::format(
+      "{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
+      style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(change.state), 14))),
+      escape_for_terminal(task_name));
   if (change.run_count > 1) line += fmt::format("  attempt {}", change.run_count);
   if (stored) line += "  stored";
   if (change.detail && change.detail->origin)
@@ -64,8 +78,7 @@ int events_command(const EventsOptions& options, Console& console) {
     for (const auto& [first, batch] : *entries) {
       if (const auto status = view.apply(batch); !status) return console.fail(status.error());
       journal::Offset offset = first;
-      const auto emit = [&](const auto& make_json, const auto& make_line) {
-        const journal::Offset at = offset++;
+      const auto emit = [&](journal::Offset at, const auto& make_json, const auto& make_line) {
         if (at <= options.after) return;
         if (console.is_json() && !options.lines)
           events.push_back(make_json(at));
@@ -76,12 +89,24 @@ int events_command(const EventsOptions& options, Console& console) {
       };
       for (const journal::TaskChange& change : batch.tasks) {
         const std::string task = view.task_name(change.task);
-        emit([&](journal::Offset at) { return event_json(row->id, task, change, at); },
-             [&](journal::Offset at) { return task_line(at, task, change, console.out_style()); });
+        const auto states = one_by_one(change);
+        for (std::size_t i = 0; i < states.size(); ++i)
+          emit(
+              offset,
+              [&](journal::Offset at) {
+                Json event = event_json(row->id, task, states[i], at);
+                if (i + 1 < states.size()) event["on_the_way"] = true;
+                return event;
+              },
+              [&](journal::Offset at) {
+                return task_line(at, task, states[i], console.out_style());
+              });
+        ++offset;
       }
       if (batch.change)
-        emit([&](journal::Offset at) { return event_json(row->id, *batch.change, at); },
-             [&](journal::Offset at) { return run_line(at, *batch.change, console.out_style()); });
+        emit(
+            offset, [&](journal::Offset at) { return event_json(row->id, *batch.change, at); },
+            [&](journal::Offset at) { return run_line(at, *batch.change, console.out_style()); });
       position = first + batch.count() - 1;
     }
   }

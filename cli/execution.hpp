@@ -1,6 +1,8 @@
 // What commands that run flows in this process share.
 #pragma once
 
+#include <string>
+
 #include "actors/engine.hpp"
 #include "cli/options.hpp"
 
@@ -10,8 +12,10 @@ namespace reprise::cli {
 /// @error invalid_argument
 [[nodiscard]] Status check_run_fields(const GlobalOptions& globals);
 
+/// @param secrets  folder of secrets; empty = none
 /// @error not_found: there is no place for the data; io
 [[nodiscard]] Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
-                                                   Durability durability, Duration grace);
+                                                   Durability durability, Duration grace,
+                                                   const std::string& secrets = {});
 
 }  // namespace reprise::cli

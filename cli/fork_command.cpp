@@ -81,7 +81,8 @@ int fork_command(const ForkOptions& options, Console& console) {
     console.say(fmt::format("fork of run {}: {} taken, {} done again", row->id.short_text(),
                             counted(fork->given, "result"), counted(fork->again, "task")));
   }
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace);
+  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
+                               options.secrets);
   if (!engine) return console.fail(engine.error(), exit_invalid);
   how.engine = std::move(*engine);
   how.flow_name = how.flow->source_file;
@@ -92,8 +93,8 @@ int fork_command(const ForkOptions& options, Console& console) {
 int retry_command(const RetryOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
-  const auto engine =
-      engine_options(console.options(), options.slots, options.durability, options.grace);
+  const auto engine = engine_options(console.options(), options.slots, options.durability,
+                                     options.grace, options.secrets);
   if (!engine) return console.fail(engine.error(), exit_invalid);
   FollowOptions how;
   {

@@ -38,7 +38,11 @@ struct RunCommandOptions {
   std::string flow;
   std::vector<std::string> parameters;  // "name=value"
   std::vector<std::string> parameter_files;
-  unsigned slots = 0;  // 0 = number of processors
+  std::vector<std::string> context;      // "key=value"
+  std::vector<std::string> start_tasks;  // only these and what is downstream of them
+  bool single_pass = false;              // ends instead of waiting for a retry or a pause
+  std::string secrets;                   // folder; empty = none
+  unsigned slots = 0;                    // 0 = number of processors
   CacheMode cache = CacheMode::normal;
   bool no_cache = false;
   std::string as_of;  // time or run; empty = now
@@ -63,6 +67,7 @@ struct ForkOptions {
   std::vector<std::string> parameters;
   std::vector<std::string> parameter_files;
   std::vector<std::string> touches;  // "TASK=TEXT"
+  std::string secrets;
   unsigned slots = 0;
   CacheMode cache = CacheMode::normal;
   std::string out = ".";
@@ -75,6 +80,7 @@ struct RetryOptions {
   bool failed = false;  // neither: both
   bool cancelled = false;
   std::vector<std::string> tasks;  // only these
+  std::string secrets;
   unsigned slots = 0;
   std::string out = ".";
   Durability durability = Durability::group;
@@ -90,6 +96,7 @@ struct ReplayOptions {
 struct ResumeOptions {
   std::string run;   // selector
   bool all = false;  // every interrupted run instead
+  std::string secrets;
   unsigned slots = 0;
   std::string out = ".";
   Durability durability = Durability::group;
@@ -154,6 +161,13 @@ struct CancelOptions {
   std::string run;
   std::vector<std::string> tasks;
   std::string reason;
+};
+
+struct SignalOptions {
+  std::string kind;
+  std::string message;
+  std::optional<Duration> in;
+  std::optional<std::string> value;  // JSON
 };
 
 struct RemoveOptions {

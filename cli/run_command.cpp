@@ -30,7 +30,8 @@ Status check_run_fields(const GlobalOptions& globals) {
 }
 
 Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
-                                     Durability durability, Duration grace) {
+                                     Durability durability, Duration grace,
+                                     const std::string& secrets) {
   const auto path = data_path(globals);
   if (!path) return tl::unexpected(path.error());
   EngineOptions engine;
@@ -43,8 +44,44 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   auto redis = redis_settings(globals);
   if (!redis) return tl::unexpected(redis.error());
   engine.redis = std::move(*redis);
+  if (!secrets.empty()) engine.secrets = std::filesystem::absolute(secrets, error);
+  if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   return engine;
 }
+
+namespace {
+
+/// "key=value", the value as JSON where it is that, else as text. A later one of a key wins.
+Result<std::map<std::string, Payload>> read_context(const std::vector<std::string>& assignments) {
+  std::map<std::string, Payload> context;
+  for (const std::string& text : assignments) {
+    const auto assignment = parse_assignment(text, "-c");
+    if (!assignment) return tl::unexpected(assignment.error());
+    if (!is_utf8(text))
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("-c \"{}\" is no UTF-8 text", escape_for_terminal(text)));
+    const auto json = from_json(assignment->value);
+    auto payload = Payload::of(json ? *json : Value(assignment->value));
+    if (!payload) return tl::unexpected(payload.error());
+    context.insert_or_assign(assignment->name, *std::move(payload));
+  }
+  return context;
+}
+
+Status check_start_tasks(const FlowSpec& flow, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    std::vector<std::string> known;
+    for (const Node& node : flow.nodes) known.push_back(node.name);
+    if (std::ranges::find(known, name) == known.end())
+      return fail(
+          ErrorCode::invalid_argument,
+          fmt::format("--start-task \"{}\" is no task of flow \"{}\"{}", escape_for_terminal(name),
+                      escape_for_terminal(flow.name), did_you_mean(name, known)));
+  }
+  return {};
+}
+
+}  // namespace
 
 int run_command(const RunCommandOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
@@ -54,7 +91,12 @@ int run_command(const RunCommandOptions& options, Console& console) {
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
   const auto parameters = read_parameters(*flow, options.parameters, options.parameter_files);
   if (!parameters) return console.fail(parameters.error(), exit_invalid);
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace);
+  auto context = read_context(options.context);
+  if (!context) return console.fail(context.error(), exit_invalid);
+  if (const auto known = check_start_tasks(*flow, options.start_tasks); !known)
+    return console.fail(known.error(), exit_invalid);
+  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
+                               options.secrets);
   if (!engine) return console.fail(engine.error(), exit_invalid);
 
   FollowOptions how;
@@ -75,6 +117,9 @@ int run_command(const RunCommandOptions& options, Console& console) {
     if (!moment) return console.fail(moment.error());
     how.run.as_of = *moment;
   }
+  how.run.context = *std::move(context);
+  how.run.shape.start_tasks = options.start_tasks;
+  how.run.shape.single_pass = options.single_pass;
   how.out = options.out;
   return follow(std::move(how), console);
 }
@@ -165,8 +210,8 @@ int resume_command(const ResumeOptions& options, Console& console) {
                         exit_invalid);
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
-  const auto engine =
-      engine_options(console.options(), options.slots, options.durability, options.grace);
+  const auto engine = engine_options(console.options(), options.slots, options.durability,
+                                     options.grace, options.secrets);
   if (!engine) return console.fail(engine.error(), exit_invalid);
   return options.all ? resume_all(options, *engine, console)
                      : resume_one(options.run, options, *engine, console);

@@ -60,6 +60,15 @@ std::span<const Setting> known_settings() {
        .example = "results",
        .trade_off = "One folder for all runs is easy to find; a later run replaces the files of an "
                     "earlier one."},
+      {.key = "secrets_dir",
+       .kind = Kind::path,
+       .meaning = "Folder with one file for each secret that a task's `env` asks for as "
+                  "secret://NAME.",
+       .standard = "",
+       .computed = "none; then $CREDENTIALS_DIRECTORY, which systemd sets",
+       .example = "/etc/reprise/secrets",
+       .trade_off = "Only files that nobody but their owner can read and write are used (mode 0600 "
+                    "or 0400)."},
       {.key = "color",
        .kind = Kind::word,
        .meaning = "Colours: auto, always or never.",
