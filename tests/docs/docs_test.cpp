@@ -156,6 +156,10 @@ BOOST_AUTO_TEST_CASE(the_commands_of_the_readme_print_what_is_shown) {
   Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "README.md");
 }
 
+BOOST_AUTO_TEST_CASE(the_commands_of_the_semantics_print_what_is_shown) {
+  Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/semantics.md");
+}
+
 BOOST_AUTO_TEST_CASE(blocks_become_files_and_commands_in_order) {
   const auto steps = shown_steps(
       "text\n```yaml a.yaml\nx: 1\n```\n```sh\n$ no\n```\n```console\n$ cat a.yaml\nx: 1\n$ "
