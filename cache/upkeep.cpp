@@ -1,4 +1,5 @@
 #include "cache/upkeep.hpp"
+#include "cache/compression.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -44,6 +45,7 @@ struct BlobFile {
   fs::path path;
   Digest digest;
   bool is_value = false;
+  bool is_packed = false;
   std::uint64_t bytes = 0;
   Time modified;
 };
@@ -53,6 +55,10 @@ std::optional<BlobFile> blob_file(const fs::path& path) {
   std::string rest = path.filename().string();
   BlobFile file;
   file.path = path;
+  if (rest.ends_with(".value.zst")) {
+    file.is_packed = true;
+    rest.resize(rest.size() - 4);
+  }
   if (rest.ends_with(".value")) {
     file.is_value = true;
     rest.resize(rest.size() - 6);
@@ -72,6 +78,13 @@ std::optional<BlobFile> blob_file(const fs::path& path) {
 std::optional<Digest> digest_of_file(const BlobFile& file) {
   std::ifstream stream(file.path, std::ios::binary);
   if (!stream) return std::nullopt;
+  if (file.is_packed) {
+    const std::string frame{std::istreambuf_iterator<char>(stream), {}};
+    const std::uint64_t size = size_in(frame);
+    if (size > most_compressed_bytes) return std::nullopt;
+    const auto bytes = decompress(frame, size);
+    return bytes ? std::optional(Payload::of(*bytes).digest) : std::nullopt;
+  }
   Sha256 hash;
   // Payload::digest is H("arg", bytes).
   if (file.is_value) hash.update(std::string_view("rp1.arg\0", 8));
@@ -176,10 +189,18 @@ Result<std::optional<Payload>> Upkeep::State::value_of(std::int64_t version_id,
   }
   // Looked at here, not through the store, which would set a damaged one aside.
   const std::string hex = known.digest.hex();
-  auto file = blob_file(folder / hex.substr(0, 2) / (hex.substr(2) + ".value"));
+  const fs::path plain = folder / hex.substr(0, 2) / (hex.substr(2) + ".value");
+  auto file = blob_file(plain);
+  if (!file) file = blob_file(plain.native() + ".zst");
   if (!file) return std::optional<Payload>();
   std::ifstream stream(file->path, std::ios::binary);
-  Payload value = Payload::of(std::string{std::istreambuf_iterator<char>(stream), {}});
+  std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  if (file->is_packed) {
+    auto unpacked = decompress(bytes, known.size);
+    if (!unpacked) return std::optional<Payload>();
+    bytes = std::move(*unpacked);
+  }
+  Payload value = Payload::of(std::move(bytes));
   if (value == known) return std::optional(std::move(value));
   return std::optional<Payload>();
 }
