@@ -319,8 +319,10 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
-  history->add_option("FLOW", s.history.flow,
-                      "Name of the flow (default: all), or a value sha256:…: where it comes from");
+  history->add_option(
+      "FLOW", s.history.flow,
+      "Name of a flow (default: all) or of a task, or a value sha256:…: where it comes "
+      "from");
   history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
   history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
       ->type_name("WHEN");
