@@ -242,7 +242,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_list(*fork, "--param-file", s.fork.parameter_files, "FILE",
            "Parameters from a YAML or JSON file; -p wins");
   add_list(*fork, "--touch", s.fork.touches, "TASK=TEXT",
-           "Change the input of one task of a trace (--mode hash); may be repeated");
+           "Change the input of one task of a trace; may be repeated");
   bind(s, add_choice(*fork, "--cache", s.fork.cache, cache_modes, "How the cache is used"),
        "cache");
   add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace);
