@@ -115,6 +115,8 @@ Prediction unasked(const scheduler::Run& run, TaskId task, const std::string& na
   const TaskState state = run.state(task);
   if (state == TaskState::skipped)
     prediction.outcome = Prediction::Outcome::skip;
+  else if (is_failed(state))
+    return prediction;  // it fails before anything is looked up
   else if (!kind.cache.enabled)
     prediction.reason = "off";
   else

@@ -37,7 +37,8 @@ struct Prediction {
   NodeId node;
   Outcome outcome = Outcome::run;
   // From the closed list of docs/caching.md; "upstream": what it depends on runs first, so its
-  // arguments are not known yet; empty for a task that is skipped.
+  // arguments are not known yet; empty for a task that is skipped, or
+  // fails without having run.
   std::string reason;
   std::optional<Key> key;
   std::optional<RunId> origin;  // of a hit

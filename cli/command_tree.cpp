@@ -268,7 +268,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_list(*fork, "--param-file", s.fork.parameter_files, "FILE",
            "Parameters from a YAML or JSON file; -p wins");
   add_list(*fork, "--touch", s.fork.touches, "TASK=TEXT",
-           "Change the input of one task of a trace (--mode hash); may be repeated");
+           "Change the input of one task of a trace; may be repeated");
   bind(s, add_choice(*fork, "--cache", s.fork.cache, cache_modes, "How the cache is used"),
        "cache");
   add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace,
@@ -347,8 +347,10 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
-  history->add_option("FLOW", s.history.flow,
-                      "Name of the flow (default: all), or a value sha256:…: where it comes from");
+  history->add_option(
+      "FLOW", s.history.flow,
+      "Name of a flow (default: all) or of a task, or a value sha256:…: where it comes "
+      "from");
   history->add_option("--task", s.history.task, "One task over the runs")->type_name("TASK");
   history->add_option("--since", s.history.since, "Only runs since then: 2h, or a time")
       ->type_name("WHEN");

@@ -147,6 +147,7 @@ void print(const TaskExplanation& e, const journal::RunRow& row, bool alone, Con
     console.out(fmt::format("  differs  {}  {} → {}",
                             pad(escape_for_terminal(difference.reason), 25),
                             shown_value(difference.before), shown_value(difference.now)));
+  console.flush();  // what is said besides comes after it
   if (!e.note.empty() && e.reason != "pinned" && !e.reason.empty())
     console.say("  " + escape_for_terminal(e.note));
   if (e.miss.nearest && alone)

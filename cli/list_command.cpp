@@ -1,5 +1,6 @@
 // `reprise ps` and `reprise history`: tables of runs.
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -170,10 +171,22 @@ int history_command(const ListOptions& options, Console& console) {
   const auto rows = select(options, true, *reading);
   if (!rows) return console.fail(rows.error());
   if (!options.task.empty()) return task_history(options, *rows, *reading, console);
-  if (!options.flow.empty() && rows->empty() && options.since.empty())
-    return console.fail({ErrorCode::not_found,
-                         fmt::format("flow \"{}\" has no runs; `reprise ps --all` lists the runs",
-                                     escape_for_terminal(options.flow))});
+  if (!options.flow.empty() && rows->empty() && options.since.empty()) {
+    // No flow of that name: perhaps a task.
+    ListOptions as_task = options;
+    as_task.task = std::exchange(as_task.flow, {});
+    const auto all = select(as_task, true, *reading);
+    if (!all) return console.fail(all.error());
+    for (const Listed& listed : *all)
+      if (const auto view = journal::load_run(*reading->journal, listed.row);
+          view && view->find_task(as_task.task))
+        return task_history(as_task, *all, *reading, console);
+    return console.fail(
+        {ErrorCode::not_found,
+         fmt::format("flow \"{}\" has no runs, and no recent run has a task of that name; `reprise "
+                     "ps --all` lists the runs",
+                     escape_for_terminal(options.flow))});
+  }
   if (console.is_json())
     return console.document({{"schema", "reprise.history/1"}, {"runs", rows_json(*rows)}}, exit_ok,
                             "runs");

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/run_options.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
@@ -73,6 +74,9 @@ Json document(const journal::RunRow& row, RunState state, const journal::RunView
     groups.push_back(std::move(item));
   }
   document["groups"] = std::move(groups);
+  const auto began = actors::decode_options(row.options);
+  document["parent"] = began && began->parent ? Json(began->parent->text()) : Json(nullptr);
+  document["as_of"] = began && began->as_of ? Json(to_rfc3339(*began->as_of)) : Json(nullptr);
   return document;
 }
 
@@ -157,6 +161,10 @@ int status_command(const StatusOptions& options, Console& console) {
   }
   console.out(head_line(*row, state, console.out_style()));
   if (!row->message.empty()) console.out("  " + escape_for_terminal(row->message));
+  if (const auto began = actors::decode_options(row->options)) {
+    if (began->parent) console.out("  fork of run " + began->parent->short_text());
+    if (began->as_of) console.out("  with the cache as of " + local_text_seconds(*began->as_of));
+  }
   std::size_t hidden = 0;
   const Table table = groups_table(*view, console.options().verbosity > 0, hidden);
   if (hidden > 0) {
