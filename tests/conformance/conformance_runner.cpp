@@ -91,7 +91,7 @@ int main(int argc, char** argv) {
         [&](const Json& each) {
           return seed ? run_case_with_crashes(each, *seed) : run_case(each);
         },
-        std::chrono::seconds(seed ? 30 : 15),
+        std::chrono::seconds(seed ? 40 : 15),
         [&](const Verdict& verdict) { show(verdict, totals); });
     if (seed) std::cout << fmt::format("killed and continued {} runs\n", totals.kills);
     std::cout << fmt::format("{} passed, {} failed, {} skipped\n", totals.passed, totals.failed,
