@@ -17,6 +17,8 @@ struct NamedStore {
   std::unique_ptr<Store> store;
   /// As a new process would find it; null for what is gone with its process.
   std::function<std::unique_ptr<Store>()> open_again;
+  /// What the expiry of a version was before it was renewed; servers shared by nodes do not.
+  bool remembers_renewals = false;
 
   void reopen() {
     if (!open_again) return;

@@ -16,8 +16,8 @@ std::vector<NamedStore> make_stores(const std::filesystem::path& folder) {
     return std::move(*store);
   };
   std::vector<NamedStore> stores;
-  stores.push_back({"memory", std::make_unique<MemoryStore>(), {}});
-  stores.push_back({"sqlite", open_sqlite(), open_sqlite});
+  stores.push_back({"memory", std::make_unique<MemoryStore>(), {}, true});
+  stores.push_back({"sqlite", open_sqlite(), open_sqlite, true});
   return stores;
 }
 

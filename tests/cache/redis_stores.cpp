@@ -55,8 +55,8 @@ std::vector<NamedStore> make_stores(const std::filesystem::path& folder) {
     return std::make_unique<TieredStore>(std::move(options));
   };
   std::vector<NamedStore> stores;
-  stores.push_back({"redis", open(), open});
-  stores.push_back({"sqlite before redis", open_tiered(), open_tiered});
+  stores.push_back({"redis", open(), open, false});
+  stores.push_back({"sqlite before redis", open_tiered(), open_tiered, false});
   return stores;
 }
 
