@@ -105,13 +105,19 @@ std::string body_text(const Body& body) {
   return std::holds_alternative<CommandBody>(body) ? "command" : "pass";
 }
 
+std::map<std::uint32_t, TaskState> exits_of(const TaskKind& kind) {
+  const auto* command = std::get_if<CommandBody>(&kind.body);
+  return command != nullptr ? command->exits : std::map<std::uint32_t, TaskState>{};
+}
+
 /// How the task is run rather than what it does.
 bool same_policies(const TaskKind& a, const TaskKind& b) {
   return a.trigger == b.trigger && a.skip_on_upstream_skip == b.skip_on_upstream_skip &&
          a.retry == b.retry && a.timeout == b.timeout && a.cache == b.cache &&
          a.resources == b.resources && a.isolated == b.isolated &&
          a.max_parallel == b.max_parallel && a.reduce_fanin == b.reduce_fanin &&
-         a.hooks.size() == b.hooks.size();
+         a.hooks.size() == b.hooks.size() && a.target.text == b.target.text &&
+         exits_of(a) == exits_of(b);
 }
 
 }  // namespace
