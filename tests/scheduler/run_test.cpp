@@ -527,6 +527,41 @@ BOOST_AUTO_TEST_CASE(a_run_continued_from_any_prefix_of_its_journal_ends_the_sam
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_that_was_lost_with_its_process_is_no_try) {
+  const auto spec = flow("a", {{"a", with([](TaskKind& kind) { kind.retry.max = 1; })}});
+  journal::TaskChange began;
+  began.task = TaskId{0};
+  began.state = TaskState::running;
+  began.run_count = 1;
+  journal::Batch batch;
+  batch.tasks.push_back(began);
+  SchedulerBench bench;
+  bench.submit(spec, {batch});
+  BOOST_REQUIRE(bench.sent_names() == "a");
+  BOOST_TEST(bench.sent[0].number == 2u);
+  BOOST_TEST(bench.sent[0].run_count == 1u);
+  bench.fail("a");
+  BOOST_TEST((bench.state("a") == TaskState::retrying));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_retried_after_a_crash_is_kept_like_anything_else) {
+  const auto spec = flow("a", {{"a", with([](TaskKind& kind) {
+                                  kind.retry.max = 1;
+                                  kind.cache.enabled = true;
+                                })}});
+  SchedulerBench first;
+  first.submit(spec);
+  first.miss("a");
+  first.fail("a");
+  SchedulerBench second;
+  second.submit(spec, first.journal);
+  if (second.look_ups.empty()) second.advance();
+  second.miss("a");
+  BOOST_REQUIRE(second.sent_names() == "a");
+  BOOST_TEST(second.sent[0].key.has_value());
+  BOOST_TEST(second.sent[0].run_count == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_resource_is_set_up_again_for_what_is_left_of_a_run) {
   std::map<std::string, TaskKind> kinds;
   kinds["close"].trigger.kind = Trigger::Kind::resource_cleanup;
