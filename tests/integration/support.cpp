@@ -67,7 +67,7 @@ Json events_of(Home& home, const std::string& run_id) {
 std::vector<std::string> succeeded(Home& home, const std::string& run_id) {
   std::vector<std::string> names;
   for (const Json& event : events_of(home, run_id))
-    if (event.value("type", "") == "task" &&
+    if (event.value("type", "") == "task" && !event.value("on_the_way", false) &&
         (event["state"] == "success" || event["state"] == "cached"))
       names.push_back(event.value("task", ""));
   return names;
