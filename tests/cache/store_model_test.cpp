@@ -118,8 +118,10 @@ BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
           const std::string name = *any_key;
           const Key wanted = key(name);
           const auto expected = as_of(model, name, moment);
-          for (Store* store : {static_cast<Store*>(&memory), static_cast<Store*>(sqlite->get())}) {
-            auto found = store->look_up_as_of({&wanted, 1}, moment);
+          for (const NamedStore& each : stores) {
+            // Redis forgets what an expiry was before it was renewed.
+            if (each.name == "redis") continue;
+            auto found = each.store->look_up_as_of({&wanted, 1}, moment);
             RC_ASSERT(found.has_value());
             const auto& record = (*found)[0].record;
             RC_ASSERT(!(*found)[0].horizon.has_value());
