@@ -66,7 +66,8 @@ BOOST_AUTO_TEST_CASE(an_older_cache_is_brought_up_to_date_after_a_copy_was_made)
   Folder f;
   f.keep("a", "x", at(0));
   run_sql(f.folder / "cache.db",
-          "DROP TABLE renewal; DROP TABLE horizon; DROP TABLE pin; PRAGMA user_version = 1;");
+          "DROP TABLE renewal; DROP TABLE horizon; DROP TABLE pin; DROP TABLE lease; "
+          "PRAGMA user_version = 1;");
   BOOST_TEST(*f.look_up("a", at(1)) == "x");
   BOOST_TEST(std::filesystem::exists(f.folder / "cache.db.format1.backup"));
   BOOST_TEST(*f.as_of("a", at(1)) == "x");
@@ -188,8 +189,8 @@ BOOST_AUTO_TEST_CASE(verify_finds_every_kind_of_damage_and_repairs_it) {
   BOOST_TEST(problems(false).size() == 1u);  // the orphan
   run_sql(f.folder / "cache.db", "UPDATE version SET value = x'01' WHERE length(value) < 10;");
   const Digest large = value(std::string(100'000, 'x')).digest;
-  const auto path =
-      f.folder / "blobs" / large.hex().substr(0, 2) / (large.hex().substr(2) + ".value");
+  auto path = f.folder / "blobs" / large.hex().substr(0, 2) / (large.hex().substr(2) + ".value");
+  if (!std::filesystem::exists(path)) path += ".zst";  // values that compress well
   BOOST_REQUIRE(std::filesystem::exists(path));
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   std::ofstream(path, std::ios::app) << "more";
