@@ -64,9 +64,10 @@ RunDiff diff_runs(const RunRow& left_row, const RunView& left, const RunRow& rig
   std::unordered_map<std::string, TaskId> right_tasks;
   std::unordered_map<std::string, NodeId> right_nodes;
   for (std::uint32_t i = 0; i < right.size(); ++i)
-    if (right.counts_as_task(TaskId{i})) right_tasks.try_emplace(right.task_name(TaskId{i}), i);
+    if (right.counts_as_task(TaskId{i}))
+      right_tasks.try_emplace(right.task_name(TaskId{i}), TaskId{i});
   for (std::uint32_t n = 0; n < right.flow().nodes.size(); ++n)
-    right_nodes.try_emplace(right.flow().nodes[n].name, n);
+    right_nodes.try_emplace(right.flow().nodes[n].name, NodeId{n});
   std::vector<bool> told(left.flow().nodes.size());
   for (std::uint32_t i = 0; i < left.size(); ++i) {
     const TaskId task{i};
