@@ -243,7 +243,7 @@ void EmbeddedEngine::start_actors() {
   config_.set("scheduler.max-threads", std::size_t{1});
   system_ = std::make_unique<caf::actor_system>(config_);
   if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
-  actors::CacheActorOptions cache;
+  actors::CacheServiceOptions cache;
   cache.store = store_;
   cache.leases = leases_;
   cache.clock = options_.clock;
@@ -443,7 +443,11 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   }
   started.expanded = expanded_in(past, flow->nodes.size());
   // What the process before left running would work beside its own repetition.
-  if (started.continued) worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
+  if (started.continued) {
+    worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
+    // Nor may what it was to compute, and will not any more, keep others waiting.
+    if (leases_) static_cast<void>(leases_->release_all_of(started.id.text()));
+  }
   auto run_folder = folder_->make_run_folder(started.id);
   if (!run_folder) return tl::unexpected(run_folder.error());
   started.folder = run_folder->string();

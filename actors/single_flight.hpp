@@ -1,10 +1,12 @@
-// Who computes which key, of all that missed it, and who waits for that: what the cache actor
-// remembers between its messages. Pure.
+// Who computes which key, of all that missed it, and who waits for that: what the cache
+// service remembers between its calls. Pure.
 #pragma once
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -20,7 +22,6 @@ class SingleFlight {
     Attempt attempt;
     Key key;
     Time since;
-    std::string owner;  // who computes it
   };
 
   /// A run of this process computes `key` from now on.
@@ -33,7 +34,7 @@ class SingleFlight {
     const auto found = computing_.find(key);
     return found != computing_.end() && found->second.run != run;
   }
-  [[nodiscard]] bool is_computed_here(const Key& key) const { return computing_.contains(key); }
+  [[nodiscard]] bool is_computed(const Key& key) const { return computing_.contains(key); }
   /// The computation is over, one way or the other. @return its lease
   std::optional<cache::Lease> end(const Key& key) {
     const auto found = computing_.find(key);
@@ -57,13 +58,22 @@ class SingleFlight {
     return all;
   }
 
+  [[nodiscard]] bool has_leases() const {
+    return std::any_of(computing_.begin(), computing_.end(),
+                       [](const auto& each) { return each.second.lease.has_value(); });
+  }
+
   void wait(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
   [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
-  /// Those who wait for `key`, or all; they do not wait any more.
-  [[nodiscard]] std::vector<Waiting> take_waiting(const std::optional<Key>& key = {}) {
+  /// All who wait; they do not wait any more.
+  [[nodiscard]] std::vector<Waiting> take_waiting() { return std::exchange(waiting_, {}); }
+  /// Those who wait for one of `keys`.
+  [[nodiscard]] std::vector<Waiting> take_waiting(std::span<const Key> keys) {
     std::vector<Waiting> taken;
+    if (waiting_.empty()) return taken;
+    const std::unordered_set<Key> wanted(keys.begin(), keys.end());
     std::erase_if(waiting_, [&](Waiting& waiting) {
-      if (key && waiting.key != *key) return false;
+      if (!wanted.contains(waiting.key)) return false;
       taken.push_back(std::move(waiting));
       return true;
     });

@@ -48,6 +48,11 @@ bool LeaseTable::release(const HeldLease& lease) {
   return true;
 }
 
+void LeaseTable::release_all_of(std::string_view owner) {
+  for (auto& [key, row] : rows_)
+    if (row.owner == owner) row.owner.clear();
+}
+
 void LeaseTable::forget(Time time) {
   std::erase_if(rows_, [&](const auto& row) { return row.second.until < time; });
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "cache/leases.hpp"
 
@@ -23,6 +24,7 @@ class LeaseTable {
   /// False: not held. A lease that ran out but that nobody took over is held.
   [[nodiscard]] bool renew(const HeldLease& lease, const LeaseTerms& terms);
   bool release(const HeldLease& lease);
+  void release_all_of(std::string_view owner);
   /// Drops what ended before `time`.
   void forget(Time time);
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cache/store.hpp"
@@ -69,12 +70,19 @@ class Leases {
   /// @error as acquire
   [[nodiscard]] virtual Result<std::vector<bool>> release(std::span<const HeldLease> leases,
                                                           Time now) = 0;
+  /// Gives up all that an owner holds who is known to be dead, so that nobody waits until it runs
+  /// out. Does nothing where that cannot be found out: leases of a server shared between nodes.
+  /// @error as acquire
+  [[nodiscard]] virtual Status release_all_of(std::string_view owner) {
+    static_cast<void>(owner);
+    return {};
+  }
 };
 
 /// A result, or who is to make it.
 struct FoundOrLeased {
   std::optional<Record> record{};
-  LeaseAnswer lease{};  // without a record: granted or held
+  std::optional<LeaseAnswer> lease{};  // without a record: granted or held
 };
 
 /// Looks up a whole ready set; what misses is leased or told who computes it. A result that was

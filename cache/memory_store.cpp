@@ -113,6 +113,12 @@ Result<std::vector<bool>> MemoryStore::release(std::span<const HeldLease> leases
   return held;
 }
 
+Status MemoryStore::release_all_of(std::string_view owner) {
+  const std::lock_guard guard(mutex_);
+  leases_.release_all_of(owner);
+  return {};
+}
+
 Result<std::vector<Record>> MemoryStore::list(const Listing& listing) {
   const std::lock_guard guard(mutex_);
   const auto counts = [&](const Record& record) {

@@ -30,6 +30,7 @@ class MemoryStore final : public Store, public Leases {
                                                 const LeaseTerms& terms) override;
   [[nodiscard]] Result<std::vector<bool>> release(std::span<const HeldLease> leases,
                                                   Time now) override;
+  [[nodiscard]] Status release_all_of(std::string_view owner) override;
 
  private:
   [[nodiscard]] const Record* newest_fresh(const Key& key, Time now) const;

@@ -40,6 +40,7 @@ struct SqliteLeases::State {
                 "UPDATE lease SET until = ?4 WHERE key = ?1 AND owner = ?2 AND token = ?3"),
         end(*database,
             "UPDATE lease SET owner = NULL WHERE key = ?1 AND owner = ?2 AND token = ?3"),
+        end_all(*database, "UPDATE lease SET owner = NULL WHERE owner = ?1"),
         forget(*database,
                "DELETE FROM lease WHERE key IN (SELECT key FROM lease WHERE until < ?1 LIMIT 16)") {
   }
@@ -50,7 +51,7 @@ struct SqliteLeases::State {
 
   std::mutex mutex;
   std::unique_ptr<sqlite::Database> database;
-  Statement find_fresh, find, put, prolong, end, forget;
+  Statement find_fresh, find, put, prolong, end, end_all, forget;
 };
 
 Result<LeaseAnswer> SqliteLeases::State::acquire_one(const LeaseWish& wish,
@@ -156,6 +157,13 @@ Result<std::vector<bool>> SqliteLeases::release(std::span<const HeldLease> lease
     return state_->end.run(Blob{each.key.digest.raw()}, Blob{each.lease.owner},
                            static_cast<std::int64_t>(each.lease.token));
   });
+}
+
+Status SqliteLeases::release_all_of(std::string_view owner) {
+  const std::lock_guard guard(state_->mutex);
+  auto done = state_->end_all.run(Blob{owner});
+  if (!done) return tl::unexpected(done.error());
+  return {};
 }
 
 }  // namespace reprise::cache

@@ -24,6 +24,7 @@ class SqliteLeases final : public Leases {
                                                 const LeaseTerms& terms) override;
   [[nodiscard]] Result<std::vector<bool>> release(std::span<const HeldLease> leases,
                                                   Time now) override;
+  [[nodiscard]] Status release_all_of(std::string_view owner) override;
 
  private:
   struct State;

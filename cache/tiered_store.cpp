@@ -388,6 +388,10 @@ Result<std::vector<bool>> TieredStore::release(std::span<const HeldLease> leases
       leases, [&](Leases& who, std::span<const HeldLease> part) { return who.release(part, now); });
 }
 
+Status TieredStore::release_all_of(std::string_view owner) {
+  return options_.local_leases ? options_.local_leases->release_all_of(owner) : Status{};
+}
+
 TierCounts TieredStore::tiers() const {
   const Guard guard(mutex_);
   return counts_;

@@ -85,6 +85,7 @@ class TieredStore final : public Store, public Leases {
                                                 const LeaseTerms& terms) override;
   [[nodiscard]] Result<std::vector<bool>> release(std::span<const HeldLease> leases,
                                                   Time now) override;
+  [[nodiscard]] Status release_all_of(std::string_view owner) override;
 
   [[nodiscard]] TierCounts tiers() const;
   /// Waits until nothing is on its way. False: not in time.

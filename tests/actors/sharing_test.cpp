@@ -1,5 +1,6 @@
 // Results shared between engines: through one data folder, and through a Redis server.
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include <boost/test/unit_test.hpp>
@@ -20,6 +21,7 @@ namespace {
 struct Counted {
   std::atomic<int> calls{0};
   std::atomic<bool> is_open{true};
+  std::size_t bytes = 0;  // of each result, at least
   std::shared_ptr<worker::FunctionTable> table = std::make_shared<worker::FunctionTable>();
 
   Counted() {
@@ -28,7 +30,7 @@ struct Counted {
     function.body = [this](const worker::Call& call) -> worker::Returned {
       const int number = ++calls;
       while (!is_open && !call.stop.stop_requested()) std::this_thread::yield();
-      return {*Payload::of(Value{number}), {}};
+      return {*Payload::of(Value{std::string(bytes, 'x') + std::to_string(number)}), {}};
     };
     BOOST_REQUIRE(table->add(std::move(function)).has_value());
   }
@@ -58,6 +60,24 @@ std::unique_ptr<Engine> open(const Counted& bodies, const std::string& data,
   return std::move(*engine);
 }
 
+/// A run that asks for what another one computes, and holds.
+struct Waiter {
+  RunId leader;
+  RunId waiter;
+
+  Waiter(Counted& bodies, Engine& first, Engine& second) {
+    bodies.is_open = false;
+    const auto a = first.submit(flow_of("a"), {});
+    BOOST_REQUIRE(a.has_value());
+    while (bodies.calls == 0) std::this_thread::yield();
+    const auto b = second.submit(flow_of("b"), {});
+    BOOST_REQUIRE(b.has_value());
+    BOOST_TEST(!second.wait(b->id, 200ms).has_value());
+    leader = a->id;
+    waiter = b->id;
+  }
+};
+
 RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow) {
   const auto started = engine.submit(flow, {});
   BOOST_REQUIRE(started.has_value());
@@ -80,52 +100,51 @@ BOOST_AUTO_TEST_CASE(tasks_of_one_run_do_not_wait_for_each_other) {
 
 BOOST_AUTO_TEST_CASE(two_runs_of_one_engine_compute_a_key_once) {
   Counted bodies;
-  bodies.is_open = false;
   TemporaryFolder data;
   const auto engine = open(bodies, data.path());
-  const auto a = engine->submit(flow_of("a"), {});
-  while (bodies.calls == 0) std::this_thread::yield();
-  const auto b = engine->submit(flow_of("b"), {});
-  BOOST_REQUIRE((a.has_value() && b.has_value()));
-  BOOST_TEST(!engine->wait(b->id, 200ms).has_value());
+  const Waiter runs(bodies, *engine, *engine);
   bodies.is_open = true;
-  BOOST_TEST(engine->wait(b->id, 60s)->summary.cached == 1U);
+  BOOST_TEST(engine->wait(runs.waiter, 60s)->summary.cached == 1U);
   BOOST_TEST(bodies.calls == 1);
 }
 
 BOOST_AUTO_TEST_CASE(two_engines_of_one_folder_compute_a_key_once) {
   Counted bodies;
-  bodies.is_open = false;
   TemporaryFolder data;
   const auto first = open(bodies, data.path());
   const auto second = open(bodies, data.path());
-  const auto a = first->submit(flow_of("a"), {});
-  BOOST_REQUIRE(a.has_value());
-  while (bodies.calls == 0) std::this_thread::yield();
-  const auto b = second->submit(flow_of("b"), {});
-  BOOST_REQUIRE(b.has_value());
-  BOOST_TEST(!second->wait(b->id, 300ms).has_value());  // it waits for the first
+  const Waiter runs(bodies, *first, *second);
   bodies.is_open = true;
-  BOOST_TEST(second->wait(b->id, 60s)->summary.cached == 1U);
-  BOOST_TEST(first->wait(a->id, 60s)->summary.executed == 1U);
+  BOOST_TEST(second->wait(runs.waiter, 60s)->summary.cached == 1U);
+  BOOST_TEST(first->wait(runs.leader, 60s)->summary.executed == 1U);
   BOOST_TEST(bodies.calls == 1);
 }
 
-BOOST_AUTO_TEST_CASE(who_waits_computes_when_the_other_one_fails) {
+BOOST_AUTO_TEST_CASE(who_waits_computes_when_the_other_one_is_cancelled) {
   Counted bodies;
-  bodies.is_open = false;
   TemporaryFolder data;
   const auto first = open(bodies, data.path());
   const auto second = open(bodies, data.path());
-  const auto a = first->submit(flow_of("a"), {});
-  BOOST_REQUIRE(a.has_value());
-  while (bodies.calls == 0) std::this_thread::yield();
-  const auto b = second->submit(flow_of("b"), {});
-  BOOST_REQUIRE(b.has_value());
-  BOOST_TEST(first->cancel(a->id, {}, "no more").has_value());
-  BOOST_REQUIRE(first->wait(a->id, 60s).has_value());
+  const Waiter runs(bodies, *first, *second);
+  BOOST_TEST(first->cancel(runs.leader, {}, "no more").has_value());
+  BOOST_REQUIRE(first->wait(runs.leader, 60s).has_value());
   bodies.is_open = true;
-  BOOST_TEST(second->wait(b->id, 60s)->summary.executed == 1U);
+  BOOST_TEST(second->wait(runs.waiter, 60s)->summary.executed == 1U);
+}
+
+// Such a record was taken for somebody's computation that is under way, and waited for.
+BOOST_AUTO_TEST_CASE(a_result_whose_value_is_gone_is_computed_again_at_once) {
+  Counted bodies;
+  bodies.bytes = 1U << 20U;
+  TemporaryFolder data;
+  const auto engine = open(bodies, data.path());
+  BOOST_TEST(run(*engine, flow_of("a")).summary.executed == 1U);
+  std::filesystem::remove_all(data.path() / "blobs");
+  const auto again = engine->submit(flow_of("b"), {});
+  BOOST_REQUIRE(again.has_value());
+  const auto result = engine->wait(again->id, 60s);
+  BOOST_REQUIRE(result.has_value());
+  BOOST_TEST(result->summary.executed == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(nodes_that_share_nothing_but_a_server_share_results) {

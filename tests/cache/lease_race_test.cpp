@@ -45,12 +45,12 @@ int take_part(const std::filesystem::path& folder, const Place& place, const std
       if (answer.record) {
         if (answer.record->value.view() != value(text).view()) return 2;
         open.erase(names[i]);
-      } else if (answer.lease.kind == LeaseAnswer::Kind::granted) {
+      } else if (answer.lease->kind == LeaseAnswer::Kind::granted) {
         if (dies) ::_exit(9);
         const std::string line = std::to_string(names[i]) + "\n";
         if (::write(counter, line.data(), line.size()) < 0) return 3;
         Commit made = commit(std::to_string(names[i]), value(text));
-        made.lease = answer.lease.lease;
+        made.lease = answer.lease->lease;
         auto kept = sharer.store->commit({&made, 1}, now());
         if (!kept || kept->front() != Kept::added) return 5;
       }

@@ -70,6 +70,18 @@ struct AllLeases {
 
 BOOST_FIXTURE_TEST_SUITE(Leases_, AllLeases)
 
+BOOST_AUTO_TEST_CASE(what_a_dead_owner_held_is_given_up_or_runs_out) {
+  each([](Store&, Leases& mine, Leases& others) {
+    for (const char* name : {"k", "l"}) acquire(mine, name, terms("dead", at(0)));
+    acquire(mine, "m", terms("alive", at(0)));
+    BOOST_TEST(others.release_all_of("dead").has_value());
+    const Kind k = acquire(others, "k", terms("b", at(1))).kind;
+    BOOST_TEST((acquire(others, "l", terms("b", at(1))).kind == k));  // all of them, or none
+    BOOST_TEST((acquire(others, "m", terms("b", at(1))).kind == Kind::held));
+    BOOST_TEST((acquire(others, "k", terms("b", at(31))).kind == Kind::granted));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(one_of_those_who_miss_computes_and_the_others_are_told_who) {
   each([](Store&, Leases& mine, Leases& others) {
     const LeaseAnswer granted = acquire(mine, "k", terms("a", at(0)));
@@ -280,8 +292,8 @@ BOOST_AUTO_TEST_CASE(a_ready_set_is_looked_up_or_leased) {
     auto answers = look_up_or_lease(store, mine, keys, terms("a", at(1)));
     BOOST_REQUIRE(answers);
     BOOST_TEST((*answers)[0].record->value.view() == value("x").view());
-    BOOST_TEST(((*answers)[1].lease.kind == Kind::held));
-    BOOST_TEST(((*answers)[2].lease.kind == Kind::granted));
+    BOOST_TEST(((*answers)[1].lease->kind == Kind::held));
+    BOOST_TEST(((*answers)[2].lease->kind == Kind::granted));
     BOOST_TEST(look_up_or_lease(store, mine, {}, terms("a", at(1)))->empty());
   });
 }

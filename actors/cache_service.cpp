@@ -1,0 +1,233 @@
+#include "actors/cache_service.hpp"
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include "cache/horizon.hpp"
+#include "core/text.hpp"
+#include "journal/records.hpp"
+#include "worker/target.hpp"
+
+namespace reprise::actors {
+
+namespace {
+
+scheduler::Answer answer_to(const Attempt& attempt) {
+  scheduler::Answer answer;
+  answer.attempt = {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
+  return answer;
+}
+
+// Only results that this run would keep, and that hooks cannot refuse, are worth waiting for.
+bool is_shared(const Attempt& attempt) {
+  return writes(attempt.context->cache) &&
+         attempt.context->flow->kind_of(attempt.node).hooks.empty();
+}
+
+}  // namespace
+
+// What was true then, or that nobody knows: never something newer instead.
+void CacheService::look_up_as_of(const Attempt& attempt, scheduler::Answer& answer) {
+  const Time moment = *attempt.context->as_of;
+  auto found = options_.store->look_up_as_of({&*answer.key, 1}, moment);
+  if (!found) {
+    answer.reason = "tier_down: " + found.error().message;
+    return;
+  }
+  cache::PastAnswer& past = found->front();
+  if (past.horizon) answer.refusal = cache::past_horizon(moment, *past.horizon).message;
+  if (!past.record) return;
+  answer.value = std::move(past.record->value);
+  answer.origin = past.record->run;
+}
+
+// A target stands for the cache: its task has no key, and no record is looked up or kept.
+void CacheService::look_at_target(const Attempt& attempt, scheduler::Answer& answer) {
+  const auto path = worker::target_path(attempt);
+  if (!path) {
+    answer.reason = path.error().message;  // the attempt fails for the same reason
+    return;
+  }
+  cache::BlobStore* blobs = options_.blobs.get();
+  auto found = worker::read_target(attempt, *path, [&](const std::filesystem::path& file) {
+    return blobs != nullptr ? blobs->put_file(file)
+                            : Result<FileValue>(fail(ErrorCode::unavailable,
+                                                     "there is no blob store to keep it in"));
+  });
+  if (found && *found && blobs != nullptr && (*found)->size > journal::inline_result_bytes)
+    if (const Status kept = blobs->put_value(**found); !kept) found = tl::unexpected(kept.error());
+  if (!found)
+    answer.reason = found.error().message;  // as if it were not there; the body makes it anew
+  else if (*found) {
+    answer.value = **std::move(found);
+    answer.reason =
+        fmt::format("result found at target \"{}\"", escape_for_terminal(path->string()));
+  }
+}
+
+scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
+  std::vector<scheduler::Answer> known;
+  std::vector<Asked> asked;
+  const Time now = options_.clock->now();
+  for (Attempt& attempt : attempts) {
+    scheduler::Answer answer = answer_to(attempt);
+    if (worker::has_target(attempt)) {
+      look_at_target(attempt, answer);
+      known.push_back(std::move(answer));
+      continue;
+    }
+    const Result<Material> material =
+        worker::material_of(attempt, *options_.hasher, options_.account);
+    if (!material) {
+      answer.reason = "uncacheable: " + material.error().message;
+      known.push_back(std::move(answer));
+      continue;
+    }
+    std::string bytes = material->encode();
+    const Key key{digest_in("key", bytes)};
+    const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
+    if (writes(attempt.context->cache)) materials_.insert_or_assign(key, std::move(bytes));
+    answer.key = key;
+    const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
+    if (asks && !attempt.context->as_of) {
+      asked.push_back({std::move(attempt), key, now});
+      continue;
+    }
+    if (asks) look_up_as_of(attempt, answer);
+    known.push_back(std::move(answer));
+  }
+  scheduler::LookedUp answers = find_or_wait(std::move(asked));
+  answers.answers.insert(answers.answers.end(), std::move_iterator(known.begin()),
+                         std::move_iterator(known.end()));
+  return answers;
+}
+
+bool CacheService::may_wait(const Asked& asked, Time now) const {
+  return is_shared(asked.attempt) && now - asked.since < wait_most;
+}
+
+// One answer for each that was asked, in order: a record, a lease (somebody's), or neither.
+std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
+    const std::vector<Asked>& asked, Time now) {
+  std::vector<Result<cache::FoundOrLeased>> answers(asked.size());
+  // One owner per run: a process that goes on with a run of a dead one has its leases.
+  std::map<RunId, std::vector<std::size_t>> by_owner;
+  std::vector<std::size_t> alone;
+  const auto keys_at = [&](const std::vector<std::size_t>& positions) {
+    std::vector<Key> keys;
+    for (const std::size_t i : positions) keys.push_back(asked[i].key);
+    return keys;
+  };
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const bool leases = options_.leases && may_wait(asked[i], now) &&
+                        !flights_.is_computed_by_another(asked[i].key, asked[i].attempt.run);
+    (leases ? by_owner[asked[i].attempt.context->run] : alone).push_back(i);
+  }
+  for (const auto& [run, positions] : by_owner) {
+    auto found = cache::look_up_or_lease(*options_.store, *options_.leases, keys_at(positions),
+                                         {run.text(), lease_term, now});
+    for (std::size_t k = 0; k < positions.size(); ++k)
+      if (found)
+        answers[positions[k]] = std::move((*found)[k]);
+      else
+        alone.push_back(positions[k]);  // who cannot tell who computes what keeps nobody waiting
+  }
+  if (alone.empty()) return answers;
+  auto records = options_.store->look_up(keys_at(alone), now);
+  for (std::size_t k = 0; k < alone.size(); ++k)
+    if (records)
+      answers[alone[k]] = cache::FoundOrLeased{.record = std::move((*records)[k])};
+    else
+      answers[alone[k]] = tl::unexpected(records.error());
+  return answers;
+}
+
+// Looks up keys; what misses is computed by the attempt's run, or waited for.
+scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
+  scheduler::LookedUp answers;
+  if (asked.empty()) return answers;
+  const Time now = options_.clock->now();
+  std::vector<Result<cache::FoundOrLeased>> found = find_or_lease(asked, now);
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Attempt& attempt = asked[i].attempt;
+    const Key key = asked[i].key;
+    scheduler::Answer answer = answer_to(attempt);
+    answer.key = key;
+    if (!found[i]) {
+      answer.reason = "tier_down: " + found[i].error().message;
+    } else if (auto& record = found[i]->record) {
+      answer.value = std::move(record->value);
+      answer.origin = record->run;
+      if (!flights_.is_computed(key)) materials_.erase(key);
+    } else if (is_shared(attempt)) {
+      using Kind = cache::LeaseAnswer::Kind;
+      const auto& lease = found[i]->lease;
+      const bool may_wait_on = may_wait(asked[i], now);
+      if (may_wait_on && ((lease && lease->kind != Kind::granted) ||
+                          flights_.is_computed_by_another(key, attempt.run))) {
+        flights_.wait(std::move(asked[i]));
+        continue;
+      }
+      if (may_wait_on)
+        flights_.begin(key, attempt.run, lease ? std::optional(lease->lease) : std::nullopt);
+      else
+        answer.reason = "wait_timeout";
+    }
+    answers.answers.push_back(std::move(answer));
+  }
+  return answers;
+}
+
+scheduler::LookedUp CacheService::look_again() {
+  return find_or_wait(flights_.take_waiting());
+}
+
+scheduler::LookedUp CacheService::look_again(std::span<const Key> keys) {
+  return find_or_wait(flights_.take_waiting(keys));
+}
+
+bool CacheService::commit(std::span<cache::Commit> commits) {
+  for (cache::Commit& commit : commits) {
+    if (const auto found = materials_.find(commit.key); found != materials_.end()) {
+      commit.material = std::move(found->second);
+      materials_.erase(found);
+    }
+    commit.lease = flights_.end(commit.key);
+  }
+  return options_.store->commit(commits, options_.clock->now()).has_value();
+}
+
+void CacheService::give_up(std::span<const Key> keys) {
+  std::vector<cache::HeldLease> leases;
+  for (const Key& key : keys) {
+    materials_.erase(key);
+    if (auto lease = flights_.end(key)) leases.push_back({key, std::move(*lease)});
+  }
+  // A lease that cannot be given back runs out.
+  if (!leases.empty()) static_cast<void>(options_.leases->release(leases, options_.clock->now()));
+}
+
+std::vector<Key> CacheService::end_run(scheduler::RunIndex run) {
+  flights_.forget(run.value);
+  std::vector<Key> keys = flights_.keys_of(run.value);
+  give_up(keys);
+  return keys;
+}
+
+void CacheService::renew() {
+  // Of lost ones the commit finds out.
+  std::map<std::string, std::vector<cache::HeldLease>> by_owner;
+  for (cache::HeldLease& lease : flights_.leases())
+    by_owner[lease.lease.owner].push_back(std::move(lease));
+  for (const auto& [owner, leases] : by_owner)
+    static_cast<void>(options_.leases->renew(leases, {owner, lease_term, options_.clock->now()}));
+}
+
+void CacheService::close() {
+  const std::vector<cache::HeldLease> leases = flights_.leases();
+  if (!leases.empty()) static_cast<void>(options_.leases->release(leases, options_.clock->now()));
+  flights_ = {};
+}
+
+}  // namespace reprise::actors
