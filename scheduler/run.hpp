@@ -213,7 +213,10 @@ class Run {
   void leave_queues(TaskId task);
   [[nodiscard]] bool has_live_timer();
   void wait_in(TaskId task, journal::TaskChange change, Step& step);
-  void wait_until(TaskId task, Time at) { timers_.push({at, task}); }
+  void wait_until(TaskId task, Time at) {
+    timers_.push({at, task});
+    due_.insert_or_assign(task, at);
+  }
   void go_on(TaskId task, Step& step);
   [[nodiscard]] bool is_waiting(TaskId task) const;
   [[nodiscard]] std::uint32_t first_loop_count() const;
@@ -322,6 +325,7 @@ class Run {
     }
   };
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::unordered_map<TaskId, Time> due_;  // what was put off last until when, waited for or not
 
   std::uint64_t executed_ = 0, hits_ = 0, executed_before_ = 0, hits_before_ = 0, carried_ = 0;
 

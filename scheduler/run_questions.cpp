@@ -66,9 +66,6 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
 // ---- about the whole run
 
 std::map<std::string, InitialState> Run::states() const {
-  std::unordered_map<TaskId, Time> due;
-  for (auto timers = timers_; !timers.empty(); timers.pop())
-    due.insert_or_assign(timers.top().task, timers.top().at);
   const auto describe = [&](TaskId task) {
     InitialState known;
     known.state = record_of(task);
@@ -78,7 +75,7 @@ std::map<std::string, InitialState> Run::states() const {
       known.loop_count = loop->second.count;
       known.loop_result = loop->second.result;
     }
-    if (const auto at = due.find(task); at != due.end() && is_scheduled(known.state.state))
+    if (const auto at = due_.find(task); at != due_.end() && is_scheduled(known.state.state))
       known.state.start_time = at->second;
     return known;
   };

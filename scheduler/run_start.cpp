@@ -52,7 +52,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       carried_ += is_finished(change.state);
       if (is_finished(change.state)) result_[task.value] = change.result;
       if (is_scheduled(change.state) && change.detail && change.detail->start_time)
-        timers_.push({*change.detail->start_time, task});
+        wait_until(task, *change.detail->start_time);
     }
     if (cancelling && !forget_cancel) {
       cancelled_ = true;

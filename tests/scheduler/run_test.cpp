@@ -562,6 +562,27 @@ BOOST_AUTO_TEST_CASE(what_is_retried_after_a_crash_is_kept_like_anything_else) {
   BOOST_TEST(second.sent[0].run_count == 2u);
 }
 
+// It was forgotten, so that the next pass ran the retry at once.
+BOOST_AUTO_TEST_CASE(a_pass_that_is_continued_still_tells_when_retries_are_due) {
+  const auto spec = flow("a; b", {{"a", with([](TaskKind& kind) {
+                                     kind.retry.max = 1;
+                                     kind.retry.delay = std::chrono::minutes{10};
+                                   })}});
+  SchedulerBench first;
+  first.shape.single_pass = true;
+  first.submit(spec);
+  first.fail("a");
+  const Time due = first.now + std::chrono::minutes{10};
+  SchedulerBench second;
+  second.shape.single_pass = true;
+  second.submit(spec, first.journal);
+  second.succeed("b");
+  BOOST_REQUIRE(second.ended.size() == 1u);
+  const auto states = second.run().states();
+  BOOST_TEST((states.at("a").state.state == TaskState::retrying));
+  BOOST_TEST((states.at("a").state.start_time == due));
+}
+
 BOOST_AUTO_TEST_CASE(a_resource_is_set_up_again_for_what_is_left_of_a_run) {
   std::map<std::string, TaskKind> kinds;
   kinds["close"].trigger.kind = Trigger::Kind::resource_cleanup;

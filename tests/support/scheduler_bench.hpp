@@ -52,6 +52,7 @@ class SchedulerBench {
   std::vector<journal::Batch> journal;
   std::vector<scheduler::Ended> ended;
   Time now{std::chrono::hours{24}};
+  scheduler::RunShape shape;  // of what is submitted
   bool keeps_results = true;  // the cache takes what it is given
 
  private:
