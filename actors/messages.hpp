@@ -3,9 +3,12 @@
 // without serialization; between processes the link packs the same structures into frames
 // (cluster/).
 //
-//   engine ──Begin, CancelRun──▶ scheduler ──LookUp──▶ cache ──LookedUp──▶ scheduler
-//   scheduler ──Dispatch, Stop──▶ worker ──Store──▶ cache ──Stored──▶ worker ──Reported──▶
-//   scheduler scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
+//   engine ──Begin, CancelRun, PauseRun──▶ scheduler
+//   scheduler ──LookUp──▶ cache ──LookedUp──▶ scheduler
+//   scheduler ──Dispatch, Stop──▶ worker ──Store, GiveUp──▶ cache ──Stored──▶ worker
+//   worker ──Began, Reported──▶ scheduler ──KeepResults──▶ cache ──Kept──▶ scheduler
+//   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
+//   scheduler ──RunOver──▶ cache
 #pragma once
 
 #include <caf/allowed_unsafe_message_type.hpp>
