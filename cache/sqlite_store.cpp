@@ -2,122 +2,31 @@
 
 #include <algorithm>
 #include <cstring>
-#include <mutex>
 #include <numeric>
-#include <unordered_map>
 
 #include <fmt/format.h>
 
 #include "cache/database.hpp"
-#include "cache/horizon.hpp"
-#include "cache/key_prefix.hpp"
+#include "cache/sqlite_state.hpp"
 
 namespace reprise::cache {
 namespace {
 
+using rows::Column;
+using rows::Counts;
+using rows::head_columns;
+using rows::nanoseconds;
+using rows::time_of;
 using sqlite::Blob;
 using sqlite::ResetAtEnd;
 using sqlite::Statement;
 using sqlite::Transaction;
 
-// Columns of a record; `value` is last, because SQLite walks a row from its beginning.
-constexpr std::string_view head_columns =
-    "id, key, number, name, committed, expires, digest, size, run, task, cost, material";
-enum Column {
-  id,
-  key,
-  number,
-  name,
-  committed,
-  expires,
-  digest,
-  size,
-  run,
-  task,
-  cost,
-  material,
-  value
-};
-
-std::int64_t nanoseconds(Time time) {
-  return time.time_since_epoch().count();
-}
-Time time_of(std::int64_t nanoseconds) {
-  return Time(Duration(nanoseconds));
-}
 std::string_view raw(const RunId& id) {
   return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
 }
 
-// What the rows add up to, kept so that nobody has to count them, and what look-ups saw.
-struct Counts {
-  std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0,
-               corrupt = 0, fenced = 0;
-
-  template <class F>
-  void each(F visit) {
-    visit("entries", entries);
-    visit("versions", versions);
-    visit("value_bytes", value_bytes);
-    visit("look_ups", look_ups);
-    visit("hits", hits);
-    visit("misses", misses);
-    visit("corrupt", corrupt);
-    visit("fenced", fenced);
-  }
-};
-
 }  // namespace
-
-struct SqliteStore::State {
-  std::mutex mutex;
-  std::unique_ptr<sqlite::Database> database;
-  std::shared_ptr<BlobStore> blobs;
-  bool read_only = false;
-  std::unordered_map<std::int64_t, std::string> names;
-  Counts seen;  // by look-ups and not written yet
-  std::optional<Statement> find, find_head, find_name, find_ok, add_name, insert, set_expires,
-      add_renewal, add_material, count, end_lease, find_past, find_renewal, find_horizon;
-
-  Statement& prepared(std::optional<Statement>& statement, std::string_view sql) {
-    if (!statement) statement.emplace(*database, sql);
-    return *statement;
-  }
-
-  struct Damaged {
-    std::int64_t id;
-  };
-  struct Head {
-    std::int64_t id = 0;  // 0: the key is new
-    std::int64_t number = 0;
-    VersionStatus status = VersionStatus::ok;
-    Time committed;
-    std::optional<Time> expires;
-    Digest digest;
-    std::optional<std::int64_t> material;
-  };
-
-  Result<std::string> name_of(std::int64_t name_id);
-  Result<std::int64_t> id_of(const std::string& text);
-  Result<Record> record_of(const Statement& row);
-  Result<std::optional<Payload>> value_of(const Statement& row, const Payload& expected);
-  Result<std::optional<Record>> newest_fresh(const Key& wanted, Time now,
-                                             std::vector<Damaged>& damaged);
-  Result<std::optional<Time>> expiry_at(std::int64_t version_id, std::optional<Time> today,
-                                        Time moment);
-  Result<std::optional<Time>> horizon_of(const Key& wanted);
-  Result<PastAnswer> answer_as_of(const Key& wanted, Time moment);
-  Result<Head> head_of(const Key& wanted);
-  Result<bool> has_good_version(const Key& wanted);
-  Result<Kept> commit_one(const Commit& commit, Time now, Counts& change);
-  Result<bool> takes_lease(const Commit& commit);
-  template <class Bind>
-  Result<std::vector<Record>> with_materials(std::string_view condition, std::uint32_t limit,
-                                             Bind bind);
-  Status write(Counts& change);
-  void mark(const std::vector<Damaged>& damaged);
-  void write_seen();
-};
 
 Result<std::string> SqliteStore::State::name_of(std::int64_t name_id) {
   if (const auto known = names.find(name_id); known != names.end()) return known->second;
@@ -208,65 +117,6 @@ Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted
       return tl::unexpected(record.error());
     }
     damaged.push_back({select.integer(Column::id)});
-  }
-}
-
-// A version's expiry as it was at `moment`: a later run that gave the same value may have renewed
-// it since.
-Result<std::optional<Time>> SqliteStore::State::expiry_at(std::int64_t version_id,
-                                                          std::optional<Time> today, Time moment) {
-  Statement& select = prepared(find_renewal,
-                               "SELECT expires FROM renewal WHERE version = ?1 AND at > ?2 "
-                               "ORDER BY at LIMIT 1");
-  ResetAtEnd reset(select);
-  select.start(version_id, nanoseconds(moment));
-  auto found = select.next();
-  if (!found) return tl::unexpected(found.error());
-  if (!*found) return today;
-  if (select.is_null(0)) return std::optional<Time>();
-  return std::optional(time_of(select.integer(0)));
-}
-
-Result<std::optional<Time>> SqliteStore::State::horizon_of(const Key& wanted) {
-  Statement& select =
-      prepared(find_horizon, "SELECT max(at) FROM horizon WHERE key = ?1 OR key = x''");
-  ResetAtEnd reset(select);
-  select.start(Blob{wanted.digest.raw()});
-  auto found = select.next();
-  if (!found) return tl::unexpected(found.error());
-  if (!*found || select.is_null(0)) return std::optional<Time>();
-  return std::optional(time_of(select.integer(0)));
-}
-
-Result<PastAnswer> SqliteStore::State::answer_as_of(const Key& wanted, Time moment) {
-  auto horizon = horizon_of(wanted);
-  if (!horizon) return tl::unexpected(horizon.error());
-  if (*horizon && moment < **horizon) return PastAnswer{std::nullopt, *horizon};
-  static const std::string sql = fmt::format(
-      "SELECT {}, value, status FROM version WHERE key = ?1 AND committed <= ?2 "
-      "ORDER BY number DESC",
-      head_columns);
-  Statement& select = prepared(find_past, sql);
-  ResetAtEnd reset(select);
-  select.start(Blob{wanted.digest.raw()}, nanoseconds(moment));
-  for (;;) {
-    auto more = select.next();
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) return PastAnswer{};
-    // Whatever lies below a damaged version was not what held then.
-    const auto status = static_cast<VersionStatus>(select.integer(Column::value + 1));
-    if (status != VersionStatus::ok) return PastAnswer{};
-    auto record = record_of(select);
-    if (!record) return tl::unexpected(record.error());
-    auto expires = expiry_at(select.integer(Column::id), record->expires, moment);
-    if (!expires) return tl::unexpected(expires.error());
-    record->expires = *expires;
-    if (record->expires && *record->expires <= moment) continue;
-    auto bytes = value_of(select, record->value);
-    if (!bytes) return tl::unexpected(bytes.error());
-    if (!*bytes) return PastAnswer{};
-    record->value = std::move(**bytes);
-    return PastAnswer{*std::move(record)};
   }
 }
 
@@ -381,30 +231,6 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
   change.value_bytes += static_cast<std::int64_t>(commit.value.size);
   if (!*had_good_version) ++change.entries;
   return Kept::added;
-}
-
-// Good versions and tombstones are told apart by nobody here: only good ones have a value to tell
-// of.
-template <class Bind>
-Result<std::vector<Record>> SqliteStore::State::with_materials(std::string_view condition,
-                                                               std::uint32_t limit, Bind bind) {
-  const std::lock_guard guard(mutex);
-  Statement select(*database, fmt::format("SELECT {}, (SELECT bytes FROM material m WHERE m.id = "
-                                          "version.material) FROM version WHERE {} AND status = 0 "
-                                          "ORDER BY id DESC LIMIT ?9",
-                                          head_columns, condition));
-  bind(select);
-  select.bind_integer(9, limit);
-  std::vector<Record> records;
-  for (;;) {
-    auto more = select.next();
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) return records;
-    auto record = record_of(select);
-    if (!record) return tl::unexpected(record.error());
-    record->material = select.text(Column::value);
-    records.push_back(*std::move(record));
-  }
 }
 
 Status SqliteStore::State::write(Counts& change) {
@@ -530,136 +356,6 @@ Result<std::vector<Kept>> SqliteStore::commit(std::span<const Commit> commits, T
   if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
   state_->seen = {};
   return kept;
-}
-
-Result<std::vector<Record>> SqliteStore::list(const Listing& listing) {
-  const std::lock_guard guard(state_->mutex);
-  const std::int64_t as_of = listing.as_of ? nanoseconds(*listing.as_of) : INT64_MAX;
-  if (listing.as_of) {
-    Statement horizon(*state_->database, "SELECT max(at) FROM horizon");
-    auto found = horizon.next();
-    if (!found) return tl::unexpected(found.error());
-    if (*found && !horizon.is_null(0) && as_of < horizon.integer(0))
-      return tl::unexpected(past_horizon(*listing.as_of, time_of(horizon.integer(0))));
-  }
-  std::string sql = fmt::format(
-      "SELECT {} FROM version v WHERE status = 0 AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM "
-      "version w WHERE "
-      "w.key = v.key AND w.number > v.number AND w.committed <= ?1 AND w.status <> 3)",
-      head_columns);
-  if (!listing.name_prefix.empty())
-    sql += " AND name IN (SELECT id FROM name WHERE substr(text, 1, length(?2)) = ?2)";
-  sql += " ORDER BY id DESC LIMIT ?3";
-  Statement select(*state_->database, sql);
-  select.bind_integer(1, as_of);
-  if (!listing.name_prefix.empty()) select.bind_blob(2, listing.name_prefix);
-  select.bind_integer(3, listing.limit);
-  std::vector<Record> records;
-  for (;;) {
-    auto more = select.next();
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) return records;
-    auto record = state_->record_of(select);
-    if (!record) return tl::unexpected(record.error());
-    records.push_back(std::move(*record));
-  }
-}
-
-Result<std::vector<Record>> SqliteStore::versions(std::string_view key_prefix) {
-  auto range = keys_with_prefix(key_prefix);
-  if (!range) return tl::unexpected(range.error());
-  const std::lock_guard guard(state_->mutex);
-  Statement select(*state_->database,
-                   fmt::format("SELECT {}, value, (SELECT bytes FROM material m WHERE m.id = "
-                               "version.material) FROM version "
-                               "WHERE key BETWEEN ?1 AND ?2 AND status = 0 ORDER BY id DESC",
-                               head_columns));
-  select.start(Blob{range->first.digest.raw()}, Blob{range->last.digest.raw()});
-  std::vector<Record> records;
-  std::vector<State::Damaged> damaged;
-  std::uint64_t at_hand = 0;
-  for (;;) {
-    auto more = select.next();
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) break;
-    auto record = state_->record_of(select);
-    if (!record) return tl::unexpected(record.error());
-    record->material = select.text(Column::value + 1);
-    if (at_hand + record->value.size <= values_at_hand_bytes) {
-      auto bytes = state_->value_of(select, record->value);
-      if (!bytes) return tl::unexpected(bytes.error());
-      if (!*bytes) {
-        damaged.push_back({select.integer(Column::id)});
-        continue;
-      }
-      record->value = std::move(**bytes);
-      at_hand += record->value.size;
-    }
-    records.push_back(std::move(*record));
-  }
-  select.reset();
-  state_->mark(damaged);
-  return records;
-}
-
-Result<std::vector<PastAnswer>> SqliteStore::look_up_as_of(std::span<const Key> keys, Time moment) {
-  const std::lock_guard guard(state_->mutex);
-  auto transaction = Transaction::begin(*state_->database, Transaction::Kind::read);
-  if (!transaction) return tl::unexpected(transaction.error());
-  std::vector<PastAnswer> answers;
-  answers.reserve(keys.size());
-  for (const Key& wanted : keys) {
-    auto answer = state_->answer_as_of(wanted, moment);
-    if (!answer) return tl::unexpected(answer.error());
-    answers.push_back(*std::move(answer));
-  }
-  return answers;
-}
-
-Result<KeyPast> SqliteStore::past_of(const Key& wanted, Time moment) {
-  const std::lock_guard guard(state_->mutex);
-  KeyPast past;
-  auto horizon = state_->horizon_of(wanted);
-  if (!horizon) return tl::unexpected(horizon.error());
-  past.horizon = *horizon;
-  Statement select(*state_->database,
-                   fmt::format("SELECT {}, status FROM version WHERE key = ?1 AND committed <= ?2 "
-                               "ORDER BY number DESC",
-                               head_columns));
-  select.start(Blob{wanted.digest.raw()}, nanoseconds(moment));
-  for (;;) {
-    auto more = select.next();
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) return past;
-    KeyPast::Version version;
-    version.status = static_cast<VersionStatus>(select.integer(Column::value));
-    auto record = state_->record_of(select);
-    if (!record) return tl::unexpected(record.error());
-    version.record = *std::move(record);
-    auto expires = state_->expiry_at(select.integer(Column::id), version.record.expires, moment);
-    if (!expires) return tl::unexpected(expires.error());
-    version.record.expires = *expires;
-    past.versions.push_back(std::move(version));
-  }
-}
-
-Result<std::vector<Record>> SqliteStore::recent(std::string_view name, Time moment,
-                                                std::uint32_t limit) {
-  return state_->with_materials("name = (SELECT id FROM name WHERE text = ?1) AND committed <= ?2",
-                                limit, [&](Statement& select) {
-                                  select.bind_blob(1, name);
-                                  select.bind_integer(2, nanoseconds(moment));
-                                });
-}
-
-Result<std::vector<Record>> SqliteStore::versions_of_value(std::string_view digest_prefix,
-                                                           std::uint32_t limit) {
-  auto range = digests_with_prefix(digest_prefix);
-  if (!range) return tl::unexpected(range.error());
-  return state_->with_materials("digest BETWEEN ?1 AND ?2", limit, [&](Statement& select) {
-    select.bind_blob(1, range->first.digest.raw());
-    select.bind_blob(2, range->last.digest.raw());
-  });
 }
 
 Result<Statistics> SqliteStore::statistics() {
