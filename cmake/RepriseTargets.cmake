@@ -14,12 +14,12 @@ function(reprise_flags target)
   endif()
   if(REPRISE_SANITIZE STREQUAL "asan")
     set(san -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      # Coverage for libFuzzer in every library it steers; reprise_fuzzer adds its main. One build serves both.
+      list(APPEND san -fsanitize=fuzzer-no-link)
+    endif()
   elseif(REPRISE_SANITIZE STREQUAL "tsan")
     set(san -fsanitize=thread -fno-omit-frame-pointer)
-  endif()
-  if(REPRISE_FUZZ)
-    # Coverage for libFuzzer in every library it steers; reprise_fuzzer adds its main.
-    set(san -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
   endif()
   if(san)
     target_compile_options(${target} PRIVATE ${san})
@@ -82,12 +82,12 @@ function(reprise_test name)
 endfunction()
 
 # reprise_fuzzer(flow_file SOURCES flow_file_fuzz.cpp LINKS reprise::flow) is for sources with LLVMFuzzerTestOneInput.
-# Under REPRISE_FUZZ it makes the libFuzzer program fuzz_flow_file, which "./dev fuzz" runs on tests/fuzz/corpus/flow_file;
+# Under asan with clang it makes the libFuzzer program fuzz_flow_file, which "./dev fuzz" runs on tests/fuzz/corpus/flow_file;
 # otherwise the same source, with a main of our own, replays that corpus as the unit test fuzz_flow_file.
 add_custom_target(fuzzers)
 function(reprise_fuzzer name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
-  if(REPRISE_FUZZ)
+  if(REPRISE_SANITIZE STREQUAL "asan" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     reprise_program(fuzz_${name} SOURCES ${ARG_SOURCES} LINKS ${ARG_LINKS})
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
     add_dependencies(fuzzers fuzz_${name})
