@@ -103,10 +103,13 @@ int events_command(const EventsOptions& options, Console& console) {
               });
         ++offset;
       }
-      if (batch.change)
+      if (batch.change) {
+        // Not the structured binding: clang 14 cannot capture one.
+        const journal::RunChange& change = *batch.change;
         emit(
-            offset, [&](journal::Offset at) { return event_json(row->id, *batch.change, at); },
-            [&](journal::Offset at) { return run_line(at, *batch.change, console.out_style()); });
+            offset, [&](journal::Offset at) { return event_json(row->id, change, at); },
+            [&](journal::Offset at) { return run_line(at, change, console.out_style()); });
+      }
       position = first + batch.count() - 1;
     }
   }

@@ -180,7 +180,9 @@ BOOST_AUTO_TEST_CASE(keys_may_not_repeat_in_small_and_large_objects_but_in_diffe
 }
 
 BOOST_AUTO_TEST_CASE(depth_and_number_of_values_are_limited) {
-  const auto nested = [](int depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+  const auto nested = [](std::size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
   BOOST_TEST(parse_json(nested(64)).ok);
   BOOST_TEST((parse_json(nested(65)).error.kind == JsonError::Kind::too_deep));
   BOOST_TEST(parse_json(nested(65)).error.position == 64U);

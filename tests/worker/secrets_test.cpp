@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(systemd_names_a_folder_too) {
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_others_can_get_at_is_refused_without_telling_it) {
-  for (const mode_t mode : {0644, 0640, 0604, 0660, 0777}) {
+  for (const mode_t mode : {0644U, 0640U, 0604U, 0660U, 0777U}) {
     put(first / "open", "hush", mode);
     const auto secret = read("open");
     BOOST_REQUIRE(!secret);
