@@ -13,6 +13,7 @@ namespace reprise::scheduler {
 namespace {
 
 constexpr std::uint32_t no_group = UINT32_MAX;
+constexpr std::uint32_t lost_limit = 5;
 constexpr std::uint32_t loop_limit = 10'000;
 constexpr std::uint32_t attempt_limit = 20'000;  // more than all retries that may be asked for
 
@@ -386,7 +387,10 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   const TaskId task = report.attempt.task;
   Step step{ready, wants, now};
   if (task == run_task) {
-    if (run_question_ && report.attempt.number == last_question_)
+    if (!run_question_ || report.attempt.number != last_question_) return;
+    if (report.outcome.failure == FailureClass::worker_lost)
+      ask_run_again(step);
+    else
       run_answered(std::move(report.outcome), step);
     return settle(step);
   }
@@ -397,6 +401,11 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
     leave_active(task, dispatched);
     flags_[task.value] = 0;
     if (asked_to_stop) report.outcome.state = TaskState::cancelled;
+    if (!asked_to_stop && report.outcome.failure == FailureClass::worker_lost) {
+      Arrival arrival = std::move(arrivals_.at(task));
+      ask(task, std::move(arrival), step);
+      return settle(step);
+    }
     answered(task, std::move(report.outcome), step);
     return settle(step);
   }
@@ -412,7 +421,8 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   flags_[task.value] = 0;
   if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr)
     release_held(*group, step);
-  attempt_ended(task, std::move(report.outcome), asked_to_stop, step);
+  if (asked_to_stop || !repeat_lost(task, report.outcome, step))
+    attempt_ended(task, std::move(report.outcome), asked_to_stop, step);
   settle(step);
 }
 
@@ -515,6 +525,27 @@ void Run::retry(TaskId task, const Outcome& outcome, Time at, Step& step) {
   change.detail->start_time = at;
   executed_ += change.executed;
   step.wants.batch.tasks.push_back(std::move(change));
+}
+
+// An attempt that went with its worker is no try of the task: another one follows at once, unless
+// the task says otherwise, or seems to be what workers die of.
+bool Run::repeat_lost(TaskId task, Outcome& outcome, Step& step) {
+  if (outcome.failure != FailureClass::worker_lost || cancelled_) return false;
+  const RetryPolicy& policy = flow_.kind_of(node_of(task)).retry;
+  if (std::find(policy.on.begin(), policy.on.end(), FailureClass::worker_lost) != policy.on.end())
+    return false;
+  if (++lost_[task] >= lost_limit) {
+    outcome.message = fmt::format("{} workers in a row were lost with it; the last: {}", lost_limit,
+                                  outcome.message);
+    return false;
+  }
+  state_[task.value] = TaskState::pending;
+  step.wants.batch.tasks.push_back(ending(task, TaskState::lost, outcome, step.now));
+  if (is_held_back(task))
+    wait_in(task, paused_by_person(task, step.now), step);
+  else
+    want_slot(task, step);
+  return true;
 }
 
 // A state that is no end: until its time comes, or a person says go on.

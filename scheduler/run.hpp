@@ -208,6 +208,7 @@ class Run {
   [[nodiscard]] std::optional<Time> retry_at(TaskId task, const Outcome& outcome, Time now) const;
   void retry(TaskId task, const Outcome& outcome, Time at, Step& step);
   [[nodiscard]] bool repeat(TaskId task, Outcome& outcome, Step& step);
+  [[nodiscard]] bool repeat_lost(TaskId task, Outcome& outcome, Step& step);
   [[nodiscard]] bool is_held_back(TaskId task) const;
   [[nodiscard]] journal::TaskChange paused_by_person(TaskId task, Time now) const;
   void leave_queues(TaskId task);
@@ -236,6 +237,7 @@ class Run {
   void answered(TaskId task, Outcome outcome, Step& step);
   void land(TaskId task, Arrival arrival, bool is_final, Step& step);
   void ask_run_hooks(RunState after, std::string message, Step& step);
+  void ask_run_again(Step& step);
   void run_answered(Outcome outcome, Step& step);
   [[nodiscard]] std::optional<Attempt> dispatch_question(TaskId task);
   [[nodiscard]] StateRecord record_of(TaskId task) const;
@@ -292,7 +294,7 @@ class Run {
     std::uint32_t attempts = 0;  // made before this iteration: retries are counted anew in each
   };
   std::unordered_map<TaskId, Loop> loops_;
-  // Attempts of this round that ended with their process: they are no tries of the task.
+  // Attempts of this round that ended with their process or worker: they are no tries of the task.
   std::unordered_map<TaskId, std::uint32_t> lost_;
   std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
 

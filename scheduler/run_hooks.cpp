@@ -308,6 +308,10 @@ void Run::ask_run_hooks(RunState after, std::string message, Step& step) {
   question.run_after = after;
   question.run_message = std::move(message);
   run_question_ = std::make_shared<const Question>(std::move(question));
+  ask_run_again(step);
+}
+
+void Run::ask_run_again(Step& step) {
   run_question_sent_ = false;
   step.ready.push(0, ReadyTask{index_, run_task});
 }

@@ -21,7 +21,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       executed_before_ += change.executed;
       // An attempt that began and was followed by another beginning was lost with its process.
       const bool had_begun = state_[task.value] == TaskState::running && run_count_[task.value] > 0;
-      if (change.state == TaskState::running && had_begun) ++lost_[task];
+      if ((change.state == TaskState::running && had_begun) || change.state == TaskState::lost)
+        ++lost_[task];
       if (change.run_count > 0)
         run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
       if (change.state == TaskState::mapped) {
@@ -81,7 +82,8 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       resumed_[TaskId{task}] = true;  // nobody has to say go on once more
     }
     if ((is_running(state) && run_count_[task] > 0) || state == TaskState::submitted ||
-        state == TaskState::ready || state == TaskState::queued || state == TaskState::resume)
+        state == TaskState::ready || state == TaskState::queued || state == TaskState::resume ||
+        state == TaskState::lost)
       state = TaskState::pending;
   }
 }

@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(look_alikes_differ) {
                                Map{{"1", 1}},
                                List{1, 2},
                                List{List{1}, 2},
-                               List{List{1, 2}},
+                               List{Value{List{1, 2}}},
                                tuple_value({}).value(),
                                set_value({}).value(),
                                file_of("", false),

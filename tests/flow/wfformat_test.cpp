@@ -343,7 +343,7 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
       // Files
       {[](json& t) {
          t["workflow"]["specification"]["files"] = 5;
-         tasks(t) = {task("a", {}, {}, {}, {})};
+         tasks(t) = json::array({task("a", {}, {}, {}, {})});
          executed(t).clear();
        },
        "RP2105 'files' of 'workflow.specification' must be a list, not a number"},

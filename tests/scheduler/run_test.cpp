@@ -544,6 +544,47 @@ BOOST_AUTO_TEST_CASE(an_attempt_that_was_lost_with_its_process_is_no_try) {
   BOOST_TEST((bench.state("a") == TaskState::retrying));
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_that_was_lost_with_its_worker_is_made_again_at_once) {
+  const auto spec = flow("a");
+  SchedulerBench bench;
+  bench.submit(spec);
+  bench.fail("a", FailureClass::worker_lost);
+  BOOST_REQUIRE(bench.sent_names() == "a");
+  BOOST_TEST(bench.sent[0].number == 2u);
+  BOOST_TEST(bench.sent[0].run_count == 1u);
+  BOOST_TEST((bench.journal.back().tasks.back().state == TaskState::lost));
+  SchedulerBench continued;
+  continued.submit(spec, bench.journal);
+  BOOST_REQUIRE(continued.sent_names() == "a");
+  BOOST_TEST(continued.sent[0].run_count == 1u);
+  bench.succeed("a");
+  BOOST_REQUIRE(bench.ended.size() == 1u);
+  BOOST_TEST((bench.ended[0].state == RunState::success));
+}
+
+BOOST_AUTO_TEST_CASE(a_task_that_workers_die_of_fails_after_the_fifth) {
+  SchedulerBench bench;
+  bench.submit(flow("a"));
+  for (int i = 0; i < 4; ++i) bench.fail("a", FailureClass::worker_lost);
+  BOOST_TEST(bench.ended.empty());
+  bench.fail("a", FailureClass::worker_lost);
+  BOOST_REQUIRE(bench.ended.size() == 1u);
+  BOOST_TEST((bench.state("a") == TaskState::failed));
+}
+
+BOOST_AUTO_TEST_CASE(lost_workers_count_as_tries_where_the_task_says_so) {
+  SchedulerBench bench;
+  bench.submit(flow("a", {{"a", with([](TaskKind& kind) {
+                             kind.retry.max = 1;
+                             kind.retry.on = {FailureClass::worker_lost};
+                           })}}));
+  bench.fail("a", FailureClass::worker_lost);
+  BOOST_TEST((bench.state("a") == TaskState::retrying));
+  bench.advance();
+  bench.fail("a", FailureClass::worker_lost);
+  BOOST_TEST((bench.state("a") == TaskState::failed));
+}
+
 BOOST_AUTO_TEST_CASE(what_is_retried_after_a_crash_is_kept_like_anything_else) {
   const auto spec = flow("a", {{"a", with([](TaskKind& kind) {
                                   kind.retry.max = 1;
