@@ -97,7 +97,7 @@ void Scheduler::on(Reported& event, Time now, Effects& effects) {
   for_each_run(
       event.reports, [](const Report& r) { return r.attempt.run; },
       [&](Run& run, Report& report, Run::Wants& wants) {
-        in_flight_ -= std::min(in_flight_, std::min(run.slots_of(report.attempt.task), slots_));
+        in_flight_ -= std::min(in_flight_, taken_by(report.attempt));
         learn(report.outcome);
         run.reported(std::move(report), now, ready_, wants);
       },
@@ -159,7 +159,17 @@ std::uint32_t Scheduler::prefetch() const {
   return static_cast<std::uint32_t>(std::min<double>(tasks, prefetch_max_per_slot));
 }
 
+// How many slots a dispatched attempt was counted with; from then on with none.
+std::uint32_t Scheduler::taken_by(const AttemptRef& attempt) {
+  const auto wide = wide_.find({attempt.run, attempt.task});
+  if (wide == wide_.end()) return 1;
+  const std::uint32_t slots = wide->second;
+  wide_.erase(wide);
+  return slots;
+}
+
 void Scheduler::dispatch(Time now, Effects& effects) {
+  if (slots_ == 0) return;  // no worker is there
   const std::uint32_t ahead = prefetch() * slots_;
   Run::Wants wants;
   Run* last = nullptr;
@@ -179,6 +189,7 @@ void Scheduler::dispatch(Time now, Effects& effects) {
     last = run;
     if (auto attempt = run->dispatch(next.task, now, ready_, wants)) {
       in_flight_ += wide;
+      if (wide > 1) wide_.insert_or_assign({next.run, next.task}, wide);
       effects.dispatches.push_back(std::move(*attempt));
     }
   }

@@ -8,8 +8,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "scheduler/events.hpp"
 #include "scheduler/ready_queue.hpp"
@@ -19,7 +21,7 @@ namespace reprise::scheduler {
 
 class Scheduler {
  public:
-  /// @param slots  of the worker; may change by SlotsChanged
+  /// @param slots  of all workers together; may change by SlotsChanged. 0: nothing is dispatched
   explicit Scheduler(std::uint32_t slots) : slots_(slots) {}
 
   /// Applies one event. Bounded work: proportional to what the event touches.
@@ -47,6 +49,7 @@ class Scheduler {
   void dispatch(Time now, Effects& effects);
   void collect(Run& run, Run::Wants& wants, Effects& effects);
   [[nodiscard]] std::uint32_t prefetch() const;
+  std::uint32_t taken_by(const AttemptRef& attempt);
   void learn(const Outcome& outcome);
 
   /// Applies `f` to runs of events that follow each other, so that a batch of reports makes one
@@ -58,6 +61,8 @@ class Scheduler {
   ReadyQueue ready_;
   std::uint32_t slots_;
   std::uint32_t in_flight_ = 0;  // slots taken by dispatched attempts
+  // Of these, the ones that take more than one slot: as many as there were to take.
+  std::map<std::pair<RunIndex, TaskId>, std::uint32_t> wide_;
   double mean_seconds_ =
       1;  // of recent attempts; starts high, so that nothing is prefetched at first
 };

@@ -1,0 +1,256 @@
+#include "cluster/fleet.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/assert.hpp"
+#include "core/text.hpp"
+
+namespace reprise::cluster {
+
+Fleet::Name Fleet::name_of(const scheduler::AttemptRef& attempt) {
+  return {attempt.run.value, attempt.task.value, attempt.number};
+}
+
+std::uint32_t Fleet::width_of(const Attempt& attempt) {
+  if (attempt.task == run_task) return 1;
+  const std::uint32_t milli = attempt.context->flow->kind_of(attempt.node).resources.cpu_milli;
+  return std::max<std::uint32_t>(1, (milli + 999) / 1000);
+}
+
+bool Fleet::takes_work(const Worker& worker) {
+  return !worker.is_suspect && !worker.is_draining && worker.card.slots > 0;
+}
+
+void Fleet::joined(WorkerId id, WorkerCard card, Time now) {
+  REPRISE_ASSERT(!workers_.contains(id), id);
+  Worker& worker = workers_[id];
+  worker.card = std::move(card);
+  worker.joined = worker.heard = now;
+  count_slots();
+  hand_out();
+}
+
+void Fleet::left(WorkerId id, const std::string& why, Time now) {
+  if (workers_.contains(id)) give_up(id, why, now);
+}
+
+void Fleet::heard(WorkerId id, Time now) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  found->second.heard = std::max(found->second.heard, now);
+  if (!std::exchange(found->second.is_suspect, false)) return;
+  count_slots();
+  hand_out();
+}
+
+bool Fleet::let_go(Worker& worker, const Name& name) {
+  const auto found = worker.in_hand.find(name);
+  if (found == worker.in_hand.end()) return false;
+  worker.load -= width_of(found->second);
+  worker.in_hand.erase(found);
+  holder_.erase(name);
+  return true;
+}
+
+std::vector<scheduler::Report> Fleet::reported(WorkerId id, std::vector<scheduler::Report> reports,
+                                               Time now) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return {};
+  heard(id, now);
+  std::erase_if(reports, [&](const scheduler::Report& report) {
+    return !let_go(found->second, name_of(report.attempt));
+  });
+  settle(id, found->second);
+  return reports;
+}
+
+void Fleet::began(WorkerId id, const scheduler::Began& began) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  for (const scheduler::Began::Start& start : began.starts)
+    if (found->second.in_hand.contains(name_of(start.attempt)))
+      effects_.began.starts.push_back(start);
+}
+
+void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  for (const scheduler::AttemptRef& each : attempts) {
+    const auto held = found->second.in_hand.find(name_of(each));
+    if (held == found->second.in_hand.end()) continue;
+    waiting_.push_back(held->second);
+    let_go(found->second, name_of(each));
+  }
+  settle(id, found->second);
+}
+
+void Fleet::drain(WorkerId id, bool draining) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  found->second.is_draining = draining;
+  found->second.told_drained = false;
+  count_slots();
+  settle(id, found->second);
+}
+
+// After a worker's hand has become emptier.
+void Fleet::settle(WorkerId id, Worker& worker) {
+  if (!takes_work(worker)) count_slots();
+  if (worker.is_draining && worker.in_hand.empty() && !worker.told_drained) {
+    worker.told_drained = true;
+    effects_.drained.push_back(id);
+  }
+  hand_out();
+}
+
+void Fleet::dispatch(std::vector<Attempt> attempts) {
+  for (Attempt& attempt : attempts) waiting_.push_back(std::move(attempt));
+  hand_out();
+}
+
+// Whose slots are taken least; of those the one with most slots, then the first that came.
+std::optional<WorkerId> Fleet::choose() const {
+  std::optional<WorkerId> best;
+  const Worker* least = nullptr;
+  for (const auto& [id, worker] : workers_) {
+    if (!takes_work(worker)) continue;
+    if (least != nullptr) {
+      const auto mine = std::uint64_t{worker.load} * least->card.slots;
+      const auto theirs = std::uint64_t{least->load} * worker.card.slots;
+      if (mine > theirs || (mine == theirs && worker.card.slots <= least->card.slots)) continue;
+    }
+    best = id;
+    least = &worker;
+  }
+  return best;
+}
+
+// How far ahead attempts are sent is the scheduler's decision: here nothing waits that somebody
+// could have.
+void Fleet::hand_out() {
+  while (!waiting_.empty()) {
+    const auto id = choose();
+    if (!id) return;
+    Worker& worker = workers_.at(*id);
+    Attempt attempt = std::move(waiting_.front());
+    waiting_.pop_front();
+    const Name name{attempt.run, attempt.task.value, attempt.number};
+    worker.load += width_of(attempt);
+    holder_.insert_or_assign(name, *id);
+    dispatches_[*id].push_back(attempt);
+    worker.in_hand.emplace(name, std::move(attempt));
+  }
+}
+
+void Fleet::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
+  for (const scheduler::AttemptRef& each : attempts) {
+    const Name name = name_of(each);
+    if (const auto holder = holder_.find(name); holder != holder_.end()) {
+      stops_[holder->second].push_back(each);
+      continue;
+    }
+    const auto is_it = [&](const Attempt& attempt) {
+      return Name{attempt.run, attempt.task.value, attempt.number} == name;
+    };
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_it);
+    if (found == waiting_.end()) continue;  // its end is under way already
+    waiting_.erase(found);
+    Outcome outcome;
+    outcome.state = TaskState::cancelled;
+    outcome.started = now;
+    effects_.reported.reports.push_back({each, std::move(outcome)});
+  }
+}
+
+void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
+  const auto found = workers_.find(id);
+  Worker worker = std::move(found->second);
+  workers_.erase(found);
+  dispatches_.erase(id);
+  stops_.erase(id);
+  for (const auto& [name, attempt] : worker.in_hand) {
+    holder_.erase(name);
+    Outcome outcome;
+    outcome.state = TaskState::failed;
+    outcome.failure = FailureClass::worker_lost;
+    outcome.message =
+        fmt::format("worker \"{}\" was lost: {}", escape_for_terminal(worker.card.name), why);
+    outcome.started = now;
+    effects_.reported.reports.push_back(
+        {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, std::move(outcome)});
+  }
+  count_slots();
+  hand_out();
+}
+
+void Fleet::tick(Time now) {
+  std::vector<WorkerId> lost;
+  bool has_changed = false;
+  for (auto& [id, worker] : workers_) {
+    const Duration silence = now - worker.heard;
+    if (silence >= options_.lost_after) {
+      lost.push_back(id);
+    } else {
+      const bool is_suspect = silence >= options_.suspect_after;
+      has_changed |= std::exchange(worker.is_suspect, is_suspect) != is_suspect;
+      effects_.pings.push_back(id);
+    }
+  }
+  if (has_changed) count_slots();
+  for (const WorkerId id : lost) {
+    give_up(id, fmt::format("it said nothing for {}", describe(options_.lost_after)), now);
+    effects_.lost.push_back(id);
+  }
+  hand_out();
+}
+
+// To the scheduler a worker that gets nothing new has the slots that are taken there: so what it
+// still has in hand keeps nobody else from working.
+void Fleet::count_slots() {
+  std::uint64_t slots = 0;
+  for (const auto& [id, worker] : workers_)
+    slots += takes_work(worker) ? worker.card.slots : worker.load;
+  const auto counted = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, UINT32_MAX));
+  if (counted == slots_) return;
+  slots_ = counted;
+  effects_.slots = counted;
+}
+
+FleetEffects Fleet::take_effects() {
+  for (auto& [id, attempts] : dispatches_)
+    effects_.dispatches.emplace_back(id, std::move(attempts));
+  for (auto& [id, attempts] : stops_) effects_.stops.emplace_back(id, std::move(attempts));
+  dispatches_.clear();
+  stops_.clear();
+  return std::exchange(effects_, {});
+}
+
+std::vector<WorkerView> Fleet::workers() const {
+  using Health = WorkerView::Health;
+  std::vector<WorkerView> views;
+  for (const auto& [id, worker] : workers_) {
+    const Health health = worker.is_suspect    ? Health::suspect
+                          : worker.is_draining ? Health::draining
+                                               : Health::alive;
+    views.push_back({id, worker.card, health, worker.in_hand.size(), worker.joined, worker.heard});
+  }
+  return views;
+}
+
+void Fleet::check_invariants() const {
+  std::size_t held = 0;
+  for (const auto& [id, worker] : workers_) {
+    std::uint32_t load = 0;
+    for (const auto& [name, attempt] : worker.in_hand) {
+      load += width_of(attempt);
+      REPRISE_ASSERT(holder_.at(name) == id, id);
+    }
+    REPRISE_ASSERT(load == worker.load, id);
+    held += worker.in_hand.size();
+  }
+  REPRISE_ASSERT(held == holder_.size(), held);
+}
+
+}  // namespace reprise::cluster

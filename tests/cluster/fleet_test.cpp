@@ -1,0 +1,255 @@
+#include <boost/test/unit_test.hpp>
+
+#include <map>
+#include <set>
+
+#include <rapidcheck.h>
+
+#include "cluster/fleet.hpp"
+#include "tests/support/flow_text.hpp"
+
+using namespace reprise;
+using namespace reprise::cluster;
+using namespace std::chrono_literals;
+using scheduler::AttemptRef;
+using scheduler::RunIndex;
+
+namespace {
+
+Attempt attempt(std::uint32_t number, std::uint32_t slots = 1) {
+  static std::map<std::uint32_t, std::shared_ptr<const RunContext>> contexts;
+  auto& shared = contexts[slots];
+  if (!shared) {
+    TaskKind kind;
+    kind.resources.cpu_milli = 1000 * slots;
+    auto context = std::make_shared<RunContext>();
+    context->flow = test::flow("a", {{"a", kind}});
+    shared = std::move(context);
+  }
+  Attempt made;
+  made.context = shared;
+  made.task = TaskId{0};
+  made.node = NodeId{0};
+  made.number = number;
+  return made;
+}
+
+AttemptRef ref(std::uint32_t number) {
+  return {RunIndex{0}, TaskId{0}, number};
+}
+
+scheduler::Report success_of(std::uint32_t number) {
+  scheduler::Report report{ref(number), {}};
+  report.outcome.state = TaskState::success;
+  return report;
+}
+
+/// A fleet with its clock, and what it wanted since the last step.
+struct Bench {
+  Fleet fleet{FleetOptions{1s, 3s, 10s}};
+  Time now{std::chrono::hours{24}};
+  FleetEffects wants;
+
+  void step() {
+    fleet.check_invariants();
+    wants = fleet.take_effects();
+  }
+  void join(WorkerId id, std::uint32_t slots) {
+    fleet.joined(id, {"w" + std::to_string(id), slots}, now);
+    step();
+  }
+  void dispatch(std::vector<Attempt> attempts) {
+    fleet.dispatch(std::move(attempts));
+    step();
+  }
+  void wait(Duration time) {
+    now += time;
+    fleet.tick(now);
+    step();
+  }
+  std::vector<scheduler::Report> report(WorkerId id, std::uint32_t number) {
+    auto counted = fleet.reported(id, {success_of(number)}, now);
+    step();
+    return counted;
+  }
+  /// Worker and number of what is sent: "1:1 1:2 2:3".
+  [[nodiscard]] std::string sent() const {
+    std::string text;
+    for (const auto& [id, attempts] : wants.dispatches)
+      for (const Attempt& each : attempts)
+        text += (text.empty() ? "" : " ") + std::to_string(id) + ":" + std::to_string(each.number);
+    return text;
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(fleet, Bench)
+
+BOOST_AUTO_TEST_CASE(attempts_wait_for_the_first_worker) {
+  dispatch({attempt(1)});
+  BOOST_TEST(sent().empty());
+  join(1, 2);
+  BOOST_TEST(sent() == "1:1");
+  BOOST_TEST(wants.slots.value() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(whoever_has_most_room_gets_the_next) {
+  join(1, 1);
+  join(2, 3);
+  BOOST_TEST(wants.slots.value() == 4u);
+  dispatch({attempt(1), attempt(2), attempt(3), attempt(4)});
+  BOOST_TEST(sent() == "1:2 2:1 2:3 2:4");
+}
+
+BOOST_AUTO_TEST_CASE(a_wide_attempt_counts_for_the_slots_it_takes) {
+  join(1, 4);
+  join(2, 4);
+  dispatch({attempt(1, 4), attempt(2), attempt(3)});
+  BOOST_TEST(sent() == "1:1 2:2 2:3");
+}
+
+BOOST_AUTO_TEST_CASE(a_silent_worker_gets_nothing_new_and_is_given_up_after_a_while) {
+  join(1, 1);
+  join(2, 1);
+  dispatch({attempt(1), attempt(2)});
+  now += 2s;
+  fleet.heard(2, now);
+  wait(1s);
+  BOOST_TEST(wants.pings.size() == 2u);
+  BOOST_TEST((fleet.workers()[0].health == WorkerView::Health::suspect));
+  BOOST_TEST(!wants.slots.has_value());  // what it has in hand takes nobody else's place
+  dispatch({attempt(3)});
+  BOOST_TEST(sent() == "2:3");
+  now += 6s;
+  fleet.heard(2, now);
+  wait(1s);
+  BOOST_REQUIRE(wants.lost.size() == 1u);
+  BOOST_REQUIRE(wants.reported.reports.size() == 1u);
+  BOOST_TEST((wants.reported.reports[0].attempt == ref(1)));
+  BOOST_TEST((wants.reported.reports[0].outcome.failure == FailureClass::worker_lost));
+  BOOST_TEST(wants.slots.value() == 1u);
+  BOOST_TEST(report(1, 1).empty());  // too late
+}
+
+BOOST_AUTO_TEST_CASE(a_suspect_that_speaks_again_keeps_its_work) {
+  join(1, 1);
+  dispatch({attempt(1)});
+  wait(5s);
+  BOOST_TEST((fleet.workers()[0].health == WorkerView::Health::suspect));
+  fleet.heard(1, now);
+  step();
+  BOOST_TEST((fleet.workers()[0].health == WorkerView::Health::alive));
+  wait(1s);
+  BOOST_TEST(report(1, 1).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_worker_refuses_goes_to_somebody_else) {
+  join(1, 1);
+  dispatch({attempt(1)});
+  fleet.drain(1, true);
+  step();
+  join(2, 1);
+  fleet.refused(1, {ref(1)});
+  step();
+  BOOST_TEST(sent() == "2:1");
+  BOOST_REQUIRE(wants.drained.size() == 1u);
+  BOOST_TEST(wants.drained[0] == 1u);
+  BOOST_TEST(report(1, 1).empty());
+  BOOST_TEST(report(2, 1).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_draining_worker_ends_what_it_has_and_gets_nothing_new) {
+  join(1, 2);
+  dispatch({attempt(1)});
+  fleet.drain(1, true);
+  step();
+  BOOST_TEST(wants.slots.value() == 1u);
+  dispatch({attempt(2)});
+  BOOST_TEST(sent().empty());
+  BOOST_TEST(report(1, 1).size() == 1u);
+  BOOST_TEST(wants.drained.size() == 1u);
+  fleet.drain(1, false);
+  step();
+  BOOST_TEST(sent() == "1:2");
+}
+
+BOOST_AUTO_TEST_CASE(stopping_reaches_whoever_holds_it_or_ends_it_on_the_spot) {
+  dispatch({attempt(1)});
+  fleet.stop({ref(1)}, now);
+  step();
+  BOOST_REQUIRE(wants.reported.reports.size() == 1u);
+  BOOST_TEST((wants.reported.reports[0].outcome.state == TaskState::cancelled));
+  join(1, 1);
+  BOOST_TEST(sent().empty());
+  dispatch({attempt(2)});
+  fleet.stop({ref(2), ref(7)}, now);
+  step();
+  BOOST_REQUIRE(wants.stops.size() == 1u);
+  BOOST_TEST(wants.stops[0].second.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(whatever_happens_each_attempt_ends_once) {
+  const bool holds = rc::check("each dispatched attempt has one end", [] {
+    Bench bench;
+    std::uint32_t last = 0;
+    WorkerId last_worker = 0;
+    std::set<std::uint32_t> open;
+    const auto end = [&](const std::vector<scheduler::Report>& reports) {
+      for (const auto& each : reports) RC_ASSERT(open.erase(each.attempt.number) == 1u);
+    };
+    const auto any_worker = [&] {
+      return last_worker == 0 ? WorkerId{1} : *rc::gen::inRange<WorkerId>(1, last_worker + 1);
+    };
+    const auto steps = *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 8));
+    for (const int kind : steps) {
+      switch (kind) {
+        case 0:
+          bench.join(++last_worker, *rc::gen::inRange(0u, 4u));
+          break;
+        case 1:
+        case 2:
+          open.insert(++last);
+          bench.dispatch({attempt(last, *rc::gen::inRange(1u, 4u))});
+          break;
+        case 3: {
+          const WorkerId id = any_worker();
+          end(bench.report(id, *rc::gen::inRange(0u, last + 1)));
+          break;
+        }
+        case 4:
+          bench.fleet.left(any_worker(), "gone", bench.now);
+          bench.step();
+          break;
+        case 5:
+          bench.fleet.heard(any_worker(), bench.now);
+          bench.wait(1s);
+          break;
+        case 6:
+          bench.fleet.refused(any_worker(), {ref(*rc::gen::inRange(0u, last + 1))});
+          bench.step();
+          break;
+        case 7:
+          bench.fleet.drain(any_worker(), *rc::gen::arbitrary<bool>());
+          bench.step();
+          break;
+      }
+      end(bench.wants.reported.reports);
+    }
+    // A good worker comes and stays: everything ends.
+    const WorkerId last_one = ++last_worker;
+    bench.join(last_one, 1);
+    end(bench.wants.reported.reports);
+    for (int i = 0; i < 12; ++i) {
+      bench.fleet.heard(last_one, bench.now);
+      bench.wait(1s);
+      end(bench.wants.reported.reports);
+    }
+    for (WorkerId id = 1; id <= last_one; ++id)
+      for (std::uint32_t number = 1; number <= last; ++number) end(bench.report(id, number));
+    RC_ASSERT(open.empty());
+  });
+  BOOST_TEST(holds);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
