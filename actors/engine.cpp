@@ -127,6 +127,7 @@ class EmbeddedEngine final : public Engine {
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
   void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
   void start_actors();
+  [[nodiscard]] caf::actor spawn_local_worker();
   void close();
   void ended(RunEnd end);
   void journal_lost(const Error& error);
@@ -250,6 +251,24 @@ void EmbeddedEngine::start_actors() {
   cache.blobs = blobs_;
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
+  worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {cache_, blobs_})
+                                  : spawn_local_worker();
+  actors::SchedulerActorOptions scheduler;
+  scheduler.slots = options_.spawn_worker ? 0 : options_.slots;
+  scheduler.durability = options_.durability;
+  scheduler.cache = cache_;
+  scheduler.worker = worker_;
+  scheduler.journal = journal_actor_;
+  scheduler.clock = options_.clock;
+  scheduler.listener = listener_;
+  scheduler.on_end = [this](RunEnd end) { ended(std::move(end)); };
+  scheduler.on_journal_lost = [this](const Error& error) { journal_lost(error); };
+  scheduler_ = actors::spawn_scheduler_actor(*system_, std::move(scheduler));
+  caf::anon_send(worker_, actors::Serve{scheduler_});
+}
+
+// Runs attempts on slots in this process.
+caf::actor EmbeddedEngine::spawn_local_worker() {
   actors::WorkerActorOptions worker;
   worker.slots = options_.slots;
   worker.runner = std::make_shared<worker::LocalRunner>(
@@ -262,18 +281,7 @@ void EmbeddedEngine::start_actors() {
   worker.grace = options_.grace;
   worker.warn = options_.warn;
   worker.cache = cache_;
-  worker_ = actors::spawn_worker_actor(*system_, std::move(worker));
-  actors::SchedulerActorOptions scheduler;
-  scheduler.slots = options_.slots;
-  scheduler.durability = options_.durability;
-  scheduler.cache = cache_;
-  scheduler.worker = worker_;
-  scheduler.journal = journal_actor_;
-  scheduler.clock = options_.clock;
-  scheduler.listener = listener_;
-  scheduler.on_end = [this](RunEnd end) { ended(std::move(end)); };
-  scheduler.on_journal_lost = [this](const Error& error) { journal_lost(error); };
-  scheduler_ = actors::spawn_scheduler_actor(*system_, std::move(scheduler));
+  return actors::spawn_worker_actor(*system_, std::move(worker));
 }
 
 void EmbeddedEngine::close() {

@@ -20,13 +20,28 @@
 #include "scheduler/events.hpp"
 #include "worker/functions.hpp"
 
+namespace caf {
+class actor;
+class actor_system;
+}  // namespace caf
+
 namespace reprise {
+
+namespace cache {
+class BlobStore;
+}
 
 /// What has to be on disk before people are told (docs/durability.md).
 enum class Durability : std::uint8_t {
   none,   // no journal: a crash forgets the run
   group,  // changes are written in order and synced together; answers wait for the sync
   sync,   // dependants wait for the sync too
+};
+
+/// What an actor that runs attempts works with (actors/messages.hpp: Serve, Dispatch, Stop).
+struct WorkerParts {
+  const caf::actor& cache;                         // for Store and GiveUp
+  const std::shared_ptr<cache::BlobStore>& blobs;  // where large values and files lie
 };
 
 struct EngineOptions {
@@ -40,6 +55,8 @@ struct EngineOptions {
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
   std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too
+  /// Makes the actor that runs attempts; empty: one with slots in this process.
+  std::function<caf::actor(caf::actor_system&, const WorkerParts&)> spawn_worker;
 };
 
 struct RunOptions {

@@ -11,6 +11,7 @@
 //   scheduler ──RunOver──▶ cache
 #pragma once
 
+#include <caf/actor.hpp>
 #include <caf/allowed_unsafe_message_type.hpp>
 
 #include <cstdint>
@@ -79,6 +80,11 @@ struct KeepResults {
   std::vector<scheduler::Keep> keeps;
 };
 
+/// engine → worker: news go to this scheduler. Comes before anything else.
+struct Serve {
+  caf::actor scheduler;
+};
+
 /// scheduler → worker.
 struct Dispatch {
   std::vector<Attempt> attempts;
@@ -145,6 +151,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::StatesAnswer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Serve)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
@@ -159,5 +166,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Kept)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::KeepResults)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::SlotsChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Result<reprise::Payload>)

@@ -197,6 +197,7 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
       [handle](scheduler::Kept& event) { handle(std::move(event)); },
       [handle](scheduler::Reported& event) { handle(std::move(event)); },
       [handle](scheduler::Began& event) { handle(std::move(event)); },
+      [handle](const scheduler::SlotsChanged& event) { handle(event); },
       [self, handle](const Wake& wake) {
         if (wake.generation != self->state.wake_generation) return;
         self->state.wake_at.reset();

@@ -1,12 +1,10 @@
 #include "actors/worker_actor.hpp"
 
-#include <unordered_map>
-
 #include <caf/all.hpp>
 
-#include "actors/commit.hpp"
 #include "actors/finished_queue.hpp"
 #include "actors/messages.hpp"
+#include "actors/result_keeper.hpp"
 #include "worker/slot_pool.hpp"
 
 namespace reprise::actors {
@@ -42,8 +40,7 @@ struct WorkerState {
   std::shared_ptr<FinishedQueue<Finished>> queue = std::make_shared<FinishedQueue<Finished>>();
   std::unique_ptr<worker::SlotPool> pool;  // after the queue: its slots use it until it is closed
   caf::actor_addr scheduler;
-  std::uint64_t last_ticket = 0;
-  std::unordered_map<std::uint64_t, std::vector<scheduler::Report>> storing;
+  ResultKeeper keeper;
   std::size_t in_flight = 0;
   bool looking = false;
   double mean_body_seconds = 1;
@@ -57,6 +54,7 @@ scheduler::AttemptRef to_ref(const worker::AttemptId& id) {
 }
 
 void report(Self* self, std::vector<scheduler::Report> reports) {
+  if (reports.empty()) return;
   self->state.in_flight -= std::min(self->state.in_flight, reports.size());
   if (const auto to = caf::actor_cast<caf::actor>(self->state.scheduler))
     self->send(to, scheduler::Reported{std::move(reports)});
@@ -85,44 +83,16 @@ void look(Self* self) {
 }
 
 void finished(Self* self, std::vector<Finished> batch) {
-  if (batch.empty()) return;
-  std::vector<scheduler::Report> reports;
-  std::vector<scheduler::Report> stored_first;
-  std::vector<cache::Commit> commits;
-  std::vector<Key> given_up;
-  for (Finished& item : batch) {
-    const Outcome& outcome = item.report.outcome;
-    self->state.mean_body_seconds +=
-        0.1 * (seconds(outcome.duration) - self->state.mean_body_seconds);
-    const bool keep = item.key && outcome.state == TaskState::success && !outcome.uncacheable &&
-                      self->state.options.cache;
-    if (!keep) {
-      if (item.key) given_up.push_back(*item.key);
-      reports.push_back(std::move(item.report));
-      continue;
-    }
-    commits.push_back(commit_of(*item.context, item.node, item.label, item.map_index, *item.key,
-                                outcome.value, outcome.duration));
-    stored_first.push_back(std::move(item.report));
-  }
-  if (!given_up.empty()) self->send(self->state.options.cache, GiveUp{std::move(given_up)});
-  if (!reports.empty()) report(self, std::move(reports));
-  if (commits.empty()) return;
-  const std::uint64_t ticket = ++self->state.last_ticket;
-  self->state.storing.emplace(ticket, std::move(stored_first));
-  self->send(self->state.options.cache, Store{ticket, std::move(commits)});
-}
-
-void stored(Self* self, const Stored& answer) {
-  const auto found = self->state.storing.find(answer.ticket);
-  if (found == self->state.storing.end()) return;
-  std::vector<scheduler::Report> reports = std::move(found->second);
-  self->state.storing.erase(found);
-  for (scheduler::Report& each : reports) {
-    each.outcome.stored = answer.kept;
-    if (!answer.kept) each.outcome.uncacheable = "the cache did not take it";
-  }
-  report(self, std::move(reports));
+  WorkerState& state = self->state;
+  for (const Finished& item : batch)
+    state.mean_body_seconds +=
+        0.1 * (seconds(item.report.outcome.duration) - state.mean_body_seconds);
+  ResultKeeper::Step step =
+      state.keeper.finished(std::move(batch), static_cast<bool>(state.options.cache));
+  if (!step.given_up.empty() && state.options.cache)
+    self->send(state.options.cache, GiveUp{std::move(step.given_up)});
+  report(self, std::move(step.reports));
+  if (!step.store.commits.empty()) self->send(state.options.cache, std::move(step.store));
 }
 
 // Called on slot threads: keeps large values, then hands the batch to the actor.
@@ -167,8 +137,10 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
         deliver(me, *queue, blobs.get(), std::move(batch));
       });
   return {
+      [self](const Serve& serve) {
+        self->state.scheduler = caf::actor_cast<caf::actor_addr>(serve.scheduler);
+      },
       [self](Dispatch& dispatch) {
-        self->state.scheduler = caf::actor_cast<caf::actor_addr>(self->current_sender());
         self->state.in_flight += dispatch.attempts.size();
         self->state.pool->submit(std::move(dispatch.attempts));
         look_again(self);
@@ -183,7 +155,7 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
         self->state.pool->cancel(ids);
       },
       [self](const Collect&) { finished(self, self->state.queue->take()); },
-      [self](const Stored& answer) { stored(self, answer); },
+      [self](const Stored& answer) { report(self, self->state.keeper.stored(answer)); },
       [self](const Look&) { look(self); },
   };
 }
