@@ -168,7 +168,7 @@ void Exchange::received(ConnectionNumber number, std::string_view bytes, Instant
   Status done = state.connection->receive(bytes, now, messages);
   if (done && !state.link && state.connection->greeting()) done = admit(number, now, messages);
   if (state.link && !messages.empty())
-    effects_.events.push_back(LinkMessages{*state.link, std::move(messages)});
+    effects_.events.push_back(LinkMessages{*state.link, std::move(messages), nullptr});
   if (!done) fail_connection(number, done.error(), state.connection->is_farewell(), now);
 }
 
@@ -252,7 +252,7 @@ Status Exchange::admit_accepted(ConnectionNumber number, Instant now, std::vecto
     random_(grant.link);
     number_of_link = add_link(state, grant.link);
     accepted_links_[peer] = *number_of_link;
-    effects_.events.push_back(LinkUp{links_.at(*number_of_link).peer});
+    effects_.events.push_back(LinkUp{links_.at(*number_of_link).peer, nullptr});
   } else {
     effects_.events.push_back(LinkBack{*number_of_link});
   }
@@ -269,7 +269,7 @@ Status Exchange::admit_dialed(ConnectionNumber number, Instant now, std::vector<
       end_link(*dial.link, {ErrorCode::unavailable, "the peer does not know the link any more"},
                false, now);
     dial.link = add_link(state, grant.link);
-    effects_.events.push_back(LinkUp{links_.at(*dial.link).peer});
+    effects_.events.push_back(LinkUp{links_.at(*dial.link).peer, nullptr});
   } else {
     effects_.events.push_back(LinkBack{*dial.link});
   }
@@ -333,7 +333,7 @@ std::size_t Exchange::unacked_bytes(LinkNumber number) const {
 
 // ---- dialing ----
 
-DialNumber Exchange::dial(DialOptions options, Instant) {
+DialNumber Exchange::dial(DialOptions options) {
   const DialNumber number = ++last_number_;
   dials_[number].options = std::move(options);
   call(number);
@@ -395,6 +395,20 @@ void Exchange::hang_up(DialNumber number, Instant now) {
 }
 
 // ---- time ----
+
+void Exchange::shut_down(const Error& why, Instant now) {
+  dials_.clear();
+  std::vector<LinkNumber> links;
+  for (const auto& [number, link] : links_) links.push_back(number);
+  for (const LinkNumber number : links) close(number, why, now);
+  std::vector<ConnectionNumber> strangers;
+  for (const auto& [number, state] : connections_)
+    if (!state.closing_since) strangers.push_back(number);
+  for (const ConnectionNumber number : strangers) {
+    effects_.aborts.push_back(number);
+    erase_connection(number);
+  }
+}
 
 void Exchange::tick(Instant now) {
   std::vector<std::pair<ConnectionNumber, Error>> failed;

@@ -49,14 +49,20 @@ struct Peer {
   DialNumber dial = 0;        // the dial that made the link; 0: it was accepted
 };
 
+class LinkSender;  // hub.hpp
+
 /// A new link: the peer knows nothing of earlier ones any more.
 struct LinkUp {
   Peer peer;
+  std::shared_ptr<LinkSender> sender;  // how the owner sends; null where no hub is involved
 };
 /// Messages in order, each exactly once.
 struct LinkMessages {
   LinkNumber link = 0;
   std::vector<Message> messages;
+  // While copies of it live, the messages count as not yet taken: a peer that sends faster than its
+  // messages are taken is not read from. Null where no hub is involved.
+  std::shared_ptr<const void> hold;
 };
 /// The connection broke; the link may come back within the resume window.
 struct LinkCut {
@@ -72,13 +78,18 @@ struct LinkDown {
   LinkNumber link = 0;
   Error why;
 };
+/// A send was refused because too much waited; now it may be tried again. Told by a hub.
+struct LinkRoom {
+  LinkNumber link = 0;
+};
 /// Somebody could not be connected with, or was turned away: for logs. A dial goes on trying.
 struct LinkTrouble {
   DialNumber dial = 0;  // 0: an accepted connection
   std::string address;
   Error why;
 };
-using LinkEvent = std::variant<LinkUp, LinkMessages, LinkCut, LinkBack, LinkDown, LinkTrouble>;
+using LinkEvent =
+    std::variant<LinkUp, LinkMessages, LinkCut, LinkBack, LinkDown, LinkRoom, LinkTrouble>;
 
 struct ExchangeOptions {
   Identity self;
@@ -132,8 +143,8 @@ class Exchange {
   /// A socket was accepted. @param address  of the peer without its port: what caps count by
   [[nodiscard]] ConnectionNumber accepted(std::string address, Instant now);
 
-  /// Connects with a node again and again until hang_up(); the first effect is at once.
-  [[nodiscard]] DialNumber dial(DialOptions options, Instant now);
+  /// Connects with a node, and again whenever the connection is lost, until hang_up().
+  [[nodiscard]] DialNumber dial(DialOptions options);
   /// A dial's socket is connected. nullopt: the dial was given up meanwhile.
   [[nodiscard]] std::optional<ConnectionNumber> dialed(DialNumber dial, Instant now);
   void dial_failed(DialNumber dial, const Error& why, Instant now);
@@ -154,6 +165,9 @@ class Exchange {
   [[nodiscard]] Status send(LinkNumber link, std::uint16_t kind, std::string bytes);
   /// Ends a link once what was queued is sent; the peer is told `why`.
   void close(LinkNumber link, const Error& why, Instant now);
+
+  /// Closes every link, hangs up every dial and drops what has not proved itself.
+  void shut_down(const Error& why, Instant now);
 
   /// To be called a few times a second.
   void tick(Instant now);

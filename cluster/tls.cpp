@@ -78,8 +78,7 @@ std::optional<CertifiedPeer> holder_of(const X509* certificate) {
 
 Status check_readable(const std::filesystem::path& file, bool is_secret) {
   struct stat info {};
-  if (::stat(file.c_str(), &info) != 0)
-    return tl::unexpected(system_error(fmt::format("open \"{}\"", file.string()), errno));
+  if (::stat(file.c_str(), &info) != 0) return tl::unexpected(open_error(file, errno));
   if (is_secret && (info.st_mode & 077) != 0)
     return fail(ErrorCode::denied,
                 fmt::format("others may read the key \"{}\"; run chmod 600 on it", file.string()));
@@ -106,6 +105,12 @@ Status load_files(SSL_CTX* context, const TlsFiles& files) {
 }
 
 }  // namespace
+
+Error open_error(const std::filesystem::path& file, int errno_value) {
+  Error error = system_error(fmt::format("open \"{}\"", file.string()), errno_value);
+  if (errno_value == ENOENT || errno_value == ENOTDIR) error.code = ErrorCode::not_found;
+  return error;
+}
 
 Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsFiles& files) {
   std::shared_ptr<TlsContext> made(new TlsContext);

@@ -16,6 +16,9 @@
 
 namespace reprise::cluster {
 
+/// Why a file that was named by people could not be opened: not_found where it is not there.
+[[nodiscard]] Error open_error(const std::filesystem::path& file, int errno_value);
+
 struct TlsFiles {
   std::filesystem::path authority;    // certificate of the cluster's authority, PEM
   std::filesystem::path certificate;  // this node's, PEM

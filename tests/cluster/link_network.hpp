@@ -54,7 +54,7 @@ class LinkNetwork {
   /// `from` dials `to` and goes on doing so.
   cluster::DialNumber dial(std::size_t from, std::size_t to, cluster::DialOptions options = {}) {
     options.address = std::to_string(to);
-    const auto number = nodes[from].exchange->dial(std::move(options), now);
+    const auto number = nodes[from].exchange->dial(std::move(options));
     settle(from);
     return number;
   }
