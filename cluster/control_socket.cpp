@@ -16,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/descriptor.hpp"
 #include "cluster/frame.hpp"
 #include "core/canon.hpp"
 #include "core/value.hpp"
@@ -26,24 +27,6 @@ namespace {
 constexpr const char* socket_name = "control";
 constexpr Duration connection_deadline = std::chrono::seconds{1};
 constexpr std::size_t max_reply_text = 4096;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 using Clock = std::chrono::steady_clock;
 

@@ -32,13 +32,17 @@ Result<std::string> encode_frame(std::string_view body, std::size_t limit) {
 }
 
 void FrameReader::feed(std::string_view bytes) {
-  if (!broken_) buffer_ += bytes;
+  if (broken_) return;
+  buffer_.erase(0, taken_);  // once for all frames of the last call
+  taken_ = 0;
+  buffer_ += bytes;
 }
 
 Result<std::optional<std::string>> FrameReader::next() {
   if (broken_) return tl::unexpected(*broken_);
-  if (buffer_.size() < header_bytes) return std::nullopt;
-  const std::size_t length = length_in(buffer_);
+  const std::string_view rest = std::string_view(buffer_).substr(taken_);
+  if (rest.size() < header_bytes) return std::nullopt;
+  const std::size_t length = length_in(rest);
   if (length == 0) broken_ = Error{ErrorCode::invalid_argument, "the peer sent an empty frame"};
   if (length > limit_)
     broken_ = Error{ErrorCode::exhausted,
@@ -46,12 +50,17 @@ Result<std::optional<std::string>> FrameReader::next() {
                                 length, limit_)};
   if (broken_) {
     buffer_.clear();
+    taken_ = 0;
     buffer_.shrink_to_fit();
     return tl::unexpected(*broken_);
   }
-  if (buffer_.size() < header_bytes + length) return std::nullopt;
-  std::string body = buffer_.substr(header_bytes, length);
-  buffer_.erase(0, header_bytes + length);
+  if (rest.size() < header_bytes + length) return std::nullopt;
+  std::string body(rest.substr(header_bytes, length));
+  taken_ += header_bytes + length;
+  if (taken_ == buffer_.size()) {
+    buffer_.clear();
+    taken_ = 0;
+  }
   return body;
 }
 

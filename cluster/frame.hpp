@@ -27,17 +27,20 @@ class FrameReader {
  public:
   explicit FrameReader(std::size_t limit = max_frame_bytes) : limit_(limit) {}
 
+  /// For the frames after the ones that were taken: a peer that has proved who it is may send more.
+  void set_limit(std::size_t limit) { limit_ = limit; }
   /// Takes in what was received, at most this call's bytes beyond one unfinished frame.
   void feed(std::string_view bytes);
   /// The next whole frame; nullopt: more bytes are needed.
   /// @error exhausted: a length above the limit; invalid_argument: an empty frame
   [[nodiscard]] Result<std::optional<std::string>> next();
   /// Bytes of an unfinished frame are waiting: the peer left in the middle of one.
-  [[nodiscard]] bool is_in_frame() const { return !buffer_.empty(); }
+  [[nodiscard]] bool is_in_frame() const { return taken_ < buffer_.size(); }
 
  private:
   std::size_t limit_;
   std::string buffer_;
+  std::size_t taken_ = 0;  // bytes of buffer_ that were given out as frames
   std::optional<Error> broken_;
 };
 
