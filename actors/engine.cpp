@@ -229,6 +229,7 @@ void EmbeddedEngine::join_tiers(std::unique_ptr<cache::Store> local,
       cache::RedisStore::Options{.client = client, .blobs = blobs_});
   tiers.remote_leases =
       std::make_shared<cache::RedisLeases>(cache::RedisLeases::Options{.client = client});
+  tiers.warn = options_.warn;
   auto tiered = std::make_shared<cache::TieredStore>(std::move(tiers));
   store_ = tiered;
   leases_ = tiered;

@@ -96,12 +96,13 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
   if history_type ~= 'none' and history_type ~= 'list' then return 'X', next_sequence end
   local is_same = kind == 'good' and status(head) == 0 and digest(head) == digest(record)
   if token ~= '' then
-    if not holds(lease, owner, token) then
+    if holds(lease, owner, token) then
+      end_lease(lease)
+    elseif kind ~= 'absent' or redis.call('EXISTS', lease) == 1 then
       if is_same then return 'D', next_sequence end
       add_to(counts, 'fenced', 1)
       return 'F', next_sequence
-    end
-    end_lease(lease)
+    end -- else the server lost everything, and nobody came in between
     tell(channel, 'C')
   end
   if is_same then
@@ -282,13 +283,13 @@ redis.register_function{function_name='rp1_renew', callback=renew, flags={'allow
 redis.register_function{function_name='rp1_release', callback=release, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop', callback=drop, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop_value', callback=drop_value, flags={'allow-oom'}}
-redis.register_function{function_name='rp1_revision', callback=function() return 1 end, flags={'no-writes'}}
+redis.register_function{function_name='rp1_revision', callback=function() return 2 end, flags={'no-writes'}}
 )lua";
 
 }  // namespace
 
 const redis::Library& redis_functions() {
-  static const redis::Library library{.name = "rp1", .revision = 1, .code = std::string(code)};
+  static const redis::Library library{.name = "rp1", .revision = 2, .code = std::string(code)};
   return library;
 }
 

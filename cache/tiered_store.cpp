@@ -38,9 +38,17 @@ TieredStore::~TieredStore() {
   worker_.join();
 }
 
-void TieredStore::note(const Error& error) {
-  const Guard guard(mutex_);
-  counts_.last_error = error.message;
+// Without mutex_ held.
+void TieredStore::note(const Error& error, Trouble trouble) {
+  {
+    const Guard guard(mutex_);
+    counts_.last_error = error.message;
+    if (!troubles_told_.emplace(trouble, error.code).second) return;
+  }
+  if (!options_.warn) return;
+  options_.warn(error.message + (trouble == Trouble::asking
+                                     ? "; continuing without it"
+                                     : "; new results are kept by this node alone"));
 }
 
 Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
@@ -76,7 +84,9 @@ void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::
     ++look_ups_;
   }
   auto there = options_.remote->look_up(missing, now);
+  if (!there) note(there.error(), Trouble::asking);
   const Guard guard(mutex_);
+  impairment_ = there ? std::string() : there.error().message;
   if (there) {
     for (std::size_t m = 0; m < missing.size(); ++m) {
       std::optional<Record>& record = (*there)[m];
@@ -86,10 +96,14 @@ void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::
       found[positions[m]] = std::move(*record);
     }
   } else {
-    counts_.last_error = there.error().message;
     counts_.remote_unavailable += missing.size();
   }
   if (--look_ups_ == 0) overtaken_.clear();
+}
+
+std::string TieredStore::impairment() const {
+  const Guard guard(mutex_);
+  return impairment_;
 }
 
 // With mutex_ held.
@@ -119,7 +133,7 @@ std::vector<Kept> TieredStore::commit_leased(std::span<const Commit> commits, Ti
   if (leased.empty()) return kept;
   auto answers = options_.remote->commit(leased, now);
   if (!answers) {
-    note(answers.error());
+    note(answers.error(), Trouble::keeping);
     return kept;
   }
   const Guard guard(mutex_);
@@ -240,10 +254,10 @@ bool TieredStore::copy(Guard& guard) {
     batch.resize(1);
     kept = options_.remote->commit(batch, at);
   }
+  if (!kept) note(kept.error(), Trouble::keeping);
   guard.lock();
   is_busy_ = false;
   is_remote_down_ = !kept && may_pass(kept.error());
-  if (!kept) counts_.last_error = kept.error().message;
   if (is_remote_down_) return false;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!kept)
@@ -270,7 +284,7 @@ Result<std::vector<Record>> TieredStore::list(const Listing& listing) {
   if (!here) return here;
   auto there = options_.remote->list(listing);
   if (!there) {
-    note(there.error());
+    note(there.error(), Trouble::asking);
     return here;
   }
   std::unordered_set<Key> known;
@@ -293,7 +307,7 @@ Result<std::vector<Record>> TieredStore::versions(std::string_view key_prefix) {
   if (!here) return here;
   auto there = options_.remote->versions(key_prefix);
   if (!there) {
-    note(there.error());
+    note(there.error(), Trouble::asking);
     return here;
   }
   std::unordered_set<Key> known;
@@ -337,7 +351,7 @@ Result<std::vector<LeaseAnswer>> TieredStore::acquire(std::span<const LeaseWish>
   if (options_.remote_leases) {
     auto answers = options_.remote_leases->acquire(wishes, terms);
     if (answers || answers.error().code == ErrorCode::invalid_argument) return answers;
-    note(answers.error());
+    note(answers.error(), Trouble::keeping);
     if (!options_.local_leases) return answers;
   }
   if (!options_.local_leases)
@@ -369,7 +383,7 @@ Result<std::vector<bool>> TieredStore::ask_each(std::span<const HeldLease> lease
         who ? ask(*who, part) : Result<std::vector<bool>>(std::vector<bool>(part.size(), false));
     if (!answers) {
       if (scope == Lease::Scope::folder) return answers;
-      note(answers.error());
+      note(answers.error(), Trouble::keeping);
       continue;
     }
     for (std::size_t p = 0; p < part.size(); ++p) held[positions[p]] = (*answers)[p];

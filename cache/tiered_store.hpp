@@ -16,10 +16,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "cache/leases.hpp"
@@ -56,6 +58,8 @@ class TieredStore final : public Store, public Leases {
     Duration retry_pause = std::chrono::seconds{1};  // between attempts to copy
     Duration last_wait = std::chrono::seconds{2};    // for copies, when the store is given up
     std::function<Time()> clock = now;               // for how long promoted records stay fresh
+    std::function<void(std::string)> warn{};  // one line for people, once for each kind of trouble
+                                              // with the shared store; from any thread
   };
   explicit TieredStore(Options options);
   ~TieredStore() override;
@@ -77,6 +81,8 @@ class TieredStore final : public Store, public Leases {
                                                               std::uint32_t limit) override;
   /// Of the local store; hits include those found there by this process.
   [[nodiscard]] Result<Statistics> statistics() override;
+  /// The shared store did not answer.
+  [[nodiscard]] std::string impairment() const override;
 
   [[nodiscard]] Result<std::vector<LeaseAnswer>> acquire(std::span<const LeaseWish> wishes,
                                                          const LeaseTerms& terms) override;
@@ -94,7 +100,8 @@ class TieredStore final : public Store, public Leases {
  private:
   using Guard = std::unique_lock<std::mutex>;
 
-  void note(const Error& error);
+  enum class Trouble : std::uint8_t { asking, keeping };
+  void note(const Error& error, Trouble trouble);
   void ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions, Time now,
                   std::vector<std::optional<Record>>& found);
   std::vector<Kept> commit_leased(std::span<const Commit> commits, Time now,
@@ -126,7 +133,9 @@ class TieredStore final : public Store, public Leases {
   bool is_busy_ = false;         // the thread is at work on what it took from the queues
   bool is_remote_down_ = false;  // the last copy was not taken
   TierCounts counts_;
-  std::jthread worker_;  // last: it uses all of the above
+  std::string impairment_;                                   // of the last look-up
+  std::set<std::pair<Trouble, ErrorCode>> troubles_told_{};  // to people
+  std::jthread worker_;                                      // last: it uses all of the above
 };
 
 }  // namespace reprise::cache
