@@ -53,8 +53,10 @@ void TieredStore::note(const Error& error, Trouble trouble) {
 
 Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
                                                                 Time now) {
+  hear_news();
   auto found = options_.local->look_up(keys, now);
   if (!found) return found;
+  auto unconfirmed = doubted(keys, *found);
   std::vector<Key> missing;
   std::vector<std::size_t> positions;
   {
@@ -63,7 +65,11 @@ Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const 
       // There it is what it was before; here is known better.
       if ((*found)[i] || uncopied_.contains(keys[i])) continue;
       if (const auto taken = promotions_.find(keys[i]); taken != promotions_.end()) {
-        if (!taken->second.expires || now < *taken->second.expires) {
+        const bool is_over = taken->second.expires && *taken->second.expires <= now;
+        const auto told = news_.until.find(keys[i]);
+        const bool is_removed =
+            told != news_.until.end() && taken->second.committed <= told->second;
+        if (!is_over && !is_removed) {
           (*found)[i] = taken->second;
           ++counts_.remote_hits;
           continue;
@@ -73,11 +79,70 @@ Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const 
       positions.push_back(i);
     }
   }
-  if (!missing.empty()) ask_remote(missing, positions, now, *found);
+  if (missing.empty() || ask_remote(missing, positions, now, *found)) return found;
+  // Nobody there to confirm them: then they count.
+  for (std::size_t i = 0; i < unconfirmed.size(); ++i)
+    if (unconfirmed[i]) (*found)[i] = std::move(unconfirmed[i]);
   return found;
 }
 
-void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
+// What other nodes removed since; asked for before what is here is trusted, and not too often.
+void TieredStore::hear_news() {
+  if (!options_.invalidations) return;
+  std::string position;
+  {
+    const Guard guard(mutex_);
+    const auto at = std::chrono::steady_clock::now();
+    if (at < news_due_) return;
+    news_due_ = at + options_.coherence;
+    position = news_.position;
+  }
+  auto news = options_.invalidations->read(position);
+  if (!news) return note(news.error(), Trouble::asking);
+  const Guard guard(mutex_);
+  for (const auto& [key, until] : news->until) {
+    Time& known = news_.until.try_emplace(key, until).first->second;
+    known = std::max(known, until);
+  }
+  news_.position = std::move(news->position);
+  if (!news->horizon) return;
+  news_.horizon = std::max(news_.horizon.value_or(Time::min()), *news->horizon);
+  // What is older has to be confirmed anyway.
+  std::erase_if(news_.until, [&](const auto& told) { return told.second < *news_.horizon; });
+}
+
+// Takes away what was removed elsewhere, and what may have been.
+// @return the latter, each in its place; empty: there is none
+std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Key> keys,
+                                                        std::vector<std::optional<Record>>& found) {
+  std::vector<std::optional<Record>> unconfirmed;
+  std::map<Key, Time> removed;
+  {
+    const Guard guard(mutex_);
+    if (news_.until.empty() && !news_.horizon) return unconfirmed;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!found[i]) continue;
+      const auto told = news_.until.find(keys[i]);
+      if (told != news_.until.end() && found[i]->committed <= told->second) {
+        removed.insert(*told);
+      } else if (news_.horizon && found[i]->committed < *news_.horizon) {
+        unconfirmed.resize(keys.size());
+        unconfirmed[i] = std::move(found[i]);
+      } else {
+        continue;
+      }
+      found[i].reset();
+    }
+  }
+  if (!removed.empty() && options_.forget) {
+    const std::lock_guard order(local_order_);
+    options_.forget(removed);
+  }
+  return unconfirmed;
+}
+
+// False: nobody answered there.
+bool TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
                              Time now, std::vector<std::optional<Record>>& found) {
   {
     const Guard guard(mutex_);
@@ -99,6 +164,7 @@ void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::
     counts_.remote_unavailable += missing.size();
   }
   if (--look_ups_ == 0) overtaken_.clear();
+  return there.has_value();
 }
 
 std::string TieredStore::impairment() const {
