@@ -149,6 +149,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
   if (asked.empty()) return answers;
   const Time now = options_.clock->now();
   std::vector<Result<cache::FoundOrLeased>> found = find_or_lease(asked, now);
+  const std::string impairment = options_.store->impairment();
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const Attempt& attempt = asked[i].attempt;
     const Key key = asked[i].key;
@@ -174,6 +175,8 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       else
         answer.reason = "wait_timeout";
     }
+    if (found[i] && !answer.value && answer.reason.empty() && !impairment.empty())
+      answer.reason = "tier_down: " + impairment;
     answers.answers.push_back(std::move(answer));
   }
   return answers;

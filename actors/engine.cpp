@@ -23,11 +23,13 @@
 #include "cache/file_digests.hpp"
 #include "cache/memory_store.hpp"
 #include "cache/redis_functions.hpp"
+#include "cache/redis_invalidations.hpp"
 #include "cache/redis_leases.hpp"
 #include "cache/redis_store.hpp"
 #include "cache/sqlite_leases.hpp"
 #include "cache/sqlite_store.hpp"
 #include "cache/tiered_store.hpp"
+#include "cache/upkeep.hpp"
 #include "journal/data_folder.hpp"
 #include "journal/sqlite_journal.hpp"
 #include "worker/local_runner.hpp"
@@ -89,6 +91,17 @@ std::vector<std::pair<NodeId, std::uint32_t>> expanded_in(const std::vector<jour
           known.insert(change.task).second)
         expanded.emplace_back(NodeId{change.task.value}, change.detail ? change.detail->width : 0);
   return expanded;
+}
+
+// Marks what other nodes removed as removed in the folder, so that it is explained as such.
+std::function<void(const std::map<Key, Time>&)> forgetting(
+    const journal::DataFolder& folder, const std::shared_ptr<cache::BlobStore>& blobs) {
+  return [path = folder.cache_file(), blobs,
+          blob_folder = folder.blobs()](const std::map<Key, Time>& removed) {
+    auto upkeep = cache::Upkeep::open(path, blobs, blob_folder);
+    if (!upkeep) return;  // it is passed over all the same
+    for (const auto& [key, when] : removed) (void)(*upkeep)->remove({key}, when);
+  };
 }
 
 class EmbeddedEngine final : public Engine {
@@ -229,6 +242,9 @@ void EmbeddedEngine::join_tiers(std::unique_ptr<cache::Store> local,
       cache::RedisStore::Options{.client = client, .blobs = blobs_});
   tiers.remote_leases =
       std::make_shared<cache::RedisLeases>(cache::RedisLeases::Options{.client = client});
+  tiers.invalidations = std::make_shared<cache::RedisInvalidations>(client);
+  if (temporary_.empty()) tiers.forget = forgetting(*folder_, blobs_);
+  tiers.warn = options_.warn;
   auto tiered = std::make_shared<cache::TieredStore>(std::move(tiers));
   store_ = tiered;
   leases_ = tiered;

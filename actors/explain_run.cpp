@@ -391,6 +391,10 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
     explanation.reason = "off";
     return explanation;
   }
+  // That a part of the cache could not be asked says more than what the rest of it did not have.
+  if (explanation.outcome == TaskExplanation::Outcome::miss &&
+      view.message(task).starts_with("tier_down"))
+    explanation.outcome = TaskExplanation::Outcome::bypass;
   if (explanation.outcome == TaskExplanation::Outcome::bypass) {
     explanation.reason = bypass_reason(view.message(task));
     return explanation;

@@ -36,37 +36,6 @@ double bare_spawn(std::size_t count) {
   });
 }
 
-/// A recorded-trace file of `tasks` tasks in ten layers, each task with two parents.
-std::string write_trace(const std::string& folder, std::size_t tasks) {
-  const std::string path = folder + "/trace.json";
-  std::ofstream out(path);
-  const std::size_t layer = std::max<std::size_t>(1, tasks / 10);
-  const auto id = [](std::size_t n) { return fmt::format("task{:08}", n); };
-  std::vector<std::vector<std::size_t>> children(tasks);
-  std::vector<std::vector<std::size_t>> parents(tasks);
-  for (std::size_t n = layer; n < tasks; ++n) {
-    for (const std::size_t parent :
-         {n - layer, (n - layer) / layer * layer + (n - layer + 1) % layer}) {
-      if (!parents[n].empty() && parents[n][0] == parent) continue;
-      parents[n].push_back(parent);
-      children[parent].push_back(n);
-    }
-  }
-  const auto list = [&](const std::vector<std::size_t>& ids) {
-    std::string text;
-    for (const std::size_t n : ids) text += (text.empty() ? "\"" : ",\"") + id(n) + "\"";
-    return "[" + text + "]";
-  };
-  out << R"({"name":"bench","schemaVersion":"1.5","workflow":{"specification":{"files":[],"tasks":[)";
-  for (std::size_t n = 0; n < tasks; ++n)
-    out << (n > 0 ? ",\n" : "\n")
-        << fmt::format(
-               R"({{"id":"{}","name":"t","parents":{},"children":{},"inputFiles":[],"outputFiles":[]}})",
-               id(n), list(parents[n]), list(children[n]));
-  out << "]}}}\n";
-  return path;
-}
-
 }  // namespace
 
 std::vector<Figure> commands_p4(const Settings& settings) {

@@ -30,9 +30,11 @@ std::vector<Entry> all() {
           {"P3", "a chain of no-op functions", chain_p3},
           {"P4", "commands", commands_p4},
           {"P5", "rerun of a cached graph", rerun_p5},
+          {"P5", "the same from Redis", redis_p5},
           {"P7", "1 ms tasks and a tree of reductions", short_tasks_p7},
           {"P12", "cold start", start_p12},
-          {"P13", "cost of the cache", cache_p13}};
+          {"P13", "cost of the cache", cache_p13},
+          {"P13", "cost of Redis", redis_p13}};
 }
 
 }  // namespace reprise::bench

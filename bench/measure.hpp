@@ -51,5 +51,7 @@ struct Entry {
 [[nodiscard]] std::vector<Figure> short_tasks_p7(const Settings& settings);
 [[nodiscard]] std::vector<Figure> start_p12(const Settings& settings);
 [[nodiscard]] std::vector<Figure> cache_p13(const Settings& settings);
+[[nodiscard]] std::vector<Figure> redis_p5(const Settings& settings);
+[[nodiscard]] std::vector<Figure> redis_p13(const Settings& settings);
 
 }  // namespace reprise::bench

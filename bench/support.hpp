@@ -19,6 +19,8 @@ double run_flow(Engine& engine, const std::shared_ptr<const FlowSpec>& flow);
 /// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a
 /// non-zero exit
 double run_program(const std::vector<std::string>& argv);
+/// A recorded-trace file of `tasks` tasks in ten layers, each task with two parents.
+[[nodiscard]] std::string write_trace(const std::string& folder, std::size_t tasks);
 /// A fresh folder below `folder`.
 [[nodiscard]] std::string fresh_folder(const std::string& folder);
 

@@ -96,12 +96,13 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
   if history_type ~= 'none' and history_type ~= 'list' then return 'X', next_sequence end
   local is_same = kind == 'good' and status(head) == 0 and digest(head) == digest(record)
   if token ~= '' then
-    if not holds(lease, owner, token) then
+    if holds(lease, owner, token) then
+      end_lease(lease)
+    elseif kind ~= 'absent' or redis.call('EXISTS', lease) == 1 then
       if is_same then return 'D', next_sequence end
       add_to(counts, 'fenced', 1)
       return 'F', next_sequence
-    end
-    end_lease(lease)
+    end -- else the server lost everything, and nobody came in between
     tell(channel, 'C')
   end
   if is_same then
@@ -119,10 +120,15 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
   if last then
     number = version(last) + 1
     committed = committed_after(committed, last)
-    if is_copy and committed ~= string.sub(record, 21, 32) then return 'O', next_sequence end
+    -- A copy of what was there before, or what was made before it was invalidated and comes late.
+    local is_late = is_copy or (token == '' and status(last) == 2)
+    if is_late and committed ~= string.sub(record, 21, 32) then return 'O', next_sequence end
     if next_sequence <= sequence(last) then next_sequence = sequence(last) + 1 end
   end
-  if older == 0 and (kind ~= 'good' or status(head) ~= 0) then add_to(counts, 'entries', 1) end
+  local is_removed = kind == 'good' and status(head) == 2
+  if is_removed or (older == 0 and (kind ~= 'good' or status(head) ~= 0)) then
+    add_to(counts, 'entries', 1)
+  end
   if kind == 'good' and status(head) ~= 3 then
     older = redis.call('RPUSH', history, redis.call('GET', entry))
     while keep > 0 and older >= keep do
@@ -235,6 +241,40 @@ local function release(keys, argv)
   return answers
 end
 
+-- KEYS index, statistics, log, then per key: entry, history, lease
+-- ARGV per key: the whole key, a tombstone, channel
+local function invalidate(keys, argv)
+  local index, stats, log = keys[1], keys[2], keys[3]
+  local counts = {}
+  local next_sequence = tonumber(redis.call('HGET', stats, 'sequence') or '0') + 1
+  counts.sequence = -next_sequence
+  for i = 0, (#keys - 3) / 3 - 1 do
+    local entry, history, lease = keys[4 + 3 * i], keys[5 + 3 * i], keys[6 + 3 * i]
+    local key, record, channel = argv[1 + 3 * i], argv[2 + 3 * i], argv[3 + 3 * i]
+    local head, kind = header_of(entry)
+    if kind == 'good' and status(head) ~= 2 then
+      if status(head) ~= 3 then redis.call('RPUSH', history, redis.call('GET', entry)) end
+      if next_sequence <= sequence(head) then next_sequence = sequence(head) + 1 end
+      record = string.sub(record, 1, 8) .. struct.pack('>I4', version(head) + 1) ..
+        struct.pack('>I8', next_sequence) .. committed_after(string.sub(record, 21, 32), head) ..
+        string.sub(record, 33)
+      redis.call('SET', entry, record)
+      redis.call('ZADD', index, text_of(next_sequence), string.match(entry, '{(.-)}'))
+      next_sequence = next_sequence + 1
+      add_to(counts, 'entries', -1)
+    end
+    -- Who computes it does so from what is not right any more. Another one may begin.
+    if redis.call('HEXISTS', lease, 'o') == 1 then
+      end_lease(lease)
+      tell(channel, 'R')
+    end
+    redis.call('XADD', log, 'MAXLEN', '~', '10000', '*', 'k', key, 'r', record)
+  end
+  counts.sequence = counts.sequence + next_sequence
+  write_counts(stats, counts)
+  return 'OK'
+end
+
 -- A record that is not what it was is set aside, if these very bytes are still there; its number is
 -- not used again. KEYS index, statistics, entry, history, quarantine; ARGV bytes
 local function drop(keys, argv)
@@ -278,17 +318,18 @@ end
 
 redis.register_function('rp1_commit', commit)
 redis.register_function('rp1_acquire', acquire)
+redis.register_function{function_name='rp1_invalidate', callback=invalidate, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_renew', callback=renew, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_release', callback=release, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop', callback=drop, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop_value', callback=drop_value, flags={'allow-oom'}}
-redis.register_function{function_name='rp1_revision', callback=function() return 1 end, flags={'no-writes'}}
+redis.register_function{function_name='rp1_revision', callback=function() return 2 end, flags={'no-writes'}}
 )lua";
 
 }  // namespace
 
 const redis::Library& redis_functions() {
-  static const redis::Library library{.name = "rp1", .revision = 1, .code = std::string(code)};
+  static const redis::Library library{.name = "rp1", .revision = 2, .code = std::string(code)};
   return library;
 }
 

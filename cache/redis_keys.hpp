@@ -33,6 +33,7 @@ class RedisKeys {
     return prefix_ + ":q:" + digest.hex();
   }
   [[nodiscard]] std::string index() const { return prefix_ + ":index"; }
+  [[nodiscard]] std::string invalidations() const { return prefix_ + ":iv"; }
   [[nodiscard]] std::string statistics() const { return prefix_ + ":stats"; }
 
  private:

@@ -140,6 +140,9 @@ class Store {
   /// invalid_argument: not hex digits
   [[nodiscard]] virtual Result<std::vector<Record>> versions(std::string_view key_prefix) = 0;
   [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+  /// Why the last look_up() may have missed what is kept: a part of the store did not answer.
+  /// Empty: all did. Does not block.
+  [[nodiscard]] virtual std::string impairment() const { return {}; }
 
   // What was. These have a general implementation over list() and versions() that knows neither
   // tombstones nor what was removed; a store that keeps such things knows better.

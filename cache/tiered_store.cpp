@@ -38,15 +38,25 @@ TieredStore::~TieredStore() {
   worker_.join();
 }
 
-void TieredStore::note(const Error& error) {
-  const Guard guard(mutex_);
-  counts_.last_error = error.message;
+// Without mutex_ held.
+void TieredStore::note(const Error& error, Trouble trouble) {
+  {
+    const Guard guard(mutex_);
+    counts_.last_error = error.message;
+    if (!troubles_told_.emplace(trouble, error.code).second) return;
+  }
+  if (!options_.warn) return;
+  options_.warn(error.message + (trouble == Trouble::asking
+                                     ? "; continuing without it"
+                                     : "; new results are kept by this node alone"));
 }
 
 Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
                                                                 Time now) {
+  hear_news();
   auto found = options_.local->look_up(keys, now);
   if (!found) return found;
+  auto unconfirmed = doubted(keys, *found);
   std::vector<Key> missing;
   std::vector<std::size_t> positions;
   {
@@ -55,7 +65,11 @@ Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const 
       // There it is what it was before; here is known better.
       if ((*found)[i] || uncopied_.contains(keys[i])) continue;
       if (const auto taken = promotions_.find(keys[i]); taken != promotions_.end()) {
-        if (!taken->second.expires || now < *taken->second.expires) {
+        const bool is_over = taken->second.expires && *taken->second.expires <= now;
+        const auto told = news_.until.find(keys[i]);
+        const bool is_removed =
+            told != news_.until.end() && taken->second.committed <= told->second;
+        if (!is_over && !is_removed) {
           (*found)[i] = taken->second;
           ++counts_.remote_hits;
           continue;
@@ -65,18 +79,79 @@ Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const 
       positions.push_back(i);
     }
   }
-  if (!missing.empty()) ask_remote(missing, positions, now, *found);
+  if (missing.empty() || ask_remote(missing, positions, now, *found)) return found;
+  // Nobody there to confirm them: then they count.
+  for (std::size_t i = 0; i < unconfirmed.size(); ++i)
+    if (unconfirmed[i]) (*found)[i] = std::move(unconfirmed[i]);
   return found;
 }
 
-void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
+// What other nodes removed since; asked for before what is here is trusted, and not too often.
+void TieredStore::hear_news() {
+  if (!options_.invalidations) return;
+  std::string position;
+  {
+    const Guard guard(mutex_);
+    const auto at = std::chrono::steady_clock::now();
+    if (at < news_due_) return;
+    news_due_ = at + options_.coherence;
+    position = news_.position;
+  }
+  auto news = options_.invalidations->read(position);
+  if (!news) return note(news.error(), Trouble::asking);
+  const Guard guard(mutex_);
+  for (const auto& [key, until] : news->until) {
+    Time& known = news_.until.try_emplace(key, until).first->second;
+    known = std::max(known, until);
+  }
+  news_.position = std::move(news->position);
+  if (!news->horizon) return;
+  news_.horizon = std::max(news_.horizon.value_or(Time::min()), *news->horizon);
+  // What is older has to be confirmed anyway.
+  std::erase_if(news_.until, [&](const auto& told) { return told.second < *news_.horizon; });
+}
+
+// Takes away what was removed elsewhere, and what may have been.
+// @return the latter, each in its place; empty: there is none
+std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Key> keys,
+                                                        std::vector<std::optional<Record>>& found) {
+  std::vector<std::optional<Record>> unconfirmed;
+  std::map<Key, Time> removed;
+  {
+    const Guard guard(mutex_);
+    if (news_.until.empty() && !news_.horizon) return unconfirmed;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!found[i]) continue;
+      const auto told = news_.until.find(keys[i]);
+      if (told != news_.until.end() && found[i]->committed <= told->second) {
+        removed.insert(*told);
+      } else if (news_.horizon && found[i]->committed < *news_.horizon) {
+        unconfirmed.resize(keys.size());
+        unconfirmed[i] = std::move(found[i]);
+      } else {
+        continue;
+      }
+      found[i].reset();
+    }
+  }
+  if (!removed.empty() && options_.forget) {
+    const std::lock_guard order(local_order_);
+    options_.forget(removed);
+  }
+  return unconfirmed;
+}
+
+// False: nobody answered there.
+bool TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
                              Time now, std::vector<std::optional<Record>>& found) {
   {
     const Guard guard(mutex_);
     ++look_ups_;
   }
   auto there = options_.remote->look_up(missing, now);
+  if (!there) note(there.error(), Trouble::asking);
   const Guard guard(mutex_);
+  impairment_ = there ? std::string() : there.error().message;
   if (there) {
     for (std::size_t m = 0; m < missing.size(); ++m) {
       std::optional<Record>& record = (*there)[m];
@@ -86,10 +161,15 @@ void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::
       found[positions[m]] = std::move(*record);
     }
   } else {
-    counts_.last_error = there.error().message;
     counts_.remote_unavailable += missing.size();
   }
   if (--look_ups_ == 0) overtaken_.clear();
+  return there.has_value();
+}
+
+std::string TieredStore::impairment() const {
+  const Guard guard(mutex_);
+  return impairment_;
 }
 
 // With mutex_ held.
@@ -119,7 +199,7 @@ std::vector<Kept> TieredStore::commit_leased(std::span<const Commit> commits, Ti
   if (leased.empty()) return kept;
   auto answers = options_.remote->commit(leased, now);
   if (!answers) {
-    note(answers.error());
+    note(answers.error(), Trouble::keeping);
     return kept;
   }
   const Guard guard(mutex_);
@@ -240,10 +320,10 @@ bool TieredStore::copy(Guard& guard) {
     batch.resize(1);
     kept = options_.remote->commit(batch, at);
   }
+  if (!kept) note(kept.error(), Trouble::keeping);
   guard.lock();
   is_busy_ = false;
   is_remote_down_ = !kept && may_pass(kept.error());
-  if (!kept) counts_.last_error = kept.error().message;
   if (is_remote_down_) return false;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!kept)
@@ -270,7 +350,7 @@ Result<std::vector<Record>> TieredStore::list(const Listing& listing) {
   if (!here) return here;
   auto there = options_.remote->list(listing);
   if (!there) {
-    note(there.error());
+    note(there.error(), Trouble::asking);
     return here;
   }
   std::unordered_set<Key> known;
@@ -293,7 +373,7 @@ Result<std::vector<Record>> TieredStore::versions(std::string_view key_prefix) {
   if (!here) return here;
   auto there = options_.remote->versions(key_prefix);
   if (!there) {
-    note(there.error());
+    note(there.error(), Trouble::asking);
     return here;
   }
   std::unordered_set<Key> known;
@@ -337,7 +417,7 @@ Result<std::vector<LeaseAnswer>> TieredStore::acquire(std::span<const LeaseWish>
   if (options_.remote_leases) {
     auto answers = options_.remote_leases->acquire(wishes, terms);
     if (answers || answers.error().code == ErrorCode::invalid_argument) return answers;
-    note(answers.error());
+    note(answers.error(), Trouble::keeping);
     if (!options_.local_leases) return answers;
   }
   if (!options_.local_leases)
@@ -369,7 +449,7 @@ Result<std::vector<bool>> TieredStore::ask_each(std::span<const HeldLease> lease
         who ? ask(*who, part) : Result<std::vector<bool>>(std::vector<bool>(part.size(), false));
     if (!answers) {
       if (scope == Lease::Scope::folder) return answers;
-      note(answers.error());
+      note(answers.error(), Trouble::keeping);
       continue;
     }
     for (std::size_t p = 0; p < part.size(); ++p) held[positions[p]] = (*answers)[p];

@@ -3,6 +3,8 @@
 //   look up   here first; what misses there; what is found there is taken over in the background
 //   commit    kept here before anybody is told; the copy for there follows in the background,
 //             unless it presents a lease that only there can be told: then that is asked first
+//   removed   there by another node: not served here any more within a second, or once the server
+//             is back; a copy that may have been is confirmed there first
 //   leases    from there, as long as it answers; else from here, for the processes of this folder
 //
 // The shared store can make work faster and never fails it: whatever goes wrong there is a miss, a
@@ -13,15 +15,19 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "cache/invalidation_log.hpp"
 #include "cache/leases.hpp"
 #include "cache/store.hpp"
 
@@ -51,11 +57,17 @@ class TieredStore final : public Store, public Leases {
     std::unique_ptr<Store> local = nullptr;   // durable
     std::unique_ptr<Store> remote = nullptr;  // shared
     std::shared_ptr<Leases> local_leases = nullptr;
-    std::shared_ptr<Leases> remote_leases = nullptr;  // null: only those of this folder
+    std::shared_ptr<Leases> remote_leases = nullptr;           // null: only those of this folder
+    std::shared_ptr<InvalidationLog> invalidations = nullptr;  // null: nobody tells of any
+    /// Marks as removed here what was removed there, and when; null: it is only passed over.
+    std::function<void(const std::map<Key, Time>&)> forget{};
+    Duration coherence = std::chrono::seconds{1};    // for so long, what is told may be missed
     std::uint64_t queue_bytes = 64ull << 20;         // of values waiting; what is beyond is dropped
     Duration retry_pause = std::chrono::seconds{1};  // between attempts to copy
     Duration last_wait = std::chrono::seconds{2};    // for copies, when the store is given up
     std::function<Time()> clock = now;               // for how long promoted records stay fresh
+    std::function<void(std::string)> warn{};  // one line for people, once for each kind of trouble
+                                              // with the shared store; from any thread
   };
   explicit TieredStore(Options options);
   ~TieredStore() override;
@@ -77,6 +89,8 @@ class TieredStore final : public Store, public Leases {
                                                               std::uint32_t limit) override;
   /// Of the local store; hits include those found there by this process.
   [[nodiscard]] Result<Statistics> statistics() override;
+  /// The shared store did not answer.
+  [[nodiscard]] std::string impairment() const override;
 
   [[nodiscard]] Result<std::vector<LeaseAnswer>> acquire(std::span<const LeaseWish> wishes,
                                                          const LeaseTerms& terms) override;
@@ -94,8 +108,12 @@ class TieredStore final : public Store, public Leases {
  private:
   using Guard = std::unique_lock<std::mutex>;
 
-  void note(const Error& error);
-  void ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions, Time now,
+  enum class Trouble : std::uint8_t { asking, keeping };
+  void note(const Error& error, Trouble trouble);
+  void hear_news();
+  [[nodiscard]] std::vector<std::optional<Record>> doubted(
+      std::span<const Key> keys, std::vector<std::optional<Record>>& found);
+  bool ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions, Time now,
                   std::vector<std::optional<Record>>& found);
   std::vector<Kept> commit_leased(std::span<const Commit> commits, Time now,
                                   std::vector<bool>& is_settled);
@@ -126,7 +144,11 @@ class TieredStore final : public Store, public Leases {
   bool is_busy_ = false;         // the thread is at work on what it took from the queues
   bool is_remote_down_ = false;  // the last copy was not taken
   TierCounts counts_;
-  std::jthread worker_;  // last: it uses all of the above
+  std::chrono::steady_clock::time_point news_due_{};
+  InvalidationLog::News news_;                               // all that was told
+  std::string impairment_;                                   // of the last look-up
+  std::set<std::pair<Trouble, ErrorCode>> troubles_told_{};  // to people
+  std::jthread worker_;                                      // last: it uses all of the above
 };
 
 }  // namespace reprise::cache

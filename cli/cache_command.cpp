@@ -16,6 +16,7 @@
 #include "cli/moment.hpp"
 #include "cli/outputs.hpp"
 #include "cli/provenance.hpp"
+#include "cli/redis_server.hpp"
 #include "cli/table.hpp"
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
@@ -358,7 +359,34 @@ int cache_show_command(const CacheShowOptions& options, Console& console) {
   return exit_ok;
 }
 
+namespace {
+
+Json shared_json(const SharedStatistics& shared) {
+  if (!shared.statistics)
+    return {{"server", shared.server}, {"tier_down", shared.statistics.error().message}};
+  const cache::Statistics& s = *shared.statistics;
+  return {{"server", shared.server}, {"tier_down", nullptr},   {"entries", s.entries},
+          {"versions", s.versions},  {"look_ups", s.look_ups}, {"hits", s.hits},
+          {"misses", s.misses},      {"corrupt", s.corrupt},   {"fenced", s.fenced}};
+}
+
+std::string shared_line(const SharedStatistics& shared) {
+  if (!shared.statistics)
+    return fmt::format("shared    tier_down: {}",
+                       escape_for_terminal(shared.statistics.error().message));
+  const cache::Statistics& s = *shared.statistics;
+  return fmt::format(
+      "shared    {}: {} entries; {} look-ups of all nodes: {} hits, {} misses; {} corrupt, {} "
+      "fenced",
+      escape_for_terminal(shared.server), grouped(s.entries), grouped(s.look_ups), grouped(s.hits),
+      grouped(s.misses), grouped(s.corrupt), grouped(s.fenced));
+}
+
+}  // namespace
+
 int cache_stats_command(Console& console) {
+  const auto shared = shared_statistics(console.options());
+  if (!shared) return console.fail(shared.error(), exit_invalid);
   cache::Statistics s;
   const auto store = open_cache(console.options());
   if (store) {
@@ -380,13 +408,15 @@ int cache_stats_command(Console& console) {
                              {"look_ups", s.look_ups},
                              {"hits", s.hits},
                              {"misses", s.misses},
-                             {"hit_rate", s.look_ups == 0 ? Json(nullptr) : Json(rate)}});
+                             {"hit_rate", s.look_ups == 0 ? Json(nullptr) : Json(rate)},
+                             {"shared", *shared ? shared_json(**shared) : Json(nullptr)}});
   console.out(fmt::format("entries   {} ({})", grouped(s.entries), counted(s.versions, "version")));
   console.out(fmt::format("values    {}", describe_bytes(s.value_bytes)));
   console.out(fmt::format("files     {}, {}", grouped(s.blob_files), describe_bytes(s.blob_bytes)));
   console.out(fmt::format("look-ups  {}: {} hits, {} misses{}", grouped(s.look_ups),
                           grouped(s.hits), grouped(s.misses),
                           s.look_ups == 0 ? "" : fmt::format(" ({:.0f} % hits)", 100 * rate)));
+  if (*shared) console.out(shared_line(**shared));
   return exit_ok;
 }
 

@@ -49,6 +49,7 @@ class Follower {
   int go() {
     if (const auto status = check_out(); !status)
       return console_.fail(status.error(), exit_invalid);
+    options_.engine.warn = [this](const std::string& line) { warn(line); };
     auto engine = Engine::open(options_.engine);
     if (!engine) return console_.fail(engine.error(), start_error_code(engine.error().code));
     engine_ = std::move(*engine);
@@ -93,6 +94,13 @@ class Follower {
     const std::lock_guard lock(progress_mutex_);
     progress_ = std::make_unique<Progress>(options_.flow, now(), console_, std::move(how));
     engine_->listen([this](const journal::Batch& batch) { progress_->take(batch); });
+  }
+
+  /// From any thread of the engine.
+  void warn(const std::string& line) {
+    const std::lock_guard lock(progress_mutex_);
+    if (progress_)
+      progress_->say(fmt::format("{} {}", console_.err_style()(Ink::yellow, "warning:"), line));
   }
 
   /// Looked up before the run begins to change what is looked up.

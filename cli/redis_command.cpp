@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "cache/redis_functions.hpp"
+#include "cache/redis_store.hpp"
 #include "cli/commands.hpp"
 #include "cli/redis_server.hpp"
 
@@ -20,6 +21,14 @@ Result<std::vector<redis::Finding>> examine(const redis::Settings& settings) {
   const auto facts = redis::inspect(client);
   if (!facts) return tl::unexpected(facts.error());
   return redis::check_policy(*facts, redis::Role::cache);
+}
+
+Result<std::optional<SharedStatistics>> shared_statistics(const GlobalOptions& globals) {
+  const auto settings = redis_settings(globals);
+  if (!settings) return tl::unexpected(settings.error());
+  if (!*settings) return std::nullopt;
+  const auto client = std::make_shared<redis::Client>(**settings, cache::redis_functions());
+  return SharedStatistics{client->name(), cache::RedisStore({.client = client}).statistics()};
 }
 
 int cache_init_redis_command(Console& console) {

@@ -6,11 +6,14 @@
 
 #include "actors/lineage.hpp"
 #include "cache/key_prefix.hpp"
+#include "cache/redis_functions.hpp"
+#include "cache/redis_invalidations.hpp"
 #include "cache/upkeep.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/redis_server.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
@@ -146,6 +149,21 @@ Result<cache::Selection> selection_of(const CacheRemoveOptions& options, Opened&
   return selection;
 }
 
+/// In the server that nodes share, where one is configured; it tells the others.
+Status invalidate_shared(const std::set<Key>& keys, const GlobalOptions& globals) {
+  const auto settings = redis_settings(globals);
+  if (!settings) return tl::unexpected(settings.error());
+  if (!*settings) return {};
+  cache::RedisInvalidations log(
+      std::make_shared<redis::Client>(**settings, cache::redis_functions()));
+  const std::vector<Key> list(keys.begin(), keys.end());
+  if (auto done = log.invalidate(list, now()); !done)
+    return fail(done.error().code,
+                fmt::format("{}; nothing was removed, for it would come back from there",
+                            done.error().message));
+  return {};
+}
+
 std::string_view word(cache::Verified::Fault fault) {
   switch (fault) {
     case cache::Verified::Fault::wrong:
@@ -239,6 +257,8 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
                         removed == 1 ? "1 entry" : grouped(removed) + " entries"),
             console))
       return *refused;
+    if (const auto told = invalidate_shared(keys, console.options()); !told)
+      return console.fail(told.error());
     const auto done = opened->upkeep->remove(keys, now());
     if (!done) return console.fail(done.error());
     removed = *done;

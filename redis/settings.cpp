@@ -19,8 +19,9 @@ namespace {
 
 tl::unexpected<Error> bad_url(std::string_view url, std::string_view why) {
   return fail(ErrorCode::invalid_argument,
-              fmt::format("\"{}\" names no redis server: {}; write redis://[user@]host[:port][/db] "
-                          "or unix:/path[?db=N]",
+              fmt::format("\"{}\" names no redis server: {}; write "
+                          "redis://[user@]host[:port][/db][?prefix=NAME] or "
+                          "unix:/path[?db=N&prefix=NAME]",
                           escape_for_terminal(url), why));
 }
 
@@ -60,6 +61,37 @@ std::string_view parse_database(std::string_view text, Settings& settings) {
   return {};
 }
 
+// No braces among them: a cluster takes what is in braces for the whole key.
+std::string_view parse_prefix(std::string_view text, Settings& settings) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
+  if (text.empty() || text.size() > 64 || text.find_first_not_of(plain) != text.npos)
+    return "the prefix is not 1 to 64 of letters, digits and \"_.:-\"";
+  settings.prefix = text;
+  return {};
+}
+
+// "?db=1&prefix=team"; `url` loses it.
+std::string_view take_query(std::string_view& url, Settings& settings) {
+  const auto mark = url.find('?');
+  if (mark == std::string_view::npos) return {};
+  std::string_view rest = url.substr(mark + 1);
+  url = url.substr(0, mark);
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const auto equals = pair.find('=');
+    const std::string_view name = pair.substr(0, equals);
+    const std::string_view given =
+        equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
+    std::string_view why = "only db and prefix may follow \"?\"";
+    if (name == "db") why = parse_database(given, settings);
+    if (name == "prefix") why = parse_prefix(given, settings);
+    if (!why.empty()) return why;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string Endpoint::text() const {
@@ -83,11 +115,7 @@ Result<Settings> parse_url(std::string_view url) {
   if (url.starts_with("unix:")) {
     std::string_view path = url.substr(5);
     if (path.starts_with("//")) path.remove_prefix(2);
-    if (const auto query = path.find("?db="); query != std::string_view::npos) {
-      if (const auto why = parse_database(path.substr(query + 4), settings); !why.empty())
-        return bad_url(url, why);
-      path = path.substr(0, query);
-    }
+    if (const auto why = take_query(path, settings); !why.empty()) return bad_url(url, why);
     if (!path.starts_with('/')) return bad_url(url, "the socket's path must begin with \"/\"");
     if (path.size() > 107) return bad_url(url, "the socket's path is longer than 107 bytes");
     settings.endpoint.socket = std::filesystem::path(path);
@@ -105,6 +133,7 @@ Result<Settings> parse_url(std::string_view url) {
     return bad_url(url, "TLS is not spoken here; put stunnel before the server");
   if (rest.size() != url.size() && !url.starts_with("redis://"))
     return bad_url(url, "the scheme is not redis");
+  if (const auto why = take_query(rest, settings); !why.empty()) return bad_url(url, why);
   if (const auto at = rest.rfind('@'); at != std::string_view::npos) {
     settings.user = rest.substr(0, at);
     rest.remove_prefix(at + 1);

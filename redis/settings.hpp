@@ -57,7 +57,8 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 };
 
-/// "redis://[user@]host[:port][/database]", "unix:/path/of/socket[?db=1]", "host:port" or "host".
+/// "redis://[user@]host[:port][/database]", "unix:/path/of/socket[?db=1]", "host:port" or "host";
+/// after each may follow "?prefix=NAME", for programs that share a server and not what is on it.
 /// @error invalid_argument, also for a password, which belongs into a file: command lines and
 /// environments are seen by others
 [[nodiscard]] Result<Settings> parse_url(std::string_view url);

@@ -11,6 +11,7 @@
 
 #include "cache/redis_functions.hpp"
 #include "cache/redis_keys.hpp"
+#include "cache/redis_leases.hpp"
 #include "cache/redis_record.hpp"
 #include "tests/cache/cache_support.hpp"
 #include "tests/cache/redis_fixture.hpp"
@@ -373,6 +374,33 @@ BOOST_AUTO_TEST_CASE(flushing_the_server_is_no_more_than_a_miss) {
   server("DEL", "rp1:stats");  // sequences go on from the records
   keep(*store, commit("k", value("y")));
   BOOST_TEST(values_of(store->versions("")) == (std::vector<std::string>{"y", "z"}));
+}
+
+BOOST_AUTO_TEST_CASE(what_is_computed_while_the_server_is_flushed_is_kept_unless_others_came) {
+  RedisServer server;
+  const auto client = new_client(server.settings());
+  RedisStore store({.client = client});
+  RedisLeases leases({.client = client});
+  const auto acquire = [&](const std::string& name, const std::string& owner) {
+    const LeaseWish wish{.key = key(name), .even_if_published = false};
+    return leases.acquire({&wish, 1}, {.owner = owner, .now = now()})->front();
+  };
+  const auto publish = [&](const std::string& name, const Lease& lease, const std::string& text) {
+    Commit made = commit(name, value(text));
+    made.lease = lease;
+    return store.commit({&made, 1}, now())->front();
+  };
+  const Lease alone = acquire("alone", "a").lease;
+  const Lease late = acquire("late", "a").lease;
+  const Lease too_late = acquire("too late", "a").lease;
+  server("FLUSHALL");
+  const LeaseAnswer newer = acquire("late", "b");
+  BOOST_TEST((newer.kind == LeaseAnswer::Kind::granted));
+  BOOST_TEST(newer.lease.token > late.token);
+  BOOST_TEST((publish("too late", acquire("too late", "b").lease, "x") == Kept::added));
+  BOOST_TEST((publish("alone", alone, "x") == Kept::added));
+  BOOST_TEST((publish("late", late, "x") == Kept::fenced));
+  BOOST_TEST((publish("too late", too_late, "y") == Kept::fenced));
 }
 
 BOOST_AUTO_TEST_CASE(a_replica_serves_and_keeps_nothing) {

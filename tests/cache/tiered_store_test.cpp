@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include <rapidcheck.h>
@@ -104,12 +105,18 @@ struct Node {
     options.retry_pause = 1ms;
     options.last_wait = 1ms;
     options.clock = [this] { return clock.load(); };
+    options.warn = [this](std::string line) {
+      const std::lock_guard guard(mutex);
+      warnings.push_back(std::move(line));
+    };
     store = std::make_unique<TieredStore>(std::move(options));
   }
   void settle() const { BOOST_REQUIRE(store->flush(20s)); }
 
   std::shared_ptr<MemoryStore> local = std::make_shared<MemoryStore>();
   std::atomic<Time> clock{at(0)};
+  std::mutex mutex;
+  std::vector<std::string> warnings;
   std::unique_ptr<TieredStore> store;
 };
 
@@ -178,9 +185,20 @@ BOOST_AUTO_TEST_CASE(a_shared_store_that_is_down_is_a_miss_and_nothing_else) {
   BOOST_TEST(counts.last_error == "nobody is there");
   BOOST_TEST(counts.local_leases == 1u);
   BOOST_TEST(counts.waiting == 1u);
+  BOOST_TEST(a.store->impairment() == "nobody is there");
+  {
+    // Each kind of trouble is told once, however often it happens.
+    BOOST_TEST(!find(*a.store, "another"));
+    const std::lock_guard guard(a.mutex);
+    BOOST_TEST(a.warnings == (std::vector<std::string>{
+                                 "nobody is there; continuing without it",
+                                 "nobody is there; new results are kept by this node alone"}));
+  }
 
   shared->is_down = false;  // what waited is copied
   a.settle();
+  BOOST_TEST(!find(*a.store, "another"));
+  BOOST_TEST(a.store->impairment().empty());
   BOOST_TEST(find(*b.store, "k").has_value());
   BOOST_TEST(a.store->tiers().waiting == 0u);
   BOOST_TEST(a.store->tiers().waiting_bytes == 0u);

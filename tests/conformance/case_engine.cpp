@@ -65,22 +65,21 @@ nanoseconds left_until(Deadline deadline) {
 
 }  // namespace
 
-engine_options engine_for_cases(const std::filesystem::path& data, unsigned slots,
-                                const skipping_clock& clock) {
+engine_options engine_for_cases(const Place& place, unsigned slots, const skipping_clock& clock) {
   engine_options options;
-  options.data = data;
-  options.in_memory = data.empty();
+  options.data = place.data;
+  options.in_memory = place.data.empty();
+  options.redis = place.redis;
   options.slots = slots;
   options.grace = std::chrono::milliseconds(200);
   options.clock = clock;
   return options;
 }
 
-CaseEngine::CaseEngine(const Json& test_case, Tally& tally, const std::filesystem::path& data,
-                       Deadline deadline)
+CaseEngine::CaseEngine(const Json& test_case, Tally& tally, const Place& place, Deadline deadline)
     : case_(test_case),
       tally_(tally),
-      engine_(engine_for_cases(data, 4, clock_)),
+      engine_(engine_for_cases(place, 4, clock_)),
       deadline_(deadline) {}
 
 void CaseEngine::set_time(std::chrono::system_clock::time_point now) {

@@ -15,13 +15,17 @@ namespace reprise::conformance {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+/// Where an engine keeps things.
+struct Place {
+  std::filesystem::path data{};  // empty: in memory
+  std::string redis{};           // address of a server that keeps results, too; empty: none
+};
+
 class CaseEngine {
  public:
-  /// @param data   where the engine keeps things; empty: in memory
   /// @param tally  outlives the bench
   /// @throws usage_error: the engine cannot start
-  CaseEngine(const Json& test_case, Tally& tally, const std::filesystem::path& data,
-             Deadline deadline);
+  CaseEngine(const Json& test_case, Tally& tally, const Place& place, Deadline deadline);
 
   /// Executes run `number`, from 0, of runs_of(). The run before has been executed, or its states
   /// and the clock's time were given.
@@ -52,7 +56,7 @@ class CaseEngine {
 };
 
 /// Options of the engines of this program.
-[[nodiscard]] engine_options engine_for_cases(const std::filesystem::path& data, unsigned slots,
+[[nodiscard]] engine_options engine_for_cases(const Place& place, unsigned slots,
                                               const skipping_clock& clock);
 
 }  // namespace reprise::conformance

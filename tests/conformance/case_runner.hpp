@@ -17,7 +17,9 @@ struct Verdict {
 };
 
 /// Runs the case on an engine of its own, in memory, for at most ten seconds.
-[[nodiscard]] Verdict run_case(const Json& test_case);
+/// @param redis  address of a server, with a prefix that nobody else uses; every run then has an
+/// engine of its own, so that what it finds in the cache came from there. Empty: none
+[[nodiscard]] Verdict run_case(const Json& test_case, const std::string& redis = {});
 
 /// What a case that this runner cannot make sense of has wrong.
 [[nodiscard]] Difference misunderstanding(const std::string& why);

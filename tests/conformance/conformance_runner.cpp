@@ -8,8 +8,10 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <unistd.h>
 #include <CLI/CLI.hpp>
 
+#include "redis/client.hpp"
 #include "tests/conformance/case_file.hpp"
 #include "tests/conformance/case_runner.hpp"
 #include "tests/conformance/crash_runner.hpp"
@@ -18,6 +20,7 @@
 namespace {
 
 using namespace reprise::conformance;
+namespace redis = reprise::redis;
 
 /// One line, whatever the texts in it are.
 std::string on_one_line(std::string text) {
@@ -63,6 +66,47 @@ std::vector<Json> chosen(std::vector<Json> all, const std::vector<std::string>& 
   return some;
 }
 
+/// What cases keep in a Redis server, each under a prefix of its own.
+class SharedServer {
+ public:
+  /// @throws CLI::ValidationError: nobody is there
+  explicit SharedServer(std::string url) : url_(std::move(url)) {
+    if (!url_.empty()) (void)run(redis::Commands().add("PING"));
+  }
+
+  /// The address for case `number`; empty: there is no server.
+  [[nodiscard]] std::string for_case(std::ptrdiff_t number) const {
+    if (url_.empty()) return {};
+    return fmt::format("{}{}prefix={}{}", url_, url_.find('?') == url_.npos ? '?' : '&', prefix_,
+                       number);
+  }
+
+  void clean_up() const {
+    if (url_.empty()) return;
+    std::string cursor = "0";
+    do {
+      redis::Commands scan, unlink;
+      scan.add("SCAN", cursor, "MATCH", prefix_ + "*", "COUNT", 1000);
+      const redis::Reply page = run(scan);
+      cursor = page.elements.at(0).text;
+      for (const redis::Reply& key : page.elements.at(1).elements) unlink.add("UNLINK", key.text);
+      if (!unlink.empty()) (void)run(unlink);
+    } while (cursor != "0");
+  }
+
+ private:
+  [[nodiscard]] redis::Reply run(const redis::Commands& commands) const {
+    const auto settings = redis::parse_url(url_);
+    if (!settings) throw CLI::ValidationError(settings.error().message);
+    auto replies = redis::Client(*settings).run(commands, std::chrono::seconds(5));
+    if (!replies) throw CLI::ValidationError(replies.error().message);
+    return std::move(replies->front());
+  }
+
+  std::string url_;
+  std::string prefix_ = fmt::format("conformance:{}:", ::getpid());
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -77,6 +121,9 @@ int main(int argc, char** argv) {
   app.add_option(
       "--crash", seed,
       "kill every run at an event drawn from this number and continue it in a new process");
+  std::string url;
+  app.add_option("--redis", url,
+                 "keep results in this server, too, and give every run an engine of its own");
   try {
     app.parse(argc, argv);
     reprise::expected<std::vector<Json>> all = read_cases(file);
@@ -85,14 +132,17 @@ int main(int argc, char** argv) {
       return 2;
     }
     const std::vector<Json> cases = chosen(std::move(*all), ids);
+    const SharedServer server(url);
     Totals totals;
     run_in_processes(
         cases,
         [&](const Json& each) {
-          return seed ? run_case_with_crashes(each, *seed) : run_case(each);
+          const std::string place = server.for_case(&each - cases.data());
+          return seed ? run_case_with_crashes(each, *seed, place) : run_case(each, place);
         },
         std::chrono::seconds(seed ? 40 : 15),
         [&](const Verdict& verdict) { show(verdict, totals); });
+    server.clean_up();
     if (seed) std::cout << fmt::format("killed and continued {} runs\n", totals.kills);
     std::cout << fmt::format("{} passed, {} failed, {} skipped\n", totals.passed, totals.failed,
                              totals.skipped);

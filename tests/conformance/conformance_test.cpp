@@ -14,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "tests/conformance/case_file.hpp"
+#include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace {
@@ -204,6 +205,19 @@ BOOST_AUTO_TEST_CASE(shared_cases_survive_that_their_runs_are_killed) {
   for (const auto& file : shared_cases()) check_none_failed(run(file, "--crash 7"));
 }
 
+// Every run has an engine of its own here: what it finds was kept in the server.
+BOOST_AUTO_TEST_CASE(cases_come_out_as_expected_with_results_in_a_server) {
+  reprise::testing::RedisServer server;
+  const std::string redis = fmt::format("--redis 127.0.0.1:{}", server.port());
+  check_none_failed(run(own_cases, redis));
+  check_none_failed(run(own_cases, redis + " --crash 5"));
+  for (const auto& file : shared_cases()) check_none_failed(run(file, redis));
+  const std::string used = server("INFO", "commandstats").text;
+  BOOST_TEST(used.find("cmdstat_mget") != std::string::npos);
+  BOOST_TEST(used.find("cmdstat_fcall") != std::string::npos);
+  BOOST_TEST(server("DBSIZE").integer == 0);
+}
+
 BOOST_AUTO_TEST_CASE(every_corrupted_expectation_of_own_cases_is_reported) {
   check_that_corruptions_are_reported(cases_of(own_cases), SIZE_MAX);
 }
@@ -266,6 +280,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_list_of_cases_is_refused) {
   }
   BOOST_TEST(run("/nowhere/cases.json").code == 2);
   BOOST_TEST(run(own_cases, "no-such-case").code == 2);
+  BOOST_TEST(run(own_cases, "--redis 127.0.0.1:1").code == 2);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

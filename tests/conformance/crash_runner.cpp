@@ -170,15 +170,16 @@ class Killer {
 
 class CrashRunner {
  public:
-  CrashRunner(const Json& test_case, std::uint64_t seed)
+  CrashRunner(const Json& test_case, std::uint64_t seed, const std::string& redis)
       : case_(test_case),
         seed_(seed),
+        place_{folder_.path() / "data", redis},
         deadline_(std::chrono::steady_clock::now() + case_deadline) {}
 
   std::vector<Difference> run_all() {
     if (is_policy_case(case_)) {
       take(with_a_crash(0, [&](bool is_continued, Tally& tally) {
-        return Json{{"differences", packed_differences(run_policy_case(case_, tally, data(),
+        return Json{{"differences", packed_differences(run_policy_case(case_, tally, place_,
                                                                        deadline_, is_continued))}};
       }));
       return found_;
@@ -195,8 +196,6 @@ class CrashRunner {
 
  private:
   using Work = std::function<Json(bool is_continued, Tally&)>;
-
-  [[nodiscard]] std::filesystem::path data() const { return folder_.path() / "data"; }
 
   Json with_a_crash(std::size_t run, const Work& work) {
     const std::filesystem::path log = folder_.path() / "calls";
@@ -217,7 +216,7 @@ class CrashRunner {
   }
 
   Json run(const CaseRun& described, std::size_t number, bool is_continued, Tally& tally) {
-    CaseEngine bench(case_, tally, data(), deadline_);
+    CaseEngine bench(case_, tally, place_, deadline_);
     bench.set_states(states_);
     bench.set_time(now_);
     const Observation observed = bench.execute(number, is_continued);
@@ -247,8 +246,9 @@ class CrashRunner {
 
   const Json& case_;
   std::uint64_t seed_;
-  Deadline deadline_;
   testing::TemporaryFolder folder_;
+  Place place_;
+  Deadline deadline_;
   std::map<std::string, given_state> states_;
   time_point now_{};
   bool is_over_ = true;
@@ -258,8 +258,8 @@ class CrashRunner {
 
 }  // namespace
 
-Verdict run_case_with_crashes(const Json& test_case, std::uint64_t seed) {
-  CrashRunner runner(test_case, seed);
+Verdict run_case_with_crashes(const Json& test_case, std::uint64_t seed, const std::string& redis) {
+  CrashRunner runner(test_case, seed, redis);
   Verdict verdict;
   try {
     verdict = judged(test_case, runner.run_all());

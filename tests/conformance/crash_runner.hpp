@@ -12,6 +12,8 @@ namespace reprise::conformance {
 /// finished attempt may count twice; handlers may have been asked more often. A run that ends
 /// before its event comes is not killed. To be called while this process has one thread only: it
 /// forks.
-[[nodiscard]] Verdict run_case_with_crashes(const Json& test_case, std::uint64_t seed);
+/// @param redis  as for run_case
+[[nodiscard]] Verdict run_case_with_crashes(const Json& test_case, std::uint64_t seed,
+                                            const std::string& redis = {});
 
 }  // namespace reprise::conformance

@@ -90,13 +90,13 @@ std::string digest_of(const std::map<std::string, value>& inputs) {
 
 class PolicyCase {
  public:
-  PolicyCase(const Json& test_case, Tally& tally, const std::filesystem::path& data,
-             Deadline deadline, bool is_continued)
+  PolicyCase(const Json& test_case, Tally& tally, const Place& place, Deadline deadline,
+             bool is_continued)
       : case_(test_case),
         tally_(tally),
         deadline_(deadline),
         is_continued_(is_continued),
-        engine_(engine_for_cases(data, slots_for(test_case), clock_)) {}
+        engine_(engine_for_cases(place, slots_for(test_case), clock_)) {}
 
   ~PolicyCase() {
     // Runs keep their engine alive, and with it bodies that wait at the gates.
@@ -543,11 +543,10 @@ bool is_policy_case(const Json& test_case) {
   return test_case.contains("calls");
 }
 
-std::vector<Difference> run_policy_case(const Json& test_case, Tally& tally,
-                                        const std::filesystem::path& data, Deadline deadline,
-                                        bool is_continued) {
+std::vector<Difference> run_policy_case(const Json& test_case, Tally& tally, const Place& place,
+                                        Deadline deadline, bool is_continued) {
   tally.begin_run(0);
-  return PolicyCase(test_case, tally, data, deadline, is_continued).run();
+  return PolicyCase(test_case, tally, place, deadline, is_continued).run();
 }
 
 }  // namespace reprise::conformance

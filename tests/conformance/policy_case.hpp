@@ -15,11 +15,10 @@ namespace reprise::conformance {
 
 /// Makes the calls and compares what they gave.
 ///
-/// @param data          where the engine keeps things; empty: in memory
 /// @param is_continued  another process began with it
 /// @throws bad_case
 [[nodiscard]] std::vector<Difference> run_policy_case(const Json& test_case, Tally& tally,
-                                                      const std::filesystem::path& data,
-                                                      Deadline deadline, bool is_continued = false);
+                                                      const Place& place, Deadline deadline,
+                                                      bool is_continued = false);
 
 }  // namespace reprise::conformance

@@ -31,12 +31,18 @@ BOOST_AUTO_TEST_CASE(addresses_are_read) {
   BOOST_TEST(read("[::1]:7000") == "[::1]:7000  0");
   BOOST_TEST(read("unix:/run/redis/redis.sock") == "unix:/run/redis/redis.sock  0");
   BOOST_TEST(read("unix:///run/r.sock?db=3") == "unix:/run/r.sock  3");
+  BOOST_TEST(parse_url("cache.example")->prefix == "rp1");
+  BOOST_TEST(parse_url("cache.example?prefix=rp1:team-2")->prefix == "rp1:team-2");
+  const auto both = parse_url("unix:/run/r.sock?prefix=a&db=3");
+  BOOST_TEST(both->prefix == "a");
+  BOOST_TEST(both->database == 3u);
+  BOOST_TEST(both->endpoint.text() == "unix:/run/r.sock");
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_in_addresses_are_named) {
-  for (const char* url :
-       {"", "redis://", "http://x", "rediss://x", "x:0", "x:70000", "x:port", "[::1", "[::1]x",
-        "x/a", "x/99999999999", "unix:relative", "unix:/a?db=x", "@"})
+  for (const char* url : {"", "redis://", "http://x", "rediss://x", "x:0", "x:70000", "x:port",
+                          "[::1", "[::1]x", "x/a", "x/99999999999", "unix:relative", "unix:/a?db=x",
+                          "@", "x?y=1", "x?prefix=", "x?prefix={a}", "x?prefix=a b"})
     BOOST_TEST(read(url) == "error", url);
   BOOST_TEST(
       (parse_url("unix:/" + std::string(200, 'x')).error().code == ErrorCode::invalid_argument));

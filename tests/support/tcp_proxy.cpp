@@ -31,6 +31,18 @@ bool send_all(int descriptor, const char* data, std::size_t size) {
   return true;
 }
 
+// Somewhere in what is not the protocol's frame.
+void corrupt(char* bytes, std::size_t size) {
+  for (std::size_t i = size / 2; i < size; i += 61)
+    if (bytes[i] != '\r' && bytes[i] != '\n') bytes[i] = static_cast<char>(bytes[i] ^ 0x20);
+}
+
+// False: the other side hung up meanwhile.
+bool pause(int descriptor, int milliseconds) {
+  pollfd hung_up{descriptor, 0, 0};
+  return ::poll(&hung_up, 1, milliseconds) == 0;
+}
+
 }  // namespace
 
 TcpServer::TcpServer(std::function<void(int)> serve) : serve_(std::move(serve)) {
@@ -112,20 +124,23 @@ void TcpProxy::pass_on(int client) {
         break;
       }
       auto size = static_cast<std::size_t>(got);
-      if (from == 0) {  // questions always arrive
+      if (from == 0) {
+        if (manner_ == Manner::corrupt_questions) corrupt(buffer.data(), size);
         goes_on = send_all(server, buffer.data(), size);
         continue;
       }
       switch (manner_.load()) {
+        case Manner::late:
+          goes_on = pause(client, slowness_);
+          [[fallthrough]];
         case Manner::pass:
-          goes_on = send_all(client, buffer.data(), size);
+        case Manner::corrupt_questions:
+          goes_on = goes_on && send_all(client, buffer.data(), size);
           break;
         case Manner::swallow:
           break;
-        case Manner::corrupt:  // somewhere in what is not the protocol's frame
-          for (std::size_t i = size / 2; i < size; i += 61)
-            if (buffer[i] != '\r' && buffer[i] != '\n')
-              buffer[i] = static_cast<char>(buffer[i] ^ 0x20);
+        case Manner::corrupt:
+          corrupt(buffer.data(), size);
           goes_on = send_all(client, buffer.data(), size);
           break;
         case Manner::truncate:
@@ -134,9 +149,7 @@ void TcpProxy::pass_on(int client) {
           break;
         case Manner::drip:  // a byte now and then
           for (std::size_t i = 0; i < size && goes_on; ++i) {
-            goes_on = send_all(client, buffer.data() + i, 1);
-            pollfd hung_up{client, 0, 0};
-            if (::poll(&hung_up, 1, 10) != 0) goes_on = false;
+            goes_on = send_all(client, buffer.data() + i, 1) && pause(client, 10);
           }
           break;
         case Manner::cut:

@@ -48,12 +48,25 @@ std::function<void(int)> answer_with(std::string answer);
 /// Passes bytes on to a server on `target`, in the manner that is set at the moment.
 class TcpProxy {
  public:
-  enum class Manner { pass, swallow, corrupt, truncate, drip, cut };
+  enum class Manner {
+    pass,
+    late,     // every answer, by the slowness
+    swallow,  // answers
+    corrupt,  // answers
+    corrupt_questions,
+    truncate,  // answers, and then the line is cut
+    drip,      // a byte now and then
+    cut,       // instead of an answer
+  };
 
   explicit TcpProxy(std::uint16_t target);
 
   [[nodiscard]] std::uint16_t port() const { return server_.port(); }
   void set(Manner manner) { manner_ = manner; }
+  void be_late(int milliseconds) {
+    slowness_ = milliseconds;
+    manner_ = Manner::late;
+  }
   void cut() { server_.cut(); }
 
  private:
@@ -61,6 +74,7 @@ class TcpProxy {
 
   std::uint16_t target_;
   std::atomic<Manner> manner_{Manner::pass};
+  std::atomic<int> slowness_{0};
   TcpServer server_;
 };
 
