@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cache/compression.hpp"
+#include "core/fail_point.hpp"
 
 namespace reprise::cache {
 
@@ -133,6 +134,8 @@ Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   if (options_.sync && ::fdatasync(draft.descriptor.value) != 0)
     return file_error("sync", draft.path, errno);
   const fs::path path = path_of(digest, kind);
+  if (const int error = fail_at(FailPoint::before_blob))
+    return file_error("write", draft.path, error);
   if (::rename(draft.path.c_str(), path.c_str()) != 0) {
     if (errno != ENOENT) return file_error("make", path, errno);
     if (auto made = make_folder(path.parent_path()); !made) return made;
@@ -143,6 +146,7 @@ Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   draft.path.clear();
   if (options_.sync)
     if (auto synced = sync_folder(path.parent_path()); !synced) return synced;
+  if (const int error = fail_at(FailPoint::after_blob)) return file_error("sync", path, error);
   struct stat status {};
   if (::fstat(draft.descriptor.value, &status) == 0)
     remember_verified(digest, FileStamp::of(status));
@@ -210,6 +214,7 @@ Status BlobStore::put_value(const Payload& value) {
 
 Result<OpenFile> BlobStore::open_blob(const Digest& digest, Kind kind) {
   const fs::path path = path_of(digest, kind);
+  if (const int error = fail_at(FailPoint::on_read)) return file_error("read", path, error);
   auto blob = open_regular(path);
   if (blob) return blob;
   if (blob.error().code == ErrorCode::not_found)
