@@ -1,10 +1,12 @@
 #include "actors/cache_service.hpp"
 
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "cache/horizon.hpp"
+#include "cache/value_files.hpp"
 #include "core/text.hpp"
 #include "journal/records.hpp"
 #include "worker/target.hpp"
@@ -37,7 +39,7 @@ void CacheService::look_up_as_of(const Attempt& attempt, scheduler::Answer& answ
   }
   cache::PastAnswer& past = found->front();
   if (past.horizon) answer.refusal = cache::past_horizon(moment, *past.horizon).message;
-  if (!past.record) return;
+  if (!past.record || !has_its_files(past.record->value)) return;
   answer.value = std::move(past.record->value);
   answer.origin = past.record->run;
 }
@@ -107,6 +109,50 @@ bool CacheService::may_wait(const Asked& asked, Time now) const {
   return is_shared(asked.attempt) && now - asked.since < wait_most;
 }
 
+// Those who need a file fetch it by its digest; a result whose files are gone, or not what they
+// were, is of no use to them. Their digests are remembered, so mostly this is one look per file.
+bool CacheService::has_its_files(const Payload& value) const {
+  if (!options_.blobs) return true;
+  for (const FileValue& file : cache::files_in(value)) {
+    const auto there = options_.hasher->hash(options_.blobs->path_of(file.content));
+    if (there && there->content == file.content) continue;
+    if (const Status good = options_.blobs->check(file); !good) return false;
+  }
+  return true;
+}
+
+// Of this folder it can be told whether an owner still lives; nobody waits for one who does not.
+Result<std::vector<cache::FoundOrLeased>> CacheService::find_or_lease(
+    const std::vector<Key>& keys, const cache::LeaseTerms& terms) {
+  auto found = cache::look_up_or_lease(*options_.store, *options_.leases, keys, terms);
+  if (!found) return found;
+  std::set<std::string> dead;
+  std::vector<cache::LeaseWish> wishes;
+  std::vector<std::size_t> wished;
+  for (std::size_t i = 0; i < found->size(); ++i) {
+    cache::FoundOrLeased& each = (*found)[i];
+    if (each.record && !has_its_files(each.record->value)) each.record.reset();
+    if (each.record) continue;
+    if (each.lease && each.lease->kind == cache::LeaseAnswer::Kind::granted) continue;
+    if (each.lease) {
+      const cache::Lease& held = each.lease->lease;
+      const bool is_free = held.scope == cache::Lease::Scope::folder && options_.is_dead &&
+                           options_.is_dead(held.owner);
+      if (!is_free) continue;
+      if (dead.insert(held.owner).second)
+        static_cast<void>(options_.leases->release_all_of(held.owner));
+    }
+    wishes.push_back({keys[i], true});
+    wished.push_back(i);
+  }
+  if (wishes.empty()) return found;
+  auto leased = options_.leases->acquire(wishes, terms);
+  if (!leased) return tl::unexpected(leased.error());
+  for (std::size_t k = 0; k < wished.size(); ++k)
+    (*found)[wished[k]].lease = std::move((*leased)[k]);
+  return found;
+}
+
 // One answer for each that was asked, in order: a record, a lease (somebody's), or neither.
 std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
     const std::vector<Asked>& asked, Time now) {
@@ -125,8 +171,7 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
     (leases ? by_owner[asked[i].attempt.context->run] : alone).push_back(i);
   }
   for (const auto& [run, positions] : by_owner) {
-    auto found = cache::look_up_or_lease(*options_.store, *options_.leases, keys_at(positions),
-                                         {run.text(), lease_term, now});
+    auto found = find_or_lease(keys_at(positions), {run.text(), lease_term, now});
     for (std::size_t k = 0; k < positions.size(); ++k)
       if (found)
         answers[positions[k]] = std::move((*found)[k]);
@@ -135,11 +180,14 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
   }
   if (alone.empty()) return answers;
   auto records = options_.store->look_up(keys_at(alone), now);
-  for (std::size_t k = 0; k < alone.size(); ++k)
-    if (records)
-      answers[alone[k]] = cache::FoundOrLeased{.record = std::move((*records)[k])};
-    else
+  for (std::size_t k = 0; k < alone.size(); ++k) {
+    if (!records) {
       answers[alone[k]] = tl::unexpected(records.error());
+      continue;
+    }
+    if (auto& record = (*records)[k]; record && has_its_files(record->value))
+      answers[alone[k]] = cache::FoundOrLeased{.record = std::move(record)};
+  }
   return answers;
 }
 
@@ -198,7 +246,14 @@ bool CacheService::commit(std::span<cache::Commit> commits) {
     }
     commit.lease = flights_.end(commit.key);
   }
-  return options_.store->commit(commits, options_.clock->now()).has_value();
+  const Time now = options_.clock->now();
+  if (options_.store->commit(commits, now)) return true;
+  // Somebody else may have more luck.
+  std::vector<cache::HeldLease> leases;
+  for (cache::Commit& commit : commits)
+    if (commit.lease) leases.push_back({commit.key, std::move(*commit.lease)});
+  if (!leases.empty()) static_cast<void>(options_.leases->release(leases, now));
+  return false;
 }
 
 void CacheService::give_up(std::span<const Key> keys) {

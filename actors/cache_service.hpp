@@ -2,6 +2,7 @@
 // misses, keeps results. A store that fails is a miss and a counter, never a failed task.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -25,7 +26,10 @@ struct CacheServiceOptions {
   std::unique_ptr<worker::FileHasher> hasher;  // digests of input files, for the keys of commands
   std::string account = "default";
   std::shared_ptr<Clock> clock;
-  std::shared_ptr<cache::BlobStore> blobs;  // takes in what is found at targets; may be null
+  // Takes in what is found at targets; files that results speak of are in it. May be null.
+  std::shared_ptr<cache::BlobStore> blobs;
+  // Whether the owner of a lease of this folder is known to be no more; null: of nobody.
+  std::function<bool(const std::string& owner)> is_dead{};
 };
 
 /// Of all attempts that miss one key, of this process or another that shares the leases, one at a
@@ -68,6 +72,9 @@ class CacheService {
   [[nodiscard]] scheduler::LookedUp find_or_wait(std::vector<Asked> asked);
   [[nodiscard]] std::vector<Result<cache::FoundOrLeased>> find_or_lease(
       const std::vector<Asked>& asked, Time now);
+  [[nodiscard]] Result<std::vector<cache::FoundOrLeased>> find_or_lease(
+      const std::vector<Key>& keys, const cache::LeaseTerms& terms);
+  [[nodiscard]] bool has_its_files(const Payload& value) const;
   [[nodiscard]] bool may_wait(const Asked& asked, Time now) const;
 
   CacheServiceOptions options_;

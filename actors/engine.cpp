@@ -265,6 +265,10 @@ void EmbeddedEngine::start_actors() {
   cache.leases = leases_;
   cache.clock = options_.clock;
   cache.blobs = blobs_;
+  cache.is_dead = [this](const std::string& owner) {
+    const auto run = RunId::parse(owner);
+    return run && folder_->was_abandoned(*run);
+  };
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
   worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {cache_, blobs_})

@@ -103,12 +103,10 @@ void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::B
   for (worker::Finished& done : batch) {
     Outcome& outcome = done.outcome;
     if (blobs != nullptr && outcome.value.size > journal::inline_result_bytes) {
-      if (const Status kept = blobs->put_value(outcome.value); !kept) {
-        outcome.state = TaskState::failed;
-        outcome.failure = FailureClass::cannot_start;
-        outcome.message = "its result could not be kept: " + kept.error().message;
-        outcome.value = {};
-      }
+      // Whoever needs it in this run has it in memory; a process that goes on with the run finds
+      // that it is nowhere and makes it again.
+      if (const Status kept = blobs->put_value(outcome.value); !kept)
+        outcome.uncacheable = "it could not be kept: " + kept.error().message;
     }
     Finished& item = items.emplace_back();
     item.report.attempt = to_ref(done.id);

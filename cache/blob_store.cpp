@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cache/compression.hpp"
+#include "core/fail_point.hpp"
 
 namespace reprise::cache {
 
@@ -126,6 +127,19 @@ Result<BlobStore::Draft> BlobStore::draft(const fs::path& folder, unsigned mode)
   return Draft(std::move(path), std::move(file));
 }
 
+// Seen by this process to be right, in the state in which it is: nothing else is trusted, for it
+// may be why it is made again. It is young from here on, so that whoever collects what nobody needs
+// leaves it alone until it is referred to.
+bool BlobStore::has_good(const Digest& digest, Kind kind) {
+  const fs::path path = path_of(digest, kind);
+  struct stat kept {};
+  if (::lstat(path.c_str(), &kept) != 0 || !is_verified(digest, FileStamp::of(kept))) return false;
+  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) != 0 || ::lstat(path.c_str(), &kept) != 0)
+    return false;
+  remember_verified(digest, FileStamp::of(kept));
+  return true;
+}
+
 // Gives a finished draft its name. Whoever comes second with the same content replaces the same by
 // the same.
 Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
@@ -133,6 +147,8 @@ Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   if (options_.sync && ::fdatasync(draft.descriptor.value) != 0)
     return file_error("sync", draft.path, errno);
   const fs::path path = path_of(digest, kind);
+  if (const int error = fail_at(FailPoint::before_blob))
+    return file_error("write", draft.path, error);
   if (::rename(draft.path.c_str(), path.c_str()) != 0) {
     if (errno != ENOENT) return file_error("make", path, errno);
     if (auto made = make_folder(path.parent_path()); !made) return made;
@@ -143,6 +159,7 @@ Status BlobStore::keep(Draft& draft, const Digest& digest, Kind kind) {
   draft.path.clear();
   if (options_.sync)
     if (auto synced = sync_folder(path.parent_path()); !synced) return synced;
+  if (const int error = fail_at(FailPoint::after_blob)) return file_error("sync", path, error);
   struct stat status {};
   if (::fstat(draft.descriptor.value, &status) == 0)
     remember_verified(digest, FileStamp::of(status));
@@ -168,24 +185,14 @@ Result<FileValue> BlobStore::put_file(const fs::path& path) {
   file.content = hash.finish();
   file.size = *size;
   file.executable = (after.st_mode & 0111) != 0;
-  struct stat kept {};
-  const bool is_there = ::lstat(path_of(file.content).c_str(), &kept) == 0 &&
-                        S_ISREG(kept.st_mode) &&
-                        static_cast<std::uint64_t>(kept.st_size) == file.size;
-  if (!is_there)
+  if (!has_good(file.content, Kind::file))
     if (auto done = keep(*made, file.content, Kind::file); !done)
       return tl::unexpected(done.error());
   return file;
 }
 
 Status BlobStore::put_bytes(std::string_view bytes, const Digest& digest, Kind kind) {
-  struct stat kept {};
-  if (::lstat(path_of(digest, kind).c_str(), &kept) == 0 && S_ISREG(kept.st_mode) &&
-      static_cast<std::uint64_t>(kept.st_size) == bytes.size()) {
-    // Young again: whoever collects what nobody needs leaves it alone until it is referred to.
-    ::utimensat(AT_FDCWD, path_of(digest, kind).c_str(), nullptr, 0);
-    return {};
-  }
+  if (has_good(digest, kind)) return {};
   auto made = draft(options_.folder / "tmp", 0600);
   if (!made) return tl::unexpected(made.error());
   if (auto written = write_all(made->descriptor.value, bytes, made->path); !written) return written;
@@ -210,6 +217,7 @@ Status BlobStore::put_value(const Payload& value) {
 
 Result<OpenFile> BlobStore::open_blob(const Digest& digest, Kind kind) {
   const fs::path path = path_of(digest, kind);
+  if (const int error = fail_at(FailPoint::on_read)) return file_error("read", path, error);
   auto blob = open_regular(path);
   if (blob) return blob;
   if (blob.error().code == ErrorCode::not_found)
@@ -299,6 +307,15 @@ Status BlobStore::verify(OpenFile& blob, const Digest& digest, int copy_to,
   if (hash.finish() != digest) return quarantine(digest, Kind::file, "does not match its digest");
   remember_verified(digest, FileStamp::of(blob.status));
   return {};
+}
+
+Status BlobStore::check(const FileValue& file) {
+  auto blob = open_blob(file.content, Kind::file);
+  if (!blob) return tl::unexpected(blob.error());
+  if (static_cast<std::uint64_t>(blob->status.st_size) != file.size)
+    return quarantine(file.content, Kind::file, "has the wrong size");
+  if (is_verified(file.content, FileStamp::of(blob->status))) return {};
+  return verify(*blob, file.content, -1, {});
 }
 
 Status BlobStore::restore_link(const OpenFile& blob, const Digest& digest,

@@ -59,6 +59,9 @@ class BlobStore {
   /// @error not_found: no such blob; corrupt: moved to quarantine/; conflict: the destination
   /// exists; io, denied, exhausted
   Status restore(const FileValue& file, const std::filesystem::path& destination, bool read_only);
+  /// Whether the content is there and right; read once per process as long as the file's times do
+  /// not change. @error not_found; corrupt: moved to quarantine/; io, denied
+  Status check(const FileValue& file);
   /// As a file or as a value.
   [[nodiscard]] bool contains(const Digest& digest) const;
   /// Where the content of a file is kept.
@@ -75,6 +78,7 @@ class BlobStore {
   [[nodiscard]] std::string unique_name();
   void sweep() const;
   Result<Draft> draft(const std::filesystem::path& folder, unsigned mode);
+  bool has_good(const Digest& digest, Kind kind);
   Status keep(Draft& draft, const Digest& digest, Kind kind);
   Status put_bytes(std::string_view bytes, const Digest& digest, Kind kind);
   Result<OpenFile> open_blob(const Digest& digest, Kind kind);

@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "cache/database.hpp"
+#include "cache/files.hpp"
 #include "cache/sqlite_state.hpp"
+#include "core/fail_point.hpp"
 
 namespace reprise::cache {
 namespace {
@@ -303,6 +305,8 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
   const std::lock_guard guard(state_->mutex);
   std::vector<std::optional<Record>> found(keys.size());
   std::vector<State::Damaged> damaged;
+  if (const int error = fail_at(FailPoint::on_read))
+    return file_error("read", state_->database->path(), error);
   {
     auto transaction = Transaction::begin(*state_->database, Transaction::Kind::read);
     if (!transaction) return tl::unexpected(transaction.error());
@@ -353,8 +357,11 @@ Result<std::vector<Kept>> SqliteStore::commit(std::span<const Commit> commits, T
     kept.push_back(*done);
   }
   if (auto done = state_->write(change); !done) return tl::unexpected(done.error());
+  const auto& path = state_->database->path();
+  if (const int error = fail_at(FailPoint::before_commit)) return file_error("write", path, error);
   if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
   state_->seen = {};
+  if (const int error = fail_at(FailPoint::after_commit)) return file_error("write", path, error);
   return kept;
 }
 

@@ -10,6 +10,7 @@
 #include "cache/compression.hpp"
 #include "cache/database.hpp"
 #include "cache/upkeep_state.hpp"
+#include "cache/value_files.hpp"
 
 namespace reprise::cache {
 namespace {
@@ -28,30 +29,9 @@ std::string raw(const RunId& id) {
   return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
 }
 
-void collect_files(const Value& value, std::set<Digest>& files) {
-  if (is_file(value)) {
-    if (const auto file = as_file(value)) files.insert(file->content);
-  } else if (const Map* map = value.get_if<Map>()) {
-    for (const auto& [key, item] : *map) {
-      collect_files(key, files);
-      collect_files(item, files);
-    }
-  } else if (const List* list = value.get_if<List>()) {
-    for (const Value& item : *list) collect_files(item, files);
-  }
-}
-
 }  // namespace
 
-Result<std::vector<UpkeepRow>> Upkeep::State::rows(std::string_view condition,
-                                                   std::string_view id) {
-  Statement select(*database,
-                   fmt::format("SELECT id, key, number, status, committed, expires, digest, size, "
-                               "run, task, cost, (SELECT text FROM name n WHERE n.id = v.name), "
-                               "(SELECT bytes FROM material m WHERE m.id = v.material) "
-                               "FROM version v WHERE {} ORDER BY id DESC",
-                               condition));
-  if (!id.empty()) select.bind_blob(1, id);
+Result<std::vector<UpkeepRow>> Upkeep::State::read_rows(Statement& select, Extra extra) const {
   std::vector<UpkeepRow> found;
   for (;;) {
     auto more = select.next();
@@ -75,95 +55,154 @@ Result<std::vector<UpkeepRow>> Upkeep::State::rows(std::string_view condition,
     row.record.task = select.text(9);
     row.record.cost = Duration(select.integer(10));
     row.record.name = select.text(11);
-    row.record.material = select.text(12);
+    if (extra == Extra::material) row.record.material = select.text(12);
+    if (extra == Extra::value && !select.is_null(12))
+      row.record.value.bytes = std::make_shared<const std::string>(select.bytes(12));
     found.push_back(std::move(row));
   }
 }
 
-// nullopt: not there, or not what it was.
-Result<std::optional<Payload>> Upkeep::State::value_of(std::int64_t version_id,
-                                                       const Payload& known) {
-  if (known.is_nil()) return std::optional(Payload::nil());
-  Statement select(*database, "SELECT value FROM version WHERE id = ?1");
-  select.start(version_id);
-  auto found = select.next();
-  if (!found) return tl::unexpected(found.error());
-  if (!*found) return std::optional<Payload>();
-  if (!select.is_null(0)) {
-    Payload value = Payload::of(select.text(0));
-    if (value == known) return std::optional(std::move(value));
-    return std::optional<Payload>();
+std::string Upkeep::State::select_where(std::string_view condition, Extra extra) {
+  const char* last = extra == Extra::material
+                         ? "(SELECT bytes FROM material m WHERE m.id = v.material)"
+                     : extra == Extra::value ? "value"
+                                             : "NULL";
+  return fmt::format(
+      "SELECT id, key, number, status, committed, expires, digest, size, run, task, cost, "
+      "(SELECT text FROM name n WHERE n.id = v.name), {} FROM version v WHERE {}",
+      last, condition);
+}
+
+Status Upkeep::State::each_window(std::string_view condition, Extra extra,
+                                  std::uint32_t rows_per_window,
+                                  const std::function<Status(std::vector<UpkeepRow>&)>& visit) {
+  Statement window(*database,
+                   "SELECT min(id) FROM (SELECT id FROM version WHERE id < ?1 "
+                   "ORDER BY id DESC LIMIT ?2)");
+  Statement select(
+      *database,
+      select_where(fmt::format("id >= ?1 AND id < ?2 AND ({}) ORDER BY id DESC", condition),
+                   extra));
+  std::int64_t end = INT64_MAX;
+  for (;;) {
+    window.start(end, std::max(rows_per_window, 1U));
+    auto found = window.next();
+    if (!found) return tl::unexpected(found.error());
+    if (!*found || window.is_null(0)) return {};
+    const std::int64_t begin = window.integer(0);
+    window.reset();
+    select.start(begin, end);
+    auto rows = read_rows(select, extra);
+    select.reset();
+    if (!rows) return tl::unexpected(rows.error());
+    if (Status visited = visit(*rows); !visited || is_stopped) return visited;
+    end = begin;
   }
-  // Looked at here, not through the store, which would set a damaged one aside.
-  const std::string hex = known.digest.hex();
+}
+
+// Looked at here, not through the store, which would set a damaged one aside.
+std::optional<BlobFile> Upkeep::State::value_file(const Digest& digest) const {
+  const std::string hex = digest.hex();
   const fs::path plain = folder / hex.substr(0, 2) / (hex.substr(2) + ".value");
   auto file = blob_file(plain);
-  if (!file) file = blob_file(plain.native() + ".zst");
-  if (!file) return std::optional<Payload>();
+  return file ? file : blob_file(plain.native() + ".zst");
+}
+
+std::vector<FileValue> Upkeep::State::files_of(const UpkeepRow& row) const {
+  const Payload& known = row.record.value;
+  if (known.is_at_hand() || known.size > most_compressed_bytes) return cache::files_in(known);
+  const auto file = value_file(known.digest);
+  if (!file) return {};
   std::ifstream stream(file->path, std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(stream), {}};
   if (file->is_packed) {
     auto unpacked = decompress(bytes, known.size);
-    if (!unpacked) return std::optional<Payload>();
+    if (!unpacked) return {};
     bytes = std::move(*unpacked);
   }
-  Payload value = Payload::of(std::move(bytes));
-  if (value == known) return std::optional(std::move(value));
-  return std::optional<Payload>();
+  Payload value = known;
+  value.bytes = std::make_shared<const std::string>(std::move(bytes));
+  return cache::files_in(value);
 }
 
 Result<bool> Upkeep::State::is_pinned(const Record& record) {
-  Statement select(*database,
-                   "SELECT 1 FROM pin WHERE (kind = 0 AND id = ?1) OR (kind = 1 AND id = ?2) OR "
-                   "(kind = 2 AND id = ?3) LIMIT 1");
+  Statement& select =
+      prepared(find_pin,
+               "SELECT 1 FROM pin WHERE (kind = 0 AND id = ?1) OR (kind = 1 AND id = ?2) OR "
+               "(kind = 2 AND id = ?3) LIMIT 1");
+  const sqlite::ResetAtEnd reset(select);
   const std::string run = raw(record.run);
   select.start(Blob{record.key.digest.raw()}, Blob{record.value.digest.raw()}, Blob{run});
   return select.next();
 }
 
-// The counters say what the rows add up to.
-Status Upkeep::State::recount() {
-  return database->run(R"(
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'versions', count(*) FROM version WHERE status = 0;
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status = 0;
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status = 0 AND NOT EXISTS(
-    SELECT 1 FROM version w WHERE w.key = v.key AND w.number > v.number AND w.status = 2);
-)");
+Result<Upkeep::State::Tally> Upkeep::State::tally_of(const Key& key) {
+  Statement& select = prepared(
+      find_tally,
+      "SELECT count(*), ifnull(sum(size), 0), ifnull(max(number), 0) > ifnull((SELECT max(number) "
+      "FROM version WHERE key = ?1 AND status = 2), 0) FROM version WHERE key = ?1 AND status IN "
+      "(0, 1)");
+  const sqlite::ResetAtEnd reset(select);
+  select.start(Blob{key.digest.raw()});
+  auto found = select.next();
+  if (!found) return tl::unexpected(found.error());
+  return Tally{select.integer(2), select.integer(0), select.integer(1)};
 }
 
-Status Upkeep::State::set_horizon(const Key& key, Time at) {
-  Statement set(*database,
-                "INSERT INTO horizon(key, at) VALUES(?1, ?2) "
-                "ON CONFLICT(key) DO UPDATE SET at = max(at, excluded.at)");
-  return set.run(Blob{key.digest.raw()}, nanoseconds(at));
-}
-
-Status Upkeep::State::remove_version(std::int64_t version_id) {
-  // A material lies under the id of the key's first version and is needed by the others.
-  for (const char* sql :
-       {"DELETE FROM renewal WHERE version = ?1",
-        "DELETE FROM material WHERE id = (SELECT material FROM version WHERE id = ?1) AND "
-        "(SELECT count(*) FROM version v WHERE v.key = (SELECT key FROM version WHERE id = ?1)) = "
-        "1",
-        "DELETE FROM version WHERE id = ?1"}) {
-    Statement statement(*database, sql);
-    if (auto done = statement.run(version_id); !done) return done;
+Status Upkeep::State::counted(const Key& key, const std::function<Status()>& action) {
+  const auto before = tally_of(key);
+  if (!before) return tl::unexpected(before.error());
+  if (Status done = action(); !done) return done;
+  const auto after = tally_of(key);
+  if (!after) return tl::unexpected(after.error());
+  const std::pair<std::string_view, std::int64_t> changes[] = {
+      {"entries", after->entries - before->entries},
+      {"versions", after->versions - before->versions},
+      {"value_bytes", after->value_bytes - before->value_bytes}};
+  for (const auto& [what, by] : changes) {
+    if (by == 0) continue;
+    Statement& add = prepared(add_count,
+                              "INSERT INTO counter(name, value) VALUES(?1, ?2) "
+                              "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value");
+    if (auto done = add.run(what, by); !done) return done;
   }
   return {};
 }
 
+Status Upkeep::State::set_horizon(const Key& key, Time at) {
+  Statement& set = prepared(add_horizon,
+                            "INSERT INTO horizon(key, at) VALUES(?1, ?2) "
+                            "ON CONFLICT(key) DO UPDATE SET at = max(at, excluded.at)");
+  return set.run(Blob{key.digest.raw()}, nanoseconds(at));
+}
+
+Status Upkeep::State::remove_version(const Key& key, std::int64_t version_id) {
+  return counted(key, [&]() -> Status {
+    // A material lies under the id of the key's first version and is needed by the others.
+    for (const char* sql :
+         {"DELETE FROM renewal WHERE version = ?1",
+          "DELETE FROM material WHERE id = (SELECT material FROM version WHERE id = ?1) AND "
+          "(SELECT count(*) FROM version v WHERE v.key = (SELECT key FROM version WHERE id = ?1)) "
+          "= 1",
+          "DELETE FROM version WHERE id = ?1"}) {
+      Statement statement(*database, sql);
+      if (auto done = statement.run(version_id); !done) return done;
+    }
+    return {};
+  });
+}
+
 Status Upkeep::State::remove_key(const Key& key, Time now) {
-  for (const char* sql :
-       {"DELETE FROM renewal WHERE version IN (SELECT id FROM version WHERE key = ?1)",
-        "DELETE FROM material WHERE id IN (SELECT material FROM version WHERE key = ?1)",
-        "DELETE FROM version WHERE key = ?1"}) {
-    Statement statement(*database, sql);
-    if (auto done = statement.run(Blob{key.digest.raw()}); !done) return done;
-  }
-  return set_horizon(key, now);
+  return counted(key, [&]() -> Status {
+    for (const char* sql :
+         {"DELETE FROM renewal WHERE version IN (SELECT id FROM version WHERE key = ?1)",
+          "DELETE FROM material WHERE id IN (SELECT material FROM version WHERE key = ?1)",
+          "DELETE FROM version WHERE key = ?1"}) {
+      Statement statement(*database, sql);
+      if (auto done = statement.run(Blob{key.digest.raw()}); !done) return done;
+    }
+    return set_horizon(key, now);
+  });
 }
 
 Upkeep::Upkeep(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -181,57 +220,78 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(const fs::path& path, std::shared_p
 }
 
 Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
-  auto heads = state_->rows(
-      "status = 0 AND NOT EXISTS(SELECT 1 FROM version w WHERE w.key = v.key AND w.number > "
-      "v.number AND w.status <> 3)");
-  if (!heads) return tl::unexpected(heads.error());
   std::vector<Record> chosen;
-  for (UpkeepRow& row : *heads) {
-    Record& record = row.record;
-    if (!selection.keys.empty() && !selection.keys.contains(record.key)) continue;
-    if (selection.run && record.run != *selection.run) continue;
-    if (selection.name && record.name != *selection.name && record.task != *selection.name &&
-        !record.task.starts_with(*selection.name + "["))
-      continue;
-    if (selection.version) {
-      const auto material = Material::decode(record.material);
-      if (!material || material->version != *selection.version) continue;
+  const auto extra = selection.version ? State::Extra::material : State::Extra::none;
+  const auto choose = [&](std::vector<UpkeepRow>& rows) -> Status {
+    for (UpkeepRow& row : rows) {
+      Record& record = row.record;
+      if (selection.run && record.run != *selection.run) continue;
+      if (selection.name && record.name != *selection.name && record.task != *selection.name &&
+          !record.task.starts_with(*selection.name + "["))
+        continue;
+      if (selection.version) {
+        const auto material = Material::decode(record.material);
+        if (!material || material->version != *selection.version) continue;
+      }
+      record.material.clear();
+      chosen.push_back(std::move(record));
     }
-    record.material.clear();
-    chosen.push_back(std::move(record));
+    return {};
+  };
+  if (selection.keys.empty()) {
+    if (auto done = state_->each_window(is_head, extra, rows_at_once, choose); !done)
+      return tl::unexpected(done.error());
+    return chosen;
   }
+  for (const Key& key : selection.keys) {
+    auto rows =
+        state_->rows_where("key = ?1 AND " + std::string(is_head), Blob{key.digest.raw()}, extra);
+    if (!rows) return tl::unexpected(rows.error());
+    if (auto done = choose(*rows); !done) return tl::unexpected(done.error());
+  }
+  std::ranges::sort(chosen, std::ranges::greater{}, &Record::committed);
   return chosen;
+}
+
+Result<bool> Upkeep::State::bury(const Key& key, Time now) {
+  Statement head(*database,
+                 "SELECT number, status, committed, name, material FROM version WHERE key = ?1 "
+                 "ORDER BY number DESC LIMIT 1");
+  head.start(Blob{key.digest.raw()});
+  auto found = head.next();
+  if (!found) return tl::unexpected(found.error());
+  if (!*found || static_cast<VersionStatus>(head.integer(1)) == VersionStatus::tombstone)
+    return false;
+  const Time at = std::max(now, time_of(head.integer(2)) + Duration{1});
+  std::optional<std::int64_t> material;
+  if (!head.is_null(4)) material = head.integer(4);
+  const auto done = counted(key, [&] {
+    Statement add(*database,
+                  "INSERT INTO version(key, number, name, status, generation, committed, digest, "
+                  "size, run, task, cost, material) VALUES(?1, ?2, ?3, 2, 0, ?4, ?5, 0, ?6, '', "
+                  "0, ?7)");
+    const std::string nobody(RunId{}.bytes.size(), '\0');
+    const Digest none;
+    return add.run(Blob{key.digest.raw()}, head.integer(0) + 1, head.integer(3), nanoseconds(at),
+                   Blob{none.raw()}, Blob{nobody}, material);
+  });
+  if (!done) return tl::unexpected(done.error());
+  return true;
 }
 
 Result<std::uint64_t> Upkeep::remove(const std::set<Key>& keys, Time now) {
   std::uint64_t removed = 0;
-  const auto done = state_->write([&]() -> Status {
-    for (const Key& key : keys) {
-      Statement head(*state_->database,
-                     "SELECT number, status, committed, name, material FROM version WHERE key = ?1 "
-                     "ORDER BY number DESC LIMIT 1");
-      head.start(Blob{key.digest.raw()});
-      auto found = head.next();
-      if (!found) return tl::unexpected(found.error());
-      if (!*found || static_cast<VersionStatus>(head.integer(1)) == VersionStatus::tombstone)
-        continue;
-      const Time at = std::max(now, time_of(head.integer(2)) + Duration{1});
-      std::optional<std::int64_t> material;
-      if (!head.is_null(4)) material = head.integer(4);
-      Statement add(*state_->database,
-                    "INSERT INTO version(key, number, name, status, generation, committed, digest, "
-                    "size, run, task, cost, material) VALUES(?1, ?2, ?3, 2, 0, ?4, ?5, 0, ?6, '', "
-                    "0, ?7)");
-      const std::string nobody(RunId{}.bytes.size(), '\0');
-      const Digest none;
-      auto added = add.run(Blob{key.digest.raw()}, head.integer(0) + 1, head.integer(3),
-                           nanoseconds(at), Blob{none.raw()}, Blob{nobody}, material);
-      if (!added) return added;
-      ++removed;
-    }
-    return state_->recount();
-  });
-  if (!done) return tl::unexpected(done.error());
+  for (auto next = keys.begin(); next != keys.end();) {
+    const auto done = state_->write([&]() -> Status {
+      for (std::uint32_t n = 0; n < rows_at_once && next != keys.end(); ++n, ++next) {
+        const auto buried = state_->bury(*next, now);
+        if (!buried) return tl::unexpected(buried.error());
+        removed += *buried ? 1 : 0;
+      }
+      return {};
+    });
+    if (!done) return tl::unexpected(done.error());
+  }
   return removed;
 }
 
@@ -260,9 +320,9 @@ Result<std::vector<Pin>> Upkeep::pins() {
 }
 
 std::set<Digest> Upkeep::files_in(const Value& value) {
-  std::set<Digest> files;
-  collect_files(value, files);
-  return files;
+  std::set<Digest> digests;
+  for (const FileValue& file : cache::files_in(value)) digests.insert(file.content);
+  return digests;
 }
 
 }  // namespace reprise::cache

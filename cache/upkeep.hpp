@@ -51,6 +51,11 @@ struct CollectRequest {
   std::map<Key, Use> uses{};        // of entries, by runs
   std::set<RunId> active{};         // runs whose results stay
   std::set<Digest> blobs_in_use{};  // by others than the cache
+  // Work is done in steps of so many rows, each a transaction of its own: others wait for no
+  // longer than one, and get their turn after it.
+  std::uint32_t rows_per_step = 500;
+  // After each step; false: stop here. What is done is done, and collecting again does the rest.
+  std::function<bool()> on_step{};
 };
 
 struct Collected {
@@ -67,6 +72,7 @@ struct Collected {
   std::uint64_t entries_left = 0;
   std::uint64_t bytes_before = 0;  // values and blobs
   Duration cost{0};                // of making again what went
+  bool is_complete = true;         // false: on_step stopped it
 };
 
 struct Verified {
@@ -97,7 +103,8 @@ class Upkeep {
 
   /// Current results without values, newest first. @error io, corrupt
   [[nodiscard]] Result<std::vector<Record>> select(const Selection& selection);
-  /// From now on there is no result under these keys; what was stays in the history.
+  /// From now on there is no result under these keys; what was stays in the history. Many go in
+  /// several transactions.
   /// @return how many there were. @error unavailable, io, exhausted
   Result<std::uint64_t> remove(const std::set<Key>& keys, Time now);
 

@@ -14,6 +14,7 @@
 #include "cli/settings.hpp"
 #include "cli/signals.hpp"
 #include "cli/version.hpp"
+#include "core/fail_point.hpp"
 #include "core/text.hpp"
 #include "worker/process_tree.hpp"
 
@@ -245,6 +246,8 @@ int main_program(int argc, char** argv) {
   }
   if (const auto code = configure(*invocation)) return *code;
   Console console(invocation->globals);
+  if (const Status understood = fail_points::check(); !understood)
+    return console.fail(understood.error(), exit_invalid);
   int code = exit_ok;
   try {
     if (invocation->action)

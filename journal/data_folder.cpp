@@ -205,11 +205,20 @@ Result<RunLock> DataFolder::own(const RunId& run) const {
 }
 
 bool DataFolder::is_owned(const RunId& run) const {
+  return owner_of(run) == Owner::alive;
+}
+
+bool DataFolder::was_abandoned(const RunId& run) const {
+  return owner_of(run) == Owner::gone;
+}
+
+DataFolder::Owner DataFolder::owner_of(const RunId& run) const {
   const Descriptor file(
       ::open((run_folder(run) / "owner").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (file.value < 0) return false;
+  if (file.value < 0) return Owner::never;
   struct flock holder = whole_file(F_RDLCK);
-  return ::fcntl(file.value, F_OFD_GETLK, &holder) == 0 && holder.l_type != F_UNLCK;
+  if (::fcntl(file.value, F_OFD_GETLK, &holder) != 0) return Owner::never;
+  return holder.l_type == F_UNLCK ? Owner::gone : Owner::alive;
 }
 
 RunState DataFolder::effective_state(const RunRow& row) const {

@@ -64,6 +64,8 @@ class DataFolder {
   [[nodiscard]] Result<RunLock> own(const RunId& run) const;
   /// A live process, maybe this one, runs it.
   [[nodiscard]] bool is_owned(const RunId& run) const;
+  /// A process ran it and is no more. False also where nobody can tell.
+  [[nodiscard]] bool was_abandoned(const RunId& run) const;
   /// The row's state, except that an unfinished run without an owner is interrupted.
   [[nodiscard]] RunState effective_state(const RunRow& row) const;
   /// Deletes the run's folder; links in it are removed, not followed. @error conflict: the run has
@@ -78,6 +80,9 @@ class DataFolder {
   [[nodiscard]] Usage usage(const RunId& run) const;
 
  private:
+  enum class Owner : std::uint8_t { never, alive, gone };
+  [[nodiscard]] Owner owner_of(const RunId& run) const;
+
   std::filesystem::path path_;
   std::vector<std::string> warnings_;
 };
