@@ -192,6 +192,15 @@ Status BlobStore::put_bytes(std::string_view bytes, const Digest& digest, Kind k
   return keep(*made, digest, kind);
 }
 
+Status BlobStore::adopt(const fs::path& path, const Digest& digest, bool is_value) {
+  Draft taken(path, Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)));
+  if (taken.descriptor.value < 0) {
+    taken.path.clear();
+    return file_error("open", path, errno);
+  }
+  return keep(taken, digest, is_value ? Kind::value : Kind::file);
+}
+
 Result<Digest> BlobStore::put(std::string_view bytes) {
   const Digest digest = sha256(bytes);
   if (auto done = put_bytes(bytes, digest, Kind::file); !done) return tl::unexpected(done.error());

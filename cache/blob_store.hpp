@@ -59,6 +59,10 @@ class BlobStore {
   /// @error not_found: no such blob; corrupt: moved to quarantine/; conflict: the destination
   /// exists; io, denied, exhausted
   Status restore(const FileValue& file, const std::filesystem::path& destination, bool read_only);
+  /// Takes over a file of this file system that holds the content of a file, or an encoded value,
+  /// and whose bytes the caller has just compared with the digest. It is gone from `path` then.
+  /// @error io, denied, exhausted
+  Status adopt(const std::filesystem::path& path, const Digest& digest, bool is_value);
   /// As a file or as a value.
   [[nodiscard]] bool contains(const Digest& digest) const;
   /// Where the content of a file is kept.

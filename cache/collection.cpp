@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cache/blob_files.hpp"
+#include "cache/database.hpp"
 #include "cache/upkeep.hpp"
 #include "cache/upkeep_state.hpp"
 
@@ -192,7 +193,7 @@ Result<Collected> Upkeep::collect(const CollectRequest& request, Time now) {
     if (auto done = ((*state_).*step)(request, now, collected); !done)
       return tl::unexpected(done.error());
   if (!request.dry_run)
-    if (auto done = state_->write([&] { return state_->recount(); }); !done)
+    if (auto done = state_->write([&] { return recount(*state_->database); }); !done)
       return tl::unexpected(done.error());
   return collected;
 }

@@ -121,19 +121,6 @@ Result<bool> Upkeep::State::is_pinned(const Record& record) {
   return select.next();
 }
 
-// The counters say what the rows add up to.
-Status Upkeep::State::recount() {
-  return database->run(R"(
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'versions', count(*) FROM version WHERE status = 0;
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status = 0;
-INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status = 0 AND NOT EXISTS(
-    SELECT 1 FROM version w WHERE w.key = v.key AND w.number > v.number AND w.status = 2);
-)");
-}
-
 Status Upkeep::State::set_horizon(const Key& key, Time at) {
   Statement set(*database,
                 "INSERT INTO horizon(key, at) VALUES(?1, ?2) "
@@ -229,7 +216,7 @@ Result<std::uint64_t> Upkeep::remove(const std::set<Key>& keys, Time now) {
       if (!added) return added;
       ++removed;
     }
-    return state_->recount();
+    return recount(*state_->database);
   });
   if (!done) return tl::unexpected(done.error());
   return removed;

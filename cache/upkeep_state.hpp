@@ -28,7 +28,6 @@ struct Upkeep::State {
   Result<std::vector<UpkeepRow>> rows(std::string_view condition, std::string_view id = {});
   Result<std::optional<Payload>> value_of(std::int64_t version_id, const Payload& known);
   Result<bool> is_pinned(const Record& record);
-  Status recount();
   Status set_horizon(const Key& key, Time at);
   Status remove_version(std::int64_t version_id);
   Status remove_key(const Key& key, Time now);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "cache/blob_files.hpp"
+#include "cache/database.hpp"
 #include "cache/upkeep.hpp"
 #include "cache/upkeep_state.hpp"
 
@@ -81,7 +82,7 @@ Result<Verified> Upkeep::verify(bool repair, const std::set<Digest>& blobs_in_us
                      "UPDATE version SET status = 3, value = NULL WHERE id = ?1 AND status = 0");
       if (auto marked = mark.run(id); !marked) return marked;
     }
-    return state_->recount();
+    return recount(*state_->database);
   });
   if (!done) return tl::unexpected(done.error());
   return verified;

@@ -258,6 +258,16 @@ Status Database::flush() {
   return wait_for(SQLITE_FCNTL_JOURNAL_POINTER);
 }
 
+Status Database::overwrite_deleted() {
+  return run("PRAGMA secure_delete=ON");
+}
+
+Result<bool> Database::empty_log() {
+  auto is_busy = number(*this, "PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!is_busy) return tl::unexpected(is_busy.error());
+  return *is_busy == 0;
+}
+
 Status Database::wait_for(int which_file) {
   sqlite3_file* file = nullptr;
   if (sqlite3_file_control(handle_, "main", which_file, &file) != SQLITE_OK || !file ||

@@ -67,6 +67,11 @@ class Database {
   Status set_sync(Sync sync);
   /// Waits until everything committed so far would survive a power cut.
   Status flush();
+  /// From here on what this connection deletes is overwritten in the file.
+  Status overwrite_deleted();
+  /// Folds the log into the file and empties it, so that nothing of the past is left there.
+  /// @return false: another connection still reads it. Blocks up to the timeout.
+  [[nodiscard]] Result<bool> empty_log();
   [[nodiscard]] std::int64_t last_row_id() const;
   /// Rows changed by the last statement.
   [[nodiscard]] std::int64_t changes() const;
