@@ -269,7 +269,6 @@ Status ArchiveImport::State::check_references() {
 
 Status ArchiveImport::State::publish(const StagedBlob& staged) {
   const ArchiveBlob& blob = staged.blob;
-  if (options.blobs->contains(blob.digest)) return {};
   const fs::path path = path_of(blob.digest);
   if (blob.kind == ArchiveBlob::Kind::value && blob.size <= most_compressed_bytes) {
     std::ifstream stream(path, std::ios::binary);

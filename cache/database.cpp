@@ -52,7 +52,8 @@ Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::p
                                  .schema = schema,
                                  .sync = sqlite::Sync::normal,
                                  .busy_timeout = std::chrono::seconds{5},
-                                 .read_only = read_only});
+                                 .read_only = read_only,
+                                 .read_newer = read_only});
 }
 
 Status recount(sqlite::Database& database) {

@@ -165,6 +165,38 @@ class Eraser {
     return empty.encode();
   }
 
+  /// One empty version is left, so that numbers go on and copies that come back are too old.
+  void replace_all(const std::string& tag, const std::vector<Stored>& versions,
+                   Commands& commands) const {
+    const auto newest = std::find_if(versions.begin(), versions.end(), [](const Stored& stored) {
+      return stored.record.has_value();
+    });
+    if (newest == versions.end())
+      commands.add("DEL", keys_.entry(tag));
+    else
+      commands.add("SET", keys_.entry(tag), tombstone_of(*newest->record));
+    commands.add("DEL", keys_.material(tag));
+    commands.add("ZREM", keys_.index(), tag);
+    commands.add("HINCRBY", keys_.statistics(), "entries", -1);
+  }
+
+  void replace_some(const std::string& tag, const std::vector<Stored>& versions, bool has_head,
+                    Commands& commands) const {
+    // Nothing is left of what goes and does not decode.
+    const auto rest_of = [](const Stored& stored) -> std::optional<std::string> {
+      if (!stored.goes) return stored.bytes;
+      return stored.record ? std::optional(tombstone_of(*stored.record)) : std::nullopt;
+    };
+    // Oldest first, without the newest.
+    for (std::size_t i = versions.size(); i-- > (has_head ? 1u : 0u);)
+      if (const auto rest = rest_of(versions[i])) commands.add("RPUSH", keys_.history(tag), *rest);
+    if (!has_head) return;
+    if (const auto rest = rest_of(versions.front()))
+      commands.add("SET", keys_.entry(tag), *rest);
+    else
+      commands.add("DEL", keys_.entry(tag));
+  }
+
   Status erase_entry(const std::string& tag, std::vector<Stored>& versions, bool has_head,
                      const std::string& material) {
     const std::string task_version = version_of_task(material);
@@ -193,26 +225,11 @@ class Eraser {
     if (dry_run_) return {};
 
     Commands commands;
-    const std::string history = keys_.history(tag);
-    commands.add("DEL", history, keys_.quarantine(tag));
-    const auto bytes_of = [](const Stored& stored) {
-      return stored.goes && stored.record ? tombstone_of(*stored.record) : stored.bytes;
-    };
-    // Oldest first, without the newest.
-    for (std::size_t i = versions.size(); i-- > (has_head ? 1u : 0u);)
-      if (!(versions[i].goes && !versions[i].record))
-        commands.add("RPUSH", history, bytes_of(versions[i]));
-    if (has_head) {
-      if (versions.front().goes && !versions.front().record)
-        commands.add("DEL", keys_.entry(tag));
-      else
-        commands.add("SET", keys_.entry(tag), bytes_of(versions.front()));
-    }
-    if (staying == 0) {
-      commands.add("DEL", keys_.material(tag));
-      commands.add("ZREM", keys_.index(), tag);
-      commands.add("HINCRBY", keys_.statistics(), "entries", -1);
-    }
+    commands.add("DEL", keys_.history(tag), keys_.quarantine(tag));
+    if (staying == 0)
+      replace_all(tag, versions, commands);
+    else
+      replace_some(tag, versions, has_head, commands);
     commands.add("HINCRBY", keys_.statistics(), "versions", -going);
     commands.add("HINCRBY", keys_.statistics(), "value_bytes", -bytes);
     auto replies = ask(commands);

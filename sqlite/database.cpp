@@ -172,7 +172,9 @@ Status Database::prepare_file(const Options& options) {
                                                  "with --data DIR",
                                                  path_.string(), options.schema.what));
   const auto known = static_cast<std::int64_t>(options.schema.scripts.size());
-  if (*version > known)
+  is_newer_ = *version > known;
+  if (is_newer_ && options.read_only && options.read_newer) return {};
+  if (is_newer_)
     return fail(ErrorCode::conflict,
                 fmt::format("{} \"{}\" has format {}, this version of reprise reads up to {}; "
                             "update reprise or choose "

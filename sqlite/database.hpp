@@ -47,6 +47,7 @@ struct Options {
   Sync sync = Sync::normal;
   std::chrono::milliseconds busy_timeout{5000};  // how long to wait for another writer
   bool read_only = false;                        // the file must exist
+  bool read_newer = false;  // with read_only: a newer format is opened all the same, see is_newer()
 };
 
 class Database {
@@ -60,6 +61,10 @@ class Database {
   ~Database();
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
+
+  /// The file has a newer format: what we know of it may be missing or mean something else, which
+  /// then shows as an error of the statement.
+  [[nodiscard]] bool is_newer() const { return is_newer_; }
 
   /// Runs SQL that gives no rows.
   Status run(const char* sql);
@@ -92,6 +97,7 @@ class Database {
   Sync sync_ = Sync::normal;
   bool read_only_ = false;
   bool is_ours_ = false;  // format and owner were checked
+  bool is_newer_ = false;
 };
 
 /// Bytes to bind; not copied, must live until the statement is reset.
