@@ -199,6 +199,23 @@ Status BlobStore::put_bytes(std::string_view bytes, const Digest& digest, Kind k
   return keep(*made, digest, kind);
 }
 
+Status BlobStore::adopt(const fs::path& path, const Digest& digest, bool is_value) {
+  const Kind kind = is_value ? Kind::value : Kind::file;
+  Draft taken(path, Descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)));
+  struct stat ours {};
+  if (taken.descriptor.value < 0 || ::fstat(taken.descriptor.value, &ours) != 0) {
+    taken.path.clear();
+    return file_error("open", path, errno);
+  }
+  struct stat kept {};
+  const fs::path known = path_of(digest, kind);
+  if (::lstat(known.c_str(), &kept) == 0 && S_ISREG(kept.st_mode) && kept.st_size == ours.st_size) {
+    ::utimensat(AT_FDCWD, known.c_str(), nullptr, 0);  // young again, as in put_bytes()
+    return {};
+  }
+  return keep(taken, digest, kind);
+}
+
 Result<Digest> BlobStore::put(std::string_view bytes) {
   const Digest digest = sha256(bytes);
   if (auto done = put_bytes(bytes, digest, Kind::file); !done) return tl::unexpected(done.error());

@@ -62,6 +62,10 @@ class BlobStore {
   /// Whether the content is there and right; read once per process as long as the file's times do
   /// not change. @error not_found; corrupt: moved to quarantine/; io, denied
   Status check(const FileValue& file);
+  /// Takes over a file of this file system that holds the content of a file, or an encoded value,
+  /// and whose bytes the caller has just compared with the digest. It is gone from `path` then.
+  /// @error io, denied, exhausted
+  Status adopt(const std::filesystem::path& path, const Digest& digest, bool is_value);
   /// As a file or as a value.
   [[nodiscard]] bool contains(const Digest& digest) const;
   /// Where the content of a file is kept.

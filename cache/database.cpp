@@ -52,7 +52,20 @@ Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::p
                                  .schema = schema,
                                  .sync = sqlite::Sync::normal,
                                  .busy_timeout = std::chrono::seconds{5},
-                                 .read_only = read_only});
+                                 .read_only = read_only,
+                                 .read_newer = read_only});
+}
+
+Status recount(sqlite::Database& database) {
+  return database.run(R"(
+INSERT OR REPLACE INTO counter(name, value)
+  SELECT 'versions', count(*) FROM version WHERE status = 0;
+INSERT OR REPLACE INTO counter(name, value)
+  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status = 0;
+INSERT OR REPLACE INTO counter(name, value)
+  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status = 0 AND NOT EXISTS(
+    SELECT 1 FROM version w WHERE w.key = v.key AND w.number > v.number AND w.status = 2);
+)");
 }
 
 }  // namespace reprise::cache

@@ -15,4 +15,7 @@ namespace reprise::cache {
 [[nodiscard]] Result<std::unique_ptr<sqlite::Database>> open_database(
     const std::filesystem::path& path, bool read_only = false);
 
+/// The counters say what the rows add up to; within a transaction.
+Status recount(sqlite::Database& database);
+
 }  // namespace reprise::cache

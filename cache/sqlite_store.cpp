@@ -300,6 +300,10 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options) {
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(state)));
 }
 
+bool SqliteStore::is_newer() const {
+  return state_->database->is_newer();
+}
+
 Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const Key> keys,
                                                                 Time now) {
   const std::lock_guard guard(state_->mutex);

@@ -19,11 +19,15 @@ class SqliteStore final : public Store {
   struct Options {
     std::filesystem::path path{};
     std::shared_ptr<BlobStore> blobs = nullptr;  // null: "blobs" beside the file
-    bool read_only = false;                      // the file must exist; commit fails
+    // The file must exist; commit fails. Also a file that a newer version wrote, see is_newer().
+    bool read_only = false;
   };
   /// @error as sqlite::Database::open and BlobStore::open
   [[nodiscard]] static Result<std::unique_ptr<SqliteStore>> open(Options options);
   ~SqliteStore() override;
+
+  /// A newer version wrote the file: it is read as far as it is understood, and left as it is.
+  [[nodiscard]] bool is_newer() const;
 
   [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
                                                                    Time now) override;

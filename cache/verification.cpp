@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "cache/blob_files.hpp"
+#include "cache/database.hpp"
 #include "cache/upkeep.hpp"
 #include "cache/upkeep_state.hpp"
 

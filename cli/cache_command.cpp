@@ -227,7 +227,7 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
   const auto moment = asked_moment(options.as_of, console.options());
   if (!moment) return console.fail(moment.error());
   listing.as_of = *moment;
-  const auto store = open_cache(console.options());
+  const auto store = open_cache(console);
   std::vector<cache::Record> records;
   if (store) {
     auto listed = (*store)->list(listing);
@@ -279,7 +279,7 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
     path = key.substr(colon + 1);
     key.resize(colon);
   }
-  const auto store = open_cache(console.options());
+  const auto store = open_cache(console);
   if (!store) return console.fail(store.error());
   const auto moment = asked_moment(options.as_of, console.options());
   if (!moment) return console.fail(moment.error());
@@ -321,7 +321,7 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
 }
 
 int cache_show_command(const CacheShowOptions& options, Console& console) {
-  const auto store = open_cache(console.options());
+  const auto store = open_cache(console);
   if (!store) return console.fail(store.error());
   const auto moment = asked_moment(options.as_of, console.options());
   if (!moment) return console.fail(moment.error());
@@ -388,7 +388,7 @@ int cache_stats_command(Console& console) {
   const auto shared = shared_statistics(console.options());
   if (!shared) return console.fail(shared.error(), exit_invalid);
   cache::Statistics s;
-  const auto store = open_cache(console.options());
+  const auto store = open_cache(console);
   if (store) {
     const auto statistics = (*store)->statistics();
     if (!statistics) return console.fail(statistics.error());

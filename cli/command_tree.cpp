@@ -129,6 +129,20 @@ const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic},
                                          {"json", ProgressChoice::json},
                                          {"none", ProgressChoice::none}};
 
+void add_selection(CLI::App& app, CacheSelectOptions& select) {
+  app.add_option("KEY", select.keys, "Keys or their beginnings");
+  app.add_option("--task", select.task, "Of this task")->type_name("TASK");
+  app.add_option("--task-version", select.version, "Of tasks of this version")
+      ->type_name("VERSION");
+  app.add_option("--run", select.run, "Made by this run")->type_name("RUN");
+}
+
+void add_import(CLI::App& app, ImportOptions& import) {
+  app.add_option("FILE", import.file, "The file, or - for stdin")->required();
+  add_bytes(app, "--max-size", import.max_bytes, "Refuse files that hold more");
+  app.add_flag("--dry-run", import.dry_run, "Only check it, and tell what would be new");
+}
+
 void add_globals(CLI::App& app, CommandLine& s) {
   GlobalOptions& g = s.globals;
   const std::string group = "Global flags, before or after the command";
@@ -417,7 +431,8 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
   signal->add_option("--value", s.signal.value, "Of skip, fail, success and loop: the result")
       ->type_name("JSON");
 
-  CLI::App* runs = app.add_subcommand("runs", "Remove runs and their logs");
+  CLI::App* runs =
+      app.add_subcommand("runs", "Remove runs, or move them to another data directory");
   runs->fallthrough()->require_subcommand(1, 1);
   CLI::App* remove = add_command(*runs, s, "rm", "Forget runs: their rows, changes and logs",
                                  [&s](Console& c) { return runs_remove_command(s.remove, c); });
@@ -427,6 +442,16 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
   add_number(*collect, "--keep", s.collect.keep, 0, 1'000'000, "Keep the newest N of each flow");
   add_duration(*collect, "--older-than", s.collect.older_than, "Only runs that ended longer ago");
   collect->add_flag("--dry-run", s.collect.dry_run, "Only tell what would go");
+  CLI::App* give =
+      add_command(*runs, s, "export", "Write runs and what they refer to into one file",
+                  [&s](Console& c) { return runs_export_command(s.runs_export, c); });
+  give->add_option("RUN… FILE", s.runs_export.arguments,
+                   "Ids, beginnings of ids, last or last:FLOW; then a new file, or - for stdout")
+      ->required()
+      ->expected(2, 1 << 20);
+  CLI::App* take = add_command(*runs, s, "import", "Take in what `runs export` wrote",
+                               [&s](Console& c) { return runs_import_command(s.runs_import, c); });
+  add_import(*take, s.runs_import);
 }
 
 void add_cache_commands(CLI::App& app, CommandLine& s) {
@@ -466,13 +491,17 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
   CLI::App* remove =
       add_command(*cache, s, "rm", "Remove results, so that their tasks run again; history stays",
                   [&s](Console& c) { return cache_remove_command(s.cache_remove, c); });
-  remove->add_option("KEY", s.cache_remove.keys, "Keys or their beginnings");
-  remove->add_option("--task", s.cache_remove.task, "Of this task")->type_name("TASK");
-  remove->add_option("--task-version", s.cache_remove.version, "Of tasks of this version")
-      ->type_name("VERSION");
-  remove->add_option("--run", s.cache_remove.run, "Made by this run")->type_name("RUN");
+  add_selection(*remove, s.cache_remove.select);
   remove->add_flag("--downstream", s.cache_remove.downstream, "And everything made of them");
   remove->add_flag("--dry-run", s.cache_remove.dry_run, "Only tell what would go");
+  CLI::App* erase =
+      add_command(*cache, s, "erase", "Erase results for good, with their history, everywhere",
+                  [&s](Console& c) { return cache_erase_command(s.cache_erase, c); });
+  add_selection(*erase, s.cache_erase.select);
+  add_list(*erase, "--value", s.cache_erase.values, "DIGEST",
+           "This value or file, under whichever keys; may be repeated");
+  erase->add_flag("--downstream", s.cache_erase.downstream, "And everything made of them");
+  erase->add_flag("--dry-run", s.cache_erase.dry_run, "Only tell what would go");
   CLI::App* pin = add_command(*cache, s, "pin",
                               "Keep a result, or all of a run, whatever gc would do; list pins",
                               [&s](Console& c) { return cache_pin_command(s.cache_pin, c); });
@@ -499,6 +528,15 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
                   [&s](Console& c) { return cache_verify_command(s.cache_verify, c); });
   verify->add_flag("--repair", s.cache_verify.repair,
                    "Set aside what is damaged and remove what nothing needs");
+  CLI::App* give =
+      add_command(*cache, s, "export", "Write results, with all their versions, into one file",
+                  [&s](Console& c) { return cache_export_command(s.cache_export, c); });
+  give->add_option("FILE", s.cache_export.file, "New file, or - for stdout")->required();
+  add_selection(*give, s.cache_export.select);
+  CLI::App* take =
+      add_command(*cache, s, "import", "Take in what `cache export` wrote",
+                  [&s](Console& c) { return cache_import_command(s.cache_import, c); });
+  add_import(*take, s.cache_import);
   add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
               [](Console& c) { return cache_stats_command(c); });
 }

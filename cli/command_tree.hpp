@@ -46,6 +46,11 @@ struct CommandLine {
   CachePinOptions cache_pin;
   CacheCollectOptions cache_collect;
   CacheVerifyOptions cache_verify;
+  CacheEraseOptions cache_erase;
+  CacheExportOptions cache_export;
+  ImportOptions cache_import;
+  RunsExportOptions runs_export;
+  ImportOptions runs_import;
   ConfigShowOptions config_show;
   std::string shell;  // completion
   std::vector<std::string> help_topic;

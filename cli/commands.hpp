@@ -35,6 +35,12 @@ int cache_remove_command(const CacheRemoveOptions& options,
 int cache_pin_command(const CachePinOptions& options, Console& console);
 int cache_collect_command(const CacheCollectOptions& options, Console& console);
 int cache_verify_command(const CacheVerifyOptions& options, Console& console);
+int cache_erase_command(const CacheEraseOptions& options, Console& console);  // erase_command.cpp
+int cache_export_command(const CacheExportOptions& options,
+                         Console& console);  // archive_command.cpp
+int cache_import_command(const ImportOptions& options, Console& console);
+int runs_export_command(const RunsExportOptions& options, Console& console);
+int runs_import_command(const ImportOptions& options, Console& console);
 int cache_explain_command(const ExplainOptions& options, Console& console);  // explain_command.cpp
 int cache_stats_command(Console& console);
 int cache_init_redis_command(Console& console);                               // redis_command.cpp

@@ -2,7 +2,6 @@
 
 #include <system_error>
 
-#include "cache/sqlite_store.hpp"
 #include "journal/sqlite_journal.hpp"
 
 namespace reprise::cli {
@@ -41,7 +40,7 @@ Result<Reading> open_for_writing(const GlobalOptions& options) {
   return open_folder(options, false);
 }
 
-Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
+Result<std::unique_ptr<cache::SqliteStore>> open_cache(const GlobalOptions& options) {
   const auto path = data_path(options);
   if (!path) return tl::unexpected(path.error());
   const auto folder = journal::DataFolder::open({*path, false});
@@ -68,6 +67,13 @@ Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options) {
   if (!store && store.error().code == ErrorCode::not_found) return none;
   if (!store) return tl::unexpected(store.error());
   return std::move(*store);
+}
+
+Result<std::unique_ptr<cache::SqliteStore>> open_cache(Console& console) {
+  auto store = open_cache(console.options());
+  if (store && (*store)->is_newer())
+    console.warn("a newer version of reprise wrote this cache; it is opened for reading only");
+  return store;
 }
 
 Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,

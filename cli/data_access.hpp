@@ -6,7 +6,8 @@
 #include <memory>
 #include <optional>
 
-#include "cache/store.hpp"
+#include "cache/sqlite_store.hpp"
+#include "cli/console.hpp"
 #include "cli/options.hpp"
 #include "journal/data_folder.hpp"
 #include "journal/journal.hpp"
@@ -28,7 +29,9 @@ struct Reading {
 [[nodiscard]] Result<Reading> open_for_writing(const GlobalOptions& options);
 
 /// The cache. @error not_found: there is none yet; else as SqliteStore says
-[[nodiscard]] Result<std::unique_ptr<cache::Store>> open_cache(const GlobalOptions& options);
+[[nodiscard]] Result<std::unique_ptr<cache::SqliteStore>> open_cache(const GlobalOptions& options);
+/// The same, and says so when a newer version of reprise wrote it.
+[[nodiscard]] Result<std::unique_ptr<cache::SqliteStore>> open_cache(Console& console);
 
 /// The flow of a run with the folder and file name that its row remembers.
 [[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,

@@ -190,12 +190,28 @@ struct ExplainOptions {  // cache explain
   std::string task;
 };
 
-struct CacheRemoveOptions {
+/// Which entries are meant; nothing = all.
+struct CacheSelectOptions {
   std::vector<std::string> keys;  // beginnings of keys
   std::string task;
   std::string version;  // of the task
   std::string run;
+
+  [[nodiscard]] bool is_empty() const {
+    return keys.empty() && task.empty() && version.empty() && run.empty();
+  }
+};
+
+struct CacheRemoveOptions {
+  CacheSelectOptions select;
   bool downstream = false;  // and what was made of them
+  bool dry_run = false;
+};
+
+struct CacheEraseOptions {
+  CacheSelectOptions select;
+  std::vector<std::string> values;  // digests
+  bool downstream = false;          // and what was made of them
   bool dry_run = false;
 };
 
@@ -217,6 +233,21 @@ struct CacheCollectOptions {
 
 struct CacheVerifyOptions {
   bool repair = false;
+};
+
+struct CacheExportOptions {
+  std::string file;  // "-" = stdout
+  CacheSelectOptions select;
+};
+
+struct ImportOptions {  // cache import and runs import
+  std::string file;     // "-" = stdin
+  std::optional<std::uint64_t> max_bytes;
+  bool dry_run = false;
+};
+
+struct RunsExportOptions {
+  std::vector<std::string> arguments;  // runs, and last the file
 };
 
 struct CacheListOptions {

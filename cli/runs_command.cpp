@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
+#include "cli/confirmation.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/run_selector.hpp"
@@ -31,17 +32,6 @@ Json removed_json(const Removed& removed, bool dry_run) {
           {"dry_run", dry_run},
           {"removed", removed.runs},
           {"freed_bytes", removed.bytes}};
-}
-
-/// Asks before deleting. Where nobody can answer, -y has to be there.
-std::optional<int> refuse_unconfirmed(const std::string& question, Console& console) {
-  const GlobalOptions& globals = console.options();
-  if (globals.yes || console.confirm(question)) return std::nullopt;
-  if (globals.no_input || !console.can_ask())
-    return console.fail(
-        {ErrorCode::invalid_argument, "this deletes runs and nobody can be asked; add -y"});
-  console.say("nothing was removed");
-  return exit_failed;
 }
 
 /// Folders of runs that the journal does not know: what a crash while removing or starting left.
@@ -71,8 +61,8 @@ int runs_remove_command(const RemoveOptions& options, Console& console) {
       return console.fail(
           {ErrorCode::conflict, fmt::format("run {} is still running; `reprise cancel {}` stops it",
                                             row.id.short_text(), row.id.short_text())});
-  if (const auto refused =
-          refuse_unconfirmed(fmt::format("remove {}?", counted(rows->size(), "run")), console))
+  if (const auto refused = refuse_unconfirmed(
+          fmt::format("remove {}?", counted(rows->size(), "run")), "deletes runs", console))
     return *refused;
   Removed removed;
   for (const journal::RunRow& row : *rows) {
@@ -129,7 +119,8 @@ int runs_collect_command(const CollectOptions& options, Console& console) {
     return exit_ok;
   }
   if (!victims.empty())
-    if (const auto refused = refuse_unconfirmed(fmt::format("remove {}?", what), console))
+    if (const auto refused =
+            refuse_unconfirmed(fmt::format("remove {}?", what), "deletes runs", console))
       return *refused;
   for (const RunId& id : victims) {
     if (const auto status = forget(*data, id); !status) {

@@ -11,8 +11,10 @@
 #include "cache/upkeep.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
+#include "cli/confirmation.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/key_selection.hpp"
 #include "cli/redis_server.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/table.hpp"
@@ -25,6 +27,7 @@ constexpr std::size_t listed_max = 20;  // without -v
 
 struct Opened {
   Reading reading;
+  std::unique_ptr<cache::Store> store;
   std::unique_ptr<cache::Upkeep> upkeep;
 };
 
@@ -32,13 +35,14 @@ struct Opened {
 Result<Opened> open_upkeep(const GlobalOptions& globals) {
   auto reading = open_for_reading(globals);
   if (!reading) return tl::unexpected(reading.error());
-  if (auto readable = open_cache(globals); !readable) return tl::unexpected(readable.error());
+  auto store = open_cache(globals);
+  if (!store) return tl::unexpected(store.error());
   auto blobs = cache::BlobStore::open({reading->folder.blobs(), true});
   if (!blobs) return tl::unexpected(blobs.error());
   auto upkeep =
       cache::Upkeep::open(reading->folder.cache_file(), std::move(*blobs), reading->folder.blobs());
   if (!upkeep) return tl::unexpected(upkeep.error());
-  return Opened{std::move(*reading), std::move(*upkeep)};
+  return Opened{std::move(*reading), std::move(*store), std::move(*upkeep)};
 }
 
 /// What the journal's runs say about results: who used them, what is in use, what is needed.
@@ -86,36 +90,6 @@ Result<FromRuns> ask_runs(Reading& reading) {
   return told;
 }
 
-/// Asks before removing. Where nobody can answer, -y has to be there.
-std::optional<int> refuse_unconfirmed(const std::string& question, Console& console) {
-  const GlobalOptions& globals = console.options();
-  if (globals.yes || console.confirm(question)) return std::nullopt;
-  if (globals.no_input || !console.can_ask())
-    return console.fail(
-        {ErrorCode::invalid_argument, "this removes results and nobody can be asked; add -y"},
-        exit_invalid);
-  console.say("nothing was removed");
-  return exit_failed;
-}
-
-Result<Key> one_key(cache::Upkeep& upkeep, const std::string& prefix) {
-  const auto range = cache::keys_with_prefix(prefix);
-  if (!range) return tl::unexpected(range.error());
-  const auto all = upkeep.select({});
-  if (!all) return tl::unexpected(all.error());
-  std::set<Key> found;
-  for (const cache::Record& record : *all)
-    if (range->first <= record.key && record.key <= range->last) found.insert(record.key);
-  if (found.size() == 1) return *found.begin();
-  if (found.empty())
-    return fail(ErrorCode::not_found,
-                fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
-                            escape_for_terminal(prefix)));
-  return fail(ErrorCode::not_found,
-              fmt::format("\"{}\" is the beginning of {}", escape_for_terminal(prefix),
-                          counted(found.size(), "key")));
-}
-
 void list_entries(const std::vector<cache::Record>& records, Console& console) {
   Table table{
       {"KEY", "TASK", "COMMITTED", "SIZE", "TOOK", "RUN"}, {false, false, false, true, true}, {}};
@@ -130,23 +104,6 @@ void list_entries(const std::vector<cache::Record>& records, Console& console) {
     console.out(line);
   if (table.rows.size() < records.size())
     console.out(fmt::format("… {} more (-v shows all)", records.size() - table.rows.size()));
-}
-
-Result<cache::Selection> selection_of(const CacheRemoveOptions& options, Opened& opened) {
-  cache::Selection selection;
-  for (const std::string& prefix : options.keys) {
-    const auto key = one_key(*opened.upkeep, prefix);
-    if (!key) return tl::unexpected(key.error());
-    selection.keys.insert(*key);
-  }
-  if (!options.task.empty()) selection.name = options.task;
-  if (!options.version.empty()) selection.version = options.version;
-  if (!options.run.empty()) {
-    const auto row = find_run(options.run, *opened.reading.journal);
-    if (!row) return tl::unexpected(row.error());
-    selection.run = row->id;
-  }
-  return selection;
 }
 
 /// In the server that nodes share, where one is configured; it tells the others.
@@ -222,7 +179,7 @@ Result<Pinned> pin_target(const CachePinOptions& options, Opened& opened) {
     if (!digest) return tl::unexpected(digest.error());
     return Pinned{cache::PinKind::digest, std::string(digest->raw()), digest->text()};
   }
-  const auto key = one_key(*opened.upkeep, options.key);
+  const auto key = one_key(*opened.store, options.key);
   if (!key) return tl::unexpected(key.error());
   return Pinned{cache::PinKind::key, std::string(key->digest.raw()), key->text()};
 }
@@ -230,14 +187,14 @@ Result<Pinned> pin_target(const CachePinOptions& options, Opened& opened) {
 }  // namespace
 
 int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
-  if (options.keys.empty() && options.task.empty() && options.version.empty() &&
-      options.run.empty())
+  if (options.select.is_empty())
     return console.fail(
         {ErrorCode::invalid_argument, "say what to remove: keys, --task, --task-version or --run"},
         exit_invalid);
   auto opened = open_upkeep(console.options());
   if (!opened) return console.fail(opened.error());
-  const auto selection = selection_of(options, *opened);
+  const auto selection =
+      selection_of(options.select, *opened->store, opened->reading.journal.get());
   if (!selection) return console.fail(selection.error());
   auto records = opened->upkeep->select(*selection);
   if (!records) return console.fail(records.error());
@@ -255,7 +212,7 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
     if (const auto refused = refuse_unconfirmed(
             fmt::format("remove {} from the cache?",
                         removed == 1 ? "1 entry" : grouped(removed) + " entries"),
-            console))
+            "removes results", console))
       return *refused;
     if (const auto told = invalidate_shared(keys, console.options()); !told)
       return console.fail(told.error());
@@ -333,8 +290,8 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
   request.active = std::move(told->active);
   request.blobs_in_use = std::move(told->blobs);
   if (!options.dry_run && (options.max_age || options.max_bytes))
-    if (const auto refused =
-            refuse_unconfirmed("remove results for good, as far as they are too many?", console))
+    if (const auto refused = refuse_unconfirmed(
+            "remove results for good, as far as they are too many?", "removes results", console))
       return *refused;
   const auto done = opened->upkeep->collect(request, now());
   if (!done) return console.fail(done.error());

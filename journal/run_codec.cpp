@@ -1,11 +1,14 @@
 #include "journal/run_codec.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "core/pack.hpp"
 
 namespace reprise::journal {
 namespace {
+
+constexpr std::uint32_t row_fields = 14;
 
 // In the order they are written; new ones go to the end.
 template <class S>
@@ -67,6 +70,63 @@ Result<Summary> decode_summary(std::string_view bytes) {
   }
   if (!in.at_end()) return fail(ErrorCode::corrupt, "summary of a run does not decode");
   return summary;
+}
+
+std::string encode_row(const RunRow& row) {
+  std::string out;
+  Packer pack(out);
+  pack.array(row_fields);
+  pack.bytes({reinterpret_cast<const char*>(row.id.bytes.data()), row.id.bytes.size()});
+  pack.bytes(row.flow_name);
+  pack.bytes(row.flow.raw());
+  pack.bytes(row.parameters_digest.raw());
+  pack.bytes(encode_parameters(row.parameters));
+  pack.bytes(row.folder);
+  pack.bytes(row.source_file);
+  pack.bytes(row.submitted_by);
+  pack.integer(static_cast<int>(row.state));
+  pack.bytes(row.message);
+  pack.integer(row.submitted.time_since_epoch().count());
+  if (row.finished)
+    pack.integer(row.finished->time_since_epoch().count());
+  else
+    pack.nil();
+  pack.bytes(encode_summary(row.summary));
+  pack.bytes(row.options);
+  return out;
+}
+
+Result<RunRow> decode_row(std::string_view bytes) {
+  Unpacker in(bytes);
+  RunRow row;
+  in.array(row_fields);
+  const std::string_view id = in.bytes();
+  row.flow_name = in.bytes();
+  const auto flow = Digest::from_raw(in.bytes());
+  const auto parameters_digest = Digest::from_raw(in.bytes());
+  auto parameters = decode_parameters(in.bytes());
+  row.folder = in.bytes();
+  row.source_file = in.bytes();
+  row.submitted_by = in.bytes();
+  row.state =
+      static_cast<RunState>(in.unsigned_integer(static_cast<unsigned>(RunState::interrupted)));
+  row.message = in.bytes();
+  row.submitted = Time(Duration(in.integer()));
+  if (in.next_is_nil())
+    in.nil();
+  else
+    row.finished = Time(Duration(in.integer()));
+  const auto summary = decode_summary(in.bytes());
+  row.options = in.bytes();
+  if (!in.at_end() || id.size() != row.id.bytes.size() || !flow || !parameters_digest ||
+      !parameters || !summary)
+    return fail(ErrorCode::corrupt, "a run does not decode");
+  std::copy(id.begin(), id.end(), reinterpret_cast<char*>(row.id.bytes.data()));
+  row.flow = *flow;
+  row.parameters_digest = *parameters_digest;
+  row.parameters = *std::move(parameters);
+  row.summary = *summary;
+  return row;
 }
 
 std::optional<IdRange> ids_with_prefix(std::string_view prefix) {

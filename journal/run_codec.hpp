@@ -16,6 +16,10 @@ namespace reprise::journal {
 /// Counts that an older program did not know are zero. @error corrupt
 [[nodiscard]] Result<Summary> decode_summary(std::string_view bytes);
 
+/// A whole row, for other places than a database. @error corrupt
+[[nodiscard]] std::string encode_row(const RunRow& row);
+[[nodiscard]] Result<RunRow> decode_row(std::string_view bytes);
+
 /// The smallest and the greatest id whose text begins with `prefix`; nullopt: no id does.
 struct IdRange {
   RunId first;

@@ -131,16 +131,19 @@ struct SqliteJournal::State {
     return static_cast<Offset>(last.integer(0));
   }
 
-  Status append_one(const Batch& batch, Offset first) {
-    auto serial = serial_of(batch.run);
-    if (!serial) return tl::unexpected(serial.error());
+  Status insert_run(const RunRow& row, std::string_view flow_bytes);
+
+  Status insert_batch_row(const Batch& batch, Offset first, std::int64_t serial) {
     const std::string bytes = encode(batch);
     Statement& insert = prepared(
         insert_batch, "INSERT INTO batch(first, count, run, at, bytes) VALUES(?1, ?2, ?3, ?4, ?5)");
-    if (auto done = insert.run(first, batch.count(), *serial, nanoseconds(last_time_of(batch)),
-                               Blob{bytes});
-        !done)
-      return done;
+    return insert.run(first, batch.count(), serial, nanoseconds(last_time_of(batch)), Blob{bytes});
+  }
+
+  Status append_one(const Batch& batch, Offset first) {
+    auto serial = serial_of(batch.run);
+    if (!serial) return tl::unexpected(serial.error());
+    if (auto done = insert_batch_row(batch, first, *serial); !done) return done;
     if (!batch.change) return {};
     RunRow row;
     apply(*batch.change, row);
@@ -184,37 +187,72 @@ Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(Options options) {
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(state)));
 }
 
+Status SqliteJournal::State::insert_run(const RunRow& row, std::string_view flow_bytes) {
+  Statement insert(*database,
+                   fmt::format("INSERT INTO run({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+                               "?10, ?11, ?12, ?13, ?14)",
+                               run_columns));
+  const std::string parameters = encode_parameters(row.parameters);
+  const std::string summary = encode_summary(row.summary);
+  std::optional<std::int64_t> finished;
+  if (row.finished) finished = nanoseconds(*row.finished);
+  if (auto added = insert.run(
+          Blob{raw(row.id)}, row.flow_name, Blob{row.flow.raw()}, Blob{row.parameters_digest.raw()},
+          Blob{parameters}, row.folder, row.source_file, row.submitted_by, row.state, row.message,
+          nanoseconds(row.submitted), finished, Blob{summary}, Blob{row.options});
+      !added)
+    return added;
+  // The flow of a rerun is there already: then its bytes, maybe megabytes, are not even bound.
+  Statement known(*database, "SELECT 1 FROM flow WHERE digest = ?1");
+  known.start(Blob{row.flow.raw()});
+  auto found = known.next();
+  if (!found) return tl::unexpected(found.error());
+  if (*found) return {};
+  Statement add(*database, "INSERT INTO flow(digest, codec, bytes) VALUES(?1, 0, ?2)");
+  return add.run(Blob{row.flow.raw()}, Blob{flow_bytes});
+}
+
 Status SqliteJournal::open_run(const RunRow& row, std::string_view flow_bytes) {
-  State& state = *state_;
-  auto done = state.without_waiting([&]() -> Status {
-    Statement insert(
-        *state.database,
-        fmt::format("INSERT INTO run({}) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-                    "?11, ?12, ?13, ?14)",
-                    run_columns));
-    const std::string parameters = encode_parameters(row.parameters);
-    const std::string summary = encode_summary(row.summary);
-    std::optional<std::int64_t> finished;
-    if (row.finished) finished = nanoseconds(*row.finished);
-    if (auto added =
-            insert.run(Blob{raw(row.id)}, row.flow_name, Blob{row.flow.raw()},
-                       Blob{row.parameters_digest.raw()}, Blob{parameters}, row.folder,
-                       row.source_file, row.submitted_by, row.state, row.message,
-                       nanoseconds(row.submitted), finished, Blob{summary}, Blob{row.options});
-        !added)
-      return added;
-    // The flow of a rerun is there already: then its bytes, maybe megabytes, are not even bound.
-    Statement known(*state.database, "SELECT 1 FROM flow WHERE digest = ?1");
-    known.start(Blob{row.flow.raw()});
-    auto found = known.next();
-    if (!found) return tl::unexpected(found.error());
-    if (*found) return {};
-    Statement add(*state.database, "INSERT INTO flow(digest, codec, bytes) VALUES(?1, 0, ?2)");
-    return add.run(Blob{row.flow.raw()}, Blob{flow_bytes});
-  });
+  auto done = state_->without_waiting([&] { return state_->insert_run(row, flow_bytes); });
   if (!done && done.error().code == ErrorCode::conflict)
     return fail(ErrorCode::conflict, fmt::format("run \"{}\" exists already", row.id.text()));
   return done;
+}
+
+Result<std::uint64_t> SqliteJournal::take_in(
+    const std::function<Result<std::optional<Guest>>()>& next) {
+  State& state = *state_;
+  auto transaction = Transaction::begin(*state.database);
+  if (!transaction) return tl::unexpected(transaction.error());
+  auto last = state.last_offset();
+  if (!last) return tl::unexpected(last.error());
+  std::uint64_t taken = 0;
+  for (;;) {
+    auto guest = next();
+    if (!guest) return tl::unexpected(guest.error());
+    if (!*guest) break;
+    Statement known(*state.database, "SELECT 1 FROM run WHERE id = ?1");
+    known.start(Blob{raw((*guest)->row.id)});
+    auto found = known.next();
+    if (!found) return tl::unexpected(found.error());
+    if (*found) continue;
+    if (auto done = state.insert_run((*guest)->row, (*guest)->flow_bytes); !done)
+      return tl::unexpected(done.error());
+    auto serial = state.serial_of((*guest)->row.id);
+    if (!serial) return tl::unexpected(serial.error());
+    ++taken;
+    for (;;) {
+      auto batch = (*guest)->next_batch();
+      if (!batch) return tl::unexpected(batch.error());
+      if (!*batch) break;
+      if ((*batch)->count() == 0) continue;
+      if (auto done = state.insert_batch_row(**batch, *last + 1, *serial); !done)
+        return tl::unexpected(done.error());
+      *last += (*batch)->count();
+    }
+  }
+  if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
+  return taken;
 }
 
 Result<Offset> SqliteJournal::append(std::span<const Batch> batches) {
@@ -241,6 +279,56 @@ Status SqliteJournal::set_summary(const RunId& run, const Summary& summary) {
     if (state.database->changes() == 0) return no_such_run(run);
     return {};
   });
+}
+
+Result<SqliteJournal::Erased> SqliteJournal::erase(
+    const std::function<bool(const RunId&, const TaskChange&)>& is_meant,
+    const std::function<bool(const RunRow&)>& holds, bool dry_run) {
+  Erased erased;
+  sqlite::Database& database = *state_->database;
+  if (auto done = database.overwrite_deleted(); !done) return tl::unexpected(done.error());
+  RunQuery everything;
+  everything.limit = UINT32_MAX;
+  auto all = runs(everything);
+  if (!all) return tl::unexpected(all.error());
+  for (const RunRow& row : *all) {
+    if (holds(row)) erased.rows.insert(row.id);
+    auto serial = state_->serial_of(row.id);
+    if (!serial) return tl::unexpected(serial.error());
+    auto transaction = Transaction::begin(database);
+    if (!transaction) return tl::unexpected(transaction.error());
+    Statement select(database, "SELECT first, bytes FROM batch WHERE run = ?1 ORDER BY first");
+    select.start(*serial);
+    for (;;) {
+      auto more = select.next();
+      if (!more) return tl::unexpected(more.error());
+      if (!*more) break;
+      auto batch = decode(row.id, select.bytes(1));
+      if (!batch) return tl::unexpected(batch.error());
+      bool has_changed = false;
+      for (TaskChange& change : batch->tasks) {
+        if (change.result.is_none() || !is_meant(row.id, change)) continue;
+        erased.runs.insert(row.id);
+        if (!change.result.bytes || change.result.is_nil()) continue;
+        change.result.bytes = nullptr;
+        ++erased.results;
+        has_changed = true;
+      }
+      if (!has_changed) continue;
+      const std::string bytes = encode(*batch);
+      Statement update(database, "UPDATE batch SET bytes = ?2 WHERE first = ?1");
+      if (auto done = update.run(select.integer(0), Blob{bytes}); !done)
+        return tl::unexpected(done.error());
+    }
+    select.reset();
+    if (!dry_run)
+      if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
+  }
+  if (dry_run) return erased;
+  auto clean = database.empty_log();
+  if (!clean) return tl::unexpected(clean.error());
+  erased.is_log_clean = *clean;
+  return erased;
 }
 
 Status SqliteJournal::flush() {

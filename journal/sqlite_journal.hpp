@@ -3,7 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <set>
 
 #include "journal/journal.hpp"
 
@@ -28,6 +30,29 @@ class SqliteJournal final : public Journal {
   Status open_run(const RunRow& row, std::string_view flow_bytes) override;
   [[nodiscard]] Result<Offset> append(std::span<const Batch> batches) override;
   Status set_summary(const RunId& run, const Summary& summary) override;
+  /// A run that happened elsewhere.
+  struct Guest {
+    RunRow row;              // as it is there; its state is not worked out anew
+    std::string flow_bytes;  // FlowSpec::encode()
+    /// The next of its batches, in order; nullopt: that was all. An error ends everything.
+    std::function<Result<std::optional<Batch>>()> next_batch;
+  };
+  /// Adds the runs that are not there yet, all of them or none. Their changes get offsets of their
+  /// own here. @param next  the next run; nullopt: that was all
+  /// @return how many were new. @error of `next`; unavailable, exhausted, io
+  Result<std::uint64_t> take_in(const std::function<Result<std::optional<Guest>>()>& next);
+  struct Erased {
+    std::uint64_t results = 0;  // that were kept with their bytes
+    std::set<RunId> runs{};     // with a result that is meant, with or without bytes
+    std::set<RunId> rows{};     // runs whose row holds something that is meant: rows stay
+    bool is_log_clean = true;   // as Database::empty_log
+  };
+  /// Takes the bytes of results away, leaving their digests, sizes and everything else.
+  /// @param is_meant  asked about every result, run by run
+  /// @param holds     asked about every run before its results: does the row hold what is meant?
+  /// @param dry_run  only counts. @error unavailable, io, exhausted, corrupt
+  Result<Erased> erase(const std::function<bool(const RunId&, const TaskChange&)>& is_meant,
+                       const std::function<bool(const RunRow&)>& holds, bool dry_run);
   /// Waits until everything written so far would survive a power cut.
   Status flush();
 

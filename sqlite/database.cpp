@@ -172,7 +172,9 @@ Status Database::prepare_file(const Options& options) {
                                                  "with --data DIR",
                                                  path_.string(), options.schema.what));
   const auto known = static_cast<std::int64_t>(options.schema.scripts.size());
-  if (*version > known)
+  is_newer_ = *version > known;
+  if (is_newer_ && options.read_only && options.read_newer) return {};
+  if (is_newer_)
     return fail(ErrorCode::conflict,
                 fmt::format("{} \"{}\" has format {}, this version of reprise reads up to {}; "
                             "update reprise or choose "
@@ -256,6 +258,16 @@ Status Database::set_sync(Sync sync) {
 
 Status Database::flush() {
   return wait_for(SQLITE_FCNTL_JOURNAL_POINTER);
+}
+
+Status Database::overwrite_deleted() {
+  return run("PRAGMA secure_delete=ON");
+}
+
+Result<bool> Database::empty_log() {
+  auto is_busy = number(*this, "PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!is_busy) return tl::unexpected(is_busy.error());
+  return *is_busy == 0;
 }
 
 Status Database::wait_for(int which_file) {

@@ -47,6 +47,7 @@ struct Options {
   Sync sync = Sync::normal;
   std::chrono::milliseconds busy_timeout{5000};  // how long to wait for another writer
   bool read_only = false;                        // the file must exist
+  bool read_newer = false;  // with read_only: a newer format is opened all the same, see is_newer()
 };
 
 class Database {
@@ -61,12 +62,21 @@ class Database {
   Database(const Database&) = delete;
   Database& operator=(const Database&) = delete;
 
+  /// The file has a newer format: what we know of it may be missing or mean something else, which
+  /// then shows as an error of the statement.
+  [[nodiscard]] bool is_newer() const { return is_newer_; }
+
   /// Runs SQL that gives no rows.
   Status run(const char* sql);
   /// For the commits from here on; not inside a transaction.
   Status set_sync(Sync sync);
   /// Waits until everything committed so far would survive a power cut.
   Status flush();
+  /// From here on what this connection deletes is overwritten in the file.
+  Status overwrite_deleted();
+  /// Folds the log into the file and empties it, so that nothing of the past is left there.
+  /// @return false: another connection still reads it. Blocks up to the timeout.
+  [[nodiscard]] Result<bool> empty_log();
   [[nodiscard]] std::int64_t last_row_id() const;
   /// Rows changed by the last statement.
   [[nodiscard]] std::int64_t changes() const;
@@ -87,6 +97,7 @@ class Database {
   Sync sync_ = Sync::normal;
   bool read_only_ = false;
   bool is_ours_ = false;  // format and owner were checked
+  bool is_newer_ = false;
 };
 
 /// Bytes to bind; not copied, must live until the statement is reset.

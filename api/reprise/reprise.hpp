@@ -8,6 +8,7 @@
 #include "reprise/error.hpp"
 #include "reprise/flow.hpp"
 #include "reprise/hooks.hpp"
+#include "reprise/local_cache.hpp"
 #include "reprise/options.hpp"
 #include "reprise/run.hpp"
 #include "reprise/signal.hpp"

@@ -73,6 +73,56 @@ BOOST_AUTO_TEST_CASE(an_older_cache_is_brought_up_to_date_after_a_copy_was_made)
   BOOST_TEST(*f.as_of("a", at(1)) == "x");
 }
 
+BOOST_AUTO_TEST_CASE(a_newer_cache_is_read_and_never_written) {
+  Folder f;
+  f.keep("a", "x", at(0));
+  run_sql(f.folder / "cache.db",
+          "ALTER TABLE version ADD COLUMN later INTEGER; PRAGMA user_version = 9;");
+  const auto refused = SqliteStore::open({.path = f.folder / "cache.db", .blobs = f.blobs});
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST(refused.error().message.find("format 9, this version of reprise reads up to") !=
+                 std::string::npos,
+             refused.error().message);
+  BOOST_TEST(!Upkeep::open(f.folder / "cache.db", f.blobs, f.folder / "blobs").has_value());
+  {
+    const auto reader =
+        SqliteStore::open({.path = f.folder / "cache.db", .blobs = f.blobs, .read_only = true});
+    BOOST_REQUIRE_MESSAGE(reader.has_value(), (reader ? "" : reader.error().message));
+    BOOST_TEST((*reader)->is_newer());
+    const Key wanted = key("a");
+    BOOST_TEST((*(*reader)->look_up({&wanted, 1}, at(1))).front().has_value());
+    BOOST_TEST((*reader)->list({})->size() == 1u);
+    const Commit one = commit("b", value("y"));
+    BOOST_TEST(!(*reader)->commit({&one, 1}, at(2)).has_value());
+  }
+  // What is missing is an error, and no crash.
+  run_sql(f.folder / "cache.db", "ALTER TABLE version RENAME COLUMN digest TO checksum");
+  const auto other =
+      SqliteStore::open({.path = f.folder / "cache.db", .blobs = f.blobs, .read_only = true});
+  BOOST_REQUIRE(other.has_value());
+  BOOST_TEST(!(*other)->list({}).has_value());
+  BOOST_TEST(!std::filesystem::exists(f.folder / "cache.db.format9.backup"));
+}
+
+BOOST_AUTO_TEST_CASE(a_cache_of_another_program_is_refused_and_left_as_it_was) {
+  Folder f;
+  f.keep("a", "x", at(0));
+  run_sql(f.folder / "cache.db", "PRAGMA application_id = 42; PRAGMA wal_checkpoint(TRUNCATE)");
+  const auto bytes = [&] {
+    std::ifstream stream(f.folder / "cache.db", std::ios::binary);
+    return std::string{std::istreambuf_iterator<char>(stream), {}};
+  };
+  const std::string before = bytes();
+  for (const bool read_only : {false, true}) {
+    const auto refused = SqliteStore::open(
+        {.path = f.folder / "cache.db", .blobs = f.blobs, .read_only = read_only});
+    BOOST_REQUIRE(!refused.has_value());
+    BOOST_TEST(refused.error().message.find("another program") != std::string::npos,
+               refused.error().message);
+  }
+  BOOST_TEST((bytes() == before));
+}
+
 BOOST_AUTO_TEST_CASE(what_was_removed_is_a_miss_from_then_on_and_stays_in_the_past) {
   Folder f;
   f.keep("a", "x", at(0));

@@ -156,6 +156,10 @@ BOOST_AUTO_TEST_CASE(the_commands_of_time_travel_print_what_is_shown) {
   Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/time-travel.md");
 }
 
+BOOST_AUTO_TEST_CASE(the_commands_of_moving_print_what_is_shown) {
+  Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/moving.md");
+}
+
 BOOST_AUTO_TEST_CASE(the_commands_of_the_readme_print_what_is_shown) {
   Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "README.md");
 }
