@@ -68,6 +68,12 @@ class CacheService {
   [[nodiscard]] scheduler::LookedUp find_or_wait(std::vector<Asked> asked);
   [[nodiscard]] std::vector<Result<cache::FoundOrLeased>> find_or_lease(
       const std::vector<Asked>& asked, Time now);
+  [[nodiscard]] bool serve(const Asked& asked, cache::FoundOrLeased& found, Time now,
+                           scheduler::Answer& answer);
+  void prolong(const std::vector<Asked>& asked,
+               const std::vector<Result<cache::FoundOrLeased>>& found, Time now);
+  void tell_wait(Asked& asked, const std::optional<cache::LeaseAnswer>& lease,
+                 scheduler::LookedUp& answers) const;
   [[nodiscard]] bool may_wait(const Asked& asked, Time now) const;
 
   CacheServiceOptions options_;

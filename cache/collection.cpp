@@ -50,7 +50,7 @@ Status Upkeep::State::trim_history(const CollectRequest& request, Time now, Coll
     if (*pinned || request.active.contains(row.record.run)) continue;
     going.push_back(&row);
     ++collected.versions;
-    collected.value_bytes += row.status == VersionStatus::ok ? row.record.value.size : 0;
+    collected.value_bytes += row.status <= VersionStatus::negative ? row.record.value.size : 0;
   }
   if (request.dry_run) return {};
   for (std::size_t i = 0; i < going.size(); i += keys_at_once) {
@@ -79,7 +79,7 @@ Status Upkeep::State::trim_history(const CollectRequest& request, Time now, Coll
 // (GreedyDual-Size-Frequency: uses × cost ÷ bytes), until the rest fits.
 Status Upkeep::State::evict(const CollectRequest& request, Time now, Collected& collected) {
   auto heads = rows(
-      "status = 0 AND NOT EXISTS(SELECT 1 FROM version w WHERE w.key = v.key AND w.number > "
+      "status IN (0, 1) AND NOT EXISTS(SELECT 1 FROM version w WHERE w.key = v.key AND w.number > "
       "v.number AND w.status <> 3)");
   if (!heads) return tl::unexpected(heads.error());
   struct Candidate {
@@ -150,7 +150,7 @@ Status Upkeep::State::evict(const CollectRequest& request, Time now, Collected& 
 
 Result<std::set<Digest>> Upkeep::State::needed_blobs(const std::set<Digest>& in_use) {
   std::set<Digest> needed = in_use;
-  auto all = rows("status = 0");
+  auto all = rows("status IN (0, 1)");
   if (!all) return tl::unexpected(all.error());
   for (const UpkeepRow& row : *all) {
     needed.insert(row.record.value.digest);
@@ -181,8 +181,9 @@ Status Upkeep::State::sweep(const CollectRequest& request, Time now, Collected& 
 
 Result<Collected> Upkeep::collect(const CollectRequest& request, Time now) {
   Collected collected;
-  Statement sum(*state_->database,
-                "SELECT ifnull(sum(size), 0) FROM version WHERE status = 0 AND value IS NOT NULL");
+  Statement sum(
+      *state_->database,
+      "SELECT ifnull(sum(size), 0) FROM version WHERE status IN (0, 1) AND value IS NOT NULL");
   auto found = sum.next();
   if (!found) return tl::unexpected(found.error());
   collected.bytes_before =

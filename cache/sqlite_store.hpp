@@ -25,8 +25,8 @@ class SqliteStore final : public Store {
   [[nodiscard]] static Result<std::unique_ptr<SqliteStore>> open(Options options);
   ~SqliteStore() override;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                   Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now) override;
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;

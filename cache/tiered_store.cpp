@@ -43,25 +43,28 @@ void TieredStore::note(const Error& error) {
   counts_.last_error = error.message;
 }
 
-Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
-                                                                Time now) {
-  auto found = options_.local->look_up(keys, now);
+// What is stale here may be fresh there; where it is not, what is here stands.
+Result<std::vector<std::optional<Record>>> TieredStore::find(std::span<const Query> queries,
+                                                             Time now) {
+  auto found = options_.local->find(queries, now);
   if (!found) return found;
-  std::vector<Key> missing;
+  std::vector<Query> missing;
   std::vector<std::size_t> positions;
   {
     const Guard guard(mutex_);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const Query& query = queries[i];
       // There it is what it was before; here is known better.
-      if ((*found)[i] || uncopied_.contains(keys[i])) continue;
-      if (const auto taken = promotions_.find(keys[i]); taken != promotions_.end()) {
-        if (!taken->second.expires || now < *taken->second.expires) {
+      const auto& here = (*found)[i];
+      if ((here && here->is_fresh(now)) || uncopied_.contains(query.key)) continue;
+      if (const auto taken = promotions_.find(query.key); taken != promotions_.end()) {
+        if (query.takes(taken->second, now)) {
           (*found)[i] = taken->second;
           ++counts_.remote_hits;
           continue;
         }
       }
-      missing.push_back(keys[i]);
+      missing.push_back(query);
       positions.push_back(i);
     }
   }
@@ -69,21 +72,23 @@ Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const 
   return found;
 }
 
-void TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
+void TieredStore::ask_remote(std::span<const Query> missing, std::span<const std::size_t> positions,
                              Time now, std::vector<std::optional<Record>>& found) {
   {
     const Guard guard(mutex_);
     ++look_ups_;
   }
-  auto there = options_.remote->look_up(missing, now);
+  auto there = options_.remote->find(missing, now);
   const Guard guard(mutex_);
   if (there) {
     for (std::size_t m = 0; m < missing.size(); ++m) {
       std::optional<Record>& record = (*there)[m];
-      ++(record ? counts_.remote_hits : counts_.remote_misses);
+      std::optional<Record>& here = found[positions[m]];
+      const bool is_hit = record && record->is_fresh(now);
+      ++(is_hit ? counts_.remote_hits : counts_.remote_misses);
       if (!record) continue;
-      queue_promotion(*record);
-      found[positions[m]] = std::move(*record);
+      if (is_hit) queue_promotion(*record);
+      if (is_hit || !here || here->committed < record->committed) here = std::move(*record);
     }
   } else {
     counts_.last_error = there.error().message;
@@ -205,6 +210,7 @@ void TieredStore::promote(Guard& guard) {
       commit.task = record.task;
       commit.cost = record.cost;
       commit.committed = record.committed;
+      commit.status = record.status;
       if (record.expires) commit.expires_after = *record.expires - at;
       commits.push_back(std::move(commit));
     }

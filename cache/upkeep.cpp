@@ -65,6 +65,7 @@ Result<std::vector<UpkeepRow>> Upkeep::State::rows(std::string_view condition,
     row.id = select.integer(0);
     row.number = select.integer(2);
     row.status = static_cast<VersionStatus>(select.integer(3));
+    if (row.status == VersionStatus::negative) row.record.status = row.status;
     row.record.key = Key{*key};
     row.record.version = static_cast<std::uint32_t>(row.number);
     row.record.committed = time_of(select.integer(4));
@@ -125,11 +126,11 @@ Result<bool> Upkeep::State::is_pinned(const Record& record) {
 Status Upkeep::State::recount() {
   return database->run(R"(
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'versions', count(*) FROM version WHERE status = 0;
+  SELECT 'versions', count(*) FROM version WHERE status IN (0, 1);
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status = 0;
+  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status IN (0, 1);
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status = 0 AND NOT EXISTS(
+  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status IN (0, 1) AND NOT EXISTS(
     SELECT 1 FROM version w WHERE w.key = v.key AND w.number > v.number AND w.status = 2);
 )");
 }
@@ -182,7 +183,7 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(const fs::path& path, std::shared_p
 
 Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
   auto heads = state_->rows(
-      "status = 0 AND NOT EXISTS(SELECT 1 FROM version w WHERE w.key = v.key AND w.number > "
+      "status IN (0, 1) AND NOT EXISTS(SELECT 1 FROM version w WHERE w.key = v.key AND w.number > "
       "v.number AND w.status <> 3)");
   if (!heads) return tl::unexpected(heads.error());
   std::vector<Record> chosen;

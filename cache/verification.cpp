@@ -15,7 +15,7 @@ using sqlite::Statement;
 Result<Verified> Upkeep::verify(bool repair, const std::set<Digest>& blobs_in_use, Duration grace,
                                 Time now) {
   Verified verified;
-  auto all = state_->rows("status = 0");
+  auto all = state_->rows("status IN (0, 1)");
   if (!all) return tl::unexpected(all.error());
   std::vector<std::int64_t> damaged;
   std::set<Digest> needed = blobs_in_use;
@@ -46,7 +46,7 @@ Result<Verified> Upkeep::verify(bool repair, const std::set<Digest>& blobs_in_us
     }
   }
   Statement broken(*state_->database,
-                   "SELECT id FROM version WHERE status = 0 AND (length(key) <> 32 OR "
+                   "SELECT id FROM version WHERE status IN (0, 1) AND (length(key) <> 32 OR "
                    "length(digest) <> 32 OR length(run) <> 16)");
   for (;;) {
     auto more = broken.next();
@@ -77,8 +77,9 @@ Result<Verified> Upkeep::verify(bool repair, const std::set<Digest>& blobs_in_us
   if (!repair || damaged.empty()) return verified;
   const auto done = state_->write([&]() -> Status {
     for (const std::int64_t id : damaged) {
-      Statement mark(*state_->database,
-                     "UPDATE version SET status = 3, value = NULL WHERE id = ?1 AND status = 0");
+      Statement mark(
+          *state_->database,
+          "UPDATE version SET status = 3, value = NULL WHERE id = ?1 AND status IN (0, 1)");
       if (auto marked = mark.run(id); !marked) return marked;
     }
     return state_->recount();
