@@ -50,7 +50,7 @@ void arrange_ticks(Self* self) {
 }
 
 void answer_scheduler(Self* self, scheduler::LookedUp answers) {
-  if (!answers.answers.empty())
+  if (!answers.answers.empty() || !answers.waits.empty())
     if (const auto to = caf::actor_cast<caf::actor>(self->state.scheduler))
       self->send(to, std::move(answers));
   arrange_ticks(self);
@@ -88,9 +88,12 @@ caf::behavior cache_behavior(Self* self, std::shared_ptr<CacheServiceOptions> op
       [self](KeepResults& request) {
         const auto scheduler = caf::actor_cast<caf::actor>(self->current_sender());
         for (scheduler::Keep& keep : request.keeps) {
-          std::vector<cache::Commit> commits;
-          commits.push_back(commit_of(*keep.context, keep.node, keep.label, keep.map_index,
-                                      keep.key, std::move(keep.value), keep.cost));
+          if (keep.value.is_none()) {
+            self->state.service->give_up({&keep.key, 1});
+            look_again(self, {&keep.key, 1});
+            continue;
+          }
+          std::vector<cache::Commit> commits{commit_of(keep)};
           self->send(scheduler, scheduler::Kept{keep.attempt, commit_all(self, commits)});
         }
       },

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cache/horizon.hpp"
+#include "cache/reading.hpp"
 #include "cache/value_files.hpp"
 #include "core/text.hpp"
 #include "journal/records.hpp"
@@ -19,6 +20,10 @@ scheduler::Answer answer_to(const Attempt& attempt) {
   scheduler::Answer answer;
   answer.attempt = {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
   return answer;
+}
+
+const CachePolicy& policy_of(const Attempt& attempt) {
+  return attempt.context->flow->kind_of(attempt.node).cache;
 }
 
 // Only results that this run would keep, and that hooks cannot refuse, are worth waiting for.
@@ -123,8 +128,8 @@ bool CacheService::has_its_files(const Payload& value) const {
 
 // Of this folder it can be told whether an owner still lives; nobody waits for one who does not.
 Result<std::vector<cache::FoundOrLeased>> CacheService::find_or_lease(
-    const std::vector<Key>& keys, const cache::LeaseTerms& terms) {
-  auto found = cache::look_up_or_lease(*options_.store, *options_.leases, keys, terms);
+    const std::vector<cache::Query>& queries, const cache::LeaseTerms& terms) {
+  auto found = cache::look_up_or_lease(*options_.store, *options_.leases, queries, terms);
   if (!found) return found;
   std::set<std::string> dead;
   std::vector<cache::LeaseWish> wishes;
@@ -142,7 +147,7 @@ Result<std::vector<cache::FoundOrLeased>> CacheService::find_or_lease(
       if (dead.insert(held.owner).second)
         static_cast<void>(options_.leases->release_all_of(held.owner));
     }
-    wishes.push_back({keys[i], true});
+    wishes.push_back({queries[i].key, true});
     wished.push_back(i);
   }
   if (wishes.empty()) return found;
@@ -160,10 +165,11 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
   // One owner per run: a process that goes on with a run of a dead one has its leases.
   std::map<RunId, std::vector<std::size_t>> by_owner;
   std::vector<std::size_t> alone;
-  const auto keys_at = [&](const std::vector<std::size_t>& positions) {
-    std::vector<Key> keys;
-    for (const std::size_t i : positions) keys.push_back(asked[i].key);
-    return keys;
+  const auto queries_at = [&](const std::vector<std::size_t>& positions) {
+    std::vector<cache::Query> queries;
+    for (const std::size_t i : positions)
+      queries.push_back(cache::query_of(policy_of(asked[i].attempt), asked[i].key));
+    return queries;
   };
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const bool leases = options_.leases && may_wait(asked[i], now) &&
@@ -171,7 +177,7 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
     (leases ? by_owner[asked[i].attempt.context->run] : alone).push_back(i);
   }
   for (const auto& [run, positions] : by_owner) {
-    auto found = find_or_lease(keys_at(positions), {run.text(), lease_term, now});
+    auto found = find_or_lease(queries_at(positions), {run.text(), lease_term, now});
     for (std::size_t k = 0; k < positions.size(); ++k)
       if (found)
         answers[positions[k]] = std::move((*found)[k]);
@@ -179,7 +185,7 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
         alone.push_back(positions[k]);  // who cannot tell who computes what keeps nobody waiting
   }
   if (alone.empty()) return answers;
-  auto records = options_.store->look_up(keys_at(alone), now);
+  auto records = options_.store->find(queries_at(alone), now);
   for (std::size_t k = 0; k < alone.size(); ++k) {
     if (!records) {
       answers[alone[k]] = tl::unexpected(records.error());
@@ -191,6 +197,71 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
   return answers;
 }
 
+// What was found, as the attempt's policy has it. False: it is to be computed now.
+bool CacheService::serve(const Asked& asked, cache::FoundOrLeased& found, Time now,
+                         scheduler::Answer& answer) {
+  const CachePolicy& policy = policy_of(asked.attempt);
+  cache::Record& record = *found.record;
+  cache::Use use = cache::use_of(policy, record, now);
+  const bool is_kept = writes(asked.attempt.context->cache);
+  // What hooks may refuse is not computed where they cannot see it.
+  if (use == cache::Use::stale && is_kept && !is_shared(asked.attempt)) use = cache::Use::fallback;
+  switch (use) {
+    case cache::Use::failure: {
+      auto failure = KeptFailure::decode(record.value);
+      if (!failure) return false;
+      answer.failure = scheduler::RememberedFailure{*std::move(failure), record.expires};
+      break;
+    }
+    case cache::Use::fallback:
+      answer.fallback = scheduler::Fallback{std::move(record.value), record.run, *record.expires,
+                                            cache::fallback_until(policy, record)};
+      return false;
+    case cache::Use::stale: {
+      // Of all who are served it, one computes it anew.
+      using Kind = cache::LeaseAnswer::Kind;
+      const bool is_granted = !found.lease || found.lease->kind == Kind::granted;
+      answer.refresh = is_kept && is_granted && !flights_.is_computed(asked.key);
+      answer.expired = record.expires;
+      if (answer.refresh)
+        flights_.begin(asked.key, asked.attempt, now,
+                       found.lease ? std::optional(found.lease->lease) : std::nullopt);
+      answer.value = std::move(record.value);
+      break;
+    }
+    case cache::Use::hit:
+      answer.value = std::move(record.value);
+      break;
+  }
+  answer.origin = record.run;
+  return true;
+}
+
+// Hits of those whose policy says so let results live longer. That this fails is no trouble.
+void CacheService::prolong(const std::vector<Asked>& asked,
+                           const std::vector<Result<cache::FoundOrLeased>>& found, Time now) {
+  std::vector<cache::Commit> commits;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    const Attempt& attempt = asked[i].attempt;
+    if (!policy_of(attempt).life.sliding || !writes(attempt.context->cache)) continue;
+    if (!found[i] || !found[i]->record || !found[i]->record->is_fresh(now)) continue;
+    if (auto commit = cache::prolonged(policy_of(attempt), *found[i]->record, now))
+      commits.push_back(*std::move(commit));
+  }
+  if (!commits.empty()) static_cast<void>(options_.store->commit(commits, now));
+}
+
+// Who computes what the attempt waits for, if that is news.
+void CacheService::tell_wait(Asked& asked, const std::optional<cache::LeaseAnswer>& lease,
+                             scheduler::LookedUp& answers) const {
+  std::optional<std::pair<RunId, Time>> owner = flights_.owner_of(asked.key);
+  if (!owner && lease)
+    if (const auto run = RunId::parse(lease->lease.owner)) owner.emplace(*run, lease->since);
+  if (!owner || asked.told == owner->first) return;
+  asked.told = owner->first;
+  answers.waits.push_back({answer_to(asked.attempt).attempt, owner->first, owner->second});
+}
+
 // Looks up keys; what misses is computed by the attempt's run, or waited for.
 scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
   scheduler::LookedUp answers;
@@ -198,6 +269,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
   const Time now = options_.clock->now();
   std::vector<Result<cache::FoundOrLeased>> found = find_or_lease(asked, now);
   const std::string impairment = options_.store->impairment();
+  prolong(asked, found, now);
   for (std::size_t i = 0; i < asked.size(); ++i) {
     const Attempt& attempt = asked[i].attempt;
     const Key key = asked[i].key;
@@ -205,9 +277,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
     answer.key = key;
     if (!found[i]) {
       answer.reason = "tier_down: " + found[i].error().message;
-    } else if (auto& record = found[i]->record) {
-      answer.value = std::move(record->value);
-      answer.origin = record->run;
+    } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
       if (!flights_.is_computed(key)) materials_.erase(key);
     } else if (is_shared(attempt)) {
       using Kind = cache::LeaseAnswer::Kind;
@@ -215,11 +285,12 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       const bool may_wait_on = may_wait(asked[i], now);
       if (may_wait_on && ((lease && lease->kind != Kind::granted) ||
                           flights_.is_computed_by_another(key, attempt.run))) {
+        tell_wait(asked[i], lease, answers);
         flights_.wait(std::move(asked[i]));
         continue;
       }
       if (may_wait_on)
-        flights_.begin(key, attempt.run, lease ? std::optional(lease->lease) : std::nullopt);
+        flights_.begin(key, attempt, now, lease ? std::optional(lease->lease) : std::nullopt);
       else
         answer.reason = "wait_timeout";
     }

@@ -73,8 +73,14 @@ class CacheService {
   [[nodiscard]] std::vector<Result<cache::FoundOrLeased>> find_or_lease(
       const std::vector<Asked>& asked, Time now);
   [[nodiscard]] Result<std::vector<cache::FoundOrLeased>> find_or_lease(
-      const std::vector<Key>& keys, const cache::LeaseTerms& terms);
+      const std::vector<cache::Query>& queries, const cache::LeaseTerms& terms);
   [[nodiscard]] bool has_its_files(const Payload& value) const;
+  [[nodiscard]] bool serve(const Asked& asked, cache::FoundOrLeased& found, Time now,
+                           scheduler::Answer& answer);
+  void prolong(const std::vector<Asked>& asked,
+               const std::vector<Result<cache::FoundOrLeased>>& found, Time now);
+  void tell_wait(Asked& asked, const std::optional<cache::LeaseAnswer>& lease,
+                 scheduler::LookedUp& answers) const;
   [[nodiscard]] bool may_wait(const Asked& asked, Time now) const;
 
   CacheServiceOptions options_;

@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "flow/cache_life.hpp"
+
 namespace reprise::actors {
 
 cache::Commit commit_of(const RunContext& context, NodeId node, std::string_view label,
@@ -14,13 +16,26 @@ cache::Commit commit_of(const RunContext& context, NodeId node, std::string_view
   commit.key = key;
   commit.name = kind.cache_name;
   commit.value = std::move(value);
-  commit.expires_after = kind.cache.expires_after;
+  commit.expires_after = lifetime(kind.cache, key, context.run);
+  commit.anew = kind.cache.life.max_age.has_value();
   commit.run = context.run;
   commit.task = context.flow->nodes[node.value].name;
   if (map_index >= 0)
     commit.task +=
         fmt::format("[{}]", label.empty() ? std::to_string(map_index) : std::string(label));
   commit.cost = cost;
+  return commit;
+}
+
+cache::Commit commit_of(const scheduler::Keep& keep) {
+  cache::Commit commit = commit_of(*keep.context, keep.node, keep.label, keep.map_index, keep.key,
+                                   keep.value, keep.cost);
+  if (!keep.is_failure) return commit;
+  const std::optional<FailureCaching>& failures =
+      keep.context->flow->kind_of(keep.node).cache.life.failures;
+  commit.status = cache::VersionStatus::negative;
+  commit.expires_after = failures ? failures->lasts : Duration{0};
+  commit.anew = false;
   return commit;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cache/store.hpp"
 #include "flow/attempt.hpp"
+#include "scheduler/events.hpp"
 
 namespace reprise::actors {
 
@@ -13,5 +14,7 @@ namespace reprise::actors {
 [[nodiscard]] cache::Commit commit_of(const RunContext& context, NodeId node,
                                       std::string_view label, std::int32_t map_index,
                                       const Key& key, Payload value, Duration cost);
+
+[[nodiscard]] cache::Commit commit_of(const scheduler::Keep& keep);
 
 }  // namespace reprise::actors

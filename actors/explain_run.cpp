@@ -301,7 +301,8 @@ Status explain_miss_of(const ExplainSources& sources, const RunRow& row, const R
   }
   explanation.parts = cache::part_count(*material);
   cache::Explainer explainer(sources.store, moment);
-  auto miss = explainer.miss(*material, *explanation.key, explanation.task);
+  auto miss = explainer.miss(*material, *explanation.key, explanation.task,
+                             view.flow().kind_of(view.node_of(task)).cache.life.max_age);
   if (!miss) return tl::unexpected(miss.error());
   explanation.miss = *std::move(miss);
   explanation.reason = explanation.miss.reason;
@@ -374,8 +375,11 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
     return explanation;
   }
   if (explanation.outcome == TaskExplanation::Outcome::hit) {
-    explanation.reason = "local";
+    explanation.reason = detail != nullptr && detail->expired ? "stale" : "local";
     if (detail != nullptr) explanation.origin = detail->origin;
+    // What happened besides: it was computed anew, in vain or behind it; a failure is remembered.
+    if (explanation.reason == "stale" || is_failed(view.state(task)))
+      explanation.note = std::string(view.message(task));
     if (!explanation.key) return explanation;
     auto past = sources.store.past_of(*explanation.key, view.changed(task).value_or(now()));
     if (!past) return tl::unexpected(past.error());

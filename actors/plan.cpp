@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cache/horizon.hpp"
+#include "cache/reading.hpp"
 #include "scheduler/scheduler.hpp"
 #include "worker/target.hpp"
 
@@ -32,9 +33,11 @@ std::string shown_name(const Attempt& attempt) {
                      attempt.label.empty() ? std::to_string(attempt.map_index) : attempt.label);
 }
 
-Result<std::vector<std::optional<cache::Record>>> look_up(Findings& findings,
-                                                          const std::vector<Key>& keys) {
-  if (!findings.as_of) return findings.store.look_up(keys, findings.at);
+Result<std::vector<std::optional<cache::Record>>> look_up(
+    Findings& findings, const std::vector<cache::Query>& queries) {
+  if (!findings.as_of) return findings.store.find(queries, findings.at);
+  std::vector<Key> keys;
+  for (const cache::Query& query : queries) keys.push_back(query.key);
   auto answers = findings.store.look_up_as_of(keys, *findings.as_of);
   if (!answers) return tl::unexpected(answers.error());
   std::vector<std::optional<cache::Record>> records;
@@ -49,7 +52,8 @@ Result<std::vector<std::optional<cache::Record>>> look_up(Findings& findings,
 /// Keys of the attempts and their records; a task without a key is a miss.
 Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Findings& findings) {
   scheduler::LookedUp event;
-  std::vector<Key> keys;
+  std::vector<cache::Query> queries;
+  std::vector<const CachePolicy*> policies;             // of the queries
   std::vector<std::pair<std::size_t, Material>> asked;  // position in answers
   for (const Attempt& attempt : attempts) {
     scheduler::Answer& each = event.answers.emplace_back();
@@ -82,23 +86,33 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
       prediction.reason = "refresh";
       continue;
     }
-    keys.push_back(*each.key);
+    queries.push_back(cache::query_of(policy, *each.key));
+    policies.push_back(&policy);
     asked.emplace_back(event.answers.size() - 1, *std::move(material));
   }
-  auto records = look_up(findings, keys);
+  auto records = look_up(findings, queries);
   if (!records) return tl::unexpected(records.error());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
+  for (std::size_t i = 0; i < queries.size(); ++i) {
     scheduler::Answer& each = event.answers[asked[i].first];
     Prediction& prediction = findings.predictions[each.attempt.task];
-    if (auto& record = (*records)[i]) {
+    const Time moment = findings.as_of.value_or(findings.at);
+    auto& record = (*records)[i];
+    const auto use = record ? cache::use_of(*policies[i], *record, moment) : cache::Use::fallback;
+    auto failure = use == cache::Use::failure ? KeptFailure::decode(record->value)
+                                              : Result<KeptFailure>(KeptFailure{});
+    if (use != cache::Use::fallback && failure) {
       prediction.outcome = Prediction::Outcome::hit;
-      prediction.reason = "local";
+      prediction.reason = use == cache::Use::stale ? "stale" : "local";
       prediction.origin = record->run;
-      each.value = std::move(record->value);
+      if (use == cache::Use::failure)
+        each.failure = scheduler::RememberedFailure{*std::move(failure), record->expires};
+      else
+        each.value = std::move(record->value);
       continue;
     }
     if (!findings.explain) continue;
-    auto miss = findings.explainer.miss(asked[i].second, keys[i], prediction.task);
+    auto miss = findings.explainer.miss(asked[i].second, queries[i].key, prediction.task,
+                                        queries[i].max_age);
     if (!miss) return tl::unexpected(miss.error());
     prediction.reason = miss->reason;
     prediction.miss = *std::move(miss);
@@ -187,12 +201,14 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
     if (state == TaskState::mapped) continue;
     NodePlan& node = plan.nodes[run.node_of(task).value];
     const auto found = findings.predictions.find(task);
+    const bool is_remembered_failure = is_failed(state) && found != findings.predictions.end() &&
+                                       found->second.outcome == Prediction::Outcome::hit;
     if (request.explain)
       plan.predictions.push_back(found != findings.predictions.end()
                                      ? std::move(found->second)
                                      : unasked(run, task, run.shown_name(task)));
     ++node.tasks;
-    if (state == TaskState::cached)
+    if (state == TaskState::cached || is_remembered_failure)
       ++node.cached;
     else if (state == TaskState::skipped)
       ++node.skipped;

@@ -12,7 +12,9 @@ ResultKeeper::Step ResultKeeper::finished(std::vector<Finished> batch, bool keep
     const bool keep =
         keeps && item.key && outcome.state == TaskState::success && !outcome.uncacheable;
     if (!keep) {
-      if (item.key) step.given_up.push_back(*item.key);
+      // A failure that is remembered ends the lease when it is kept; until then nobody else tries.
+      if (item.key && !is_remembered(item.context->flow->kind_of(item.node).cache, outcome))
+        step.given_up.push_back(*item.key);
       step.reports.push_back(std::move(item.report));
       continue;
     }

@@ -22,11 +22,18 @@ class SingleFlight {
     Attempt attempt;
     Key key;
     Time since;
+    std::optional<RunId> told{};  // the scheduler was told that this run computes it
   };
 
   /// A run of this process computes `key` from now on.
-  void begin(const Key& key, std::uint32_t run, std::optional<cache::Lease> lease) {
-    computing_.insert_or_assign(key, Computing{run, std::move(lease)});
+  void begin(const Key& key, const Attempt& by, Time now, std::optional<cache::Lease> lease) {
+    computing_.insert_or_assign(key, Computing{by.run, by.context->run, now, std::move(lease)});
+  }
+  /// The run of this process that computes `key`, and since when.
+  [[nodiscard]] std::optional<std::pair<RunId, Time>> owner_of(const Key& key) const {
+    const auto found = computing_.find(key);
+    if (found == computing_.end()) return std::nullopt;
+    return std::pair(found->second.owner, found->second.since);
   }
   /// By another run of this process than `run`: tasks of one run never wait for each other, so that
   /// each element of a mapped task does what it would do alone.
@@ -87,6 +94,8 @@ class SingleFlight {
  private:
   struct Computing {
     std::uint32_t run = 0;
+    RunId owner;
+    Time since;
     std::optional<cache::Lease> lease;  // none: nobody outside of this process is kept waiting
   };
   std::unordered_map<Key, Computing> computing_;

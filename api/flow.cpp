@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <unordered_set>
 
 #include <fmt/format.h>
 
+#include "api/code_digest.hpp"
 #include "api/flow_state.hpp"
 #include "core/text.hpp"
 #include "flow/flow_builder.hpp"
@@ -65,6 +68,24 @@ std::vector<std::string> to_internal(const names& all) {
   return {all.begin(), all.end()};
 }
 
+CacheLife life_of(const cached& given) {
+  CacheLife life;
+  life.sliding = given.sliding;
+  life.stale_while_revalidate = given.stale_while_revalidate;
+  life.stale_if_error = given.stale_if_error;
+  life.jitter_percent = given.jitter_percent;
+  if (given.max_age.count() > 0) life.max_age = given.max_age;
+  if (given.failures) {
+    FailureCaching& failures = life.failures.emplace();
+    failures.lasts = given.failures->lasts;
+    if (given.failures->exceptions) failures.kinds.push_back(FailureClass::task);
+    if (given.failures->validation) failures.kinds.push_back(FailureClass::validation);
+    const exit_codes& exits = given.failures->exits;
+    failures.exits.assign(exits.code.begin(), exits.code.begin() + exits.count);
+  }
+  return life;
+}
+
 CachePolicy to_internal(const cache_option& option) {
   CachePolicy policy;
   policy.enabled = option.enabled;
@@ -80,12 +101,20 @@ CachePolicy to_internal(const cache_option& option) {
   policy.environment = to_internal(given.environment);
   policy.per_run = given.per_run;
   policy.per_parameters = given.per_parameters;
+  if (given.by) {
+    const reprise::policy::parts& parts = *given.by;
+    if (!parts.inputs) policy.validator = Validator::duration_only;
+    policy.ignored = to_internal(parts.without);
+    policy.per_run = parts.run;
+    policy.per_parameters = parts.parameters;
+  }
   policy.refresh = given.refresh;
+  policy.life = life_of(given);
   return policy;
 }
 
 /// What `options` say about a task; its body and signature are added by those who know them.
-TaskKind policies_of(const task_options& options) {
+TaskKind policies_of(const task_options& options, const void* identity) {
   TaskKind kind;
   kind.cache_name = options.cache.policy.name;
   kind.version = options.cache.policy.version;
@@ -98,6 +127,12 @@ TaskKind policies_of(const task_options& options) {
   kind.retry.exponential = options.retry_exponential;
   kind.timeout = options.timeout;
   kind.cache = to_internal(options.cache);
+  const cached& cache = options.cache.policy;
+  if (cache.code || (cache.by && cache.by->source)) {
+    const Result<Digest> code = detail::code_digest(identity);
+    if (!code) refuse(error_code::io, code.error().message);
+    kind.cache.code = *code;
+  }
   kind.resources.cpu_milli = static_cast<std::uint32_t>(std::lround(options.resources.cpus * 1000));
   kind.resources.memory_bytes = options.resources.memory_bytes;
   kind.isolated = options.isolated;
@@ -112,9 +147,26 @@ void check_options(const std::string& task, const task_options& options) {
     refuse(error_code::invalid_argument, fmt::format("task \"{}\": {}", shown(task), what));
   };
   if (options.retries > 10'000) wrong("at most 10000 retries");
-  if (options.retry_delay.count() < 0 || options.timeout.count() < 0 ||
-      options.cache.policy.expires_after.count() < 0)
+  const cached& cache = options.cache.policy;
+  const std::chrono::nanoseconds times[] = {
+      options.retry_delay,
+      options.timeout,
+      cache.expires_after,
+      cache.stale_while_revalidate,
+      cache.stale_if_error,
+      cache.max_age,
+      cache.failures ? cache.failures->lasts : std::chrono::nanoseconds{0}};
+  if (std::any_of(std::begin(times), std::end(times), [](auto t) { return t.count() < 0; }))
     wrong("times must not be negative");
+  if (cache.by && (cache.validator != validator::all_inputs || cache.ignore.count > 0 ||
+                   cache.per_run || cache.per_parameters || cache.code))
+    wrong("`by` says what the key is made of; nothing else can besides");
+  if (cache.jitter_percent > 100) wrong("jitter is at most 100 percent");
+  const bool needs_expiry = cache.sliding || cache.jitter_percent > 0 ||
+                            cache.stale_while_revalidate.count() > 0 ||
+                            cache.stale_if_error.count() > 0;
+  if (needs_expiry && cache.expires_after.count() == 0)
+    wrong("sliding, stale and jitter go with expires_after only");
   if (!(options.resources.cpus >= 0 && options.resources.cpus <= 1'000'000))
     wrong("cpus must be 0 to 1000000");
 }
@@ -263,7 +315,7 @@ std::uint32_t flow_state::add_task(const task_ref& task,
 }
 
 std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool is_cacheable) {
-  TaskKind policies = policies_of(*task.options);
+  TaskKind policies = policies_of(*task.options, task.identity);
   if (task.input_names != nullptr) {
     policies.signature.inputs.clear();
     for (const std::string& name : *task.input_names)

@@ -153,7 +153,8 @@ ArchiveVersion unpack_version(Unpacker& in) {
     renewal.expires = unpack_time(in);
     version.renewals.push_back(renewal);
   }
-  const bool has_value = version.status == VersionStatus::ok;
+  const bool has_value =
+      version.status == VersionStatus::ok || version.status == VersionStatus::negative;
   if (version.number == 0 || (has_value && size == 0)) in.fail();
   if (has_value && size <= inline_value_bytes && !version.value.is_at_hand()) in.fail();
   return version;

@@ -59,11 +59,11 @@ Result<std::unique_ptr<sqlite::Database>> open_database(const std::filesystem::p
 Status recount(sqlite::Database& database) {
   return database.run(R"(
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'versions', count(*) FROM version WHERE status = 0;
+  SELECT 'versions', count(*) FROM version WHERE status IN (0, 1);
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status = 0;
+  SELECT 'value_bytes', ifnull(sum(size), 0) FROM version WHERE status IN (0, 1);
 INSERT OR REPLACE INTO counter(name, value)
-  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status = 0 AND NOT EXISTS(
+  SELECT 'entries', count(DISTINCT key) FROM version v WHERE status IN (0, 1) AND NOT EXISTS(
     SELECT 1 FROM version w WHERE w.key = v.key AND w.number > v.number AND w.status = 2);
 )");
 }

@@ -128,8 +128,8 @@ MissExplanation explain_miss(const Material& now, const KeyPast& past, std::stri
   return explanation;
 }
 
-Result<MissExplanation> Explainer::miss(const Material& now, const Key& key,
-                                        std::string_view task) {
+Result<MissExplanation> Explainer::miss(const Material& now, const Key& key, std::string_view task,
+                                        std::optional<Duration> max_age) {
   auto past = store_.past_of(key, moment_);
   if (!past) return tl::unexpected(past.error());
   const auto [known, is_new] = by_name_.try_emplace(now.name);
@@ -152,7 +152,12 @@ Result<MissExplanation> Explainer::miss(const Material& now, const Key& key,
     others = others.subspan(own->second, 1);
   else
     others = others.first(std::min(others.size(), fewest_of));
-  return explain_miss(now, *past, task, others);
+  MissExplanation explanation = explain_miss(now, *past, task, others);
+  if (const auto& last = explanation.last; max_age && last && last->status == VersionStatus::ok &&
+                                           last->record.is_fresh(moment_) &&
+                                           moment_ - last->record.committed > *max_age)
+    explanation.reason = "max_age";
+  return explanation;
 }
 
 }  // namespace reprise::cache

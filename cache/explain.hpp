@@ -40,7 +40,7 @@ struct Neighbour {
 
 struct MissExplanation {
   std::string reason;                    // first_seen, or the first difference, or what became of
-                                         // the result: expired invalidated corrupt evicted
+                                         // the result: expired max_age invalidated corrupt evicted
   std::vector<Difference> differences;   // from `nearest`; empty when the key itself was there
   std::optional<Neighbour> nearest;      // none: first_seen
   std::optional<KeyPast::Version> last;  // of the key itself, when it was there
@@ -61,9 +61,11 @@ class Explainer {
  public:
   Explainer(Store& store, Time moment) : store_(store), moment_(moment) {}
 
+  /// @param max_age  of results that the task takes; none = any
   /// @error unavailable, io: the store
   [[nodiscard]] Result<MissExplanation> miss(const Material& now, const Key& key,
-                                             std::string_view task);
+                                             std::string_view task,
+                                             std::optional<Duration> max_age = {});
 
  private:
   Store& store_;

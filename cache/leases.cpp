@@ -18,24 +18,28 @@ Status LeaseTerms::check() const {
 }
 
 Result<std::vector<FoundOrLeased>> look_up_or_lease(Store& store, Leases& leases,
-                                                    std::span<const Key> keys,
+                                                    std::span<const Query> queries,
                                                     const LeaseTerms& terms) {
-  std::vector<FoundOrLeased> answers(keys.size());
-  std::vector<std::size_t> missing(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) missing[i] = i;
+  std::vector<FoundOrLeased> answers(queries.size());
+  std::vector<std::size_t> missing(queries.size());
+  for (std::size_t i = 0; i < queries.size(); ++i) missing[i] = i;
   for (const bool is_second_round : {false, true}) {
-    std::vector<Key> wanted;
-    for (const std::size_t i : missing) wanted.push_back(keys[i]);
-    auto found = store.look_up(wanted, terms.now);
+    std::vector<Query> wanted;
+    for (const std::size_t i : missing) wanted.push_back(queries[i]);
+    auto found = store.find(wanted, terms.now);
     if (!found) return tl::unexpected(found.error());
     std::vector<LeaseWish> wishes;
     std::vector<std::size_t> still_missing;
     for (std::size_t m = 0; m < missing.size(); ++m) {
-      if ((*found)[m]) {
-        answers[missing[m]].record = std::move((*found)[m]);
+      std::optional<Record>& record = answers[missing[m]].record = std::move((*found)[m]);
+      if (record && record->is_fresh(terms.now)) {
+        answers[missing[m]].lease.reset();
         continue;
       }
-      wishes.push_back({.key = keys[missing[m]], .even_if_published = is_second_round});
+      // What is fresh for others may be too old for this reader.
+      const Query& query = queries[missing[m]];
+      wishes.push_back(
+          {.key = query.key, .even_if_published = is_second_round || query.max_age.has_value()});
       still_missing.push_back(missing[m]);
     }
     if (wishes.empty()) return answers;

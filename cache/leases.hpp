@@ -82,15 +82,15 @@ class Leases {
 /// A result, or who is to make it.
 struct FoundOrLeased {
   std::optional<Record> record{};
-  std::optional<LeaseAnswer> lease{};  // without a record: granted or held
+  std::optional<LeaseAnswer> lease{};  // without a record, or with a stale one: granted or held
 };
 
-/// Looks up a whole ready set; what misses is leased or told who computes it. A result that was
-/// published between the two is looked up again; one that then is still of no use (its value is
-/// gone) is leased all the same.
+/// Looks up a whole ready set; what misses, or is stale, is leased or told who computes it. A
+/// result that was published between the two is looked up again; one that then is still of no use
+/// (its value is gone) is leased all the same.
 /// @error as Store::look_up and Leases::acquire. Blocks.
 [[nodiscard]] Result<std::vector<FoundOrLeased>> look_up_or_lease(Store& store, Leases& leases,
-                                                                  std::span<const Key> keys,
+                                                                  std::span<const Query> queries,
                                                                   const LeaseTerms& terms);
 
 }  // namespace reprise::cache

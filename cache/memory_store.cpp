@@ -7,33 +7,30 @@
 #include "cache/key_prefix.hpp"
 
 namespace reprise::cache {
-namespace {
-
-bool is_fresh(const Record& record, Time now) {
-  return !record.expires || now < *record.expires;
-}
-
-}  // namespace
-
-const Record* MemoryStore::newest_fresh(const Key& key, Time now) const {
-  const auto versions = versions_by_key_.find(key);
+const Record* MemoryStore::newest_for(const Query& query, Time now) const {
+  const auto versions = versions_by_key_.find(query.key);
   if (versions == versions_by_key_.end()) return nullptr;
-  const auto found = std::find_if(versions->second.rbegin(), versions->second.rend(),
-                                  [&](std::size_t at) { return is_fresh(records_[at], now); });
-  return found == versions->second.rend() ? nullptr : &records_[*found];
+  const Record* stale = nullptr;
+  for (auto at = versions->second.rbegin(); at != versions->second.rend(); ++at) {
+    const Record& record = records_[*at];
+    if (query.takes(record, now)) return &record;
+    if (stale == nullptr && query.takes_stale(record, now)) stale = &record;
+  }
+  return stale;
 }
 
-Result<std::vector<std::optional<Record>>> MemoryStore::look_up(std::span<const Key> keys,
-                                                                Time now) {
+Result<std::vector<std::optional<Record>>> MemoryStore::find(std::span<const Query> queries,
+                                                             Time now) {
   const std::lock_guard guard(mutex_);
-  std::vector<std::optional<Record>> found(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
+  std::vector<std::optional<Record>> found(queries.size());
+  for (std::size_t i = 0; i < queries.size(); ++i) {
     ++statistics_.look_ups;
-    if (const Record* record = newest_fresh(keys[i], now)) {
+    const Record* record = newest_for(queries[i], now);
+    if (record != nullptr) {
       found[i] = *record;
       found[i]->material.clear();
     }
-    ++(found[i] ? statistics_.hits : statistics_.misses);
+    ++(record != nullptr && record->is_fresh(now) ? statistics_.hits : statistics_.misses);
   }
   return found;
 }
@@ -52,7 +49,7 @@ Result<std::vector<Kept>> MemoryStore::commit(std::span<const Commit> commits, T
 Kept MemoryStore::commit_one(const Commit& commit, Time now) {
   const auto known = versions_by_key_.find(commit.key);
   Record* head = known == versions_by_key_.end() ? nullptr : &records_[known->second.back()];
-  const bool is_same = head && head->value == commit.value;
+  const bool is_same = head && head->status == commit.status && head->value == commit.value;
   if (commit.lease && commit.lease->scope == Lease::Scope::folder &&
       !leases_.release({commit.key, *commit.lease})) {
     if (is_same) return Kept::duplicate;
@@ -61,14 +58,15 @@ Kept MemoryStore::commit_one(const Commit& commit, Time now) {
   }
   std::optional<Time> expires;
   if (commit.expires_after) expires = now + *commit.expires_after;
-  if (is_same) {
+  if (is_same && !commit.anew) {
     if (head->expires != expires) renewals_[known->second.back()].emplace(now, head->expires);
     head->expires = expires;
     return Kept::same;
   }
   if (commit.committed && head && *commit.committed <= head->committed) return Kept::older;
-  Record record{commit.key, 1,          commit.name, commit.value, commit.committed.value_or(now),
-                expires,    commit.run, commit.task, commit.cost,  commit.material};
+  Record record{commit.key,   1,          commit.name, commit.value, commit.committed.value_or(now),
+                expires,      commit.run, commit.task, commit.cost,  commit.material,
+                commit.status};
   if (head) {
     record.version = head->version + 1;
     record.committed = std::max(record.committed, head->committed + Duration{1});
@@ -89,7 +87,7 @@ Result<std::vector<LeaseAnswer>> MemoryStore::acquire(std::span<const LeaseWish>
   const std::lock_guard guard(mutex_);
   std::vector<LeaseAnswer> answers;
   for (const LeaseWish& wish : wishes) {
-    if (!wish.even_if_published && newest_fresh(wish.key, terms.now))
+    if (!wish.even_if_published && newest_for({.key = wish.key}, terms.now))
       answers.push_back({.kind = LeaseAnswer::Kind::published});
     else
       answers.push_back(leases_.acquire(wish.key, terms));
@@ -170,7 +168,7 @@ Result<std::vector<PastAnswer>> MemoryStore::look_up_as_of(std::span<const Key> 
       if (records_[*at].committed > moment) continue;
       Record record = records_[*at];
       record.expires = expiry_at(*at, moment);
-      if (!is_fresh(record, moment)) continue;
+      if (record.status != VersionStatus::ok || !record.is_fresh(moment)) continue;
       record.material.clear();
       answers[i].record = std::move(record);
       break;
@@ -186,7 +184,7 @@ Result<KeyPast> MemoryStore::past_of(const Key& key, Time moment) {
   if (versions == versions_by_key_.end()) return past;
   for (auto at = versions->second.rbegin(); at != versions->second.rend(); ++at) {
     if (records_[*at].committed > moment) continue;
-    KeyPast::Version version{records_[*at], VersionStatus::ok};
+    KeyPast::Version version{records_[*at], records_[*at].status};
     version.record.expires = expiry_at(*at, moment);
     version.record.value.bytes = nullptr;
     version.record.material.clear();

@@ -14,8 +14,8 @@ namespace reprise::cache {
 /// Safe from any thread.
 class MemoryStore final : public Store, public Leases {
  public:
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                   Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now) override;
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
@@ -33,7 +33,7 @@ class MemoryStore final : public Store, public Leases {
   [[nodiscard]] Status release_all_of(std::string_view owner) override;
 
  private:
-  [[nodiscard]] const Record* newest_fresh(const Key& key, Time now) const;
+  [[nodiscard]] const Record* newest_for(const Query& query, Time now) const;
   Kept commit_one(const Commit& commit, Time now);
   [[nodiscard]] std::optional<Time> expiry_at(std::size_t record, Time moment) const;
 

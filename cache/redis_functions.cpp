@@ -88,13 +88,13 @@ local function write_counts(stats, counts)
 end
 
 local function commit_one(index, entry, history, material_key, lease, argv, at, counts, keep, next_sequence)
-  local record, material, is_copy, owner, token, channel =
-    argv[at], argv[at + 1], argv[at + 2] == '1', argv[at + 3], argv[at + 4], argv[at + 5]
+  local record, material, how, owner, token, channel =
+    argv[at], argv[at + 1], argv[at + 2], argv[at + 3], argv[at + 4], argv[at + 5]
   local head, kind = header_of(entry)
   if kind == 'foreign' then return 'X', next_sequence end
   local history_type = redis.call('TYPE', history).ok
   if history_type ~= 'none' and history_type ~= 'list' then return 'X', next_sequence end
-  local is_same = kind == 'good' and status(head) == 0 and digest(head) == digest(record)
+  local is_same = kind == 'good' and status(head) == status(record) and digest(head) == digest(record)
   if token ~= '' then
     if holds(lease, owner, token) then
       end_lease(lease)
@@ -105,7 +105,7 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
     end -- else the server lost everything, and nobody came in between
     tell(channel, 'C')
   end
-  if is_same then
+  if is_same and how ~= '2' then
     redis.call('SETRANGE', entry, 4, string.sub(record, 5, 5))
     redis.call('SETRANGE', entry, 32, string.sub(record, 33, 44))
     return 'S', next_sequence
@@ -121,12 +121,12 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
     number = version(last) + 1
     committed = committed_after(committed, last)
     -- A copy of what was there before, or what was made before it was invalidated and comes late.
-    local is_late = is_copy or (token == '' and status(last) == 2)
+    local is_late = how == '1' or (token == '' and status(last) == 2)
     if is_late and committed ~= string.sub(record, 21, 32) then return 'O', next_sequence end
     if next_sequence <= sequence(last) then next_sequence = sequence(last) + 1 end
   end
   local is_removed = kind == 'good' and status(head) == 2
-  if is_removed or (older == 0 and (kind ~= 'good' or status(head) ~= 0)) then
+  if is_removed or (older == 0 and (kind ~= 'good' or status(head) > 1)) then
     add_to(counts, 'entries', 1)
   end
   if kind == 'good' and status(head) ~= 3 then
@@ -149,7 +149,7 @@ end
 
 -- KEYS index, statistics, then per commit: entry, history, material, lease
 -- ARGV versions to keep (0 = all), then per commit: record, material, "1" = copy of what another
--- store keeps, owner, token, channel
+-- store keeps or "2" = a new version whatever is there, owner, token, channel
 local function commit(keys, argv)
   local index, stats = keys[1], keys[2]
   local counts, answers = {}, {}
@@ -300,7 +300,7 @@ local function drop(keys, argv)
   add_to(counts, 'versions', -1)
   if is_good then add_to(counts, 'value_bytes', -size(bytes)) end
   local now_head, kind = header_of(entry)
-  if redis.call('LLEN', history) == 0 and (kind ~= 'good' or status(now_head) ~= 0) then
+  if redis.call('LLEN', history) == 0 and (kind ~= 'good' or status(now_head) > 1) then
     add_to(counts, 'entries', -1)
     redis.call('ZREM', index, string.match(entry, '{(.-)}'))
   end
@@ -323,13 +323,13 @@ redis.register_function{function_name='rp1_renew', callback=renew, flags={'allow
 redis.register_function{function_name='rp1_release', callback=release, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop', callback=drop, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop_value', callback=drop_value, flags={'allow-oom'}}
-redis.register_function{function_name='rp1_revision', callback=function() return 2 end, flags={'no-writes'}}
+redis.register_function{function_name='rp1_revision', callback=function() return 3 end, flags={'no-writes'}}
 )lua";
 
 }  // namespace
 
 const redis::Library& redis_functions() {
-  static const redis::Library library{.name = "rp1", .revision = 2, .code = std::string(code)};
+  static const redis::Library library{.name = "rp1", .revision = 3, .code = std::string(code)};
   return library;
 }
 

@@ -15,8 +15,8 @@ constexpr std::int64_t versions_tried = 100;
 
 }  // namespace
 
-RedisLookUp::RedisLookUp(Context context, std::span<const Key> keys)
-    : context_(context), keys_(keys), found_(keys.size()) {}
+RedisLookUp::RedisLookUp(Context context, std::span<const Query> queries)
+    : context_(context), queries_(queries), found_(queries.size()) {}
 
 Status RedisLookUp::run() {
   if (auto done = load_heads(); !done) return done;
@@ -40,15 +40,15 @@ Status RedisLookUp::run() {
 
 Status RedisLookUp::load_heads() {
   const redis::Budgets& budgets = context_.client.settings().budgets;
-  for (std::size_t begin = 0; begin < keys_.size(); begin += keys_per_round_trip) {
-    const std::size_t end = std::min(keys_.size(), begin + keys_per_round_trip);
+  for (std::size_t begin = 0; begin < queries_.size(); begin += keys_per_round_trip) {
+    const std::size_t end = std::min(queries_.size(), begin + keys_per_round_trip);
     redis::Commands commands;
     for (std::size_t at = begin; at < end; at += keys_per_command) {
       const std::size_t stop = std::min(end, at + keys_per_command);
       commands.begin(1 + stop - at);
       commands.argument("MGET");
       for (std::size_t i = at; i < stop; ++i)
-        commands.argument(context_.keys.entry(RedisKeys::tag(keys_[i])));
+        commands.argument(context_.keys.entry(RedisKeys::tag(queries_[i].key)));
     }
     // The limit is for waiting; a large answer may take longer than a small one.
     auto replies = context_.client.run(commands, budgets.connect + budgets.operation +
@@ -66,7 +66,7 @@ Status RedisLookUp::load_heads() {
         if (!element.is_text() || serve_at_once(position, element.text)) continue;
         Search search;
         search.position = position;
-        search.tag = RedisKeys::tag(keys_[position]);
+        search.tag = RedisKeys::tag(queries_[position].key);
         take(search, std::move(element.text));
         searches_.push_back(std::move(search));
       }
@@ -79,8 +79,8 @@ Status RedisLookUp::load_heads() {
 bool RedisLookUp::serve_at_once(std::size_t position, std::string_view stored) {
   auto head = RedisRecord::decode(stored);
   if (!head || head->place != ValuePlace::inside || head->is_damaged || head->is_tombstone ||
-      head->record.key != keys_[position] ||
-      (head->record.expires && *head->record.expires <= context_.now))
+      head->record.key != queries_[position].key ||
+      !queries_[position].takes(head->record, context_.now))
     return false;
   Payload payload = Payload::of(std::move(head->value));
   if (!(payload == head->record.value)) return false;
@@ -92,7 +92,7 @@ bool RedisLookUp::serve_at_once(std::size_t position, std::string_view stored) {
 // A record as it was read: a candidate, or of no use to anybody.
 void RedisLookUp::take(Search& search, std::string bytes) {
   auto record = RedisRecord::decode(bytes);
-  if (record && !record->is_damaged && record->record.key != keys_[search.position])
+  if (record && !record->is_damaged && record->record.key != queries_[search.position].key)
     record = fail(ErrorCode::corrupt, "a record of another key");
   if (record) {
     search.candidates.push_back({std::move(*record), std::move(bytes)});
@@ -109,21 +109,28 @@ void RedisLookUp::take(Search& search, std::string bytes) {
 // has to be read first.
 bool RedisLookUp::advance(Search& search) {
   while (!search.is_done) {
+    if (search.takes_stale && search.next != *search.stale) {
+      search.is_done = true;  // its value was not to be had
+      break;
+    }
     if (search.next == search.candidates.size()) {
       // The first version has none before it.
       const bool is_first =
           !search.candidates.empty() && search.candidates.back().version.record.version == 1;
       if (!search.is_history_loaded && !is_first) return false;
-      search.is_done = true;
-      break;
+      give_up_fresh(search);
+      continue;
     }
     RedisRecord& candidate = search.candidates[search.next].version;
     const Record& record = candidate.record;
     if (candidate.is_tombstone) {
-      search.is_done = true;
-      break;
+      give_up_fresh(search);
+      continue;
     }
-    if (candidate.is_damaged || (record.expires && *record.expires <= context_.now)) {
+    const Query& query = queries_[search.position];
+    if (!search.takes_stale && (candidate.is_damaged || !query.takes(record, context_.now))) {
+      if (!search.stale && !candidate.is_damaged && query.takes_stale(record, context_.now))
+        search.stale = search.next;
       ++search.next;
       continue;
     }
@@ -152,6 +159,16 @@ bool RedisLookUp::advance(Search& search) {
     }
   }
   return true;
+}
+
+// Nothing is fresh: what is over since not too long is taken, or nothing.
+void RedisLookUp::give_up_fresh(Search& search) {
+  if (search.stale && !search.takes_stale) {
+    search.takes_stale = true;
+    search.next = *search.stale;
+  } else {
+    search.is_done = true;
+  }
 }
 
 // True when `bytes` are the value that the candidate promises.
@@ -184,7 +201,6 @@ Status RedisLookUp::load_histories(const std::vector<Search*>& wanting) {
     auto& elements = (*replies)[i].elements;  // none when it is no list
     for (auto each = elements.rbegin(); each != elements.rend(); ++each)
       take(search, std::move(each->text));
-    search.is_done = search.next == search.candidates.size();
   }
   return {};
 }

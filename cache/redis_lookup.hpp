@@ -26,7 +26,7 @@ class RedisLookUp {
     Time now{};
   };
 
-  RedisLookUp(Context context, std::span<const Key> keys);
+  RedisLookUp(Context context, std::span<const Query> queries);
 
   /// @error of the first round trip; when a later one fails, what needs it is not found
   Status run();
@@ -46,6 +46,8 @@ class RedisLookUp {
     std::string tag{};
     std::vector<Candidate> candidates{};
     std::size_t next = 0;
+    std::optional<std::size_t> stale{};  // of the candidates: to be served if none is fresh
+    bool takes_stale = false;            // none is: `next` is that one
     bool is_history_loaded = false;
     bool is_done = false;
   };
@@ -58,10 +60,11 @@ class RedisLookUp {
   void take(Search& search, std::string bytes);
   bool advance(Search& search);
   bool serve(Search& search, std::string bytes);
+  static void give_up_fresh(Search& search);
   void set_damaged_aside();
 
   Context context_;
-  std::span<const Key> keys_;
+  std::span<const Query> queries_;
   std::vector<std::optional<Record>> found_;
   std::vector<Search> searches_;
   std::vector<Dropped> dropped_;

@@ -14,7 +14,12 @@ constexpr std::uint8_t format = 1;
 constexpr std::size_t header_bytes = 84;
 constexpr std::int64_t billion = 1'000'000'000;
 
-enum Status : std::uint8_t { ok = 0, tombstone = 2, damaged = 3 };  // as VersionStatus
+enum Status : std::uint8_t {
+  ok = 0,
+  negative = 1,
+  tombstone = 2,
+  damaged = 3
+};  // as VersionStatus
 
 class HeaderWriter {
  public:
@@ -84,7 +89,10 @@ std::string RedisRecord::encode() const {
   HeaderWriter header(out);
   out.append(magic);
   header.number<1>(format);
-  header.number<1>(is_damaged ? Status::damaged : is_tombstone ? Status::tombstone : Status::ok);
+  header.number<1>(is_damaged                                 ? Status::damaged
+                   : is_tombstone                             ? Status::tombstone
+                   : record.status == VersionStatus::negative ? Status::negative
+                                                              : Status::ok);
   header.number<1>(record.expires ? 1 : 0);
   header.number<1>(static_cast<std::uint8_t>(place));
   header.number<2>(0);
@@ -123,10 +131,11 @@ Result<RedisRecord> RedisRecord::decode(std::string_view bytes) {
   const Time expires = header.time();
   std::memcpy(found.record.value.digest.bytes.data(), header.take(32).data(), 32);
   found.record.value.size = header.number<8>();
-  if (header.failed() || status > Status::damaged || status == 1 || has_expiry > 1 || place > 3)
+  if (header.failed() || status > Status::damaged || has_expiry > 1 || place > 3)
     return damaged_record();
   found.is_damaged = status == Status::damaged;
   found.is_tombstone = status == Status::tombstone;
+  if (status == Status::negative) found.record.status = VersionStatus::negative;
   if (has_expiry != 0) found.record.expires = expires;
   found.place = static_cast<ValuePlace>(place);
   if (found.is_damaged && bytes.size() == header_bytes) return found;

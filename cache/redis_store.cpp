@@ -154,14 +154,15 @@ void RedisStore::State::touch(const std::vector<Digest>& used, Time now) {
   if (!commands.empty()) (void)client().run(commands, client().settings().budgets.operation);
 }
 
-Result<std::vector<std::optional<Record>>> RedisStore::look_up(std::span<const Key> keys,
-                                                               Time now) {
-  RedisLookUp look_up({state_->client(), state_->keys, state_->options.blobs.get(), now}, keys);
+Result<std::vector<std::optional<Record>>> RedisStore::find(std::span<const Query> queries,
+                                                            Time now) {
+  RedisLookUp look_up({state_->client(), state_->keys, state_->options.blobs.get(), now}, queries);
   if (auto done = look_up.run(); !done) return tl::unexpected(done.error());
   auto found = std::move(look_up.found());
-  const auto hits = std::count_if(found.begin(), found.end(),
-                                  [](const auto& record) { return record.has_value(); });
-  const auto asked = static_cast<std::int64_t>(keys.size());
+  const auto hits = std::count_if(found.begin(), found.end(), [&](const auto& record) {
+    return record && record->is_fresh(now);
+  });
+  const auto asked = static_cast<std::int64_t>(queries.size());
   state_->see({asked, hits, asked - hits, look_up.corrupt()});
   state_->touch(look_up.used_values(), now);
   return found;
@@ -180,6 +181,7 @@ Result<RedisRecord> RedisStore::State::record_of(const Commit& commit, Time now,
   made.record.run = commit.run;
   made.record.task = commit.task;
   made.record.cost = commit.cost;
+  made.record.status = commit.status;
 
   std::string stored = encode_value(commit.value.view());
   if (stored.size() <= redis_inline_bytes + 1) {
@@ -246,7 +248,7 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
     const Commit& commit = commits[i];
     commands.argument(records[i].encode());
     commands.argument(commit.material.empty() ? std::string() : encode_value(commit.material));
-    commands.argument(commit.committed ? "1" : "0");
+    commands.argument(commit.committed ? "1" : commit.anew ? "2" : "0");
     const bool is_leased = commit.lease && commit.lease->scope == Lease::Scope::shared;
     commands.argument(is_leased ? commit.lease->owner : std::string());
     commands.argument(is_leased ? std::to_string(commit.lease->token) : std::string());

@@ -31,8 +31,8 @@ class RedisStore final : public Store {
 
   /// A record whose value is not at hand (it was evicted, or lies on another node) is passed over
   /// for an older one, and is no error; so is one that a newer program wrote.
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                   Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now) override;
   /// Up to 512 commits are kept as a whole; larger batches in parts of that.
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;

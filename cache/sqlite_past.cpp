@@ -11,6 +11,7 @@ namespace {
 
 using rows::Column;
 using rows::head_columns;
+using rows::is_kept;
 using rows::nanoseconds;
 using rows::time_of;
 using sqlite::Blob;
@@ -52,7 +53,7 @@ Result<PastAnswer> SqliteStore::State::answer_as_of(const Key& wanted, Time mome
   if (!horizon) return tl::unexpected(horizon.error());
   if (*horizon && moment < **horizon) return PastAnswer{std::nullopt, *horizon};
   static const std::string sql = fmt::format(
-      "SELECT {}, value, status FROM version WHERE key = ?1 AND committed <= ?2 "
+      "SELECT {}, value FROM version WHERE key = ?1 AND committed <= ?2 AND status <> 1 "
       "ORDER BY number DESC",
       head_columns);
   Statement& select = prepared(find_past, sql);
@@ -63,8 +64,8 @@ Result<PastAnswer> SqliteStore::State::answer_as_of(const Key& wanted, Time mome
     if (!more) return tl::unexpected(more.error());
     if (!*more) return PastAnswer{};
     // Whatever lies below a damaged version was not what held then.
-    const auto status = static_cast<VersionStatus>(select.integer(Column::value + 1));
-    if (status != VersionStatus::ok) return PastAnswer{};
+    if (static_cast<VersionStatus>(select.integer(Column::status)) != VersionStatus::ok)
+      return PastAnswer{};
     auto record = record_of(select);
     if (!record) return tl::unexpected(record.error());
     auto expires = expiry_at(select.integer(Column::id), record->expires, moment);
@@ -79,16 +80,15 @@ Result<PastAnswer> SqliteStore::State::answer_as_of(const Key& wanted, Time mome
   }
 }
 
-// Good versions and tombstones are told apart by nobody here: only good ones have a value to tell
-// of.
+// Tombstones have no value to tell of.
 template <class Bind>
 Result<std::vector<Record>> SqliteStore::State::with_materials(std::string_view condition,
                                                                std::uint32_t limit, Bind bind) {
   const std::lock_guard guard(mutex);
   Statement select(*database, fmt::format("SELECT {}, (SELECT bytes FROM material m WHERE m.id = "
-                                          "version.material) FROM version WHERE {} AND status = 0 "
+                                          "version.material) FROM version WHERE {} AND {} "
                                           "ORDER BY id DESC LIMIT ?9",
-                                          head_columns, condition));
+                                          head_columns, condition, is_kept));
   bind(select);
   select.bind_integer(9, limit);
   std::vector<Record> records;
@@ -114,10 +114,10 @@ Result<std::vector<Record>> SqliteStore::list(const Listing& listing) {
       return tl::unexpected(past_horizon(*listing.as_of, time_of(horizon.integer(0))));
   }
   std::string sql = fmt::format(
-      "SELECT {} FROM version v WHERE status = 0 AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM "
+      "SELECT {} FROM version v WHERE {} AND committed <= ?1 AND NOT EXISTS(SELECT 1 FROM "
       "version w WHERE "
       "w.key = v.key AND w.number > v.number AND w.committed <= ?1 AND w.status <> 3)",
-      head_columns);
+      head_columns, is_kept);
   if (!listing.name_prefix.empty())
     sql += " AND name IN (SELECT id FROM name WHERE substr(text, 1, length(?2)) = ?2)";
   sql += " ORDER BY id DESC LIMIT ?3";
@@ -143,8 +143,8 @@ Result<std::vector<Record>> SqliteStore::versions(std::string_view key_prefix) {
   Statement select(*state_->database,
                    fmt::format("SELECT {}, value, (SELECT bytes FROM material m WHERE m.id = "
                                "version.material) FROM version "
-                               "WHERE key BETWEEN ?1 AND ?2 AND status = 0 ORDER BY id DESC",
-                               head_columns));
+                               "WHERE key BETWEEN ?1 AND ?2 AND {} ORDER BY id DESC",
+                               head_columns, is_kept));
   select.start(Blob{range->first.digest.raw()}, Blob{range->last.digest.raw()});
   std::vector<Record> records;
   std::vector<State::Damaged> damaged;
@@ -194,7 +194,7 @@ Result<KeyPast> SqliteStore::past_of(const Key& wanted, Time moment) {
   if (!horizon) return tl::unexpected(horizon.error());
   past.horizon = *horizon;
   Statement select(*state_->database,
-                   fmt::format("SELECT {}, status FROM version WHERE key = ?1 AND committed <= ?2 "
+                   fmt::format("SELECT {} FROM version WHERE key = ?1 AND committed <= ?2 "
                                "ORDER BY number DESC",
                                head_columns));
   select.start(Blob{wanted.digest.raw()}, nanoseconds(moment));
@@ -203,7 +203,7 @@ Result<KeyPast> SqliteStore::past_of(const Key& wanted, Time moment) {
     if (!more) return tl::unexpected(more.error());
     if (!*more) return past;
     KeyPast::Version version;
-    version.status = static_cast<VersionStatus>(select.integer(Column::value));
+    version.status = static_cast<VersionStatus>(select.integer(Column::status));
     auto record = state_->record_of(select);
     if (!record) return tl::unexpected(record.error());
     version.record = *std::move(record);

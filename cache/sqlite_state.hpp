@@ -17,7 +17,9 @@ namespace rows {
 
 // Columns of a record; `value` is last, because SQLite walks a row from its beginning.
 constexpr std::string_view head_columns =
-    "id, key, number, name, committed, expires, digest, size, run, task, cost, material";
+    "id, key, number, name, committed, expires, digest, size, run, task, cost, material, status";
+// Versions that tell something: results and remembered failures.
+constexpr std::string_view is_kept = "status IN (0, 1)";
 enum Column {
   id,
   key,
@@ -31,6 +33,7 @@ enum Column {
   task,
   cost,
   material,
+  status,
   value
 };
 
@@ -94,8 +97,8 @@ struct SqliteStore::State {
   Result<std::int64_t> id_of(const std::string& text);
   Result<Record> record_of(const sqlite::Statement& row);
   Result<std::optional<Payload>> value_of(const sqlite::Statement& row, const Payload& expected);
-  Result<std::optional<Record>> newest_fresh(const Key& wanted, Time now,
-                                             std::vector<Damaged>& damaged);
+  Result<std::optional<Record>> newest_for(const Query& query, Time now,
+                                           std::vector<Damaged>& damaged);
   Result<std::optional<Time>> expiry_at(std::int64_t version_id, std::optional<Time> today,
                                         Time moment);
   Result<std::optional<Time>> horizon_of(const Key& wanted);

@@ -17,6 +17,7 @@ namespace {
 using rows::Column;
 using rows::Counts;
 using rows::head_columns;
+using rows::is_kept;
 using rows::nanoseconds;
 using rows::time_of;
 using sqlite::Blob;
@@ -72,6 +73,7 @@ Result<Record> SqliteStore::State::record_of(const Statement& row) {
   std::memcpy(record.run.bytes.data(), run_bytes.data(), run_bytes.size());
   record.task = row.text(Column::task);
   record.cost = Duration(row.integer(Column::cost));
+  record.status = static_cast<VersionStatus>(row.integer(Column::status));
   return record;
 }
 
@@ -91,29 +93,32 @@ Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row
   return tl::unexpected(found.error());
 }
 
-Result<std::optional<Record>> SqliteStore::State::newest_fresh(const Key& wanted, Time now,
-                                                               std::vector<Damaged>& damaged) {
+Result<std::optional<Record>> SqliteStore::State::newest_for(const Query& query, Time now,
+                                                             std::vector<Damaged>& damaged) {
   static const std::string sql = fmt::format(
-      "SELECT {}, value, status FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
+      "SELECT {}, value FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
   Statement& select = prepared(find, sql);
   ResetAtEnd reset(select);
-  select.start(Blob{wanted.digest.raw()});
+  select.start(Blob{query.key.digest.raw()});
+  std::optional<Record> stale;
   for (;;) {
     auto more = select.next();
     if (!more) return tl::unexpected(more.error());
-    if (!*more) return std::nullopt;
-    const auto status = static_cast<VersionStatus>(select.integer(Column::value + 1));
-    if (status == VersionStatus::tombstone) return std::nullopt;
-    if (status != VersionStatus::ok) continue;
-    if (!select.is_null(Column::expires) && time_of(select.integer(Column::expires)) <= now)
-      continue;
+    if (!*more) return stale;
+    const auto kind = static_cast<VersionStatus>(select.integer(Column::status));
+    if (kind == VersionStatus::tombstone) return stale;
+    if (kind == VersionStatus::damaged) continue;
     auto record = record_of(select);
     if (record) {
+      const bool is_taken = query.takes(*record, now);
+      if (!is_taken && (stale || !query.takes_stale(*record, now))) continue;
       auto bytes = value_of(select, record->value);
       if (!bytes) return tl::unexpected(bytes.error());
       if (*bytes) {
         record->value = std::move(**bytes);
-        return *std::move(record);
+        if (is_taken) return *std::move(record);
+        stale = *std::move(record);
+        continue;
       }
     } else if (record.error().code != ErrorCode::corrupt) {
       return tl::unexpected(record.error());
@@ -144,10 +149,10 @@ Result<SqliteStore::State::Head> SqliteStore::State::head_of(const Key& wanted) 
 }
 
 Result<bool> SqliteStore::State::has_good_version(const Key& wanted) {
-  Statement& select =
-      prepared(find_ok,
-               "SELECT 1 FROM version WHERE key = ?1 AND status = 0 AND number > ifnull((SELECT "
-               "max(number) FROM version WHERE key = ?1 AND status = 2), 0) LIMIT 1");
+  Statement& select = prepared(
+      find_ok,
+      "SELECT 1 FROM version WHERE key = ?1 AND status IN (0, 1) AND number > ifnull((SELECT "
+      "max(number) FROM version WHERE key = ?1 AND status = 2), 0) LIMIT 1");
   ResetAtEnd reset(select);
   select.start(Blob{wanted.digest.raw()});
   return select.next();
@@ -174,7 +179,7 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
   if (expiry) expiry_number = nanoseconds(*expiry);
 
   const bool is_same =
-      head->id != 0 && head->status == VersionStatus::ok && head->digest == commit.value.digest;
+      head->id != 0 && head->status == commit.status && head->digest == commit.value.digest;
   auto may_write = takes_lease(commit);
   if (!may_write) return tl::unexpected(may_write.error());
   if (!*may_write) {
@@ -182,7 +187,7 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
     ++change.fenced;
     return Kept::fenced;
   }
-  if (is_same) {
+  if (is_same && !commit.anew) {
     if (head->expires == expiry) return Kept::same;
     std::optional<std::int64_t> before;
     if (head->expires) before = nanoseconds(*head->expires);
@@ -208,17 +213,17 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
       insert,
       "INSERT INTO version(key, number, name, status, generation, committed, expires, digest, "
       "size, run, task, cost, material, value) "
-      "VALUES(?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+      "VALUES(?1, ?2, ?3, ?13, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
   // Times of one key always increase, whatever the clocks of several processes say.
   Time at = commit.committed.value_or(now);
   if (head->id != 0) at = std::max(at, head->committed + Duration{1});
   std::optional<Blob> bytes;
   if (commit.value.size <= inline_value_bytes && !commit.value.is_nil())
     bytes = Blob{commit.value.view()};
-  if (auto done =
-          add.run(Blob{commit.key.digest.raw()}, head->number + 1, *name_id, nanoseconds(at),
-                  expiry_number, Blob{commit.value.digest.raw()}, commit.value.size,
-                  Blob{raw(commit.run)}, commit.task, commit.cost.count(), head->material, bytes);
+  if (auto done = add.run(
+          Blob{commit.key.digest.raw()}, head->number + 1, *name_id, nanoseconds(at), expiry_number,
+          Blob{commit.value.digest.raw()}, commit.value.size, Blob{raw(commit.run)}, commit.task,
+          commit.cost.count(), head->material, bytes, static_cast<std::int64_t>(commit.status));
       !done)
     return tl::unexpected(done.error());
   if (!head->material && !commit.material.empty()) {
@@ -256,7 +261,8 @@ void SqliteStore::State::mark(const std::vector<Damaged>& damaged) {
   if (!transaction) return;
   Counts change;
   for (const Damaged& each : damaged) {
-    Statement select(*database, "SELECT key, size FROM version WHERE id = ?1 AND status = 0");
+    Statement select(*database,
+                     fmt::format("SELECT key, size FROM version WHERE id = ?1 AND {}", is_kept));
     select.start(each.id);
     const auto found = select.next();
     if (!found || !*found) continue;
@@ -304,10 +310,10 @@ bool SqliteStore::is_newer() const {
   return state_->database->is_newer();
 }
 
-Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const Key> keys,
-                                                                Time now) {
+Result<std::vector<std::optional<Record>>> SqliteStore::find(std::span<const Query> queries,
+                                                             Time now) {
   const std::lock_guard guard(state_->mutex);
-  std::vector<std::optional<Record>> found(keys.size());
+  std::vector<std::optional<Record>> found(queries.size());
   std::vector<State::Damaged> damaged;
   if (const int error = fail_at(FailPoint::on_read))
     return file_error("read", state_->database->path(), error);
@@ -315,12 +321,12 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
     auto transaction = Transaction::begin(*state_->database, Transaction::Kind::read);
     if (!transaction) return tl::unexpected(transaction.error());
     // In the order of the index, neighbours share pages.
-    std::vector<std::uint32_t> order(keys.size());
+    std::vector<std::uint32_t> order(queries.size());
     std::iota(order.begin(), order.end(), 0u);
     std::sort(order.begin(), order.end(),
-              [&](std::uint32_t a, std::uint32_t b) { return keys[a] < keys[b]; });
+              [&](std::uint32_t a, std::uint32_t b) { return queries[a].key < queries[b].key; });
     for (std::uint32_t i : order) {
-      auto record = state_->newest_fresh(keys[i], now, damaged);
+      auto record = state_->newest_for(queries[i], now, damaged);
       if (!record) return tl::unexpected(record.error());
       found[i] = std::move(*record);
     }
@@ -331,11 +337,12 @@ Result<std::vector<std::optional<Record>>> SqliteStore::look_up(std::span<const 
                             [](const auto& a, const auto& b) { return a.id == b.id; }),
                 damaged.end());
   state_->mark(damaged);
-  const auto hits = std::count_if(found.begin(), found.end(),
-                                  [](const auto& record) { return record.has_value(); });
-  state_->seen.look_ups += static_cast<std::int64_t>(keys.size());
+  const auto hits = std::count_if(found.begin(), found.end(), [&](const auto& record) {
+    return record && record->is_fresh(now);
+  });
+  state_->seen.look_ups += static_cast<std::int64_t>(queries.size());
   state_->seen.hits += hits;
-  state_->seen.misses += static_cast<std::int64_t>(keys.size()) - hits;
+  state_->seen.misses += static_cast<std::int64_t>(queries.size()) - hits;
   return found;
 }
 

@@ -29,8 +29,8 @@ class SqliteStore final : public Store {
   /// A newer version wrote the file: it is read as far as it is understood, and left as it is.
   [[nodiscard]] bool is_newer() const;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                   Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now) override;
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;

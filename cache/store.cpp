@@ -15,7 +15,8 @@ namespace {
 constexpr std::uint32_t all_entries = 1'000'000;
 
 bool was_fresh(const Record& record, Time moment) {
-  return record.committed <= moment && (!record.expires || moment < *record.expires);
+  return record.status == VersionStatus::ok && record.committed <= moment &&
+         record.is_fresh(moment);
 }
 
 Record without_value(Record record) {
@@ -29,6 +30,13 @@ Error past_horizon(Time asked, Time horizon) {
   return {ErrorCode::not_found,
           fmt::format("history_horizon: what was at {} is not known any more; history begins at {}",
                       to_rfc3339(asked), to_rfc3339(horizon))};
+}
+
+Result<std::vector<std::optional<Record>>> Store::look_up(std::span<const Key> keys, Time now) {
+  std::vector<Query> queries;
+  queries.reserve(keys.size());
+  for (const Key& key : keys) queries.push_back({.key = key});
+  return find(queries, now);
 }
 
 Result<std::vector<PastAnswer>> Store::look_up_as_of(std::span<const Key> keys, Time moment) {
@@ -53,7 +61,8 @@ Result<KeyPast> Store::past_of(const Key& key, Time moment) {
   for (Record& record : *all) {
     if (record.committed > moment) continue;
     record.material.clear();
-    past.versions.push_back({without_value(std::move(record)), VersionStatus::ok});
+    const VersionStatus status = record.status;
+    past.versions.push_back({without_value(std::move(record)), status});
   }
   return past;
 }

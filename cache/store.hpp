@@ -17,10 +17,10 @@
 
 namespace reprise::cache {
 
-/// What may become of a version; the numbers are part of the format of cache.db.
+/// What may become of a version; the numbers are part of the format of cache.db and of Redis.
 enum class VersionStatus : std::int64_t {
   ok = 0,
-  negative = 1,   // a failure worth remembering
+  negative = 1,   // a failure that is remembered; its value is a KeptFailure (flow/cache_life.hpp)
   tombstone = 2,  // from here on there is no result
   damaged = 3,    // its value did not match its digest; the number is not used again
 };
@@ -31,13 +31,35 @@ struct Record {
   Key key;
   std::uint32_t version = 0;  // 1, 2, 3 … per key
   std::string name;           // the task's cache name
-  Payload value;              // from look_up always at hand; see list and versions
+  Payload value;              // from find always at hand; see list and versions
   Time committed;
   std::optional<Time> expires;  // fresh while now < expires
   RunId run;                    // that produced it
   std::string task;             // display name of the task in that run
   Duration cost{0};             // how long the body took
   std::string material;         // Material::encode(), to explain misses; only from versions
+  VersionStatus status = VersionStatus::ok;  // or negative
+
+  [[nodiscard]] bool is_fresh(Time now) const { return !expires || now < *expires; }
+};
+
+/// What a reader takes under one key, besides a fresh result.
+struct Query {
+  Key key;
+  std::optional<Duration> max_age{};  // committed at most this long ago; none = whenever
+  // Where there is nothing fresh: the newest result that is over since less than this.
+  Duration stale{0};
+  bool failures = false;  // a remembered failure is an answer, too
+
+  /// The newest version decides: fresh wins over stale, wherever it stands.
+  [[nodiscard]] bool takes(const Record& version, Time now) const {
+    if (version.status == VersionStatus::negative && !failures) return false;
+    return version.is_fresh(now) && (!max_age || now - version.committed <= *max_age);
+  }
+  [[nodiscard]] bool takes_stale(const Record& version, Time now) const {
+    return version.status == VersionStatus::ok && version.expires && *version.expires <= now &&
+           now - *version.expires < stale && (!max_age || now - version.committed <= *max_age);
+  }
 };
 
 /// The right to publish under a key, given by Leases::acquire (cache/leases.hpp).
@@ -63,8 +85,12 @@ struct Commit {
   std::string task;
   Duration cost{0};
   std::string material;
-  std::optional<Lease> lease{};     // to be held still; none = whoever comes may write
-  std::optional<Time> committed{};  // where this is a copy from another store; none = now
+  std::optional<Lease> lease{};              // to be held still; none = whoever comes may write
+  std::optional<Time> committed{};           // where this is a copy from another store; none = now
+  VersionStatus status = VersionStatus::ok;  // or negative
+  // A version of its own also where the value is the current one: its age counts from now. For
+  // readers who ask for a max_age.
+  bool anew = false;
 };
 
 /// What became of a commit.
@@ -118,15 +144,20 @@ class Store {
  public:
   virtual ~Store() = default;
 
-  /// The newest fresh record of each key, in the order asked; nullopt is a miss. Every value's
-  /// digest was verified; one that does not match is dropped, counted and a miss.
-  /// @param keys  at most 100'000; duplicates allowed
+  /// The newest record of each key that its query takes, in the order asked; nullopt is a miss.
+  /// Every value's digest was verified; one that does not match is dropped, counted and a miss.
+  /// What is found stale counts as a miss, too: it is about to be computed anew.
+  /// @param queries  at most 100'000; keys may occur twice
   /// @error unavailable, io. Blocks.
-  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> look_up(
-      std::span<const Key> keys, Time now) = 0;
+  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> find(
+      std::span<const Query> queries, Time now) = 0;
+  /// The same for fresh results of any age.
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
+                                                                   Time now);
   /// Keeps all of them or none, but for those whose lease (of a scope that this store can tell) is
   /// not held any more. Committing the value that is already current is no new version, but its
-  /// expiry counts from now. A lease ends with the commit that presents it.
+  /// expiry counts from now; the value of a failure is never that of a result. A lease ends with
+  /// the commit that presents it.
   /// @return one answer per commit, in order
   /// @error invalid_argument: a value is none or not at hand; unavailable, exhausted (disk full),
   /// io. Blocks.
@@ -148,7 +179,8 @@ class Store {
   // tombstones nor what was removed; a store that keeps such things knows better.
 
   /// What look_up() gave, or would have given, at `moment`: only versions committed by then count,
-  /// and expiry is judged as of then. Values are verified. Changes nothing, counts nothing.
+  /// and expiry is judged as of then; remembered failures are passed over. Values are verified.
+  /// Changes nothing, counts nothing.
   /// @error unavailable, io. Blocks.
   [[nodiscard]] virtual Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
                                                                       Time moment);

@@ -51,31 +51,33 @@ void TieredStore::note(const Error& error, Trouble trouble) {
                                      : "; new results are kept by this node alone"));
 }
 
-Result<std::vector<std::optional<Record>>> TieredStore::look_up(std::span<const Key> keys,
-                                                                Time now) {
+// What is stale here may be fresh there; where it is not, what is here stands.
+Result<std::vector<std::optional<Record>>> TieredStore::find(std::span<const Query> queries,
+                                                             Time now) {
   hear_news();
-  auto found = options_.local->look_up(keys, now);
+  auto found = options_.local->find(queries, now);
   if (!found) return found;
-  auto unconfirmed = doubted(keys, *found);
-  std::vector<Key> missing;
+  auto unconfirmed = doubted(queries, *found);
+  std::vector<Query> missing;
   std::vector<std::size_t> positions;
   {
     const Guard guard(mutex_);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const Query& query = queries[i];
       // There it is what it was before; here is known better.
-      if ((*found)[i] || uncopied_.contains(keys[i])) continue;
-      if (const auto taken = promotions_.find(keys[i]); taken != promotions_.end()) {
-        const bool is_over = taken->second.expires && *taken->second.expires <= now;
-        const auto told = news_.until.find(keys[i]);
+      const auto& here = (*found)[i];
+      if ((here && here->is_fresh(now)) || uncopied_.contains(query.key)) continue;
+      if (const auto taken = promotions_.find(query.key); taken != promotions_.end()) {
+        const auto told = news_.until.find(query.key);
         const bool is_removed =
             told != news_.until.end() && taken->second.committed <= told->second;
-        if (!is_over && !is_removed) {
+        if (query.takes(taken->second, now) && !is_removed) {
           (*found)[i] = taken->second;
           ++counts_.remote_hits;
           continue;
         }
       }
-      missing.push_back(keys[i]);
+      missing.push_back(query);
       positions.push_back(i);
     }
   }
@@ -113,20 +115,20 @@ void TieredStore::hear_news() {
 
 // Takes away what was removed elsewhere, and what may have been.
 // @return the latter, each in its place; empty: there is none
-std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Key> keys,
+std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Query> queries,
                                                         std::vector<std::optional<Record>>& found) {
   std::vector<std::optional<Record>> unconfirmed;
   std::map<Key, Time> removed;
   {
     const Guard guard(mutex_);
     if (news_.until.empty() && !news_.horizon) return unconfirmed;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (std::size_t i = 0; i < queries.size(); ++i) {
       if (!found[i]) continue;
-      const auto told = news_.until.find(keys[i]);
+      const auto told = news_.until.find(queries[i].key);
       if (told != news_.until.end() && found[i]->committed <= told->second) {
         removed.insert(*told);
       } else if (news_.horizon && found[i]->committed < *news_.horizon) {
-        unconfirmed.resize(keys.size());
+        unconfirmed.resize(queries.size());
         unconfirmed[i] = std::move(found[i]);
       } else {
         continue;
@@ -142,23 +144,25 @@ std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Key> key
 }
 
 // False: nobody answered there.
-bool TieredStore::ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions,
+bool TieredStore::ask_remote(std::span<const Query> missing, std::span<const std::size_t> positions,
                              Time now, std::vector<std::optional<Record>>& found) {
   {
     const Guard guard(mutex_);
     ++look_ups_;
   }
-  auto there = options_.remote->look_up(missing, now);
+  auto there = options_.remote->find(missing, now);
   if (!there) note(there.error(), Trouble::asking);
   const Guard guard(mutex_);
   impairment_ = there ? std::string() : there.error().message;
   if (there) {
     for (std::size_t m = 0; m < missing.size(); ++m) {
       std::optional<Record>& record = (*there)[m];
-      ++(record ? counts_.remote_hits : counts_.remote_misses);
+      std::optional<Record>& here = found[positions[m]];
+      const bool is_hit = record && record->is_fresh(now);
+      ++(is_hit ? counts_.remote_hits : counts_.remote_misses);
       if (!record) continue;
-      queue_promotion(*record);
-      found[positions[m]] = std::move(*record);
+      if (is_hit) queue_promotion(*record);
+      if (is_hit || !here || here->committed < record->committed) here = std::move(*record);
     }
   } else {
     counts_.remote_unavailable += missing.size();
@@ -285,6 +289,7 @@ void TieredStore::promote(Guard& guard) {
       commit.task = record.task;
       commit.cost = record.cost;
       commit.committed = record.committed;
+      commit.status = record.status;
       if (record.expires) commit.expires_after = *record.expires - at;
       commits.push_back(std::move(commit));
     }

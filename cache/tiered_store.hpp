@@ -72,8 +72,8 @@ class TieredStore final : public Store, public Leases {
   explicit TieredStore(Options options);
   ~TieredStore() override;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
-                                                                   Time now) override;
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now) override;
   /// @error of the local store only
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   /// What is here, and of there the keys that are not here.
@@ -112,8 +112,8 @@ class TieredStore final : public Store, public Leases {
   void note(const Error& error, Trouble trouble);
   void hear_news();
   [[nodiscard]] std::vector<std::optional<Record>> doubted(
-      std::span<const Key> keys, std::vector<std::optional<Record>>& found);
-  bool ask_remote(std::span<const Key> missing, std::span<const std::size_t> positions, Time now,
+      std::span<const Query> keys, std::vector<std::optional<Record>>& found);
+  bool ask_remote(std::span<const Query> missing, std::span<const std::size_t> positions, Time now,
                   std::vector<std::optional<Record>>& found);
   std::vector<Kept> commit_leased(std::span<const Commit> commits, Time now,
                                   std::vector<bool>& is_settled);

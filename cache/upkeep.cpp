@@ -45,6 +45,7 @@ Result<std::vector<UpkeepRow>> Upkeep::State::read_rows(Statement& select, Extra
     row.id = select.integer(0);
     row.number = select.integer(2);
     row.status = static_cast<VersionStatus>(select.integer(3));
+    if (row.status == VersionStatus::negative) row.record.status = row.status;
     row.record.key = Key{*key};
     row.record.version = static_cast<std::uint32_t>(row.number);
     row.record.committed = time_of(select.integer(4));

@@ -199,6 +199,14 @@ Json material_json(const std::string& bytes) {
           {"environment", std::move(environment)}};
 }
 
+/// When it ends, and what is special about it: "never", "2026-11-21 13:00:00 (over)".
+std::string expiry_of(const cache::Record& r, Time now_is) {
+  std::string text = r.expires ? local_text_seconds(*r.expires) : "never";
+  if (!r.is_fresh(now_is)) text += " (over)";
+  if (r.status == cache::VersionStatus::negative) text += " (a failure)";
+  return text;
+}
+
 void print_material(const std::string& bytes, Console& console) {
   const auto material = Material::decode(bytes);
   if (bytes.empty() || !material) return console.out("made of   unknown");
@@ -259,11 +267,12 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
   Table table{{"KEY", "TASK", "VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "EXPIRES"},
               {false, false, true, false, true, true},
               {}};
+  const Time now_is = now();
   for (const cache::Record& r : records)
     table.rows.push_back({short_key(r.key), escape_for_terminal(r.task.empty() ? r.name : r.task),
                           std::to_string(r.version), local_text_seconds(r.committed),
                           describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
-                          r.expires ? local_text_seconds(*r.expires) : "never"});
+                          expiry_of(r, now_is)});
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   if (records.size() == options.limit)
@@ -347,13 +356,14 @@ int cache_show_command(const CacheShowOptions& options, Console& console) {
   console.out(fmt::format("key       {}", current->key.text()));
   console.out(fmt::format("task      {}", escape_for_terminal(current->name)));
   print_material(current->material, console);
-  Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST"},
+  Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST", "EXPIRES"},
               {true, false, true, true},
               {}};
   for (const cache::Record& r : *versions)
     table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed),
                           describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
-                          escape_for_terminal(r.task), r.value.digest.text().substr(0, 19)});
+                          escape_for_terminal(r.task), r.value.digest.text().substr(0, 19),
+                          expiry_of(r, now())});
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   return exit_ok;

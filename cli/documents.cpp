@@ -120,7 +120,10 @@ Json event_json(const RunId& run, const std::string& task_name, const journal::T
     if (!d.message.empty()) event["message"] = d.message;
     if (d.start_time) event["start_time"] = to_rfc3339(*d.start_time);
     if (d.key) event["key"] = d.key->text();
-    if (d.origin) event["origin"] = d.origin->text();
+    // Of a task that waits, `origin` is who computes it; of a hit, who did.
+    if (d.origin) event[c.state == TaskState::queued ? "waits_for" : "origin"] = d.origin->text();
+    if (c.state == TaskState::queued && !d.message.empty()) event["waiting_reason"] = d.message;
+    if (d.expired) event["expired"] = to_rfc3339(*d.expired);
     if (d.width > 0) event["width"] = d.width;
     if (d.failure != FailureClass::none) event["failure"] = name(d.failure);
     if (d.exit_code != 0) event["exit_code"] = d.exit_code;
@@ -176,7 +179,8 @@ Json record_json(const cache::Record& r) {
           {"expires", r.expires ? Json(to_rfc3339(*r.expires)) : Json(nullptr)},
           {"digest", r.value.digest.text()},
           {"size_bytes", r.value.size},
-          {"cost_s", seconds_json(r.cost)}};
+          {"cost_s", seconds_json(r.cost)},
+          {"kind", r.status == cache::VersionStatus::negative ? "failure" : "result"}};
 }
 
 }  // namespace reprise::cli

@@ -20,7 +20,13 @@ std::vector<journal::TaskChange> one_by_one(const journal::TaskChange& change) {
   for (std::size_t i = 0; i + 1 < states.size(); ++i) {
     all[i].state = states[i];
     all[i].cache = journal::CacheOutcome::none;
-    if (all[i].detail) all[i].detail->start_time.reset();
+    if (!all[i].detail) continue;
+    all[i].detail->start_time.reset();
+    // What stands in for a failure is no part of it.
+    if (!all[i].detail->expired) continue;
+    all[i].detail->expired.reset();
+    all[i].detail->origin.reset();
+    all[i].result = {};
   }
   return all;
 }

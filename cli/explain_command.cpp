@@ -111,7 +111,7 @@ std::string headline(const TaskExplanation& e) {
     if (e.reason == "pinned") return "taken as given" + (e.note.empty() ? "" : ": " + e.note);
     if (!e.origin) return "served from the cache";
     return fmt::format(
-        "served from the cache ({})",
+        "{}served from the cache ({})", e.reason == "stale" ? "over, and still " : "",
         from_run(*e.origin, e.record ? std::optional(e.record->committed) : std::nullopt));
   }
   if (e.reason == "off") return "the task, or the run, does not use the cache";
@@ -119,6 +119,9 @@ std::string headline(const TaskExplanation& e) {
   if (e.reason == "first_seen") return "no result of this task is kept";
   if (e.reason == "expired" && e.miss.last && e.miss.last->record.expires)
     return fmt::format("its result expired at {} ({})", local_text(*e.miss.last->record.expires),
+                       from_run(e.miss.last->record.run, e.miss.last->record.committed));
+  if (e.reason == "max_age" && e.miss.last)
+    return fmt::format("its result is older than the task takes ({})",
                        from_run(e.miss.last->record.run, e.miss.last->record.committed));
   if (e.reason == "invalidated") return "its result was removed by a person";
   if (e.reason == "corrupt") return "its result was damaged and set aside";

@@ -166,11 +166,12 @@ void ProgressView::apply(const journal::Batch& batch, std::vector<TaskNews>* new
     if (node.is_none() || !run_.counts_as_task(change.task)) continue;
     const bool is_done = is_finished(change.state) && change.state != TaskState::looped;
     if (!is_done && change.state != TaskState::retrying) continue;
+    if (journal::is_refresh(change)) continue;  // it was told when it ended
     TaskNews item;
     item.task = change.task;
     item.name = run_.task_name(change.task);
     item.state = change.state;
-    item.hit = change.cache == journal::CacheOutcome::hit;
+    item.hit = is_success(change.state) && change.cache == journal::CacheOutcome::hit;
     item.attempt = change.run_count;
     item.attempts = run_.flow().kind_of(node).retry.max + 1;
     item.duration = change.duration;

@@ -53,8 +53,12 @@ Json columns_json(const Columns& c) {
           {"skipped", c.skipped}};
 }
 
+std::string waiting_reason(const journal::RunView& view, const journal::Group& group) {
+  return group.waiting ? std::string(view.message(*group.waiting)) : std::string();
+}
+
 std::string note_of(const journal::RunView& view, const journal::Group& group) {
-  if (!group.trouble) return {};
+  if (!group.trouble) return waiting_reason(view, group);
   const std::string message(view.message(*group.trouble));
   return message.empty() ? std::string(name(view.state(*group.trouble))) : message;
 }
@@ -71,6 +75,8 @@ Json document(const journal::RunRow& row, RunState state, const journal::RunView
     item["median_s"] = group.median ? seconds_json(*group.median) : Json(nullptr);
     const std::string note = note_of(view, group);
     item["note"] = note.empty() ? Json(nullptr) : Json(note);
+    const std::string reason = waiting_reason(view, group);
+    item["waiting_reason"] = reason.empty() ? Json(nullptr) : Json(reason);
     groups.push_back(std::move(item));
   }
   document["groups"] = std::move(groups);

@@ -8,7 +8,7 @@
 //   hub->connect({.host = "scheduler.lan"});      // or hub->listen({})
 //
 // Exchange decides, this carries out. A plain thread instead of CAF's brokers: why is in
-// docs/decisions/0013.
+// docs/decisions/0014.
 #pragma once
 
 #include <atomic>

@@ -68,8 +68,6 @@ std::span<const ErrorPage> error_pages() {
                 "Parameters and map variables are used in expressions: letters, digits and `_`, "
                 "not beginning with a digit. Tasks may have any name of up to 256 bytes."},
       ErrorPage{"RP1112", "an entry is there twice", "The entries of this list must differ."},
-      ErrorPage{"RP1113", "not supported yet",
-                "The key is reserved for later. The message says what can be done instead."},
       ErrorPage{"RP1114", "two settings do not go together", "The message says which and why."},
       ErrorPage{"RP1201", "tasks need each other in a circle",
                 "None of them could ever start. The message prints the way around and where each "

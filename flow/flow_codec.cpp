@@ -143,8 +143,25 @@ class Writer {
     list(retry.on);
   }
   void write(const std::vector<std::string>& names) { list(names); }
+  void write(const FailureCaching& failures) {
+    array(3);
+    write(failures.lasts);
+    list(failures.kinds);
+    list(failures.exits);
+  }
+  void write(const CacheLife& life) {
+    array(6);
+    write(life.sliding);
+    write(life.stale_while_revalidate);
+    write(life.stale_if_error);
+    write(life.jitter_percent);
+    optional(life.max_age);
+    optional(life.failures);
+  }
+  // Flows without a `life` have the bytes, and so the identity, that they had before there was one.
   void write(const CachePolicy& cache) {
-    array(13);
+    const bool has_life = cache.life != CacheLife{} || cache.code;
+    array(cache.code ? 15 : has_life ? 14 : 13);
     write(cache.enabled);
     optional(cache.expires_after);
     write(cache.validator);
@@ -158,6 +175,8 @@ class Writer {
     write(cache.per_run);
     write(cache.per_parameters);
     write(cache.key_function);
+    if (has_life) write(cache.life);
+    if (cache.code) write(*cache.code);
   }
   void write(const Hook& hook) {
     array(2);
@@ -406,8 +425,24 @@ class Reader {
     retry.on.clear();
     list(retry.on);
   }
+  void read(FailureCaching& failures) {
+    unpack_.array(3);
+    read(failures.lasts);
+    list(failures.kinds);
+    list(failures.exits);
+  }
+  void read(CacheLife& life) {
+    unpack_.array(6);
+    read(life.sliding);
+    read(life.stale_while_revalidate);
+    read(life.stale_if_error);
+    life.jitter_percent = static_cast<std::uint32_t>(unpack_.unsigned_integer(100));
+    optional(life.max_age);
+    optional(life.failures);
+  }
   void read(CachePolicy& cache) {
-    unpack_.array(13);
+    const std::uint32_t fields = unpack_.array();
+    if (fields < 13 || fields > 15) unpack_.fail();
     read(cache.enabled);
     optional(cache.expires_after);
     enumerated(cache.validator, Validator::custom);
@@ -421,6 +456,9 @@ class Reader {
     read(cache.per_run);
     read(cache.per_parameters);
     read(cache.key_function);
+    if (fields >= 14) read(cache.life);
+    if (fields == 15) read(cache.code.emplace());
+    if (fields == 14 && cache.life == CacheLife{}) unpack_.fail();  // one way to write a flow
   }
   void read(Hook& hook) {
     unpack_.array(2);

@@ -109,6 +109,8 @@ class Decoder {
 [[nodiscard]] std::span<const KeyRule<TaskDraft>> task_keys();
 [[nodiscard]] std::span<const KeyRule<PolicyDraft>> policy_keys();
 [[nodiscard]] std::span<const KeyRule<RetryPolicy>> retry_keys();
+[[nodiscard]] std::span<const KeyRule<CacheLife>> stale_keys();
+[[nodiscard]] std::span<const KeyRule<FailureCaching>> negative_keys();
 [[nodiscard]] std::span<const KeyRule<MapDraft>> map_keys();
 [[nodiscard]] std::span<const KeyRule<ReduceDraft>> reduce_keys();
 [[nodiscard]] std::span<const KeyRule<Trigger>> trigger_keys();

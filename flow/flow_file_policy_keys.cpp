@@ -11,13 +11,6 @@ namespace reprise::flow_file {
 
 using yaml::Node;
 
-void not_supported(Decoder& decoder, const Node& value, std::string_view instead) {
-  const Node& key = value.key != nullptr ? *value.key : value;
-  decoder.complaints().add(
-      "RP1113", key, fmt::format("{} is not supported yet", decoder.complaints().name_of(value)),
-      {.suggestion = {}, .label = {}, .help = {std::string(instead)}});
-}
-
 void read_version(Decoder& decoder, const Node& value, Text& out) {
   auto text = decoder.written(value);
   if (!text) return;
@@ -102,6 +95,43 @@ std::vector<std::string> only_text(const std::vector<Text>& texts) {
   return list;
 }
 
+CacheLife& life_of(PolicyDraft& policy) {
+  return cache_of(policy).life;
+}
+
+void read_stale(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  if (value.is_scalar()) {
+    if (const auto time = decoder.duration(value)) life_of(policy).stale_while_revalidate = *time;
+    return;
+  }
+  decoder.map(value, stale_keys(), life_of(policy));
+}
+
+// A time alone declares every failure of the body to be one that the same inputs give again.
+void read_negative(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  FailureCaching failures;
+  if (value.is_scalar()) {
+    if (const auto time = decoder.duration(value)) failures.lasts = *time;
+  } else if (!decoder.map(value, negative_keys(), failures)) {
+    return;
+  }
+  if (failures.kinds.empty() && failures.exits.empty())
+    failures.kinds = {FailureClass::task, FailureClass::validation};
+  life_of(policy).failures = std::move(failures);
+}
+
+// What is said about a result's end makes no sense where it has none.
+void check_life(Decoder& decoder, const Node& value, const CachePolicy& cache) {
+  if (cache.expires_after || value.find("for") != nullptr || value.find("ttl") != nullptr) return;
+  for (const std::string_view key : {"sliding", "jitter", "stale"}) {
+    const Node* given = value.find(key);
+    if (given == nullptr || given->broken) continue;
+    decoder.complaints().add(
+        "RP1114", *given->key, fmt::format("'{}' goes with 'for' only", key),
+        {.suggestion = {}, .label = {}, .help = {"without 'for', a result never ends"}});
+  }
+}
+
 void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   CachePolicy& cache = cache_of(policy);
   if (value.is_scalar()) {
@@ -117,6 +147,7 @@ void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
     decoder.complaints().add("RP1114", *ttl->key, "'for' and 'ttl' are two names of one setting",
                              {.suggestion = {}, .label = {}, .help = {"keep one of them"}});
   }
+  check_life(decoder, value, cache);
   const Node* on = value.find("validate_on");
   const bool partial = cache.validator == Validator::partial_inputs ||
                        cache.validator == Validator::partial_parameters;
@@ -200,6 +231,55 @@ std::span<const KeyRule<RetryPolicy>> retry_keys() {
   return rules;
 }
 
+std::span<const KeyRule<CacheLife>> stale_keys() {
+  using Rule = KeyRule<CacheLife>;
+  static const std::array rules{
+      Rule{"while_revalidate", duration_schema,
+           "So long after its time a result is served at once, and computed anew behind it.",
+           [](Decoder& d, const Node& v, CacheLife& life) {
+             if (const auto time = d.duration(v)) life.stale_while_revalidate = *time;
+           }},
+      Rule{"if_error", duration_schema,
+           "So long after its time a result stands in when computing it anew failed.",
+           [](Decoder& d, const Node& v, CacheLife& life) {
+             if (const auto time = d.duration(v)) life.stale_if_error = *time;
+           }},
+  };
+  return rules;
+}
+
+std::span<const KeyRule<FailureCaching>> negative_keys() {
+  using Rule = KeyRule<FailureCaching>;
+  static const std::array rules{
+      Rule{"for", duration_schema, "How long it is kept; default 5m.",
+           [](Decoder& d, const Node& v, FailureCaching& failures) {
+             if (const auto time = d.duration(v)) failures.lasts = *time;
+           }},
+      Rule{
+          "kinds",
+          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["exit", "validation"]}})",
+          "Which failures are kept; default, without exits, both.",
+          [](Decoder& d, const Node& v, FailureCaching& failures) {
+            if (!d.is_list(v, "a list of failures, such as [validation]")) return;
+            for (const Node* item : v.items)
+              if (const auto word = d.word(*item, {"exit", "validation"}))
+                failures.kinds.push_back(*word == 0 ? FailureClass::task
+                                                    : FailureClass::validation);
+          }},
+      Rule{
+          "exits",
+          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"type": "integer", "minimum": 1, "maximum": 255}})",
+          "Exit codes that are kept.",
+          [](Decoder& d, const Node& v, FailureCaching& failures) {
+            if (!d.is_list(v, "a list of exit codes, such as [65, 66]")) return;
+            for (const Node* item : v.items)
+              if (const auto code = d.integer(*item, 1, 255))
+                failures.exits.push_back(static_cast<std::uint32_t>(*code));
+          }},
+  };
+  return rules;
+}
+
 std::span<const KeyRule<PolicyDraft>> cache_keys() {
   using Rule = KeyRule<PolicyDraft>;
   static const std::array rules{
@@ -265,18 +345,27 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
                cache_of(policy).dependencies[entry.key->text] = digest ? *digest : sha256(*text);
              }
            }},
-      Rule{"sliding", bool_schema, "Not supported yet.",
-           [](Decoder& d, const Node& v, PolicyDraft&) {
-             not_supported(d, v, "a hit does not extend a result's life; choose a longer 'for'");
+      Rule{"sliding", bool_schema, "true: a hit lets the time of 'for' count from then.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto on = d.boolean(v, "true or false")) life_of(policy).sliding = *on;
            }},
-      Rule{"stale", duration_schema, "Not supported yet.",
-           [](Decoder& d, const Node& v, PolicyDraft&) {
-             not_supported(d, v, "an expired result is computed anew");
+      Rule{"jitter", R"({"type": "integer", "minimum": 0, "maximum": 100})",
+           "Percent of its time that a result may lose, by chance, so that not all end at once.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto percent = d.integer(v, 0, 100))
+               life_of(policy).jitter_percent = static_cast<std::uint32_t>(*percent);
            }},
-      Rule{"negative", duration_schema, "Not supported yet.",
-           [](Decoder& d, const Node& v, PolicyDraft&) {
-             not_supported(d, v, "failures are never cached; 'retry' limits attempts");
+      Rule{"max_age", duration_schema, "Older results are no hit for this task.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto time = d.duration(v)) life_of(policy).max_age = *time;
            }},
+      Rule{"stale",
+           R"({"oneOf": [{"$ref": "#/definitions/duration"}, {"$ref": "#/definitions/stale"}]})",
+           "How long after its time a result is still served, while it is computed anew.",
+           read_stale},
+      Rule{"negative",
+           R"({"oneOf": [{"$ref": "#/definitions/duration"}, {"$ref": "#/definitions/negative"}]})",
+           "How long a failure is kept and served again, as a failure.", read_negative},
   };
   return rules;
 }

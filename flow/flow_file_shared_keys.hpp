@@ -36,8 +36,6 @@ void read_run_hooks(Decoder& decoder, const yaml::Node& value, std::vector<HookD
 void read_exits(Decoder& decoder, const yaml::Node& value,
                 std::map<std::uint32_t, TaskState>& exits);
 
-/// Complains about a key that is kept for later.
-void not_supported(Decoder& decoder, const yaml::Node& value, std::string_view instead);
 /// Version text: "2", 2, 2.1 as written.
 void read_version(Decoder& decoder, const yaml::Node& value, Text& out);
 

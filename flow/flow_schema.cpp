@@ -47,6 +47,8 @@ std::string print_schema() {
       R"({"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$", "examples": ["512MiB", "4GiB"]})");
   definitions["param"] = object_schema(parameter_keys());
   definitions["retry"] = object_schema(retry_keys());
+  definitions["stale"] = object_schema(stale_keys());
+  definitions["negative"] = object_schema(negative_keys());
   Json cache_settings = object_schema(cache_keys());
   definitions["cache"] = Json{{"oneOf", Json::array({Json{{"type", "boolean"}}, cache_settings})}};
   definitions["resources"] = Json::parse(

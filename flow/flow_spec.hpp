@@ -107,9 +107,33 @@ enum class Validator : std::uint8_t {
   custom,
 };
 
+/// Failures that are kept, and served again as failures, because the same inputs would give them
+/// again. Others (a signal, a time limit, a lost worker, a cancellation) never are.
+struct FailureCaching {
+  Duration lasts{std::chrono::minutes{5}};
+  std::vector<FailureClass> kinds;   // of `task` and `validation`
+  std::vector<std::uint32_t> exits;  // exit codes, 1 to 255, besides those of `kinds`
+  bool operator==(const FailureCaching&) const = default;
+};
+
+/// How long results are of use, beyond a plain expiry (flow/cache_life.hpp).
+struct CacheLife {
+  bool sliding = false;  // a hit lets the expiry count from now
+  // So long after its expiry a result is served at once, and computed anew behind it.
+  Duration stale_while_revalidate{0};
+  // So long after its expiry a result stands in when computing it anew failed.
+  Duration stale_if_error{0};
+  std::uint32_t jitter_percent =
+      0;  // at most so much of its life a result loses, by chance; 0 … 100
+  std::optional<Duration> max_age;  // older results are no hit for this task; none = any age
+  std::optional<FailureCaching> failures;
+  bool operator==(const CacheLife&) const = default;
+};
+
 struct CachePolicy {
   bool enabled = false;
   std::optional<Duration> expires_after;  // none = never
+  CacheLife life;
   Validator validator = Validator::all_inputs;
   std::optional<std::vector<std::string>> validate_on;  // for the partial validators
   std::optional<std::string> shared_key;                // replaces name and signature in the key
@@ -123,6 +147,7 @@ struct CachePolicy {
   // Id of a function that makes the key of an attempt's result (a text) out of its arguments; it
   // stands for name, types and arguments. nil = this one is not cached. Empty = no function.
   std::string key_function;
+  std::optional<Digest> code;  // what stands for the body's code in the key; none = nothing does
   bool operator==(const CachePolicy&) const = default;
 };
 

@@ -41,6 +41,7 @@ enum Tag : std::uint8_t {
   tag_signal,
   tag_failure,
   tag_worker,
+  tag_expired,
 };
 
 std::uint64_t zigzag(std::int64_t value) {
@@ -161,6 +162,7 @@ std::string encode_detail(const ChangeDetail& detail) {
   if (detail.failure != FailureClass::none)
     out.number_field(tag_failure, static_cast<std::uint64_t>(detail.failure));
   if (!detail.worker.empty()) out.field(tag_worker, detail.worker);
+  if (detail.expired) out.number_field(tag_expired, zigzag(nanoseconds(*detail.expired)));
   return out.take();
 }
 
@@ -210,6 +212,9 @@ bool decode_detail(std::string_view bytes, ChangeDetail& detail) {
         break;
       case tag_worker:
         detail.worker = text;
+        break;
+      case tag_expired:
+        detail.expired = Time(Duration(content.signed_number()));
         break;
       default:
         break;  // from a newer program
@@ -304,18 +309,26 @@ bool decode_change(Reader& in, TaskChange& change, std::int64_t& last_task,
 
 }  // namespace
 
+bool is_refresh(const TaskChange& change) {
+  return change.state == TaskState::cached && change.executed && change.detail &&
+         change.detail->expired && change.detail->failure == FailureClass::none;
+}
+
 std::vector<TaskState> states_on_the_way(const TaskChange& change) {
-  if (change.state == TaskState::cached && change.executed)
-    return {TaskState::success, TaskState::cached};
   const FailureClass failure = change.detail ? change.detail->failure : FailureClass::none;
-  if (change.state != TaskState::retrying || failure == FailureClass::none) return {change.state};
+  if (is_refresh(change)) return {change.state};
+  if (change.state == TaskState::cached && change.executed && failure == FailureClass::none)
+    return {TaskState::success, TaskState::cached};
+  // A retry, or a stale result that stands in.
+  const bool had_failed = change.state == TaskState::retrying || change.state == TaskState::cached;
+  if (!had_failed || failure == FailureClass::none) return {change.state};
   switch (failure) {
     case FailureClass::timeout:
-      return {TaskState::timed_out, TaskState::retrying};
+      return {TaskState::timed_out, change.state};
     case FailureClass::validation:
-      return {TaskState::validation_failed, TaskState::retrying};
+      return {TaskState::validation_failed, change.state};
     default:
-      return {TaskState::failed, TaskState::retrying};
+      return {TaskState::failed, change.state};
   }
 }
 

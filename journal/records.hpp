@@ -29,7 +29,9 @@ struct ChangeDetail {
   std::string message;
   std::optional<Time> start_time;  // of scheduled, retrying, paused
   std::optional<Key> key;
-  std::optional<RunId> origin;      // a hit: the run that produced the result
+  // Of a hit, the run that produced the result; of a task that waits, the run that computes it.
+  std::optional<RunId> origin;
+  std::optional<Time> expired;      // of a hit whose result is stale: since then
   std::vector<std::string> labels;  // mapped: names of the elements; empty = their indices
   std::uint32_t width = 0;          // mapped: number of elements
   std::int32_t exit_code = 0;
@@ -59,6 +61,10 @@ struct TaskChange {
 /// The states that a task went through with this change, one by one: an attempt that is retried
 /// failed first, a result that was stored was a success before.
 [[nodiscard]] std::vector<TaskState> states_on_the_way(const TaskChange& change);
+
+/// Told of a task that is finished already: its stale result was computed anew, or not, for later
+/// runs. It keeps its state and its result.
+[[nodiscard]] bool is_refresh(const TaskChange& change);
 
 /// The run has a new state.
 struct RunChange {

@@ -179,6 +179,8 @@ std::vector<Group> RunView::groups() const {
       if (executed_[task] && is_success(states_[task])) durations.push_back(durations_[task]);
       if (!group.trouble && is_failed(states_[task]) && !message(TaskId{task}).empty())
         group.trouble = TaskId{task};
+      if (!group.waiting && states_[task] == TaskState::queued && !message(TaskId{task}).empty())
+        group.waiting = TaskId{task};
     };
     if (const Elements* elements = elements_of(group.node)) {
       for (std::uint32_t k = 0; k < elements->width; ++k) add(elements->first.value + k);

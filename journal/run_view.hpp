@@ -30,6 +30,7 @@ struct Group {
   StateCounts states{};            // by TaskState
   std::optional<Duration> median;  // of the bodies that ran to their end
   std::optional<TaskId> trouble;   // first failed task that has a message
+  std::optional<TaskId> waiting;   // first task that waits for another run
 };
 
 class RunView {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "flow/attempt.hpp"
+#include "flow/cache_life.hpp"
 #include "journal/records.hpp"
 #include "scheduler/ready_queue.hpp"
 
@@ -64,6 +65,20 @@ struct Submit {
   RunShape shape{};
 };
 
+/// A result past its expiry that stands in when computing it anew fails.
+struct Fallback {
+  Payload value;
+  RunId origin;
+  Time expired;
+  Time until;  // it may do so before this
+};
+
+/// A failure that is remembered from an earlier run.
+struct RememberedFailure {
+  KeptFailure failure;
+  std::optional<Time> until;  // it is
+};
+
 /// The cache's answer for one attempt.
 struct Answer {
   AttemptRef attempt;
@@ -72,10 +87,21 @@ struct Answer {
   std::optional<RunId> origin;   // of a hit
   // Of a bypass, e.g. "uncacheable: text is not UTF-8"; of a result found at a target, where.
   std::string reason;
-  std::string refusal{};  // the task fails with this, whatever it would have given
+  std::string refusal{};          // the task fails with this, whatever it would have given
+  std::optional<Time> expired{};  // of a hit that is stale: since then
+  bool refresh = false;           // … and this run is to compute it anew behind it, under `key`
+  std::optional<RememberedFailure> failure{};  // a hit of that kind
+  std::optional<Fallback> fallback{};          // of a miss
+};
+/// An attempt's key is computed by another run; the answer comes later.
+struct Waits {
+  AttemptRef attempt;
+  RunId owner;
+  Time since;  // it computes
 };
 struct LookedUp {
   std::vector<Answer> answers;
+  std::vector<Waits> waits{};
 };
 
 /// The cache's answer to a Keep.
@@ -136,7 +162,8 @@ using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Cancel, Paus
 // ---- effects ----
 
 /// A result to be kept in the cache. Usually the worker does that on its own; where hooks may still
-/// refuse a result, it waits until they have seen it.
+/// refuse a result, it waits until they have seen it. Also a failure that is to be remembered
+/// (`value` is a KeptFailure); without a value, nothing is kept after all.
 struct Keep {
   AttemptRef attempt;
   std::shared_ptr<const RunContext> context;
@@ -146,6 +173,7 @@ struct Keep {
   Key key;
   Payload value;
   Duration cost{0};
+  bool is_failure = false;
 };
 
 /// A run came to rest: finished, or paused with nothing that could go on by itself.

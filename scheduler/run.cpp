@@ -103,7 +103,7 @@ void Run::settle(Step& step) {
 }
 
 void Run::conclude(Step& step) {
-  if (ended_ || active_ > 0 || run_question_) return;
+  if (ended_ || active_ > 0 || run_question_ || !refreshes_.empty()) return;
   if (!has_begun_ && single_pass_) {
     // Its start time has not come, and it does not wait for it.
     ended_ = Ended{index_, RunState::queued, "its start time has not come"};
@@ -316,6 +316,9 @@ void Run::release_held(Group& group, Step& step) {
   while (!group.held.empty() && (limit == 0 || group.in_flight < limit)) {
     const TaskId next = group.held.front();
     group.held.pop_front();
+    if (const auto refresh = refreshes_.find(next);
+        refresh != refreshes_.end() && !refresh->second.is_queued)
+      queue_refresh(next, step);
     const bool alive = (flags_[next.value] & held) != 0;
     leave_active(next, held);
     if (alive && !is_finished(state_[next.value])) want_slot(next, step);
@@ -337,7 +340,14 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     detail.key = answer.key;
     detail.origin = answer.origin;
     detail.message = std::move(answer.reason);
+    detail.expired = answer.expired;
+    if (answer.refresh && answer.key) {
+      stale_.insert_or_assign(task, detail);
+      refresh(task, *answer.key, step);
+    }
     enter(task, std::move(change), step);
+  } else if (answer.failure) {
+    fail_as_before(task, answer, step);
   } else if (!answer.refusal.empty()) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start, std::move(answer.refusal), step);
   } else if (context_->cache == CacheMode::only) {
@@ -346,6 +356,7 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
   } else {
     if (answer.key) keys_.insert_or_assign(task, *answer.key);
     if (!answer.reason.empty()) bypass_.insert_or_assign(task, std::move(answer.reason));
+    if (answer.fallback) fallbacks_.insert_or_assign(task, std::move(*answer.fallback));
     begin(task, step);
   }
   settle(step);
@@ -353,7 +364,7 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
 
 std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, Wants& wants) {
   if (task == run_task) return dispatch_question(task);
-  if ((flags_[task.value] & queued) == 0) return std::nullopt;
+  if ((flags_[task.value] & queued) == 0) return dispatch_refresh(task);
   if ((flags_[task.value] & asking) != 0) return dispatch_question(task);
   Step step{ready, wants, now};
   Result<Attempt> attempt = make_attempt(task);
@@ -392,6 +403,10 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
       ask_run_again(step);
     else
       run_answered(std::move(report.outcome), step);
+    return settle(step);
+  }
+  if (is_refresh(report.attempt)) {
+    refreshed(task, report.outcome, step);
     return settle(step);
   }
   if (task.value >= state_.size() || (flags_[task.value] & dispatched) == 0) return;
@@ -450,7 +465,18 @@ void Run::succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& st
       arrival.outcome.start_time = at;
       return arrive(task, std::move(arrival), step);
     }
+    // What a hook decided stands.
+    if (is_failed(outcome.state) && !outcome.is_final &&
+        (fall_back(task, outcome, step) || remember(task, outcome, step)))
+      return;
   }
+  if (const auto key = keys_.find(task); cancelled && key != keys_.end())
+    keep_nothing(task, key->second, outcome, step);
+  end_task(task, std::move(outcome), cancelled, step);
+}
+
+void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
+  fallbacks_.erase(task);
   journal::TaskChange change = change_to(
       task, outcome.state, outcome.executed ? outcome.started + outcome.duration : step.now);
   if (cancelled) change.state = TaskState::cancelled;
@@ -669,7 +695,7 @@ void Run::finish(TaskId task, journal::TaskChange change, Step& step) {
   state_[task.value] = change.state;
   result_[task.value] = change.result;
   executed_ += change.executed;
-  hits_ += change.cache == journal::CacheOutcome::hit;
+  hits_ += is_success(change.state) && change.cache == journal::CacheOutcome::hit;
   if (is_failed(change.state) && change.detail)
     failures_.insert_or_assign(task, change.detail->message);
   step.wants.batch.tasks.push_back(std::move(change));

@@ -46,6 +46,8 @@ class Run {
   /// Begins, or goes on after `past`. Ready tasks are pushed to `ready`, here and below.
   void start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants);
   void looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants);
+  /// The answer to a look-up comes later: another run computes the same.
+  void waits(const Waits& news, Time now, Wants& wants);
   void kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants);
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
@@ -62,7 +64,9 @@ class Run {
   [[nodiscard]] std::optional<Ended> ended() const { return ended_; }
   [[nodiscard]] std::optional<Time> next_timer() const;
   /// Something is under way: a look-up, an attempt, a question to user code.
-  [[nodiscard]] bool is_busy() const { return !ended_ && (active_ > 0 || run_question_); }
+  [[nodiscard]] bool is_busy() const {
+    return !ended_ && (active_ > 0 || run_question_ || !refreshes_.empty());
+  }
   [[nodiscard]] std::uint32_t slots_of(TaskId task) const;
 
   [[nodiscard]] const RunContext& context() const { return *context_; }
@@ -114,13 +118,14 @@ class Run {
 
   // Where on its way a task is that waits for an answer of user code.
   enum class Stage : std::uint8_t {
-    trigger,    // its custom trigger is asked
-    cache_key,  // its key function is asked
-    entry,      // hooks: it ends, or pauses, before its body ran
-    start,      // hooks: its body is about to run
-    result,     // hooks: its body ended
-    stored,     // hooks: its result is in the cache
-    retry,      // hooks: it will run again
+    trigger,     // its custom trigger is asked
+    cache_key,   // its key function is asked
+    entry,       // hooks: it ends, or pauses, before its body ran
+    start,       // hooks: its body is about to run
+    result,      // hooks: its body ended
+    stored,      // hooks: its result is in the cache
+    remembered,  // its failure is in the cache, or could not be kept
+    retry,       // hooks: it will run again
   };
   // The state that a task is about to enter.
   struct Arrival {
@@ -205,6 +210,7 @@ class Run {
   void enter_active(TaskId task, std::uint8_t flag);
   void attempt_ended(TaskId task, Outcome outcome, bool asked_to_stop, Step& step);
   void succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& step);
+  void end_task(TaskId task, Outcome outcome, bool cancelled, Step& step);
   [[nodiscard]] std::optional<Time> retry_at(TaskId task, const Outcome& outcome, Time now) const;
   void retry(TaskId task, const Outcome& outcome, Time at, Step& step);
   [[nodiscard]] bool repeat(TaskId task, Outcome& outcome, Step& step);
@@ -227,6 +233,18 @@ class Run {
   [[nodiscard]] RunState final_state(std::string& message) const;
   [[nodiscard]] bool decides(NodeId node) const;
   [[nodiscard]] bool is_cleanup(NodeId node) const;
+
+  // -- what is past its time, remembered, or computed by others (run_life.cpp)
+  void fail_as_before(TaskId task, Answer& answer, Step& step);
+  [[nodiscard]] bool remember(TaskId task, Outcome& outcome, Step& step);
+  [[nodiscard]] bool fall_back(TaskId task, const Outcome& outcome, Step& step);
+  void keep_nothing(TaskId task, const Key& key, const Outcome& outcome, Step& step);
+  void refresh(TaskId task, const Key& key, Step& step);
+  void queue_refresh(TaskId task, Step& step);
+  [[nodiscard]] std::optional<Attempt> dispatch_refresh(TaskId task);
+  [[nodiscard]] bool is_refresh(const AttemptRef& attempt) const;
+  void refreshed(TaskId task, const Outcome& outcome, Step& step);
+  void stop_refreshes(const std::function<bool(TaskId)>& is_chosen, Wants& wants);
 
   // -- user code (run_hooks.cpp)
   [[nodiscard]] bool has_hooks(TaskId task) const;
@@ -286,6 +304,18 @@ class Run {
   std::unordered_map<TaskId, Key> keys_;              // of tasks that missed and will be stored
   std::unordered_map<TaskId, std::string> bypass_;    // why a task went past the cache
   std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
+
+  std::unordered_map<TaskId, Fallback> fallbacks_;  // of tasks that missed: may stand in
+  // A finished task's stale result that is computed anew.
+  struct Refresh {
+    Attempt attempt;
+    bool is_queued = false;  // not held back by the node's max_parallel
+    bool is_sent = false;    // to the worker
+  };
+  static constexpr float refresh_rank = -1;  // below that of every task
+  std::unordered_map<TaskId, Refresh> refreshes_;
+  std::unordered_map<TaskId, journal::ChangeDetail> stale_;  // what was told of their hits
+  std::uint32_t last_refresh_ = 0;
 
   // A task that runs its body over and over (docs/semantics.md, "Looping").
   struct Loop {

@@ -55,6 +55,7 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
     change.detail.emplace().message = request.reason;
     finish(task, std::move(change), step);
   }
+  stop_refreshes(is_chosen, wants);
   // Downstreams of what was just finished must not start: everything chosen is finished by now or
   // stopping, so telling them only counts.
   settle(step);

@@ -239,6 +239,7 @@ void Run::land(TaskId task, Arrival arrival, bool is_final, Step& step) {
   switch (arrival.stage) {
     case Stage::trigger:
     case Stage::cache_key:
+    case Stage::remembered:
       return;  // answered elsewhere
     case Stage::start:
       if (!is_final && change.state == TaskState::running) return want_slot(task, step);
@@ -289,6 +290,10 @@ void Run::kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants) {
   Arrival arrival = std::move(arrivals_.at(task));
   arrivals_.erase(task);
   arrival.outcome.stored = answer.kept;
+  if (arrival.stage == Stage::remembered) {
+    end_task(task, std::move(arrival.outcome), false, step);
+    return settle(step);
+  }
   if (answer.kept) {
     arrival.stage = Stage::stored;
     arrive(task, std::move(arrival), step);

@@ -44,12 +44,14 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
         continue;
       }
       if (change.state == TaskState::resume) resumed_[task] = true;
+      // What is computed anew behind a finished task is told as the same hit once more.
+      hits_before_ += is_success(change.state) && change.cache == journal::CacheOutcome::hit &&
+                      !is_finished(state_[task.value]);
       // A person let a finished task be tried again.
       carried_ -= is_finished(state_[task.value]);
       state_[task.value] = change.state;
       if (is_failed(change.state) && change.detail)
         failures_.insert_or_assign(task, change.detail->message);
-      hits_before_ += change.cache == journal::CacheOutcome::hit;
       carried_ += is_finished(change.state);
       if (is_finished(change.state)) result_[task.value] = change.result;
       if (is_scheduled(change.state) && change.detail && change.detail->start_time)

@@ -83,6 +83,10 @@ void Scheduler::on(LookedUp& event, Time now, Effects& effects) {
         run.looked_up(std::move(answer), now, ready_, wants);
       },
       effects);
+  for_each_run(
+      event.waits, [](const Waits& w) { return w.attempt.run; },
+      [&](Run& run, const Waits& news, Run::Wants& wants) { run.waits(news, now, wants); },
+      effects);
 }
 
 void Scheduler::on(Kept& event, Time now, Effects& effects) {

@@ -317,6 +317,7 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
   }
   material.version = kind.version;
   material.salt = policy.salt;
+  material.code = policy.code;
   material.dependencies = policy.dependencies;
   if (!policy.shared_key) {
     material.signature = command != nullptr ? signature_digest(kind, with_outputs(kind, *command))

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string_view>
 
 namespace reprise {
@@ -36,6 +37,74 @@ enum class validator : std::uint8_t {
   partial_parameters,
 };
 
+/// Up to sixteen exit codes, 1 to 255: {65, 66}.
+struct exit_codes {
+  std::array<std::uint8_t, 16> code{};
+  std::size_t count = 0;
+
+  constexpr exit_codes() = default;
+  template <class... Code>
+  requires(sizeof...(Code) >= 1 && sizeof...(Code) <= 16) constexpr exit_codes(Code... all)
+      : code{static_cast<std::uint8_t>(all)...}, count(sizeof...(Code)) {}
+  constexpr bool operator==(const exit_codes&) const = default;
+};
+
+/// Failures that are kept and served again, as failures, because the same inputs would give them
+/// again: `.failures = cached_failures{.validation = true}`. Never kept are cancellations, time
+/// limits, ends by a signal, and lost workers.
+struct cached_failures {
+  std::chrono::nanoseconds lasts{std::chrono::minutes{5}};
+  bool exceptions = false;  // what a function throws; a command's exit codes 1 to 127
+  bool validation = false;  // results that were refused
+  exit_codes exits{};       // of commands, besides
+
+  constexpr bool operator==(const cached_failures&) const = default;
+};
+
+/// What the key of a result is made of besides the task, put together:
+///
+///   .cache = policy::inputs + policy::run_id - "log"
+namespace policy {
+
+struct parts {
+  bool inputs = false;  // without them, the same result serves all inputs
+  bool source = false;
+  bool run = false;
+  bool parameters = false;
+  names without{};  // inputs that are left out
+
+  constexpr bool operator==(const parts&) const = default;
+};
+
+inline constexpr parts inputs{.inputs = true};
+inline constexpr parts task_source{.source = true};     // the build of the program: cached::code
+inline constexpr parts run_id{.run = true};             // a hit within one run only
+inline constexpr parts parameters{.parameters = true};  // all of the run's
+
+/// Without the input of this name; changes nothing where inputs do not count. At most eight.
+constexpr parts operator-(const parts& from, std::string_view input) {
+  if (!from.inputs) return from;
+  for (std::string_view known : from.without)
+    if (known == input) return from;
+  if (from.without.count == from.without.text.size())
+    throw std::length_error("reprise: at most eight inputs can be left out");
+  parts made{from.inputs, from.source, from.run, from.parameters, from.without};
+  made.without.text[made.without.count++] = input;
+  return made;
+}
+/// All that either names; inputs that one of them leaves out are left out.
+constexpr parts operator+(const parts& one, const parts& other) {
+  parts made{.inputs = one.inputs || other.inputs,
+             .source = one.source || other.source,
+             .run = one.run || other.run,
+             .parameters = one.parameters || other.parameters};
+  for (std::string_view input : one.without) made = made - input;
+  for (std::string_view input : other.without) made = made - input;
+  return made;
+}
+
+}  // namespace policy
+
 /// The task's results are kept and served again: `.cache = reprise::cached{.expires_after = 24h}`.
 struct cached {
   std::chrono::nanoseconds expires_after{0};  // 0 = never
@@ -51,6 +120,18 @@ struct cached {
   bool per_run = false;           // the run's id enters the key: served within one run only
   bool per_parameters = false;    // all parameters of the run enter the key
   std::optional<bool> refresh{};  // true: looks nothing up; false: does so also in a refreshing run
+  // Puts the key together in place of `validator`, `per_run`, `per_parameters` and `code`.
+  std::optional<policy::parts> by{};
+  bool code = false;     // the build of the program, or library, that has the body enters the key
+  bool sliding = false;  // a hit lets `expires_after` count from then
+  // So long after its expiry a result is served at once, and computed anew behind it; the run ends
+  // when that has ended. 0 = not at all.
+  std::chrono::nanoseconds stale_while_revalidate{0};
+  // So long after its expiry a result stands in when computing it anew failed. 0 = not at all.
+  std::chrono::nanoseconds stale_if_error{0};
+  std::uint32_t jitter_percent = 0;           // of its life a result may lose, by chance; 0 to 100
+  std::chrono::nanoseconds max_age{0};        // older results are no hit for this task; 0 = any age
+  std::optional<cached_failures> failures{};  // none: no failure is kept
 
   constexpr bool operator==(const cached&) const = default;
 };
@@ -58,11 +139,13 @@ struct cached {
 /// Off, on, or on with details.
 struct cache_option {
   bool enabled = false;
-  cached policy{};
+  cached policy{};  // hides the namespace of that name in here
 
   constexpr cache_option() = default;
   constexpr cache_option(bool on) : enabled(on) {}
   constexpr cache_option(const cached& details) : enabled(true), policy(details) {}
+  constexpr cache_option(const reprise::policy::parts& parts)
+      : enabled(true), policy{.by = parts} {}
   constexpr bool operator==(const cache_option&) const = default;
 };
 
@@ -135,5 +218,15 @@ struct task_options {
 
   constexpr bool operator==(const task_options&) const = default;
 };
+
+/// Cached tasks of common sizes, to be changed where they do not fit:
+///
+///   .with([] { auto how = cached_small; how.retries = 2; return how; }())
+inline constexpr task_options cached_small{
+    .cache = true, .resources = {.cpus = 1, .memory_bytes = std::uint64_t{2} << 30}};
+inline constexpr task_options cached_medium{
+    .cache = true, .resources = {.cpus = 4, .memory_bytes = std::uint64_t{8} << 30}};
+inline constexpr task_options cached_large{
+    .cache = true, .resources = {.cpus = 16, .memory_bytes = std::uint64_t{64} << 30}};
 
 }  // namespace reprise

@@ -272,6 +272,75 @@ BOOST_AUTO_TEST_CASE(options_become_policies) {
   BOOST_TEST(wrong({.timeout = -1s}) == "task \"add\": times must not be negative");
 }
 
+BOOST_AUTO_TEST_CASE(the_life_of_results_becomes_a_policy) {
+  flow f("life");
+  f.call(add.with({.cache = cached{.expires_after = 24h,
+                                   .sliding = true,
+                                   .stale_while_revalidate = 10min,
+                                   .stale_if_error = 48h,
+                                   .jitter_percent = 15,
+                                   .max_age = 1h,
+                                   .failures =
+                                       cached_failures{
+                                           .lasts = 1min, .validation = true, .exits = {65, 66}}}}),
+         1, 2);
+  const CacheLife expected{true, 10min, 48h,
+                           15,   1h,    FailureCaching{1min, {FailureClass::validation}, {65, 66}}};
+  BOOST_TEST((built(f).kinds[0].cache.life == expected));
+  const auto wrong = [&](const cached& cache) {
+    return std::string(refused([&] { f.call(add.with({.cache = cache}), 1, 2); }).what());
+  };
+  BOOST_TEST(wrong({.sliding = true}) ==
+             "task \"add\": sliding, stale and jitter go with expires_after only");
+  BOOST_TEST(wrong({.expires_after = 1h, .jitter_percent = 101}) ==
+             "task \"add\": jitter is at most 100 percent");
+  BOOST_TEST(wrong({.max_age = -1s}) == "task \"add\": times must not be negative");
+}
+
+BOOST_AUTO_TEST_CASE(keys_are_put_together_from_parts) {
+  static_assert((policy::inputs + policy::run_id) == (policy::run_id + policy::inputs));
+  BOOST_TEST(((policy::run_id - "a0") == policy::run_id));  // there is nothing to leave out
+  flow f("parts");
+  const auto policy_for = [&](const cache_option& cache) {
+    f.call(add.with({.cache = cache}), 1, 2);
+    return built(f).kinds.back().cache;
+  };
+  const CachePolicy inputs = policy_for(policy::inputs);
+  BOOST_TEST(inputs.enabled);
+  BOOST_TEST((inputs.validator == Validator::all_inputs));
+  const CachePolicy some = policy_for(policy::inputs + policy::parameters - "a1");
+  BOOST_TEST(some.ignored == strings{"a1"}, boost::test_tools::per_element());
+  BOOST_TEST(some.per_parameters);
+  const CachePolicy run = policy_for(policy::run_id);
+  BOOST_TEST((run.validator == Validator::duration_only));
+  BOOST_TEST(run.per_run);
+  BOOST_TEST(!run.code.has_value());
+  const CachePolicy source = policy_for(policy::inputs + policy::task_source);
+  BOOST_REQUIRE(source.code.has_value());
+  BOOST_TEST((policy_for(cached{.code = true}).code == source.code));
+  flow g("both");
+  BOOST_TEST(std::string(
+                 refused([&] {
+                   g.call(add.with({.cache = cached{.per_run = true, .by = policy::inputs}}), 1, 2);
+                 }).what())
+                 .starts_with("task \"add\": `by` says what the key is made of"));
+}
+
+BOOST_AUTO_TEST_CASE(presets_are_cached_and_may_be_changed) {
+  flow f("preset");
+  constexpr auto how = [] {
+    task_options changed = cached_small;
+    changed.retries = 2;
+    return changed;
+  }();
+  f.call(add.with(how), 1, 2);
+  const TaskKind kind = built(f).kinds[0];
+  BOOST_TEST(kind.cache.enabled);
+  BOOST_TEST(kind.resources.cpu_milli == 1000u);
+  BOOST_TEST(kind.resources.memory_bytes == std::uint64_t{2} << 30);
+  BOOST_TEST(kind.retry.max == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_constant_that_must_not_be_cached_turns_caching_off_for_its_task_only) {
   flow f("text");
   f.call(count, "fine");

@@ -33,9 +33,9 @@ int take_part(const std::filesystem::path& folder, const Place& place, const std
   const auto deadline = std::chrono::steady_clock::now() + 60s;
   while (!open.empty()) {
     if (std::chrono::steady_clock::now() > deadline) return 4;
-    std::vector<Key> keys;
+    std::vector<Query> keys;
     std::vector<int> names(open.begin(), open.end());
-    for (const int name : names) keys.push_back(key(std::to_string(name)));
+    for (const int name : names) keys.push_back({.key = key(std::to_string(name))});
     auto answers = look_up_or_lease(*sharer.store, *sharer.leases, keys,
                                     {.owner = owner, .term = dies ? 300ms : 20s, .now = now()});
     if (!answers) return 1;

@@ -288,7 +288,7 @@ BOOST_AUTO_TEST_CASE(a_ready_set_is_looked_up_or_leased) {
   each([](Store& store, Leases& mine, Leases& others) {
     keep(store, commit("there", value("x")), at(0));
     (void)acquire(others, "theirs", terms("b", at(0)));
-    const std::vector<Key> keys{key("there"), key("theirs"), key("new")};
+    const std::vector<Query> keys{{key("there")}, {key("theirs")}, {key("new")}};
     auto answers = look_up_or_lease(store, mine, keys, terms("a", at(1)));
     BOOST_REQUIRE(answers);
     BOOST_TEST((*answers)[0].record->value.view() == value("x").view());

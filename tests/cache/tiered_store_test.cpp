@@ -26,9 +26,10 @@ class SharedStore final : public Store, public Leases {
   std::atomic<int> commits{0};
   MemoryStore memory;
 
-  Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys, Time now) override {
+  Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                  Time now) override {
     if (is_down) return gone();
-    return memory.look_up(keys, now);
+    return memory.find(queries, now);
   }
   Result<std::vector<Kept>> commit(std::span<const Commit> given, Time now) override {
     ++commits;
@@ -78,8 +79,9 @@ class SharedStore final : public Store, public Leases {
 class Forward final : public Store {
  public:
   explicit Forward(Store& to) : to_(to) {}
-  Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys, Time now) override {
-    return to_.look_up(keys, now);
+  Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                  Time now) override {
+    return to_.find(queries, now);
   }
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override {
     return to_.commit(commits, now);

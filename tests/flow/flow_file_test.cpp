@@ -454,6 +454,27 @@ BOOST_AUTO_TEST_CASE(defaults_hold_for_tasks_without_their_own) {
   BOOST_TEST(spec.kind_of(NodeId{2}).retry.max == 3u);
 }
 
+BOOST_AUTO_TEST_CASE(the_life_of_results_is_read_in_short_and_in_full) {
+  const FlowSpec spec = flow(
+      "version: 1\ntasks:\n"
+      "  a: {run: [x], cache: {for: 1d, sliding: true, jitter: 15, max_age: 2h, stale: 10m, "
+      "negative: 1m}}\n"
+      "  b: {run: [x], cache: {ttl: 1d, stale: {while_revalidate: 1m, if_error: 7d}, "
+      "negative: {exits: [65, 66]}}}\n"
+      "  c: {run: [x], cache: {negative: {for: 1h, kinds: [validation]}}}\n");
+  const CacheLife a = spec.kind_of(NodeId{0}).cache.life;
+  const FailureCaching whatever{
+      std::chrono::minutes(1), {FailureClass::task, FailureClass::validation}, {}};
+  BOOST_TEST((a == CacheLife{true, std::chrono::minutes(10), Duration{0}, 15, std::chrono::hours(2),
+                             whatever}));
+  const CacheLife b = spec.kind_of(NodeId{1}).cache.life;
+  BOOST_TEST((b.stale_while_revalidate == std::chrono::minutes(1)));
+  BOOST_TEST((b.stale_if_error == std::chrono::hours(24 * 7)));
+  BOOST_TEST((b.failures == FailureCaching{std::chrono::minutes(5), {}, {65, 66}}));
+  BOOST_TEST((spec.kind_of(NodeId{2}).cache.life.failures ==
+              FailureCaching{std::chrono::hours(1), {FailureClass::validation}, {}}));
+}
+
 BOOST_AUTO_TEST_CASE(hooks_are_kept_in_the_order_of_the_file) {
   const FlowSpec spec = flow(
       "version: 1\nparams: {who: {type: string, default: ops}}\n"

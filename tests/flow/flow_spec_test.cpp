@@ -62,6 +62,13 @@ FlowSpec rich_flow() {
   call.timeout = std::chrono::seconds(30);
   call.cache.enabled = true;
   call.cache.expires_after = std::chrono::hours(1);
+  call.cache.life = {true,
+                     std::chrono::seconds(10),
+                     std::chrono::hours(24),
+                     15,
+                     std::chrono::hours(48),
+                     FailureCaching{std::chrono::minutes(1), {FailureClass::validation}, {65, 66}}};
+  call.cache.code = sha256("build");
   call.cache.validator = Validator::partial_inputs;
   call.cache.validate_on = std::vector<std::string>{"a"};
   call.cache.shared_key = "shared";

@@ -38,6 +38,7 @@ void SchedulerBench::handle(scheduler::Event event) {
   ended.insert(ended.end(), effects.ended.begin(), effects.ended.end());
   wake_at_ = effects.wake_at;
   scheduler_.check_invariants();
+  keeps.insert(keeps.end(), effects.keeps.begin(), effects.keeps.end());
   for (const scheduler::Keep& keep : effects.keeps)
     handle(scheduler::Kept{keep.attempt, keeps_results});
 }

@@ -49,6 +49,7 @@ class SchedulerBench {
   std::vector<Attempt> sent;
   std::vector<Attempt> look_ups;
   std::vector<scheduler::AttemptRef> stops;
+  std::vector<scheduler::Keep> keeps;  // that the cache was asked for
   std::vector<journal::Batch> journal;
   std::vector<scheduler::Ended> ended;
   Time now{std::chrono::hours{24}};
