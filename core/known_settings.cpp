@@ -91,7 +91,9 @@ std::span<const Setting> known_settings() {
       {.key = "redis.url",
        .kind = Kind::text,
        .meaning = "Server that keeps cached results for several nodes, as "
-                  "redis://[user@]host[:port][/database] or unix:/path/of/socket.",
+                  "redis://[user@]host[:port][/database] or unix:/path/of/socket; \"?prefix=NAME\" "
+                  "after it is "
+                  "for those who share a server and not what is on it.",
        .standard = "",
        .computed = "none: results are shared by those who share the data directory",
        .example = "redis://127.0.0.1:6379",
