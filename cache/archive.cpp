@@ -35,7 +35,7 @@ std::string heading(ArchiveContent content) {
 
 struct ArchiveWriter::State {
   struct Free {
-    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+    void operator()(ZSTD_CCtx* used) const { ZSTD_freeCCtx(used); }
   };
   Sink sink;
   std::unique_ptr<ZSTD_CCtx, Free> context{ZSTD_createCCtx()};
@@ -111,7 +111,7 @@ std::uint64_t ArchiveWriter::bytes_written() const {
 
 struct ArchiveReader::State {
   struct Free {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+    void operator()(ZSTD_DCtx* used) const { ZSTD_freeDCtx(used); }
   };
   Source source;
   ArchiveContent content = ArchiveContent::results;
