@@ -253,7 +253,8 @@ int main_program(int argc, char** argv) {
     return console.fail(understood.error(), exit_invalid);
   int code = exit_ok;
   try {
-    if (!invocation->globals.server.empty() && is_remote_command(invocation->path))
+    if (!invocation->globals.server.empty() && is_remote_command(invocation->path) &&
+        invocation->path != "reprise wait")
       code = ask_server(arguments, console);
     else if (invocation->action)
       code = invocation->action(console);

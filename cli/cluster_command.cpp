@@ -12,7 +12,7 @@ int cluster_init_command(const ClusterOptions& options, Console& console) {
   if (!made) return console.fail(made.error());
   const std::string shown = escape_for_terminal(options.folder);
   if (console.is_json())
-    return console.document({{"schema", "reprise.cluster_init/1"}, {"folder", options.folder}});
+    return console.document({{"schema", "reprise.cluster-init/1"}, {"folder", options.folder}});
   console.say(fmt::format(
       "made the authority in \"{}\"; its key, authority.key, stays off the nodes", shown));
   console.say(fmt::format("next: reprise cluster add-node NAME --role scheduler --dir {}", shown));
@@ -27,7 +27,7 @@ int cluster_add_node_command(const ClusterOptions& options, Console& console) {
   const auto bundle = cluster::add_node(node, now());
   if (!bundle) return console.fail(bundle.error());
   if (console.is_json())
-    return console.document({{"schema", "reprise.cluster_node/1"},
+    return console.document({{"schema", "reprise.cluster-node/1"},
                              {"name", options.name},
                              {"role", options.role},
                              {"bundle", bundle->string()}});

@@ -61,10 +61,13 @@ Result<std::string> carry_out(std::string_view body, const GlobalOptions& here) 
   if (count > arguments_max) in.fail();
   std::vector<std::string> words;
   for (; count > 0 && !in.failed(); --count) words.emplace_back(in.bytes());
-  if (!in.at_end()) return fail(ErrorCode::corrupt, "a command does not decode");
+  if (!in.at_end() || words.empty()) return fail(ErrorCode::corrupt, "a command does not decode");
+  const std::string first = words.front();
+  if (first == "wait") words.emplace_back("--timeout=0ms");  // nobody waits on a server's thread
   auto invocation = parse_command_line(std::move(words));
   if (!invocation) return tl::unexpected(invocation.error().error);
-  if (!invocation->action || !is_remote_command(invocation->path))
+  if (!invocation->action || !is_remote_command(invocation->path) ||
+      (invocation->path == "reprise wait" && first != "wait"))
     return fail(ErrorCode::denied, "a server does not carry this command out for others");
   // Of what the other side says only how it is to look counts.
   GlobalOptions globals = here;
@@ -90,8 +93,8 @@ Result<std::string> carry_out(std::string_view body, const GlobalOptions& here) 
 }  // namespace
 
 bool is_remote_command(const std::string& path) {
-  constexpr std::array known{"reprise status", "reprise ps", "reprise history", "reprise events",
-                             "reprise diff"};
+  constexpr std::array known{"reprise status", "reprise ps",   "reprise history",
+                             "reprise events", "reprise diff", "reprise wait"};
   return std::ranges::find(known, path) != known.end();
 }
 
@@ -123,9 +126,12 @@ Result<RunId> find_remote_run(const std::string& text, cluster::Client& client) 
 int ask_server(const std::vector<std::string>& arguments, Console& console) {
   auto client = connect_client(console.options());
   if (!client) return console.fail(client.error());
-  std::vector<std::string> words = arguments;
+  return carry_out_there(arguments, **client, console);
+}
+
+int carry_out_there(std::vector<std::string> words, cluster::Client& client, Console& console) {
   words.push_back(console.out_style().colored ? "--color=always" : "--color=never");
-  const auto answer = (*client)->query("command", encode_words(words));
+  const auto answer = client.query("command", encode_words(words));
   if (!answer) return console.fail(answer.error());
   const auto left = decode_left(*answer);
   if (!left) return console.fail(left.error());

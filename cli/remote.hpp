@@ -22,6 +22,9 @@ namespace reprise::cli {
 /// @return its exit code
 int ask_server(const std::vector<std::string>& arguments, Console& console);
 
+/// The same, of a client at hand.
+int carry_out_there(std::vector<std::string> words, cluster::Client& client, Console& console);
+
 /// The server's side: a query by its op, over the data directory of `globals`.
 /// @error not_found: no such query, or a command that is not for others; else of the query
 [[nodiscard]] Result<std::string> answer_query(const std::string& op, const std::string& body,

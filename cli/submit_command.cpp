@@ -38,18 +38,20 @@ void say_ended(const cluster::wire::RunEnded& ended, Console& console) {
   if (!ended.message.empty()) console.say("  " + escape_for_terminal(ended.message));
 }
 
+int fail_waiting(const Error& error, const RunId& run, Console& console) {
+  const int code = console.fail(error);
+  if (error.code == ErrorCode::unavailable)
+    console.say(fmt::format("the run goes on; ask again: reprise wait {} --server {}",
+                            run.short_text(), escape_for_terminal(console.options().server)));
+  return code;
+}
+
 /// Waits for one run. @return its end, or the exit code
 tl::expected<cluster::wire::RunEnded, int> await(cluster::Client& client, const RunId& run,
                                                  std::optional<Duration> timeout,
                                                  Console& console) {
   auto ended = client.wait(run, timeout);
-  if (!ended) {
-    const int code = console.fail(ended.error());
-    if (ended.error().code == ErrorCode::unavailable)
-      console.say(fmt::format("the run goes on; ask again: reprise wait {} --server {}",
-                              run.short_text(), escape_for_terminal(console.options().server)));
-    return tl::unexpected(code);
-  }
+  if (!ended) return tl::unexpected(fail_waiting(ended.error(), run, console));
   if (!*ended)
     return tl::unexpected(
         console.fail({ErrorCode::unavailable,
@@ -108,33 +110,30 @@ int submit_command(const SubmitOptions& options, Console& console) {
   return code;
 }
 
+// Waiting is the link's business; what is printed afterwards is what `wait` prints there.
 int wait_for_remote(const WaitOptions& options, Console& console) {
   auto client = connect_client(console.options());
   if (!client) return console.fail(client.error());
   const auto begin = std::chrono::steady_clock::now();
-  int code = exit_ok;
-  Json list = Json::array();
+  std::vector<std::string> words{"wait", "--for=" + options.until};
   for (const std::string& text : options.runs) {
     const auto run = find_remote_run(text, **client);
     if (!run) return console.fail(run.error());
+    words.push_back(run->text());
     std::optional<Duration> left;
     if (options.timeout)
       left = std::max<Duration>(*options.timeout - std::chrono::duration_cast<Duration>(
                                                        std::chrono::steady_clock::now() - begin),
                                 Duration{0});
-    const auto ended = await(**client, *run, left, console);
-    if (!ended) return ended.error();
-    if (code == exit_ok) code = exit_code_of(ended->state);
-    if (console.is_json())
-      list.push_back(ended_json(*ended));
-    else
-      say_ended(*ended, console);
-    if (options.until == "succeeded" && ended->state != RunState::success) break;
+    const auto ended = (*client)->wait(*run, left);
+    if (!ended) return fail_waiting(ended.error(), *run, console);
   }
-  if (!console.is_json()) return code;
-  return console.document(
-      {{"schema", "reprise.wait/1"}, {"timed_out", false}, {"runs", std::move(list)}}, code,
-      "runs");
+  const GlobalOptions& globals = console.options();
+  if (globals.json) words.emplace_back("--json");
+  if (globals.quiet) words.emplace_back("--quiet");
+  if (!globals.fields.empty())
+    words.push_back(fmt::format("--fields={}", fmt::join(globals.fields, ",")));
+  return carry_out_there(std::move(words), **client, console);
 }
 
 int steer_remote(Steering what, const CancelOptions& options, Console& console) {
@@ -148,9 +147,12 @@ int steer_remote(Steering what, const CancelOptions& options, Console& console) 
   if (!done) return console.fail(done.error());
   const std::string_view verb = what == Steering::cancel ? "cancel" : "pause";
   if (console.is_json())
-    return console.document({{"schema", fmt::format("reprise.{}/1", verb)},
-                             {"run", run->text()},
-                             {"tasks", options.tasks}});
+    return console.document(
+        {{"schema", fmt::format("reprise.{}/1", verb)},
+         {"run", run->text()},
+         {"tasks", options.tasks},
+         {"state", name(what == Steering::cancel && options.tasks.empty() ? RunState::cancelling
+                                                                          : RunState::running)}});
   console.say(fmt::format("run {}: {} asked for", run->short_text(), verb));
   return exit_ok;
 }

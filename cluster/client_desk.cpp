@@ -126,6 +126,7 @@ Status ClientDesk::resume(const journal::RunRow& row) {
   options.as_it_was = true;
   const auto started = options_.engine.submit(*std::move(flow), std::move(options));
   if (!started) return tl::unexpected(started.error());
+  alive_.insert(row.id);
   options_.say(fmt::format("run {} goes on", row.id.short_text()));
   return {};
 }
@@ -237,6 +238,7 @@ void ClientDesk::submit(Client& client, const wire::Submit& request) {
   }
   const auto started = options_.engine.submit(request.flow, *std::move(options));
   if (!started) return answer(client, request.request, tl::unexpected(started.error()));
+  alive_.insert(started->id);
   if (!request.idempotency.empty()) by_key_[request.idempotency] = {started->id, what};
   options_.say(fmt::format("run {} of flow \"{}\" from client \"{}\"", started->id.short_text(),
                            escape_for_terminal(request.flow->name),
@@ -253,20 +255,28 @@ Result<std::optional<journal::RunRow>> ClientDesk::row_of(const RunId& run) {
   return std::move(rows->front());
 }
 
-// Runs that are over are told from the journal: the engine forgets them.
+// Runs that are over are told from the journal: the engine forgets them. One whose end is in the
+// journal and was not told here yet still waits for that, which brings its outputs.
 void ClientDesk::watch(Client& client, const wire::Watch& request) {
   if (!request.run)
     return answer(client, request.request,
                   fail(ErrorCode::invalid_argument, "a watch is of one run"));
+  if (alive_.contains(*request.run)) {
+    watchers_[*request.run].push_back({client.peer.link, request.request});
+    return;
+  }
   const auto row = row_of(*request.run);
   if (!row) return answer(client, request.request, tl::unexpected(row.error()));
   if (!*row)
     return answer(client, request.request,
                   fail(ErrorCode::not_found, fmt::format("no run \"{}\"", request.run->text())));
-  const journal::RunRow& run = **row;
-  if (is_finished(run.state) || run.state == RunState::paused)
-    return tell_end(client, request.request, run);
-  watchers_[run.id].push_back({client.peer.link, request.request});
+  if (!is_finished((*row)->state) && (*row)->state != RunState::paused)
+    return answer(client, request.request,
+                  fail(ErrorCode::conflict,
+                       fmt::format("run {} is not the server's own; it is run by another process, "
+                                   "or by none",
+                                   (*row)->id.short_text())));
+  tell_end(client, request.request, **row);
 }
 
 void ClientDesk::tell_end(Client& client, std::uint64_t request, const journal::RunRow& row) {
@@ -280,6 +290,7 @@ void ClientDesk::ended(const RunId& run) {
   auto result = options_.engine.wait(run, Duration{0});
   if (!result) return;
   options_.say(fmt::format("run {} ended: {}", run.short_text(), name(result->state)));
+  alive_.erase(run);
   outputs_[run] = std::move(result->outputs);
   if (outputs_.size() > outputs_kept) outputs_.erase(outputs_.begin());  // ids sort by time
   auto watchers = watchers_.extract(run);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <variant>
@@ -85,6 +86,7 @@ class ClientDesk {
     Digest what;  // of flow, parameters and options
   };
   std::map<std::string, Submitted> by_key_;
+  std::set<RunId> alive_;  // of the engine, their end not yet told here
   std::map<RunId, std::map<std::string, Payload>> outputs_;  // of the newest runs that ended
 
   std::mutex mutex_;
