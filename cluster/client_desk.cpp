@@ -161,10 +161,15 @@ void ClientDesk::answer(Client& client, std::uint64_t request, Status status, st
 
 template <class Action>
 void ClientDesk::steer(Client& client, const std::string& bytes, Action action) {
-  if (const auto request = decoded<wire::Steer>(bytes))
-    answer(client, request->request, action(*request));
-  else
-    client.sender->close({ErrorCode::corrupt, "a request does not decode"});
+  const auto request = decoded<wire::Steer>(bytes);
+  if (!request) return client.sender->close({ErrorCode::corrupt, "a request does not decode"});
+  if (!alive_.contains(request->run))
+    if (const auto row = row_of(request->run); row && *row)
+      return answer(
+          client, request->request,
+          fail(ErrorCode::conflict, fmt::format("run {} is {}; the server does not run it",
+                                                (*row)->id.short_text(), name((*row)->state))));
+  answer(client, request->request, action(*request));
 }
 
 void ClientDesk::handle(Client& client, const Message& message) {

@@ -20,7 +20,7 @@ std::uint32_t Fleet::width_of(const Attempt& attempt) {
 }
 
 bool Fleet::takes_work(const Worker& worker) {
-  return !worker.is_suspect && !worker.is_draining && worker.card.slots > 0;
+  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && worker.card.slots > 0;
 }
 
 void Fleet::joined(WorkerId id, WorkerCard card, Time now) {
@@ -41,6 +41,14 @@ void Fleet::heard(WorkerId id, Time now) {
   if (found == workers_.end()) return;
   found->second.heard = std::max(found->second.heard, now);
   if (!std::exchange(found->second.is_suspect, false)) return;
+  count_slots();
+  hand_out();
+}
+
+void Fleet::connected(WorkerId id, bool is_connected) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  found->second.is_cut = !is_connected;
   count_slots();
   hand_out();
 }
@@ -231,9 +239,9 @@ std::vector<WorkerView> Fleet::workers() const {
   using Health = WorkerView::Health;
   std::vector<WorkerView> views;
   for (const auto& [id, worker] : workers_) {
-    const Health health = worker.is_suspect    ? Health::suspect
-                          : worker.is_draining ? Health::draining
-                                               : Health::alive;
+    const Health health = worker.is_suspect || worker.is_cut ? Health::suspect
+                          : worker.is_draining               ? Health::draining
+                                                             : Health::alive;
     views.push_back({id, worker.card, health, worker.in_hand.size(), worker.joined, worker.heard});
   }
   return views;

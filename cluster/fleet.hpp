@@ -79,6 +79,8 @@ class Fleet {
   void left(WorkerId worker, const std::string& why, Time now);
   /// It said something.
   void heard(WorkerId worker, Time now);
+  /// Its connection broke, or is there again. What it has in hand waits; it gets nothing new.
+  void connected(WorkerId worker, bool is_connected);
   /// @return what the reports that count are about; the others are about attempts that it does not
   /// hold
   std::vector<EndedAttempt> reported(WorkerId worker, std::vector<scheduler::Report> reports,
@@ -108,6 +110,7 @@ class Fleet {
     Time joined;
     Time heard;
     bool is_suspect = false;
+    bool is_cut = false;
     bool is_draining = false;
     bool told_drained = false;
     std::map<Name, Attempt> in_hand;

@@ -360,8 +360,14 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         self->state.fleet.left(down.link, down.why.message, self->state.now());
         perform(self);
       },
-      [](const LinkCut&) {},
-      [](const LinkBack&) {},
+      [self](const LinkCut& cut) {
+        self->state.fleet.connected(cut.link, false);
+        perform(self);
+      },
+      [self](const LinkBack& back) {
+        self->state.fleet.connected(back.link, true);
+        perform(self);
+      },
       [](const LinkRoom&) {},
       [](const LinkTrouble&) {},
   };

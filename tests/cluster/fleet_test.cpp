@@ -102,6 +102,20 @@ BOOST_AUTO_TEST_CASE(whoever_has_most_room_gets_the_next) {
   BOOST_TEST(sent() == "1:2 2:1 2:3 2:4");
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_whose_connection_broke_keeps_what_it_has_and_gets_nothing_new) {
+  join(1, 2);
+  dispatch({attempt(1)});
+  fleet.connected(1, false);
+  step();
+  BOOST_TEST(wants.slots.value() == 1u);  // those that are taken
+  dispatch({attempt(2)});
+  BOOST_TEST(sent().empty());
+  fleet.connected(1, true);
+  step();
+  BOOST_TEST(sent() == "1:2");
+  BOOST_TEST(wants.slots.value() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_wide_attempt_counts_for_the_slots_it_takes) {
   join(1, 4);
   join(2, 4);

@@ -237,6 +237,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_server_are_listed_waited_for_and_cancelled_over_t
   BOOST_TEST(ask({"wait", run, "--timeout", "50ms"}).code == 7);
   BOOST_TEST(ask({"cancel", run}).code == 0);
   BOOST_TEST(ask({"wait", run}).code == 8);
+  BOOST_TEST(ask({"cancel", run}).code == 6);
   BOOST_TEST(ask({"status", "nosuch"}).code == 5);
 }
 
