@@ -110,6 +110,7 @@ class EmbeddedEngine final : public Engine {
   ~EmbeddedEngine() override { close(); }
 
   Status open();
+  void start() override { start_actors(); }
   Result<RunStarted> submit(std::shared_ptr<const FlowSpec> flow, RunOptions options) override;
   std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
@@ -507,10 +508,10 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(
-      scheduler_,
-      actors::Begin{{index, std::move(context), std::move(past), true, options.resume.has_value(),
-                     std::move(options.resume_tasks), std::move(options.shape)}});
+  caf::anon_send(scheduler_,
+                 actors::Begin{{index, std::move(context), std::move(past), !options.as_it_was,
+                                options.resume.has_value() && !options.as_it_was,
+                                std::move(options.resume_tasks), std::move(options.shape)}});
   return started;
 }
 
@@ -534,6 +535,7 @@ void EmbeddedEngine::ended(RunEnd end) {
   entry.result = std::move(result);
   entry.lock.reset();
   changed_.notify_all();
+  if (options_.on_end) options_.on_end(id->second);
 }
 
 // What is not journalled could be lost although it was told; so nothing more is begun, and all runs

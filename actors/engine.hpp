@@ -57,6 +57,9 @@ struct EngineOptions {
   std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too
   /// Makes the actor that runs attempts; empty: one with slots in this process.
   std::function<caf::actor(caf::actor_system&, const WorkerParts&)> spawn_worker;
+  /// A run came to rest and its end is durable: wait() has its result. From one thread of the
+  /// engine; must be quick and must not call the engine. May be empty.
+  std::function<void(const RunId&)> on_end;
 };
 
 struct RunOptions {
@@ -66,8 +69,11 @@ struct RunOptions {
   std::optional<Time> as_of;
   std::optional<RunId> parent;  // the run whose results this one begins with
   bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
-  std::optional<RunId> resume;             // continue exactly this run; its paused tasks go on
-  std::vector<std::string> resume_tasks;   // only these paused tasks, by name as shown; empty = all
+  std::optional<RunId> resume;            // continue exactly this run; its paused tasks go on
+  std::vector<std::string> resume_tasks;  // only these paused tasks, by name as shown; empty = all
+  bool as_it_was = false;  // with `resume`: what is paused stays so, what is cancelled is so
+  // Came through a server, which goes on with it by itself: the client's key for it, maybe empty.
+  std::optional<std::string> submit_key;
   std::map<std::string, Payload> context;  // the user's own keys, by name
   scheduler::RunShape shape;
 };
@@ -98,6 +104,9 @@ class Engine {
   /// Stops everything; runs that are not finished become interrupted. Ends within the grace time
   /// and a second.
   virtual ~Engine() = default;
+
+  /// Starts what runs attempts, which otherwise waits for the first run.
+  virtual void start() = 0;
 
   /// Starts a run. Blocks until it is accepted. @error invalid_argument: flow or parameters;
   /// conflict: `resume` names a run that is finished or alive; not_found; io

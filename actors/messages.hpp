@@ -8,7 +8,7 @@
 //   scheduler ──Dispatch, Stop──▶ worker ──Store, GiveUp──▶ cache ──Stored──▶ worker
 //   worker ──Began, Reported──▶ scheduler ──KeepResults──▶ cache ──Kept──▶ scheduler
 //   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
-//   scheduler ──RunOver──▶ cache
+//   scheduler ──RunOver──▶ cache, worker
 #pragma once
 
 #include <caf/actor.hpp>
@@ -119,7 +119,7 @@ struct GiveUp {
   std::vector<Key> keys;
 };
 
-/// scheduler → cache: the run came to rest; nothing more comes of what it was to compute.
+/// scheduler → cache, worker: the run came to rest; nothing more comes of what it was to compute.
 struct RunOver {
   scheduler::RunIndex run;
 };

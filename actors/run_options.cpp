@@ -67,6 +67,7 @@ Value to_value(const RunOptions& options, bool with_cache) {
           {"single_pass", shape.single_pass},
           {"start_at", to_value(shape.start_at)}};
   if (shape.finished_as) map.emplace_back("finished_as", name(*shape.finished_as));
+  if (options.submit_key) map.emplace_back("submit_key", Bytes{*options.submit_key});
   if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
@@ -153,6 +154,8 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   if (const Value* parent = value->find("parent"))
     if (const auto id = RunId::parse(reader.get<std::string>(parent))) options.parent = *id;
   options.as_of = reader.time(value->find("as_of"));
+  if (const Value* key = value->find("submit_key"))
+    options.submit_key = reader.get<Bytes>(key).data;
   options.context = reader.payloads(value->find("context"));
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
     options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));

@@ -155,6 +155,7 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
       [self](const Collect&) { finished(self, self->state.queue->take()); },
       [self](const Stored& answer) { report(self, self->state.keeper.stored(answer)); },
       [self](const Look&) { look(self); },
+      [](const RunOver&) {},
   };
 }
 

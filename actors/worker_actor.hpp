@@ -25,8 +25,8 @@ struct WorkerActorOptions {
   caf::actor cache;
 };
 
-/// Handles Serve, Dispatch, Stop, Finished (from its slots) and Stored. News go to whom Serve
-/// named.
+/// Handles Serve, Dispatch, Stop, RunOver, Finished (from its slots) and Stored. News go to whom
+/// Serve named.
 [[nodiscard]] caf::actor spawn_worker_actor(caf::actor_system& system, WorkerActorOptions options);
 
 }  // namespace reprise::actors

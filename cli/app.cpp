@@ -11,6 +11,7 @@
 
 #include "cli/command_tree.hpp"
 #include "cli/commands.hpp"
+#include "cli/remote.hpp"
 #include "cli/settings.hpp"
 #include "cli/signals.hpp"
 #include "cli/version.hpp"
@@ -113,6 +114,7 @@ tl::expected<Invocation, UsageError> help(CLI::App& app, const std::shared_ptr<C
 std::string project_folder(const CLI::App& command, const CommandLine& line) {
   std::string flow;
   if (command.get_name() == "run") flow = line.run.flow;
+  if (command.get_name() == "submit") flow = line.submit.flow;
   if (command.get_name() == "plan") flow = line.plan.flow;
   if (command.get_name() == "check" && !line.check.files.empty()) flow = line.check.files.front();
   if (flow.empty() || flow == "-") return ".";
@@ -223,6 +225,7 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
   // The action refers to the storage, and that to the app: they live as long as it does.
   Invocation invocation{
       settings->globals, [settings](Console& console) { return settings->action(console); }, {}};
+  invocation.path = command_path(command);
   invocation.settings = settings_use(command);
   invocation.apply = [settings, app](const Configuration& configuration) {
     apply(configuration, *settings);
@@ -234,8 +237,8 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
 int main_program(int argc, char** argv) {
   ignore_broken_pipes();
   worker::adopt_orphans();  // a task's background processes stay ours to end
-  auto invocation =
-      parse_command_line(std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
+  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  auto invocation = parse_command_line(arguments);
   if (!invocation) {
     GlobalOptions globals;
     globals.json = invocation.error().wants_json;
@@ -250,7 +253,10 @@ int main_program(int argc, char** argv) {
     return console.fail(understood.error(), exit_invalid);
   int code = exit_ok;
   try {
-    if (invocation->action)
+    if (!invocation->globals.server.empty() && is_remote_command(invocation->path) &&
+        invocation->path != "reprise wait")
+      code = ask_server(arguments, console);
+    else if (invocation->action)
       code = invocation->action(console);
     else
       console.raw(invocation->text);

@@ -23,6 +23,7 @@ struct Invocation {
   GlobalOptions globals;
   std::function<int(Console&)> action;  // empty: only `text` is to be printed
   std::string text;                     // help that was asked for
+  std::string path{};                   // of the command: "reprise cache ls"
   SettingsUse settings = SettingsUse::none;
   std::function<GlobalOptions(const Configuration&)> apply{};  // settings for flags not given
 };

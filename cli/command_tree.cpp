@@ -233,6 +233,29 @@ void add_moment(CLI::App& app, std::string& target) {
       ->type_name("TIME|RUN");
 }
 
+/// What proves the two ends of a link to each other.
+void add_credentials(CLI::App& app, CommandLine& s) {
+  bind(s,
+       app.add_option("--secret-file", s.globals.secret_file,
+                      "Secret that all nodes share (default: link.secret in the data directory)")
+           ->type_name("FILE"),
+       "link.secret_file");
+  bind(s,
+       app.add_option("--certs", s.globals.certificates,
+                      "This node's certificates, made by `reprise cluster add-node`")
+           ->type_name("DIR"),
+       "link.certs");
+}
+
+/// For commands that a server can be asked for.
+void add_server(CLI::App& app, CommandLine& s) {
+  bind(s,
+       app.add_option("--server", s.globals.server, "Ask this server, not the data directory")
+           ->type_name("HOST:PORT"),
+       "server");
+  add_credentials(app, s);
+}
+
 CLI::App* add_command(CLI::App& app, CommandLine& s, const char* name, const char* description,
                       std::function<int(Console&)> action) {
   CLI::App* command = app.add_subcommand(name, description);
@@ -332,6 +355,7 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
   CLI::App* diff =
       add_command(app, s, "diff", "Tell in what two runs differ; exits with 10 when they do",
                   [&s](Console& c) { return diff_command(s.diff, c); });
+  add_server(*diff, s);
   diff->add_option("RUN_A", s.diff.left, "Id, beginning of an id, last or last:FLOW")->required();
   diff->add_option("RUN_B", s.diff.right, "The other one")->required();
   diff->add_option("--task", s.diff.task, "Only this task, or its elements")->type_name("TASK");
@@ -342,6 +366,7 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
                              [&s](Console& c) { return ps_command(s.ps, c); });
+  add_server(*ps, s);
   ps->add_flag("--all", s.ps.all, "Finished ones too");
   std::vector<std::string> states;
   for (int i = 0; i <= static_cast<int>(RunState::interrupted); ++i)
@@ -355,12 +380,14 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* status = add_command(app, s, "status", "Show one run, group by group",
                                  [&s](Console& c) { return status_command(s.status, c); });
+  add_server(*status, s);
   status->add_option("RUN", s.status.run,
                      "Id, beginning of an id, last or last:FLOW (default: last)");
   status->add_flag("--ready", s.status.ready, "Only tell whether runs can be started here");
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
+  add_server(*history, s);
   history->add_option(
       "FLOW", s.history.flow,
       "Name of a flow (default: all) or of a task, or a value sha256:…: where it comes "
@@ -373,6 +400,7 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
 
   CLI::App* events = add_command(app, s, "events", "Print a run's changes of state, in order",
                                  [&s](Console& c) { return events_command(s.events, c); });
+  add_server(*events, s);
   events->add_option("RUN", s.events.run, "Id, beginning of an id, last or last:FLOW")->required();
   events->add_flag("--jsonl", s.events.lines, "One JSON object a line");
   add_number(*events, "--after", s.events.after, 0, UINT64_MAX, "Only what follows this offset")
@@ -399,6 +427,7 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
       app, s, "wait",
       "Wait until runs are finished; the exit code is that of the first without success",
       [&s](Console& c) { return wait_command(s.wait, c); });
+  add_server(*wait, s);
   wait->add_option("RUN", s.wait.runs, "Ids, beginnings of ids, last or last:FLOW")->required();
   add_duration(*wait, "--timeout", s.wait.timeout,
                "Give up after this long, with exit code 7; the runs go on");
@@ -409,6 +438,7 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
   CLI::App* cancel =
       add_command(app, s, "cancel", "Stop a run, or tasks of it and what depends on them",
                   [&s](Console& c) { return cancel_command(s.cancel, c); });
+  add_server(*cancel, s);
   cancel->add_option("RUN", s.cancel.run, "Id, beginning of an id, last or last:FLOW")->required();
   cancel->add_option("TASK", s.cancel.tasks, "Only these tasks");
   cancel->add_option("--reason", s.cancel.reason, "Kept with the run")->type_name("TEXT");
@@ -417,6 +447,7 @@ void add_steering_commands(CLI::App& app, CommandLine& s) {
       add_command(app, s, "pause",
                   "Let nothing more of a run begin, or of some tasks; `reprise resume` goes on",
                   [&s](Console& c) { return pause_command(s.pause, c); });
+  add_server(*pause, s);
   pause->add_option("RUN", s.pause.run, "Id, beginning of an id, last or last:FLOW")->required();
   pause->add_option("TASK", s.pause.tasks, "Only these tasks");
   pause->add_option("--reason", s.pause.reason, "Kept with the tasks")->type_name("TEXT");
@@ -541,6 +572,105 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
               [](Console& c) { return cache_stats_command(c); });
 }
 
+void add_cluster_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* submit = add_command(app, s, "submit", "Give a flow to a server and print the run's id",
+                                 [&s](Console& c) { return submit_command(s.submit, c); });
+  submit->add_option("FLOW", s.submit.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
+      ->required();
+  add_source(*submit, s.submit.parameters, s.submit.parameter_files, s.submit.mode, s.submit.scale,
+             s.submit.touches);
+  bind(s, add_choice(*submit, "--cache", s.submit.cache, cache_modes, "How the cache is used"),
+       "cache");
+  submit
+      ->add_option("--id-key", s.submit.key,
+                   "Name of this submission: the same again is the same run, not a second one")
+      ->type_name("KEY");
+  submit->add_flag("--wait", s.submit.wait,
+                   "Stay until the run is finished; the exit code is its result");
+  add_duration(*submit, "--timeout", s.submit.timeout,
+               "With --wait: give up after this long, with exit code 7; the run goes on");
+  add_server(*submit, s);
+
+  for (const char* role : {"server", "scheduler"}) {
+    CLI::App* group =
+        app.add_subcommand(role, role == std::string_view("server") ? "Serve workers and clients"
+                                                                    : "The same as server");
+    group->fallthrough()->require_subcommand(1, 1);
+    CLI::App* start =
+        add_command(*group, s, "start", "Listen, and run what clients submit on the workers",
+                    [&s](Console& c) { return server_start_command(s.server_start, c); });
+    bind(s,
+         start
+             ->add_option("--listen", s.server_start.listen,
+                          "Where to listen (default: 127.0.0.1:4747); port 0: any that is free")
+             ->type_name("HOST:PORT"),
+         "listen");
+    start->add_option("--name", s.server_start.name, "Of this node (default: the host's)")
+        ->type_name("NAME");
+    start
+        ->add_option("--port-file", s.server_start.port_file,
+                     "Write the port into this file once it is open")
+        ->type_name("FILE");
+    bind(s,
+         add_choice(*start, "--durability", s.server_start.durability, durabilities,
+                    "What has to be on disk before anybody is told"),
+         "durability");
+    bind(s,
+         add_duration(*start, "--suspect-after", s.server_start.suspect_after,
+                      "A worker silent so long gets nothing new (default: 3s)"),
+         "suspect_after");
+    bind(s,
+         add_duration(*start, "--lost-after", s.server_start.lost_after,
+                      "A worker silent so long is given up (default: 10s)"),
+         "lost_after");
+    add_credentials(*start, s);
+  }
+
+  CLI::App* worker = app.add_subcommand("worker", "Run tasks for a server, or list who does");
+  worker->fallthrough()->require_subcommand(1, 1);
+  CLI::App* start =
+      add_command(*worker, s, "start", "Run what a server sends, until SIGTERM",
+                  [&s](Console& c) { return worker_start_command(s.worker_start, c); });
+  start->add_option("--name", s.worker_start.name, "Of this node (default: the host's)")
+      ->type_name("NAME");
+  bind(s,
+       add_number(*start, "--slots", s.worker_start.slots, 1, 65536,
+                  "Tasks at once (default: number of processors)"),
+       "slots");
+  bind(s,
+       start
+           ->add_option("--secrets", s.worker_start.secrets,
+                        "Folder of the secrets that tasks ask for")
+           ->type_name("DIR"),
+       "secrets_dir");
+  bind(s,
+       add_duration(*start, "--grace", s.worker_start.grace,
+                    "Time a task gets to stop before it is killed (default: 10s)"),
+       "grace");
+  add_duration(*start, "--link-patience", s.worker_start.link_patience,
+               "A cut link that does not come back so long is over, and what runs is stopped "
+               "(default: 30s)");
+  add_server(*start, s);
+  CLI::App* list = add_command(*worker, s, "ls", "List the workers of a server",
+                               [](Console& c) { return worker_list_command(c); });
+  add_server(*list, s);
+
+  CLI::App* cluster = app.add_subcommand("cluster", "Make the certificates of a cluster");
+  cluster->fallthrough()->require_subcommand(1, 1);
+  CLI::App* init = add_command(*cluster, s, "init", "Make the authority that certifies the nodes",
+                               [&s](Console& c) { return cluster_init_command(s.cluster, c); });
+  init->add_option("DIR", s.cluster.folder, "Folder of the authority")->required();
+  CLI::App* add = add_command(*cluster, s, "add-node", "Make the certificates of a node",
+                              [&s](Console& c) { return cluster_add_node_command(s.cluster, c); });
+  add->add_option("NAME", s.cluster.name, "Of the node")->required();
+  add_choice<std::string>(*add, "--role", s.cluster.role,
+                          {{"worker", "worker"}, {"client", "client"}, {"scheduler", "scheduler"}},
+                          "What it may do")
+      ->required();
+  add->add_option("--dir", s.cluster.folder, "Folder of the authority (default: here)")
+      ->type_name("DIR");
+}
+
 void add_other_commands(CLI::App& app, CommandLine& s) {
   CLI::App* config = app.add_subcommand("config", "Show the settings and where they come from");
   config->fallthrough()->require_subcommand(1, 1);
@@ -580,6 +710,7 @@ std::unique_ptr<CLI::App> make_app(CommandLine& s) {
   add_looking_commands(*app, s);
   add_steering_commands(*app, s);
   add_cache_commands(*app, s);
+  add_cluster_commands(*app, s);
   add_other_commands(*app, s);
   app->footer(
       "RUN is an id, the beginning of one, last, or last:FLOW.\n"

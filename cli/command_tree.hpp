@@ -20,6 +20,10 @@ struct CommandLine {
   GlobalOptions globals;
   std::string fields;
   RunCommandOptions run;
+  SubmitOptions submit;
+  ServerStartOptions server_start;
+  WorkerStartOptions worker_start;
+  ClusterOptions cluster;
   ResumeOptions resume;
   DiffOptions diff;
   ForkOptions fork;

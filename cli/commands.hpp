@@ -14,6 +14,14 @@ int retry_command(const RetryOptions& options, Console& console);
 int replay_command(const ReplayOptions& options, Console& console);  // replay_command.cpp
 int diff_command(const DiffOptions& options, Console& console);      // diff_command.cpp
 int resume_command(const ResumeOptions& options, Console& console);
+int submit_command(const SubmitOptions& options, Console& console);  // submit_command.cpp
+int server_start_command(const ServerStartOptions& options,
+                         Console& console);  // server_command.cpp
+int worker_start_command(const WorkerStartOptions& options,
+                         Console& console);  // worker_command.cpp
+int worker_list_command(Console& console);
+int cluster_init_command(const ClusterOptions& options, Console& console);  // cluster_command.cpp
+int cluster_add_node_command(const ClusterOptions& options, Console& console);
 int check_command(const CheckOptions& options, Console& console);  // check_command.cpp
 int plan_command(const PlanOptions& options, Console& console);    // plan_command.cpp
 int ps_command(const ListOptions& options, Console& console);      // list_command.cpp

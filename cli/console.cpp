@@ -118,12 +118,22 @@ Console::Console(const GlobalOptions& options)
       err_style_(style_of(STDERR_FILENO, options.color)),
       interactive_(is_terminal(STDOUT_FILENO)) {}
 
+Console::Console(const GlobalOptions& options, Captured& captured)
+    : options_(options),
+      out_style_{options.color == ColorChoice::always},
+      err_style_{options.color == ColorChoice::always},
+      captured_(&captured) {}
+
 std::size_t Console::out_columns() const {
   return interactive_ ? terminal_size(STDOUT_FILENO).columns : 1000;
 }
 
 void Console::write_out(std::string_view bytes) {
   const std::lock_guard lock(mutex_);
+  if (captured_ != nullptr) {
+    captured_->out += bytes;
+    return;
+  }
   if (!open_) return;
   buffer_ += bytes;
   if (buffer_.size() < buffer_bytes && !interactive_) return;
@@ -148,7 +158,10 @@ void Console::flush() {
 }
 
 void Console::write_err(std::string_view bytes) {
-  (void)write_all(STDERR_FILENO, bytes);
+  if (captured_ != nullptr)
+    captured_->err += bytes;
+  else
+    (void)write_all(STDERR_FILENO, bytes);
 }
 
 void Console::out(std::string_view line) {

@@ -33,6 +33,13 @@ using Json = nlohmann::ordered_json;  // documents begin with their schema
 class Console {
  public:
   explicit Console(const GlobalOptions& options);
+  /// What would go to stdout and stderr.
+  struct Captured {
+    std::string out;
+    std::string err;
+  };
+  /// Into memory, for somebody elsewhere.
+  Console(const GlobalOptions& options, Captured& captured);
   ~Console() { flush(); }
   Console(const Console&) = delete;
   Console& operator=(const Console&) = delete;
@@ -86,6 +93,7 @@ class Console {
   bool open_ = true;
   bool interactive_ = false;
   std::vector<Json>* collected_ = nullptr;
+  Captured* captured_ = nullptr;
 };
 
 }  // namespace reprise::cli

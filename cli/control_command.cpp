@@ -8,6 +8,7 @@
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/run_selector.hpp"
+#include "cli/steering.hpp"
 #include "cli/text.hpp"
 #include "cluster/control_socket.hpp"
 
@@ -68,6 +69,7 @@ Status cancel_interrupted(const GlobalOptions& globals, const journal::RunRow& r
 }  // namespace
 
 int wait_command(const WaitOptions& options, Console& console) {
+  if (!console.options().server.empty()) return wait_for_remote(options, console);
   auto reading = open_for_reading(console.options());
   if (!reading) return console.fail(reading.error());
   const auto rows = find_runs(options.runs, *reading->journal);
@@ -106,6 +108,7 @@ int wait_command(const WaitOptions& options, Console& console) {
 }
 
 int cancel_command(const CancelOptions& options, Console& console) {
+  if (!console.options().server.empty()) return steer_remote(Steering::cancel, options, console);
   auto reading = open_for_reading(console.options());
   if (!reading) return console.fail(reading.error());
   auto row = find_run(options.run, *reading->journal);
@@ -158,6 +161,7 @@ int cancel_command(const CancelOptions& options, Console& console) {
 }
 
 int pause_command(const CancelOptions& options, Console& console) {
+  if (!console.options().server.empty()) return steer_remote(Steering::pause, options, console);
   auto reading = open_for_reading(console.options());
   if (!reading) return console.fail(reading.error());
   auto row = find_run(options.run, *reading->journal);

@@ -76,17 +76,6 @@ Result<std::unique_ptr<cache::SqliteStore>> open_cache(Console& console) {
   return store;
 }
 
-Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,
-                                                const journal::RunRow& row) {
-  const auto bytes = journal.flow(row.flow);
-  if (!bytes) return tl::unexpected(bytes.error());
-  auto flow = FlowSpec::decode(*bytes);
-  if (!flow) return tl::unexpected(flow.error());
-  flow->folder = row.folder;
-  flow->source_file = row.source_file;
-  return std::make_shared<const FlowSpec>(std::move(*flow));
-}
-
 Result<RunState> current_state(Reading& reading, journal::RunRow& row) {
   journal::RunQuery query;
   query.id_prefix = row.id.text();

@@ -33,10 +33,6 @@ struct Reading {
 /// The same, and says so when a newer version of reprise wrote it.
 [[nodiscard]] Result<std::unique_ptr<cache::SqliteStore>> open_cache(Console& console);
 
-/// The flow of a run with the folder and file name that its row remembers.
-[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(journal::Journal& journal,
-                                                              const journal::RunRow& row);
-
 /// The state of a run right now. What looks interrupted is read twice: a run that is just ending
 /// lets go of its folder after its end is written. `row` is brought up to date.
 [[nodiscard]] Result<RunState> current_state(Reading& reading, journal::RunRow& row);

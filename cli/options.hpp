@@ -24,10 +24,13 @@ struct GlobalOptions {
   ProgressChoice progress = ProgressChoice::automatic;
   std::string redis;                // address of the server that keeps results, too; empty = none
   std::string redis_password_file;  // empty = no password
-  bool quiet = false;               // ids only
-  int verbosity = 0;                // -v, -vv
-  bool no_input = false;            // never ask
-  bool yes = false;                 // do not ask, do it
+  std::string server;               // HOST:PORT of the server that is asked instead; empty = none
+  std::string secret_file;   // what links are proved by; empty = the one in the data directory
+  std::string certificates;  // folder of a bundle; empty = the secret
+  bool quiet = false;        // ids only
+  int verbosity = 0;         // -v, -vv
+  bool no_input = false;     // never ask
+  bool yes = false;          // do not ask, do it
 
   std::string config;              // the one file of settings to read; empty = as they are found
   std::string project_from = ".";  // folder from which reprise.toml is looked for upwards
@@ -53,6 +56,42 @@ struct RunCommandOptions {
   std::optional<double> scale;       // seconds slept for each recorded one
   std::vector<std::string> touches;  // "TASK=TEXT"
   Duration grace{std::chrono::seconds{10}};
+};
+
+struct SubmitOptions {
+  std::string flow;
+  std::vector<std::string> parameters;  // "name=value"
+  std::vector<std::string> parameter_files;
+  std::string mode;  // of a trace
+  std::optional<double> scale;
+  std::vector<std::string> touches;  // "TASK=TEXT"
+  CacheMode cache = CacheMode::normal;
+  std::string key;  // the same again is the same run; empty = none
+  bool wait = false;
+  std::optional<Duration> timeout;  // of the waiting
+};
+
+struct ServerStartOptions {
+  std::string listen = "127.0.0.1:4747";
+  std::string name;       // of the node; empty = of the host
+  std::string port_file;  // the port is written there once it is open; empty = nowhere
+  Durability durability = Durability::group;
+  Duration suspect_after{std::chrono::seconds{3}};
+  Duration lost_after{std::chrono::seconds{10}};
+};
+
+struct WorkerStartOptions {
+  std::string name;    // empty = of the host
+  unsigned slots = 0;  // 0 = number of processors
+  std::string secrets;
+  Duration grace{std::chrono::seconds{10}};
+  Duration link_patience{std::chrono::seconds{30}};  // for a cut link to come back
+};
+
+struct ClusterOptions {
+  std::string folder;  // of the authority
+  std::string name;    // of a node
+  std::string role;
 };
 
 struct DiffOptions {

@@ -9,6 +9,18 @@
 
 namespace reprise::cluster {
 
+namespace {
+
+// What only one link at a time may stand for. A worker that comes again takes its own place; any
+// number of client processes may come with one certificate.
+Identity place_of(const Identity& peer) {
+  Identity place = peer;
+  if (place.role != Role::client) place.incarnation = {};
+  return place;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Exchange>> Exchange::open(ExchangeOptions options, Random random) {
   if (!is_node_name(options.self.name))
     return fail(ErrorCode::invalid_argument,
@@ -224,7 +236,7 @@ void Exchange::carry(LinkNumber number, ConnectionNumber connection, Instant now
 Status Exchange::admit_accepted(ConnectionNumber number, Instant now, std::vector<Message>& out) {
   ConnectionState& state = connections_.at(number);
   const Greeting& greeting = *state.connection->greeting();
-  const auto peer = std::pair(greeting.peer.role, greeting.peer.name);
+  const Identity peer = place_of(greeting.peer);
   const auto known = accepted_links_.find(peer);
   Grant grant;
   std::optional<LinkNumber> number_of_link;
@@ -289,7 +301,7 @@ void Exchange::end_link(LinkNumber number, const Error& why, bool tell_peer, Ins
     if (tell_peer) state.connection->say_farewell(why);
     begin_end(*link.connection, now);
   }
-  const auto peer = std::pair(link.peer.identity.role, link.peer.identity.name);
+  const Identity peer = place_of(link.peer.identity);
   if (const auto known = accepted_links_.find(peer);
       known != accepted_links_.end() && known->second == number)
     accepted_links_.erase(known);

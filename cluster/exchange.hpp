@@ -240,8 +240,8 @@ class Exchange {
   std::map<ConnectionNumber, ConnectionState> connections_;
   std::map<LinkNumber, LinkState> links_;
   std::map<DialNumber, DialState> dials_;
-  std::map<std::pair<Role, std::string>, LinkNumber> accepted_links_;  // by the peer's name
-  std::map<std::string, AddressState> addresses_;                      // of accepted connections
+  std::map<Identity, LinkNumber> accepted_links_;  // by place_of() the peer
+  std::map<std::string, AddressState> addresses_;  // of accepted connections
   std::set<ConnectionNumber> half_open_;
   std::uint64_t last_number_ = 0;
 };

@@ -20,7 +20,7 @@ std::uint32_t Fleet::width_of(const Attempt& attempt) {
 }
 
 bool Fleet::takes_work(const Worker& worker) {
-  return !worker.is_suspect && !worker.is_draining && worker.card.slots > 0;
+  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && worker.card.slots > 0;
 }
 
 void Fleet::joined(WorkerId id, WorkerCard card, Time now) {
@@ -45,25 +45,35 @@ void Fleet::heard(WorkerId id, Time now) {
   hand_out();
 }
 
-bool Fleet::let_go(Worker& worker, const Name& name) {
-  const auto found = worker.in_hand.find(name);
-  if (found == worker.in_hand.end()) return false;
-  worker.load -= width_of(found->second);
-  worker.in_hand.erase(found);
-  holder_.erase(name);
-  return true;
+void Fleet::connected(WorkerId id, bool is_connected) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  found->second.is_cut = !is_connected;
+  count_slots();
+  hand_out();
 }
 
-std::vector<scheduler::Report> Fleet::reported(WorkerId id, std::vector<scheduler::Report> reports,
-                                               Time now) {
+std::optional<Attempt> Fleet::let_go(Worker& worker, const Name& name) {
+  const auto found = worker.in_hand.find(name);
+  if (found == worker.in_hand.end()) return std::nullopt;
+  Attempt attempt = std::move(found->second);
+  worker.load -= width_of(attempt);
+  worker.in_hand.erase(found);
+  holder_.erase(name);
+  return attempt;
+}
+
+std::vector<EndedAttempt> Fleet::reported(WorkerId id, std::vector<scheduler::Report> reports,
+                                          Time now) {
+  std::vector<EndedAttempt> ended;
   const auto found = workers_.find(id);
-  if (found == workers_.end()) return {};
+  if (found == workers_.end()) return ended;
   heard(id, now);
-  std::erase_if(reports, [&](const scheduler::Report& report) {
-    return !let_go(found->second, name_of(report.attempt));
-  });
+  for (scheduler::Report& report : reports)
+    if (auto attempt = let_go(found->second, name_of(report.attempt)))
+      ended.push_back({*std::move(attempt), std::move(report.outcome)});
   settle(id, found->second);
-  return reports;
+  return ended;
 }
 
 void Fleet::began(WorkerId id, const scheduler::Began& began) {
@@ -78,10 +88,8 @@ void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attem
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   for (const scheduler::AttemptRef& each : attempts) {
-    const auto held = found->second.in_hand.find(name_of(each));
-    if (held == found->second.in_hand.end()) continue;
-    waiting_.push_back(held->second);
-    let_go(found->second, name_of(each));
+    if (auto attempt = let_go(found->second, name_of(each)))
+      waiting_.push_back(*std::move(attempt));
   }
   settle(id, found->second);
 }
@@ -156,11 +164,12 @@ void Fleet::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
     };
     const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_it);
     if (found == waiting_.end()) continue;  // its end is under way already
+    Attempt attempt = std::move(*found);
     waiting_.erase(found);
     Outcome outcome;
     outcome.state = TaskState::cancelled;
     outcome.started = now;
-    effects_.reported.reports.push_back({each, std::move(outcome)});
+    effects_.ended.push_back({std::move(attempt), std::move(outcome)});
   }
 }
 
@@ -170,7 +179,7 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
   workers_.erase(found);
   dispatches_.erase(id);
   stops_.erase(id);
-  for (const auto& [name, attempt] : worker.in_hand) {
+  for (auto& [name, attempt] : worker.in_hand) {
     holder_.erase(name);
     Outcome outcome;
     outcome.state = TaskState::failed;
@@ -178,8 +187,7 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
     outcome.message =
         fmt::format("worker \"{}\" was lost: {}", escape_for_terminal(worker.card.name), why);
     outcome.started = now;
-    effects_.reported.reports.push_back(
-        {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, std::move(outcome)});
+    effects_.ended.push_back({std::move(attempt), std::move(outcome)});
   }
   count_slots();
   hand_out();
@@ -231,9 +239,9 @@ std::vector<WorkerView> Fleet::workers() const {
   using Health = WorkerView::Health;
   std::vector<WorkerView> views;
   for (const auto& [id, worker] : workers_) {
-    const Health health = worker.is_suspect    ? Health::suspect
-                          : worker.is_draining ? Health::draining
-                                               : Health::alive;
+    const Health health = worker.is_suspect || worker.is_cut ? Health::suspect
+                          : worker.is_draining               ? Health::draining
+                                                             : Health::alive;
     views.push_back({id, worker.card, health, worker.in_hand.size(), worker.joined, worker.heard});
   }
   return views;

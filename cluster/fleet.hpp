@@ -51,6 +51,12 @@ struct WorkerView {
   Time heard;
 };
 
+/// An attempt that ended, and how.
+struct EndedAttempt {
+  Attempt attempt;
+  Outcome outcome;
+};
+
 /// To be carried out in this order.
 struct FleetEffects {
   std::vector<std::pair<WorkerId, std::vector<Attempt>>> dispatches;
@@ -59,7 +65,7 @@ struct FleetEffects {
   std::vector<WorkerId> lost;          // to be told good-bye: it must not go on
   std::vector<WorkerId> drained;       // has nothing in hand and gets nothing any more
   scheduler::Began began;              // for the scheduler
-  scheduler::Reported reported;        // for the scheduler
+  std::vector<EndedAttempt> ended;     // without anything to keep
   std::optional<std::uint32_t> slots;  // changed: of all together, for the scheduler
 };
 
@@ -73,9 +79,12 @@ class Fleet {
   void left(WorkerId worker, const std::string& why, Time now);
   /// It said something.
   void heard(WorkerId worker, Time now);
-  /// @return which reports count; the others are about attempts that it does not hold
-  std::vector<scheduler::Report> reported(WorkerId worker, std::vector<scheduler::Report> reports,
-                                          Time now);
+  /// Its connection broke, or is there again. What it has in hand waits; it gets nothing new.
+  void connected(WorkerId worker, bool is_connected);
+  /// @return what the reports that count are about; the others are about attempts that it does not
+  /// hold
+  std::vector<EndedAttempt> reported(WorkerId worker, std::vector<scheduler::Report> reports,
+                                     Time now);
   void began(WorkerId worker, const scheduler::Began& began);
   /// It does not take these; somebody else gets them.
   void refused(WorkerId worker, const std::vector<scheduler::AttemptRef>& attempts);
@@ -101,6 +110,7 @@ class Fleet {
     Time joined;
     Time heard;
     bool is_suspect = false;
+    bool is_cut = false;
     bool is_draining = false;
     bool told_drained = false;
     std::map<Name, Attempt> in_hand;
@@ -112,7 +122,7 @@ class Fleet {
   [[nodiscard]] static bool takes_work(const Worker& worker);
   [[nodiscard]] std::optional<WorkerId> choose() const;
   void hand_out();
-  bool let_go(Worker& worker, const Name& name);
+  std::optional<Attempt> let_go(Worker& worker, const Name& name);
   void give_up(WorkerId id, const std::string& why, Time now);
   void count_slots();
   void settle(WorkerId id, Worker& worker);

@@ -113,7 +113,8 @@ std::string encode(const Submit& m) {
   std::string bytes;
   Writer(bytes).all(m.request, m.idempotency, m.flow ? m.flow->encode() : std::string(),
                     m.flow ? m.flow->folder : std::string(),
-                    m.flow ? m.flow->source_file : std::string(), m.options, m.ns);
+                    m.flow ? m.flow->source_file : std::string(), m.options, m.ns,
+                    journal::encode_parameters(m.parameters));
   return bytes;
 }
 
@@ -121,8 +122,9 @@ Status decode(std::string_view bytes, Submit& m) {
   std::string flow;
   std::string folder;
   std::string source_file;
+  std::string parameters;
   Reader reader(bytes);
-  reader.all(m.request, m.idempotency, flow, folder, source_file, m.options, m.ns);
+  reader.all(m.request, m.idempotency, flow, folder, source_file, m.options, m.ns, parameters);
   if (auto done = reader.done(); !done) return done;
   if (m.idempotency.size() > 64) return corrupt("the key of a submit is longer than 64 bytes");
   auto decoded = FlowSpec::decode(flow);
@@ -130,19 +132,23 @@ Status decode(std::string_view bytes, Submit& m) {
   decoded->folder = std::move(folder);
   decoded->source_file = std::move(source_file);
   m.flow = std::make_shared<const FlowSpec>(std::move(*decoded));
+  auto given = journal::decode_parameters(parameters);
+  if (!given) return tl::unexpected(given.error());
+  m.parameters = std::move(*given);
   return {};
 }
 
 std::string encode(const RunEnded& m) {
   std::string bytes;
-  Writer(bytes).all(m.request, m.run, m.state, m.message, journal::encode_summary(m.summary));
+  Writer(bytes).all(m.request, m.run, m.state, m.message, journal::encode_summary(m.summary),
+                    m.outputs);
   return bytes;
 }
 
 Status decode(std::string_view bytes, RunEnded& m) {
   std::string summary;
   Reader reader(bytes);
-  reader.all(m.request, m.run, m.state, m.message, summary);
+  reader.all(m.request, m.run, m.state, m.message, summary, m.outputs);
   if (auto done = reader.done(); !done) return done;
   auto decoded = journal::decode_summary(summary);
   if (!decoded) return tl::unexpected(decoded.error());

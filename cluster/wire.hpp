@@ -80,6 +80,7 @@ struct Submit {
   std::shared_ptr<const FlowSpec> flow;
   std::string options;  // actors::encode_options()
   std::string ns;       // namespace, for fairness and limits; empty: the default one
+  Parameters parameters;
 };
 struct Submitted {
   std::uint64_t request = 0;
@@ -123,6 +124,8 @@ struct RunEnded {
   RunState state = RunState::success;
   std::string message;
   journal::Summary summary;
+  // By name; none where the server that ran it is gone, or too much was run since.
+  std::map<std::string, Payload> outputs;
 };
 
 // ---- workers ----

@@ -250,14 +250,20 @@ std::string RunView::did_you_mean_task(std::string_view name) const {
   return reprise::did_you_mean(name, names);
 }
 
-Result<RunView> load_run(Journal& journal, const RunRow& row, Offset* last) {
-  auto bytes = journal.flow(row.flow);
+Result<std::shared_ptr<const FlowSpec>> flow_of(Journal& journal, const RunRow& row) {
+  const auto bytes = journal.flow(row.flow);
   if (!bytes) return tl::unexpected(bytes.error());
   auto flow = FlowSpec::decode(*bytes);
   if (!flow) return tl::unexpected(flow.error());
   flow->folder = row.folder;
   flow->source_file = row.source_file;
-  RunView view(std::make_shared<const FlowSpec>(std::move(*flow)));
+  return std::make_shared<const FlowSpec>(std::move(*flow));
+}
+
+Result<RunView> load_run(Journal& journal, const RunRow& row, Offset* last) {
+  auto flow = flow_of(journal, row);
+  if (!flow) return tl::unexpected(flow.error());
+  RunView view(*std::move(flow));
   constexpr std::size_t changes_at_once = 100'000;  // bounds the memory, not the run
   for (Offset after = 0;;) {
     auto entries = journal.read(row.id, after, changes_at_once);

@@ -125,6 +125,10 @@ class RunView {
   mutable std::unordered_map<std::string_view, NodeId> nodes_by_name_;  // made when first asked for
 };
 
+/// The flow of a run with the folder and file name that its row remembers.
+/// @error not_found, corrupt, unavailable, io
+[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(Journal& journal, const RunRow& row);
+
 /// The run as the journal has it. `last`, when given, receives the offset of the last change read.
 /// @error not_found, corrupt, unavailable, io
 [[nodiscard]] Result<RunView> load_run(Journal& journal, const RunRow& row, Offset* last = nullptr);

@@ -67,7 +67,7 @@ struct Bench {
     fleet.tick(now);
     step();
   }
-  std::vector<scheduler::Report> report(WorkerId id, std::uint32_t number) {
+  std::vector<EndedAttempt> report(WorkerId id, std::uint32_t number) {
     auto counted = fleet.reported(id, {success_of(number)}, now);
     step();
     return counted;
@@ -102,6 +102,20 @@ BOOST_AUTO_TEST_CASE(whoever_has_most_room_gets_the_next) {
   BOOST_TEST(sent() == "1:2 2:1 2:3 2:4");
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_whose_connection_broke_keeps_what_it_has_and_gets_nothing_new) {
+  join(1, 2);
+  dispatch({attempt(1)});
+  fleet.connected(1, false);
+  step();
+  BOOST_TEST(wants.slots.value() == 1u);  // those that are taken
+  dispatch({attempt(2)});
+  BOOST_TEST(sent().empty());
+  fleet.connected(1, true);
+  step();
+  BOOST_TEST(sent() == "1:2");
+  BOOST_TEST(wants.slots.value() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(a_wide_attempt_counts_for_the_slots_it_takes) {
   join(1, 4);
   join(2, 4);
@@ -125,9 +139,9 @@ BOOST_AUTO_TEST_CASE(a_silent_worker_gets_nothing_new_and_is_given_up_after_a_wh
   fleet.heard(2, now);
   wait(1s);
   BOOST_REQUIRE(wants.lost.size() == 1u);
-  BOOST_REQUIRE(wants.reported.reports.size() == 1u);
-  BOOST_TEST((wants.reported.reports[0].attempt == ref(1)));
-  BOOST_TEST((wants.reported.reports[0].outcome.failure == FailureClass::worker_lost));
+  BOOST_REQUIRE(wants.ended.size() == 1u);
+  BOOST_TEST((wants.ended[0].attempt.number == 1u));
+  BOOST_TEST((wants.ended[0].outcome.failure == FailureClass::worker_lost));
   BOOST_TEST(wants.slots.value() == 1u);
   BOOST_TEST(report(1, 1).empty());  // too late
 }
@@ -178,8 +192,8 @@ BOOST_AUTO_TEST_CASE(stopping_reaches_whoever_holds_it_or_ends_it_on_the_spot) {
   dispatch({attempt(1)});
   fleet.stop({ref(1)}, now);
   step();
-  BOOST_REQUIRE(wants.reported.reports.size() == 1u);
-  BOOST_TEST((wants.reported.reports[0].outcome.state == TaskState::cancelled));
+  BOOST_REQUIRE(wants.ended.size() == 1u);
+  BOOST_TEST((wants.ended[0].outcome.state == TaskState::cancelled));
   join(1, 1);
   BOOST_TEST(sent().empty());
   dispatch({attempt(2)});
@@ -195,7 +209,7 @@ BOOST_AUTO_TEST_CASE(whatever_happens_each_attempt_ends_once) {
     std::uint32_t last = 0;
     WorkerId last_worker = 0;
     std::set<std::uint32_t> open;
-    const auto end = [&](const std::vector<scheduler::Report>& reports) {
+    const auto end = [&](const std::vector<EndedAttempt>& reports) {
       for (const auto& each : reports) RC_ASSERT(open.erase(each.attempt.number) == 1u);
     };
     const auto any_worker = [&] {
@@ -234,16 +248,16 @@ BOOST_AUTO_TEST_CASE(whatever_happens_each_attempt_ends_once) {
           bench.step();
           break;
       }
-      end(bench.wants.reported.reports);
+      end(bench.wants.ended);
     }
     // A good worker comes and stays: everything ends.
     const WorkerId last_one = ++last_worker;
     bench.join(last_one, 1);
-    end(bench.wants.reported.reports);
+    end(bench.wants.ended);
     for (int i = 0; i < 12; ++i) {
       bench.fleet.heard(last_one, bench.now);
       bench.wait(1s);
-      end(bench.wants.reported.reports);
+      end(bench.wants.ended);
     }
     for (WorkerId id = 1; id <= last_one; ++id)
       for (std::uint32_t number = 1; number <= last; ++number) end(bench.report(id, number));

@@ -105,7 +105,9 @@ BOOST_AUTO_TEST_CASE(client_messages_arrive_as_they_were) {
   journal::Summary summary;
   summary.tasks = 12;
   summary.cached = 3;
-  const auto ended = travel(wire::RunEnded{6, run_id(1), RunState::failed, "why", summary});
+  const auto ended = travel(wire::RunEnded{
+      6, run_id(1), RunState::failed, "why", summary, {{"out", Payload::of(std::string("\xc3"))}}});
+  BOOST_TEST(ended.outputs.at("out").view() == "\xc3");
   BOOST_TEST((ended.summary == summary));
   BOOST_TEST((ended.state == RunState::failed));
 }

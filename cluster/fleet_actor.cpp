@@ -1,0 +1,384 @@
+#include "cluster/fleet_actor.hpp"
+
+#include <list>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <caf/all.hpp>
+
+#include "actors/messages.hpp"
+#include "actors/result_keeper.hpp"
+#include "cluster/blob_transfer.hpp"
+#include "cluster/link_actor.hpp"
+#include "cluster/wire.hpp"
+#include "core/text.hpp"
+
+namespace reprise::cluster {
+
+namespace {
+
+struct LookRound {};  // to itself, every `ping_every`
+
+}  // namespace
+
+}  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::LookRound)
+
+namespace reprise::cluster {
+
+namespace {
+
+// A report whose result is not all here yet.
+struct Coming {
+  scheduler::Report report;
+  std::set<Digest> missing;
+};
+
+struct WorkerLink {
+  Peer peer;
+  std::shared_ptr<LinkSender> sender;
+  bool joined = false;               // it has said hello
+  std::set<std::uint32_t> contexts;  // runs that it knows
+  std::unique_ptr<BlobFetches> fetches;
+  std::list<Coming> coming;
+};
+
+struct FleetState {
+  static inline const char* name = "fleet";
+  FleetActorOptions options;
+  Fleet fleet;
+  std::optional<BlobSource> source;
+  std::map<LinkNumber, WorkerLink> links;
+  actors::ResultKeeper keeper;
+  caf::actor_addr scheduler;
+  std::uint64_t pings = 0;
+  // Silence is measured by a clock that nobody sets.
+  const Time begun = reprise::now();
+  const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
+  [[nodiscard]] Time now() const {
+    return begun +
+           std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - begun_steady);
+  }
+};
+
+using Self = caf::stateful_actor<FleetState>;
+using wire::Kind;
+
+void say(Self* self, std::string line) {
+  if (self->state.options.say) self->state.options.say(std::move(line));
+}
+
+std::string name_of(const WorkerLink& link) {
+  return fmt::format("worker \"{}\"", escape_for_terminal(link.peer.identity.name));
+}
+
+// A worker that does not take what it is sent is of no use: its link ends, and with it its work.
+void send(Self* self, WorkerLink& link, Kind kind, std::string bytes) {
+  const Status sent = link.sender->send(static_cast<std::uint16_t>(kind), std::move(bytes));
+  if (sent || sent.error().code == ErrorCode::not_found) return;
+  say(self, fmt::format("{} is sent away: {}", name_of(link), sent.error().message));
+  link.sender->close(sent.error());
+}
+
+void tell_scheduler(Self* self, std::vector<scheduler::Report> reports) {
+  if (reports.empty()) return;
+  if (const auto to = caf::actor_cast<caf::actor>(self->state.scheduler))
+    self->send(to, scheduler::Reported{std::move(reports)});
+}
+
+// Ended attempts: their results to the cache, then their news to the scheduler.
+void conclude(Self* self, std::vector<EndedAttempt> ended) {
+  if (ended.empty()) return;
+  std::vector<actors::Finished> batch;
+  for (EndedAttempt& each : ended) {
+    Attempt& attempt = each.attempt;
+    batch.push_back({{{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number},
+                      std::move(each.outcome)},
+                     std::move(attempt.context),
+                     attempt.node,
+                     attempt.map_index,
+                     std::move(attempt.label),
+                     attempt.key});
+  }
+  actors::ResultKeeper::Step step = self->state.keeper.finished(std::move(batch), true);
+  if (!step.given_up.empty())
+    self->send(self->state.options.cache, actors::GiveUp{std::move(step.given_up)});
+  tell_scheduler(self, std::move(step.reports));
+  if (!step.store.commits.empty()) self->send(self->state.options.cache, std::move(step.store));
+}
+
+void dispatch_to(Self* self, LinkNumber number, std::vector<Attempt> attempts) {
+  FleetState& state = self->state;
+  const auto found = state.links.find(number);
+  if (found == state.links.end()) return;
+  WorkerLink& link = found->second;
+  wire::Dispatch message;
+  for (Attempt& attempt : attempts) {
+    if (link.contexts.insert(attempt.run).second)
+      send(self, link, Kind::run_context, encode(wire::Context{attempt.run, attempt.context}));
+    for (const Argument& argument : attempt.arguments) state.source->offer(argument.value);
+    state.source->offer(attempt.loop_result);
+    if (attempt.question) {
+      state.source->offer(attempt.question->before.result);
+      state.source->offer(attempt.question->after.result);
+      for (const Question::Upstream& each : attempt.question->upstreams)
+        state.source->offer(each.state.result);
+    }
+    message.attempts.push_back({std::move(attempt), {}});
+  }
+  send(self, link, Kind::dispatch, encode(message));
+}
+
+void perform(Self* self) {
+  FleetState& state = self->state;
+  FleetEffects effects = state.fleet.take_effects();
+  for (auto& [number, attempts] : effects.dispatches)
+    dispatch_to(self, number, std::move(attempts));
+  const auto with_link = [&](LinkNumber number, auto action) {
+    if (const auto link = state.links.find(number); link != state.links.end()) action(link->second);
+  };
+  for (auto& [number, attempts] : effects.stops)
+    with_link(number, [&](WorkerLink& link) {
+      send(self, link, Kind::stop, encode(wire::Attempts{0, std::move(attempts)}));
+    });
+  for (const WorkerId number : effects.pings)
+    with_link(number, [&](WorkerLink& link) {
+      send(self, link, Kind::ping, encode(wire::Ping{++state.pings}));
+    });
+  for (const WorkerId number : effects.lost)
+    with_link(number, [&](WorkerLink& link) {
+      say(self, fmt::format("{} was lost: it said nothing for {}", name_of(link),
+                            describe(state.options.fleet.lost_after)));
+      link.sender->close({ErrorCode::unavailable, "it said nothing for too long"});
+    });
+  for (const WorkerId number : effects.drained)
+    with_link(number, [&](WorkerLink& link) {
+      link.sender->close({ErrorCode::cancelled, "it is drained: nothing is left to do"});
+    });
+  if (!effects.began.starts.empty())
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, std::move(effects.began));
+  if (effects.slots)
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, scheduler::SlotsChanged{*effects.slots});
+  conclude(self, std::move(effects.ended));
+  if (state.options.board) state.options.board->set(state.fleet.workers());
+}
+
+// ---- what workers say ----
+
+void request_blobs(Self* self, WorkerLink& link) {
+  for (const wire::BlobRequest& request : link.fetches->take_requests())
+    send(self, link, Kind::blob_request, encode(request));
+}
+
+void reported(Self* self, LinkNumber number, WorkerLink& link, wire::Reports message) {
+  std::vector<scheduler::Report> whole;
+  for (scheduler::Report& report : message.reports) {
+    const auto missing = complete(report.outcome.value, *self->state.options.blobs);
+    if (missing.empty()) {
+      whole.push_back(std::move(report));
+      continue;
+    }
+    Coming& coming = link.coming.emplace_back();
+    coming.report = std::move(report);
+    for (const Wanted& each : missing) {
+      coming.missing.insert(each.digest);
+      link.fetches->want(each);
+    }
+  }
+  request_blobs(self, link);
+  conclude(self, self->state.fleet.reported(number, std::move(whole), self->state.now()));
+}
+
+// A value may turn out to name files that are missing, too.
+void look_at_coming(Self* self, LinkNumber number, WorkerLink& link) {
+  std::vector<scheduler::Report> whole;
+  for (const BlobFetches::Arrived& arrived : link.fetches->take_arrived()) {
+    for (auto it = link.coming.begin(); it != link.coming.end();) {
+      if (it->missing.erase(arrived.what.digest) == 0 || (!it->missing.empty() && arrived.status)) {
+        ++it;
+        continue;
+      }
+      Outcome& outcome = it->report.outcome;
+      std::vector<Wanted> missing;
+      if (arrived.status) {
+        missing = complete(outcome.value, *self->state.options.blobs);
+      } else {
+        outcome.state = TaskState::failed;
+        outcome.failure = FailureClass::cannot_start;
+        outcome.message = "its result could not be fetched: " + arrived.status.error().message;
+        outcome.value = {};
+      }
+      for (const Wanted& each : missing) {
+        it->missing.insert(each.digest);
+        link.fetches->want(each);
+      }
+      if (!it->missing.empty() && arrived.status) {
+        ++it;
+        continue;
+      }
+      whole.push_back(std::move(it->report));
+      it = link.coming.erase(it);
+    }
+  }
+  request_blobs(self, link);
+  conclude(self, self->state.fleet.reported(number, std::move(whole), self->state.now()));
+}
+
+Status hello(Self* self, LinkNumber number, WorkerLink& link, const wire::WorkerHello& message) {
+  if (link.joined) return fail(ErrorCode::conflict, "a worker says hello once");
+  link.joined = true;
+  self->state.fleet.joined(number, {link.peer.identity.name, message.slots}, self->state.now());
+  say(self,
+      fmt::format("{} joined from {}, slots: {}", name_of(link), link.peer.address, message.slots));
+  return {};
+}
+
+template <class Message, class Action>
+Status with(const std::string& bytes, Action action) {
+  Message message;
+  if (Status decoded = decode(bytes, message); !decoded) return decoded;
+  return action(message);
+}
+
+Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& message) {
+  FleetState& state = self->state;
+  switch (static_cast<Kind>(message.kind)) {
+    case Kind::worker_hello:
+      return with<wire::WorkerHello>(message.bytes,
+                                     [&](auto& m) { return hello(self, number, link, m); });
+    case Kind::began:
+      return with<wire::Began>(message.bytes, [&](wire::Began& m) -> Status {
+        state.fleet.began(number, {std::move(m.starts)});
+        return {};
+      });
+    case Kind::reports:
+      return with<wire::Reports>(message.bytes, [&](wire::Reports& m) -> Status {
+        reported(self, number, link, std::move(m));
+        return {};
+      });
+    case Kind::rejected:
+    case Kind::retracted:
+      return with<wire::Refused>(message.bytes, [&](const wire::Refused& m) -> Status {
+        state.fleet.refused(number, m.attempts);
+        return {};
+      });
+    case Kind::draining:
+      return with<wire::Draining>(message.bytes, [&](const wire::Draining& m) -> Status {
+        state.fleet.drain(number, m.draining);
+        return {};
+      });
+    case Kind::blob_request:
+      return with<wire::BlobRequest>(message.bytes, [&](const wire::BlobRequest& m) -> Status {
+        send(self, link, Kind::blob_chunk, encode(state.source->answer(m)));
+        return {};
+      });
+    case Kind::blob_chunk:
+      return with<wire::BlobChunk>(message.bytes, [&](const wire::BlobChunk& m) -> Status {
+        link.fetches->take(m);
+        look_at_coming(self, number, link);
+        return {};
+      });
+    case Kind::ping:
+      send(self, link, Kind::pong, message.bytes);
+      return {};
+    default:  // pong and what a newer worker may say
+      return {};
+  }
+}
+
+void messages(Self* self, LinkMessages& got) {
+  FleetState& state = self->state;
+  const auto found = state.links.find(got.link);
+  if (found == state.links.end()) return;
+  state.fleet.heard(got.link, self->state.now());
+  for (const Message& message : got.messages) {
+    const Status handled = handle(self, got.link, found->second, message);
+    if (handled) continue;
+    say(self, fmt::format("{} is sent away: {}", name_of(found->second), handled.error().message));
+    found->second.sender->close(handled.error());
+    break;
+  }
+  perform(self);
+}
+
+void look_round_later(Self* self) {
+  caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), self->state.options.fleet.ping_every,
+                         LookRound{});
+}
+
+caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> options) {
+  FleetState& state = self->state;
+  state.options = std::move(*options);
+  state.fleet = Fleet{state.options.fleet};
+  state.source.emplace(state.options.blobs);
+  look_round_later(self);
+  return {
+      [self](const actors::Serve& serve) {
+        self->state.scheduler = caf::actor_cast<caf::actor_addr>(serve.scheduler);
+        perform(self);
+      },
+      [self](actors::Dispatch& dispatch) {
+        self->state.fleet.dispatch(std::move(dispatch.attempts));
+        perform(self);
+      },
+      [self](const actors::Stop& stop) {
+        self->state.fleet.stop(stop.attempts, self->state.now());
+        perform(self);
+      },
+      [self](const actors::Stored& answer) {
+        tell_scheduler(self, self->state.keeper.stored(answer));
+      },
+      [self](const actors::RunOver& news) {
+        for (auto& [number, link] : self->state.links)
+          if (link.contexts.erase(news.run.value) > 0)
+            send(self, link, Kind::forget_run, encode(wire::ForgetRun{news.run.value}));
+      },
+      [self](const LookRound&) {
+        look_round_later(self);
+        self->state.fleet.tick(self->state.now());
+        perform(self);
+      },
+      [self](LinkUp& up) {
+        WorkerLink& link = self->state.links[up.peer.link];
+        link.peer = std::move(up.peer);
+        link.sender = std::move(up.sender);
+        link.fetches =
+            std::make_unique<BlobFetches>(self->state.options.blobs, self->state.options.incoming);
+      },
+      [self](LinkMessages& got) { messages(self, got); },
+      [self](const LinkDown& down) {
+        const auto found = self->state.links.find(down.link);
+        if (found == self->state.links.end()) return;
+        say(self, fmt::format("{} is gone: {}", name_of(found->second), down.why.message));
+        self->state.links.erase(found);
+        self->state.fleet.left(down.link, down.why.message, self->state.now());
+        perform(self);
+      },
+      [self](const LinkCut& cut) {
+        self->state.fleet.connected(cut.link, false);
+        perform(self);
+      },
+      [self](const LinkBack& back) {
+        self->state.fleet.connected(back.link, true);
+        perform(self);
+      },
+      [](const LinkRoom&) {},
+      [](const LinkTrouble&) {},
+  };
+}
+
+}  // namespace
+
+caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options) {
+  // Detached: it reads and writes files.
+  return system.spawn<caf::detached>(fleet_behavior,
+                                     std::make_shared<FleetActorOptions>(std::move(options)));
+}
+
+}  // namespace reprise::cluster

@@ -1,0 +1,54 @@
+// The workers of an engine that run elsewhere, as one actor: what the engine sends to its worker
+// goes to them over their links, and what they report comes back as if it had run here. Who runs
+// what, and who is given up, Fleet decides.
+//
+// Of a result the scheduler hears once its bytes are in the store of this node and its record is in
+// the cache, so "done" means "can be fetched" here, whatever becomes of the worker.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+
+#include "cache/blob_store.hpp"
+#include "cluster/fleet.hpp"
+
+namespace reprise::cluster {
+
+/// The workers as they were a moment ago, for whoever asks. Safe from any thread.
+class FleetBoard {
+ public:
+  void set(std::vector<WorkerView> workers) {
+    const std::lock_guard guard(mutex_);
+    workers_ = std::move(workers);
+  }
+  [[nodiscard]] std::vector<WorkerView> workers() const {
+    const std::lock_guard guard(mutex_);
+    return workers_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<WorkerView> workers_;
+};
+
+struct FleetActorOptions {
+  FleetOptions fleet;
+  caf::actor cache;
+  std::shared_ptr<cache::BlobStore> blobs;
+  std::filesystem::path incoming;  // folder for files that are still coming
+  std::shared_ptr<FleetBoard> board;
+  std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
+};
+
+/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, RunOver, Stored) and the
+/// events of links of workers (link_actor.hpp).
+[[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
+
+}  // namespace reprise::cluster

@@ -1,0 +1,46 @@
+// A worker process's shell: attempts that come over the link go to the slots of this process, and
+// what the slots say goes back over it.
+//
+// What an attempt needs and this node lacks is pulled by digest before it starts. When the link is
+// over, its scheduler has given the attempts up: they are stopped, and what they still give is
+// nobody's. Only with empty hands does the node offer itself to the next one, so that the numbers
+// of two schedulers never mix.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
+
+#include "cache/blob_store.hpp"
+#include "cluster/wire.hpp"
+#include "core/time.hpp"
+
+namespace reprise::cluster {
+
+/// owner → node: take nothing more and leave once what is in hand is finished.
+struct Leave {};
+
+struct NodeActorOptions {
+  caf::actor worker;  // actors::spawn_worker_actor without a cache; told here whom to serve
+  std::uint32_t slots = 1;
+  std::shared_ptr<cache::BlobStore> blobs;
+  std::filesystem::path incoming;        // folder for files that are still coming
+  std::filesystem::path runs;            // folder for the folders of runs
+  std::vector<std::string> functions;    // "name@version" that it can run
+  std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
+  std::function<void()> on_left;         // nothing is in hand any more, after Leave
+};
+
+/// Handles the events of its link (link_actor.hpp), what its worker says (Reported, Began) and
+/// Leave.
+[[nodiscard]] caf::actor spawn_node_actor(caf::actor_system& system, NodeActorOptions options);
+
+}  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::Leave)

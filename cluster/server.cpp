@@ -1,0 +1,126 @@
+#include "cluster/server.hpp"
+
+#include <atomic>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+#include <caf/actor.hpp>
+#include <caf/send.hpp>
+
+#include "cluster/client_desk.hpp"
+#include "cluster/fleet_actor.hpp"
+#include "cluster/folder_lock.hpp"
+#include "cluster/link_actor.hpp"
+
+namespace reprise::cluster {
+
+class Server::State {
+ public:
+  Status open(ServerOptions options);
+  ~State();
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+ private:
+  void route(LinkEvent event);
+
+  std::function<void(std::string)> say_;
+  FolderLock lock_;
+  std::shared_ptr<FleetBoard> board_ = std::make_shared<FleetBoard>();
+  std::unique_ptr<Engine> engine_;
+  caf::actor fleet_;
+  std::unique_ptr<ClientDesk> desk_;
+  std::atomic<ClientDesk*> at_desk_{nullptr};  // for the engine's thread
+  std::set<LinkNumber> worker_links_;          // the hub's thread only
+  std::unique_ptr<Hub> hub_;
+  std::uint16_t port_ = 0;
+};
+
+Status Server::State::open(ServerOptions options) {
+  say_ = options.say;
+  // Before anything else: who may come has to be clear before anybody can.
+  HubOptions hub = hub_options(Role::scheduler, options.name, options.credentials);
+  hub.exchange.accepted = {Role::worker, Role::client};
+  hub.on_event = [this](LinkEvent event) { route(std::move(event)); };
+
+  const auto data = options.engine.data;
+  options.engine.spawn_worker = [&](caf::actor_system& system, const WorkerParts& parts) {
+    FleetActorOptions fleet;
+    fleet.fleet = options.fleet;
+    fleet.cache = parts.cache;
+    fleet.blobs = parts.blobs;
+    fleet.incoming = data / "incoming";
+    fleet.board = board_;
+    fleet.say = options.say;
+    return fleet_ = spawn_fleet_actor(system, std::move(fleet));
+  };
+  options.engine.on_end = [this](const RunId& run) {
+    if (ClientDesk* desk = at_desk_.load()) desk->run_ended(run);
+  };
+  auto engine = Engine::open(options.engine);
+  if (!engine) return tl::unexpected(engine.error());
+  engine_ = *std::move(engine);
+  if (Status locked = lock_.take(data, "server"); !locked) return locked;
+  auto opened = Hub::open(std::move(hub));
+  if (!opened) return tl::unexpected(opened.error());
+  hub_ = *std::move(opened);
+  engine_->start();
+  auto desk = ClientDesk::open(
+      {.engine = *engine_, .data = data, .board = board_, .query = options.query, .say = say_});
+  if (!desk) return tl::unexpected(desk.error());
+  desk_ = *std::move(desk);
+  at_desk_ = desk_.get();
+  // Who comes before the runs of the server before go on waits at the desk.
+  const auto port = hub_->listen(options.listen);
+  if (!port) return tl::unexpected(port.error());
+  port_ = *port;
+  return desk_->start();
+}
+
+// The hub first: nobody is told anything any more, so what workers have in hand is no news. Then
+// the desk, which uses the engine.
+Server::State::~State() {
+  hub_.reset();
+  fleet_ = {};
+  if (desk_) desk_->stop();
+  engine_.reset();  // it may tell of ended runs until it is gone
+}
+
+void Server::State::route(LinkEvent event) {
+  if (const auto* trouble = std::get_if<LinkTrouble>(&event)) {
+    say_(fmt::format("turned away {}: {}", trouble->address, trouble->why.message));
+    return;
+  }
+  if (const auto* up = std::get_if<LinkUp>(&event);
+      up != nullptr && up->peer.identity.role == Role::worker)
+    worker_links_.insert(up->peer.link);
+  const LinkNumber link = std::visit(
+      [](const auto& one) -> LinkNumber {
+        if constexpr (requires { one.link; })
+          return one.link;
+        else if constexpr (requires { one.peer.link; })
+          return one.peer.link;
+        else
+          return 0;
+      },
+      event);
+  if (!worker_links_.contains(link)) return desk_->take(std::move(event));
+  if (std::holds_alternative<LinkDown>(event)) worker_links_.erase(link);
+  std::visit([&](auto& one) { caf::anon_send(fleet_, std::move(one)); }, event);
+}
+
+Server::Server(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Server::~Server() = default;
+
+std::uint16_t Server::port() const {
+  return state_->port();
+}
+
+Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {
+  auto state = std::make_unique<State>();
+  if (const Status opened = state->open(std::move(options)); !opened)
+    return tl::unexpected(opened.error());
+  return std::unique_ptr<Server>(new Server(std::move(state)));
+}
+
+}  // namespace reprise::cluster

@@ -1,0 +1,54 @@
+// A worker process: slots, a store of its own for what attempts take and give, and a link to the
+// scheduler that it serves.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cluster/credentials.hpp"
+#include "cluster/hub.hpp"
+#include "core/result.hpp"
+#include "core/time.hpp"
+#include "worker/functions.hpp"
+
+namespace reprise::cluster {
+
+struct WorkerNodeOptions {
+  ConnectOptions server;
+  std::filesystem::path data;  // made when missing; used by one worker at a time
+  std::string name;            // empty: of host and process; one worker of a name at a time
+  Credentials credentials;
+  unsigned slots = 0;  // attempts at once; 0 = number of processors
+  Duration grace{std::chrono::seconds{10}};
+  // A cut link that does not come back in time is over, and what runs is stopped.
+  Duration resume_window{std::chrono::seconds{30}};
+  std::filesystem::path secrets;                     // folder of secrets; may be empty
+  std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
+  std::function<void(std::string)> say;              // one line for people, any thread; required
+};
+
+class WorkerNode {
+ public:
+  /// @error conflict: another worker uses the folder; io, denied, exhausted: the folder; else as
+  /// Hub::open(). That the server cannot be reached is only said: it is tried again for ever.
+  [[nodiscard]] static Result<std::unique_ptr<WorkerNode>> open(WorkerNodeOptions options);
+  /// Ends what runs, at the latest after the grace time.
+  ~WorkerNode();
+  WorkerNode(const WorkerNode&) = delete;
+  WorkerNode& operator=(const WorkerNode&) = delete;
+
+  [[nodiscard]] const std::string& name() const;
+  /// Takes nothing more; returns at once. `on_left` is called, from another thread, when what was
+  /// in hand is finished and handed over.
+  void leave(std::function<void()> on_left);
+
+ private:
+  class State;
+  explicit WorkerNode(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace reprise::cluster
