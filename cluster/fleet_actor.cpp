@@ -142,8 +142,8 @@ void perform(Self* self) {
     if (const auto link = state.links.find(number); link != state.links.end()) action(link->second);
   };
   for (auto& [number, attempts] : effects.stops)
-    with_link(number, [&](WorkerLink& link) {
-      send(self, link, Kind::stop, encode(wire::Attempts{0, std::move(attempts)}));
+    with_link(number, [self, &stopped = attempts](WorkerLink& link) {
+      send(self, link, Kind::stop, encode(wire::Attempts{0, std::move(stopped)}));
     });
   for (const WorkerId number : effects.pings)
     with_link(number, [&](WorkerLink& link) {

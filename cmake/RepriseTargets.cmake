@@ -8,6 +8,7 @@ endif()
 # Warnings and sanitizers for one target of ours; never exported.
 function(reprise_flags target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-sign-conversion>  # as GCC, whose -Wconversion leaves it out in C++
     $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>)  # GCC 12 sees overlaps in "text" + string where there are none (bug 105651)
   if(REPRISE_DEVELOPER)
     target_compile_options(${target} PRIVATE -Werror)

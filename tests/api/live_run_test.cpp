@@ -45,6 +45,7 @@ class fake_engine final : public Engine {
   }
   void forget(const RunId&) override { ++forgotten; }
   void abandon() override {}
+  void start() override {}
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
   void tell(std::vector<journal::TaskChange> tasks, std::optional<RunState> state = {}) {

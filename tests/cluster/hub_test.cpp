@@ -117,8 +117,9 @@ BOOST_AUTO_TEST_CASE(a_link_survives_a_network_that_breaks_again_and_again) {
     BOOST_REQUIRE(worker.wait([&] { return worker.links.at(up->link()).backs > round; }));
   }
   for (auto [node, link] : {std::pair(&scheduler, down->link()), std::pair(&worker, up->link())}) {
-    BOOST_REQUIRE(
-        node->wait([&] { return node->links.at(link).received.size() == rounds * each; }));
+    BOOST_REQUIRE(node->wait([&node = *node, link = link] {
+      return node.links.at(link).received.size() == rounds * each;
+    }));
     const std::lock_guard lock(node->mutex);
     for (int i = 0; i < rounds * each; ++i)
       BOOST_REQUIRE(node->links.at(link).received[static_cast<std::size_t>(i)].bytes ==
