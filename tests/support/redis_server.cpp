@@ -140,6 +140,8 @@ void RedisServer::kill() {
 
 void RedisServer::stop() {
   ::kill(process_, SIGSTOP);
+  int status = 0;
+  ::waitpid(process_, &status, WUNTRACED);  // until then it may still answer
 }
 
 void RedisServer::go_on() {
