@@ -31,15 +31,8 @@ std::optional<Commit> prolonged(const CachePolicy& policy, const Record& record,
   if (until - *record.expires < *policy.expires_after / 64) return std::nullopt;
   // The value that is there already, as a copy of itself: nothing where something newer has come
   // meanwhile, else another expiry.
-  Commit commit;
-  commit.key = record.key;
-  commit.name = record.name;
-  commit.value = record.value;
+  Commit commit = copy_of(record);
   commit.expires_after = policy.expires_after;
-  commit.run = record.run;
-  commit.task = record.task;
-  commit.cost = record.cost;
-  commit.committed = record.committed;
   return commit;
 }
 

@@ -9,6 +9,19 @@
 #include "cache/key_prefix.hpp"
 
 namespace reprise::cache {
+
+Commit copy_of(const Record& record) {
+  Commit commit;
+  commit.key = record.key;
+  commit.name = record.name;
+  commit.value = record.value;
+  commit.run = record.run;
+  commit.task = record.task;
+  commit.cost = record.cost;
+  commit.committed = record.committed;
+  commit.status = record.status;
+  return commit;
+}
 namespace {
 
 // Enough for every store whose size lets it be asked like this.

@@ -93,6 +93,9 @@ struct Commit {
   bool anew = false;
 };
 
+/// What is kept already, to be kept elsewhere or once more; without expiry and material.
+[[nodiscard]] Commit copy_of(const Record& record);
+
 /// What became of a commit.
 enum class Kept : std::uint8_t {
   added,      // a new version

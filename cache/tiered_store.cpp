@@ -281,15 +281,7 @@ void TieredStore::promote(Guard& guard) {
     std::vector<Commit> commits;
     const Time at = options_.clock();
     for (const auto& [key, record] : promotions_) {
-      Commit commit;
-      commit.key = record.key;
-      commit.name = record.name;
-      commit.value = record.value;
-      commit.run = record.run;
-      commit.task = record.task;
-      commit.cost = record.cost;
-      commit.committed = record.committed;
-      commit.status = record.status;
+      Commit commit = copy_of(record);
       if (record.expires) commit.expires_after = *record.expires - at;
       commits.push_back(std::move(commit));
     }

@@ -8,7 +8,7 @@
 #include "cache/archive_export.hpp"
 #include "cache/archive_import.hpp"
 #include "cache/sqlite_store.hpp"
-#include "tests/cache/cache_support.hpp"
+#include "tests/cache/cache_folder.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
@@ -17,24 +17,7 @@ namespace {
 using namespace testing;
 using reprise::testing::TemporaryFolder;
 
-struct Folder {
-  TemporaryFolder folder;
-  std::shared_ptr<BlobStore> blobs = *BlobStore::open({.folder = folder / "blobs"});
-
-  std::unique_ptr<SqliteStore> store() {
-    auto opened = SqliteStore::open({.path = folder / "cache.db", .blobs = blobs});
-    BOOST_REQUIRE_MESSAGE(opened.has_value(), (opened ? "" : opened.error().message));
-    return std::move(*opened);
-  }
-  std::unique_ptr<Upkeep> upkeep() {
-    return std::move(*Upkeep::open(folder / "cache.db", blobs, folder / "blobs"));
-  }
-  void commit(const Commit& one, Time when) {
-    BOOST_REQUIRE(store()->commit({&one, 1}, when).has_value());
-  }
-  void keep(const std::string& name, const std::string& text, Time when) {
-    commit(testing::commit(name, value(text)), when);
-  }
+struct Folder : CacheFolder {
   /// A value that names a file with this content.
   Payload file_value(const std::string& content) {
     FileValue file;

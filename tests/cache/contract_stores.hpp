@@ -7,8 +7,11 @@
 #include <string>
 #include <vector>
 
+#include <boost/test/unit_test.hpp>
+
 #include "cache/leases.hpp"
 #include "cache/store.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache::testing {
 
@@ -29,6 +32,19 @@ struct NamedStore {
 
 /// New and empty; they may keep things in `folder`.
 [[nodiscard]] std::vector<NamedStore> make_stores(const std::filesystem::path& folder);
+
+/// For cases that every store has to pass.
+struct Stores {
+  reprise::testing::TemporaryFolder folder;
+  std::vector<NamedStore> stores = make_stores(folder.path());
+
+  template <class Body>
+  void each(Body body) {
+    for (const NamedStore& store : stores) {
+      BOOST_TEST_CONTEXT(store.name) body(*store.store);
+    }
+  }
+};
 
 /// Leases with the store that their commits go to. `lease` goes by the clock that is passed in.
 struct NamedLeases {

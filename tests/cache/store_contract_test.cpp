@@ -14,18 +14,6 @@ namespace {
 using namespace testing;
 using namespace std::chrono_literals;
 
-struct Stores {
-  reprise::testing::TemporaryFolder folder;
-  std::vector<NamedStore> stores = make_stores(folder.path());
-
-  template <class Body>
-  void each(Body body) {
-    for (const NamedStore& store : stores) {
-      BOOST_TEST_CONTEXT(store.name) body(*store.store);
-    }
-  }
-};
-
 BOOST_FIXTURE_TEST_SUITE(Store_, Stores)
 
 BOOST_AUTO_TEST_CASE(what_was_committed_is_found_with_all_that_was_said_about_it) {

@@ -15,18 +15,6 @@ namespace {
 using namespace testing;
 using namespace std::chrono_literals;
 
-struct Stores {
-  reprise::testing::TemporaryFolder folder;
-  std::vector<NamedStore> stores = make_stores(folder.path());
-
-  template <class Body>
-  void each(Body body) {
-    for (const NamedStore& store : stores) {
-      BOOST_TEST_CONTEXT(store.name) body(*store.store);
-    }
-  }
-};
-
 std::string ask(Store& store, const Query& query, Time now) {
   auto found = store.find({&query, 1}, now);
   if (!found) BOOST_FAIL(found.error().message);
