@@ -18,6 +18,21 @@ namespace reprise::cluster {
 
 namespace {
 
+struct LookAround {};  // to itself, now and then
+
+}  // namespace
+
+}  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::LookAround)
+
+namespace reprise::cluster {
+
+namespace {
+
+// A server that gives workers up quickly says so only later.
+constexpr Duration look_round_at_most = std::chrono::milliseconds{250};
+
 // Folders of finished runs that stay, for their logs.
 constexpr std::size_t run_folders_kept = 100;
 
@@ -31,6 +46,13 @@ struct NodeState {
   std::optional<Peer> peer;  // the scheduler, while there is a link
   std::shared_ptr<LinkSender> sender;
   std::unique_ptr<BlobFetches> fetches;
+  // Silence is measured by a clock that nobody sets.
+  const Time begun = reprise::now();
+  const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
+  [[nodiscard]] Time now() const {
+    return begun +
+           std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now() - begun_steady);
+  }
 };
 
 using Self = caf::stateful_actor<NodeState>;
@@ -46,9 +68,11 @@ void send(Self* self, Kind kind, std::string bytes) {
   if (!sent && sent.error().code != ErrorCode::not_found) state.sender->close(sent.error());
 }
 
-void say_hello(Self* self) {
+void say_hello(Self* self, NodeHello known) {
   const NodeState& state = self->state;
   wire::WorkerHello hello;
+  hello.epoch = known.epoch;
+  hello.running = std::move(known.inventory);
   hello.slots = state.options.slots;
   hello.capacity.cpu_milli = state.options.slots * 1000;
   hello.functions = state.options.functions;
@@ -86,10 +110,11 @@ void request_blobs(Self* self) {
 void perform(Self* self) {
   NodeState& state = self->state;
   NodeEffects effects = state.node.take_effects();
-  if (effects.hello) say_hello(self);
+  if (effects.hello) say_hello(self, *std::move(effects.hello));
   if (effects.draining) send(self, Kind::draining, encode(wire::Draining{true}));
   if (!effects.refused.empty())
-    send(self, Kind::rejected, encode(wire::Refused{std::move(effects.refused), "it leaves"}));
+    send(self, Kind::rejected,
+         encode(wire::Refused{std::move(effects.refused), "it takes nothing new"}));
   if (!effects.began.starts.empty())
     send(self, Kind::began, encode(wire::Began{std::move(effects.began.starts)}));
   if (!effects.reports.empty())
@@ -98,6 +123,10 @@ void perform(Self* self) {
     self->send(state.options.worker, actors::Dispatch{std::move(effects.starts)});
   if (!effects.stops.empty())
     self->send(state.options.worker, actors::Stop{std::move(effects.stops)});
+  if (effects.withdraw) self->send(state.options.worker, actors::Withdraw{});
+  if (effects.abandoned > 0)
+    say(self, fmt::format("nothing was heard of the scheduler for {}: ending what runs ({})",
+                          describe(state.options.node.orphan_after), effects.abandoned));
   if (effects.left && state.options.on_left) std::exchange(state.options.on_left, nullptr)();
   if (effects.gathers.empty()) return;
   for (Attempt& attempt : effects.gathers) {
@@ -159,12 +188,19 @@ Status handle(Self* self, const Message& message) {
       if (Status decoded = decode(message.bytes, context_of, dispatch); !decoded) return decoded;
       std::vector<Attempt> attempts;
       for (wire::Dispatched& each : dispatch.attempts) attempts.push_back(std::move(each.attempt));
-      state.node.dispatched(std::move(attempts));
-      return {};
+      return state.node.dispatched(dispatch.epoch, std::move(attempts));
     }
     case Kind::stop:
       return with<wire::Attempts>(message.bytes, [&](const wire::Attempts& m) -> Status {
-        state.node.stop(m.attempts, now());
+        return state.node.stop(m.epoch, m.attempts, state.now());
+      });
+    case Kind::welcome:
+      return with<wire::Welcome>(message.bytes, [&](const wire::Welcome& m) {
+        return state.node.welcomed(m.epoch, m.lost_after, state.now());
+      });
+    case Kind::acknowledged:
+      return with<wire::Attempts>(message.bytes, [&](const wire::Attempts& m) -> Status {
+        state.node.acknowledged(m.attempts);
         return {};
       });
     case Kind::forget_run:
@@ -182,7 +218,7 @@ Status handle(Self* self, const Message& message) {
       return with<wire::BlobChunk>(message.bytes, [&](const wire::BlobChunk& m) -> Status {
         state.fetches->take(m);
         for (const BlobFetches::Arrived& each : state.fetches->take_arrived())
-          state.node.arrived(each.what.digest, each.status, now());
+          state.node.arrived(each.what.digest, each.status, state.now());
         request_blobs(self);
         return {};
       });
@@ -194,11 +230,15 @@ Status handle(Self* self, const Message& message) {
 void messages(Self* self, const LinkMessages& got) {
   NodeState& state = self->state;
   if (!state.peer || state.peer->link != got.link) return;
+  state.node.heard(state.now());
   for (const Message& message : got.messages) {
     const Status handled = handle(self, message);
     perform(self);
     if (handled) continue;
-    say(self, "the scheduler said something odd: " + handled.error().message);
+    const bool is_refused = handled.error().code == ErrorCode::denied;
+    say(self,
+        fmt::format("the scheduler at {} {}: {}", state.peer->address,
+                    is_refused ? "is refused" : "said something odd", handled.error().message));
     state.sender->close(handled.error());
     return;
   }
@@ -211,13 +251,22 @@ void link_down(Self* self, const LinkDown& down) {
   state.peer.reset();
   state.sender.reset();
   state.fetches.reset();
-  state.node.unlinked(now());
+  state.node.unlinked(state.now());
   perform(self);
+}
+
+void look_round_later(Self* self) {
+  const NodeOptions& times = self->state.options.node;
+  const Duration pause =
+      std::min<Duration>(std::min(times.orphan_after, times.lost_after) / 8, look_round_at_most);
+  caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), pause, LookAround{});
 }
 
 caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> options) {
   NodeState& state = self->state;
   state.options = std::move(*options);
+  state.node = Node{state.options.node};
+  look_round_later(self);
   state.source.emplace(state.options.blobs);
   self->send(state.options.worker, actors::Serve{caf::actor_cast<caf::actor>(self)});
   return {
@@ -227,6 +276,11 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
       },
       [self](const scheduler::Began& news) {
         self->state.node.began(news);
+        perform(self);
+      },
+      [self](const LookAround&) {
+        look_round_later(self);
+        self->state.node.tick(self->state.now());
         perform(self);
       },
       [self](const Leave&) {
@@ -239,7 +293,7 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
         linked.sender = std::move(up.sender);
         linked.fetches =
             std::make_unique<BlobFetches>(linked.options.blobs, linked.options.incoming);
-        linked.node.linked();
+        linked.node.linked(linked.peer->version >= wire::version_of_epochs, linked.now());
         perform(self);
       },
       [self](const LinkMessages& got) { messages(self, got); },

@@ -13,6 +13,7 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 
 #include "cache/blob_store.hpp"
+#include "cluster/node.hpp"
 #include "cluster/wire.hpp"
 #include "core/time.hpp"
 
@@ -22,6 +23,7 @@ namespace reprise::cluster {
 struct Leave {};
 
 struct NodeActorOptions {
+  NodeOptions node;
   caf::actor worker;  // actors::spawn_worker_actor without a cache; told here whom to serve
   std::uint32_t slots = 1;
   std::shared_ptr<cache::BlobStore> blobs;
