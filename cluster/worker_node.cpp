@@ -16,6 +16,7 @@
 #include "cluster/link_actor.hpp"
 #include "cluster/node_actor.hpp"
 #include "worker/local_runner.hpp"
+#include "worker/process_tree.hpp"
 
 namespace reprise::cluster {
 
@@ -56,6 +57,8 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   if (error)
     return fail(ErrorCode::io, "make folder \"" + runs.string() + "\": " + error.message());
   if (Status locked = lock_.take(options.data, "worker"); !locked) return locked;
+  // What the worker before left running here when it was killed is nobody's.
+  worker::end_processes("REPRISE_CONTEXT_FILE=" + runs.string() + "/", std::chrono::seconds{1});
   // What the disk loses in a power cut, the scheduler has or computes again.
   auto blobs = cache::BlobStore::open({.folder = options.data / "blobs", .sync = false});
   if (!blobs) return tl::unexpected(blobs.error());

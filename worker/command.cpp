@@ -369,6 +369,9 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
     return cannot_start(put.error());
   if (auto put = put_context(attempt, folder->context_file(), *command); !put)
     return cannot_start(put.error());
+  // Not its name: two workers of one machine may have attempts of the same name, one of them to be
+  // ended.
+  command->mark = "REPRISE_CONTEXT_FILE=" + folder->context_file().string();
   if (about == nullptr)
     command->environment["REPRISE_SIGNAL_FILE"] = folder->signal_file().string();
   else

@@ -76,7 +76,7 @@ struct BoundCommand {
   Staging staging;
   std::filesystem::path folder;          // the attempt's own
   std::filesystem::path working_folder;  // that, or the flow's
-  std::string mark;                      // the entry REPRISE_ATTEMPT=…
+  std::string mark;                      // an entry of the environment that no other has
   std::vector<std::string> secrets;      // contents, to be kept out of logs and results
 };
 /// @param folder     the attempt's own

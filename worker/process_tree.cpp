@@ -107,7 +107,7 @@ bool has_mark(pid_t pid, std::string_view mark) {
        at = environment.find(mark, at + 1)) {
     const std::size_t end = at + mark.size();
     const bool starts = at == 0 || environment[at - 1] == '\0';
-    const bool ends = end == environment.size() || environment[end] == '\0';
+    const bool ends = mark.back() == '/' || end == environment.size() || environment[end] == '\0';
     if (starts && ends) return true;
   }
   return false;

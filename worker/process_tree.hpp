@@ -5,7 +5,7 @@
 // lose their parent. They are found in /proc by four signs, each of which is inherited or hard to
 // shed:
 //   - they are in the command's process group;
-//   - their environment holds the attempt's mark, REPRISE_ATTEMPT=<unique>;
+//   - their environment holds the attempt's mark, an entry that no other attempt has;
 //   - they descend from a process that was found before;
 //   - they hold the write end of the command's output pipe.
 // Whoever is found is held by a pidfd, so that a signal never reaches a process that merely
@@ -100,7 +100,8 @@ class StartedProcess {
 };
 
 /// Ends every process whose environment holds `mark`, with SIGTERM and, after `grace`, SIGKILL. For
-/// what a crashed process of ours left behind, e.g. mark "REPRISE_RUN=01JD…". Returns how many
+/// what a crashed process of ours left behind, e.g. mark "REPRISE_RUN=01JD…"; one that ends in "/"
+/// stands for every entry that begins with it. Returns how many
 /// there were. Blocks.
 std::size_t end_processes(std::string_view mark, Duration grace);
 

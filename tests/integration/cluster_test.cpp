@@ -87,6 +87,12 @@ std::string counted(int tasks, const std::string& seconds) {
          "'\n    cwd: flow\n";
 }
 
+constexpr const char* long_at_first = R"(version: 1
+name: long
+tasks:
+  a: {cwd: flow, shell: 'test -e first || { touch first; sleep 300; }'}
+)";
+
 /// How often each task began.
 std::map<std::string, int> begun(Cluster& cluster) {
   std::map<std::string, int> count;
@@ -228,11 +234,24 @@ BOOST_AUTO_TEST_CASE(what_is_alive_when_the_server_is_killed_is_not_run_again) {
   for (const auto& [item, count] : counts) BOOST_TEST(count == 1, item << " began " << count);
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_was_killed_ends_what_it_left_behind_when_it_starts_again) {
+  Cluster cluster;
+  cluster.home.write("long.yaml", long_at_first);
+  Program& worker = cluster.start_worker("w1");
+  auto client = cluster.home.start(cluster.submit("long.yaml"));
+  BOOST_REQUIRE(until([&] { return std::filesystem::exists(cluster.home.path / "first"); }));
+  worker.send(SIGKILL);
+  (void)worker.wait();
+  BOOST_TEST(attempts_alive(cluster.home.path) > 0);
+  cluster.start_worker("w1");
+  const Outcome o = outcome_of(*client, std::chrono::steady_clock::now());
+  BOOST_TEST(o.code == 0, o.shown());
+  BOOST_TEST(attempts_alive(cluster.home.path) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_that_was_cut_off_for_long_leaves_no_process_behind) {
   Cluster cluster;
-  cluster.home.write("long.yaml",
-                     "version: 1\nname: long\ntasks:\n  a:\n    cwd: flow\n    shell: 'test -e "
-                     "first || { touch first; sleep 300; }'\n");
+  cluster.home.write("long.yaml", long_at_first);
   Program& worker = cluster.start_worker("w1", "2", {"--orphan-after", "2s"});
   auto client = cluster.home.start(cluster.submit("long.yaml"));
   BOOST_REQUIRE(until([&] { return std::filesystem::exists(cluster.home.path / "first"); }));

@@ -249,6 +249,24 @@ BOOST_AUTO_TEST_CASE(a_whole_run_is_cancelled_and_others_are_not) {
   BOOST_TEST((received.outcome_of(3).state == TaskState::cancelled));
 }
 
+BOOST_AUTO_TEST_CASE(what_waits_is_taken_back_and_what_runs_goes_on) {
+  OneTask task(PassBody{});
+  Received received;
+  Gate gate;
+  SlotPool pool({.slots = 1},
+                std::make_shared<FakeRunner>([&](auto&, std::stop_token stop) { gate.pass(stop); }),
+                received.sink());
+  pool.submit(attempts(task, 0, 4));
+  BOOST_REQUIRE(eventually([&] { return gate.waiting == 1; }));
+  pool.cancel_waiting();
+  BOOST_TEST(received.count() == 3U);
+  BOOST_TEST((received.outcome_of(1).state == TaskState::cancelled));
+  BOOST_TEST(!received.outcome_of(3).executed);
+  gate.open();
+  BOOST_REQUIRE(received.wait_for(4));
+  BOOST_TEST((received.outcome_of(0).state == TaskState::success));
+}
+
 BOOST_AUTO_TEST_CASE(a_time_limit_stops_the_body_and_names_itself) {
   OneTask task(PassBody{});
   task.kind().timeout = 20ms;
