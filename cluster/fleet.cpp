@@ -52,6 +52,7 @@ void Fleet::joined(WorkerId id, WorkerCard card, Time now, std::vector<Inventory
       worker.orphans.insert_or_assign(foreign(item.attempt), Orphan{std::move(item), {}, {}});
   }
   if (!worker.orphans.empty()) {
+    has_orphans_ = true;
     for (std::deque<Attempt>* queue : {&held_, &waiting_})
       std::erase_if(*queue, [&](Attempt& attempt) { return adopt(attempt); });
   }
@@ -305,7 +306,8 @@ bool Fleet::others_have(const InventoryItem& item) const {
 
 // True: a worker has it, and it is in that one's hand now.
 bool Fleet::adopt(Attempt& attempt) {
-  if (!outlives_its_server(attempt)) return false;
+  if (!has_orphans_ || !outlives_its_server(attempt)) return false;
+  has_orphans_ = false;
   std::optional<Digest> work;
   for (auto& [id, worker] : workers_) {
     for (auto it = worker.orphans.begin(); it != worker.orphans.end();) {
@@ -321,6 +323,7 @@ bool Fleet::adopt(Attempt& attempt) {
         if (item.work == *work) {
           const Foreign name = it->first;
           take_over(id, worker, name, std::move(attempt));
+          has_orphans_ = true;
           return true;
         }
       }
@@ -328,6 +331,7 @@ bool Fleet::adopt(Attempt& attempt) {
       dismiss(id, it->second);
       it = worker.orphans.erase(it);
     }
+    has_orphans_ |= !worker.orphans.empty();
   }
   return false;
 }
@@ -491,6 +495,8 @@ void Fleet::check_invariants() const {
     held += worker.in_hand.size();
   }
   REPRISE_ASSERT(held == holder_.size(), held);
+  for (const auto& [id, worker] : workers_)
+    REPRISE_ASSERT(worker.orphans.empty() || has_orphans_, id);
   for (const auto& [name, id] : unrecorded_) {
     REPRISE_ASSERT(workers_.contains(id), id);
     REPRISE_ASSERT(!holder_.contains(name), id);

@@ -184,6 +184,7 @@ class Fleet {
   std::optional<Time> holds_until_;
   std::optional<std::set<std::string>> expected_;  // names of workers that have not come back
   std::optional<std::set<RunId>> going_on_;
+  bool has_orphans_ = false;  // some worker may have some: no other attempt looks for one
   std::map<Name, WorkerId> unrecorded_;  // reported by this worker, not recorded yet; with an epoch
   std::uint32_t slots_ = 0;              // as the scheduler was told
   std::map<WorkerId, std::vector<Attempt>> dispatches_;
