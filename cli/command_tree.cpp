@@ -185,7 +185,7 @@ void add_source(CLI::App& app, std::vector<std::string>& parameters,
   add_list(app, "-p,--param", parameters, "NAME=VALUE", "A parameter of the flow; may be repeated");
   add_list(app, "--param-file", files, "FILE", "Parameters from a YAML or JSON file; -p wins");
   add_choice<std::string>(app, "--mode", mode,
-                          {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}},
+                          {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}, {"timed", "timed"}},
                           "What the tasks of a recorded trace do");
   app.add_option_function<std::string>(
          "--scale",

@@ -89,6 +89,8 @@ class RedisLog {
   Status drop_flow(const Digest& digest);
 
   [[nodiscard]] const std::string& name() const { return client_->name(); }
+  /// Tells logs apart that lie in one place.
+  [[nodiscard]] const std::string& identity() const { return stream_; }
 
  private:
   [[nodiscard]] Result<redis::Reply> call(const redis::Commands& commands, std::uint64_t bytes);

@@ -1,6 +1,9 @@
 #include "journal/shared_journal.hpp"
 
 #include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
 #include <utility>
 
 #include <fmt/format.h>
@@ -69,11 +72,11 @@ Result<LogFollower::Attempt> LogFollower::try_to_lead(const std::string& name,
   Leadership leader{known->epoch, nonce, name};
   const auto bid = log_.bid(leader, term);
   if (!bid) return tl::unexpected(bid.error());
-  if (!bid->epoch) return Attempt{nullptr, bid->holder, bid->left};
+  if (!bid->epoch) return Attempt{std::nullopt, bid->holder, bid->left};
   leader.epoch = *bid->epoch;
   const auto sequence = begin_to_lead(leader);
   if (!sequence) return tl::unexpected(sequence.error());
-  return Attempt{std::make_shared<Seat>(std::move(leader), *sequence), {}, {}};
+  return Attempt{Seat{std::move(leader), *sequence}, {}, Duration{0}};
 }
 
 Result<std::uint64_t> LogFollower::begin_to_lead(const Leadership& leader) {
@@ -149,70 +152,58 @@ Result<std::uint64_t> LogFollower::publish(const Leadership& leader, std::uint64
   return last.sequence;
 }
 
-// ---- the seat ----
-
-void Seat::lose(Error why) {
-  const std::lock_guard guard(mutex_);
-  if (!lost_) lost_ = std::move(why);
-  changed_.notify_all();
-}
-
-std::optional<Error> Seat::lost() const {
-  const std::lock_guard guard(mutex_);
-  return lost_;
-}
-
-bool Seat::wait_until_lost(Duration at_most) {
-  std::unique_lock guard(mutex_);
-  return changed_.wait_for(guard, at_most, [&] { return lost_.has_value(); });
-}
-
-void Seat::release() {
-  const std::lock_guard guard(mutex_);
-  released_ = true;
-  changed_.notify_all();
-}
-
-bool Seat::wait_until_released(std::optional<Duration> at_most) {
-  std::unique_lock guard(mutex_);
-  const auto is_released = [&] { return released_; };
-  if (at_most) return changed_.wait_for(guard, *at_most, is_released);
-  changed_.wait(guard, is_released);
-  return true;
-}
-
 // ---- leading ----
 
 SharedJournal::SharedJournal(std::unique_ptr<SqliteJournal> local, std::shared_ptr<RedisLog> log,
-                             std::shared_ptr<Seat> seat, std::function<void(std::string)> warn)
+                             Seat seat, Options options)
     : local_(std::move(local)),
       log_(std::move(log)),
       seat_(std::move(seat)),
-      warn_(std::move(warn)),
-      sequence_(seat_->sequence()) {}
+      options_(std::move(options)) {}
 
-// Until it is done, or this server does not lead any more.
+Result<Epoch> SharedJournal::begin_epoch(std::uint64_t nonce, const std::string& server,
+                                         Time now) {
+  // Another process that believes this folder to be its own finds out, too.
+  const auto here = local_->begin_epoch(nonce, server, now);
+  if (!here) return here;
+  // All who share the log count the same epochs, whoever began.
+  const Digest log = sha256(log_->identity());
+  std::uint64_t journal = 0;
+  std::memcpy(&journal, log.raw().data(), sizeof journal);
+  return Epoch{seat_.leader.epoch, nonce, journal};
+}
+
+// Until it is done, or cannot be done by this server any more.
 template <class Action>
 Status SharedJournal::insist(Action action) {
   for (;;) {
-    const Status done = action();
+    Status done = action();
     if (done) {
-      if (std::exchange(is_waiting_, false) && warn_)
-        warn_(log_->name() + ": the journal can be written again");
+      if (std::exchange(is_waiting_, false) && options_.warn)
+        options_.warn(log_->name() + ": the journal can be written again");
       return done;
     }
     const ErrorCode code = done.error().code;
-    const bool may_heal = code == ErrorCode::unavailable || code == ErrorCode::exhausted;
-    if (!may_heal) {
-      seat_->lose(done.error());
-      seat_->wait_until_released();
-      return done;
-    }
-    if (!std::exchange(is_waiting_, true) && warn_)
-      warn_(fmt::format("{}; nothing is acknowledged until the journal can be written",
-                        done.error().message));
-    if (seat_->wait_until_released(try_again_after)) return done;
+    // Whether another one leads or the server lost something: this epoch is over.
+    if (code != ErrorCode::unavailable && code != ErrorCode::exhausted)
+      return fail(ErrorCode::denied, done.error().message);
+    if (!std::exchange(is_waiting_, true) && options_.warn)
+      options_.warn(fmt::format("{}; nothing is acknowledged until the journal can be written",
+                                done.error().message));
+    std::mutex mutex;
+    std::unique_lock guard(mutex);
+    std::condition_variable_any().wait_for(guard, options_.stop, try_again_after,
+                                           [] { return false; });
+    if (options_.stop.stop_requested()) return done;
   }
+}
+
+Status SharedJournal::renew_when_due() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - renewed_ < options_.term / 3) return {};
+  const Status done = insist([&] { return log_->renew(seat_.leader, options_.term); });
+  if (done) renewed_ = now;
+  return done;
 }
 
 Result<Offset> SharedJournal::add(LogEntry entry) {
@@ -246,6 +237,7 @@ Result<Offset> SharedJournal::append(std::span<const Batch> batches) {
     if (!*known) return no_such_run(batch.run);
     known_runs_.insert(batch.run);
   }
+  if (const Status renewed = renew_when_due(); !renewed) return tl::unexpected(renewed.error());
   shorten();
   // A prefix of what happened is a possible past, so much of it may travel in parts.
   Result<Offset> last = local_->take_log({});
@@ -292,11 +284,11 @@ void SharedJournal::shorten() {
   if (since_shortened_ < log_records_kept) return;
   since_shortened_ = 0;
   LogFollower follower(*local_, *log_);
-  const auto last = follower.publish(seat_->leader(), sequence_);
+  const auto last = follower.publish(seat_.leader, seat_.sequence);
   if (last)
-    sequence_ = *last;
-  else if (warn_)
-    warn_("the shared journal could not be shortened: " + last.error().message);
+    seat_.sequence = *last;
+  else if (options_.warn)
+    options_.warn("the shared journal could not be shortened: " + last.error().message);
 }
 
 }  // namespace reprise::journal

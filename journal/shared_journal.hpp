@@ -5,14 +5,14 @@
 //   RedisLog log(client);
 //   LogFollower follower(local, log);
 //   … follower.catch_up() now and then; follower.try_to_lead(…) …       a standby
-//   SharedJournal journal(std::move(local), log, seat, warn);          the leader
+//   SharedJournal journal(std::move(local), log, seat, options);       the leader
 #pragma once
 
-#include <condition_variable>
+#include <chrono>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <unordered_set>
 
@@ -21,34 +21,10 @@
 
 namespace reprise::journal {
 
-/// What the threads of a leading server know together about its leading.
-class Seat {
- public:
-  Seat(Leadership leader, std::uint64_t sequence)
-      : leader_(std::move(leader)), sequence_(sequence) {}
-
-  [[nodiscard]] const Leadership& leader() const { return leader_; }
-  /// Of the last record appended when the seat was taken.
-  [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
-
-  /// It is over: `why` is kept from the first call. Wakes wait_until_lost().
-  void lose(Error why);
-  [[nodiscard]] std::optional<Error> lost() const;
-  /// Blocks until it is lost or `at_most` passed.
-  bool wait_until_lost(Duration at_most);
-
-  /// Nobody hears this server any more: whoever waits in the journal may go on.
-  void release();
-  /// Blocks until release() or `at_most` passed. @return whether it was released
-  bool wait_until_released(std::optional<Duration> at_most = {});
-
- private:
-  const Leadership leader_;
-  const std::uint64_t sequence_;
-  mutable std::mutex mutex_;
-  std::condition_variable changed_;
-  std::optional<Error> lost_;
-  bool released_ = false;
+/// The right to append, and from where on.
+struct Seat {
+  Leadership leader;
+  std::uint64_t sequence = 0;  // of the last record
 };
 
 /// Brings a journal to where the log is. One thread at a time.
@@ -64,9 +40,9 @@ class LogFollower {
   [[nodiscard]] Result<bool> catch_up(std::uint32_t limit = 512);
 
   struct Attempt {
-    std::shared_ptr<Seat> seat;  // null: somebody else leads
-    std::string holder;          // who
-    Duration left{0};            // and for how long at least
+    std::optional<Seat> seat;  // none: somebody else leads
+    std::string holder;        // who
+    Duration left{0};          // and for how long at least
   };
   /// Leads, if nobody else does, and comes to where the log is; or, where the journal holds more
   /// than the log, writes the log anew.
@@ -87,15 +63,21 @@ class LogFollower {
 };
 
 /// What is appended is durable once the log and the own journal have it. While the log cannot be
-/// reached, append() waits: nothing is told to anybody meanwhile, and what runs goes on. When
-/// another server leads, or the log lost something, the seat is lost, and append() waits until it
-/// is released, because its answer must not be told to anybody either.
+/// reached, append() waits: nothing is acknowledged meanwhile, and what runs goes on. Appending
+/// nothing renews the lease.
 class SharedJournal final : public Journal {
  public:
-  /// @param warn  one line for people; may be empty
-  SharedJournal(std::unique_ptr<SqliteJournal> local, std::shared_ptr<RedisLog> log,
-                std::shared_ptr<Seat> seat, std::function<void(std::string)> warn);
+  struct Options {
+    Duration term{std::chrono::seconds{5}};  // of the lease
+    std::stop_token stop{};                  // ends waiting for the log
+    std::function<void(std::string)> warn{};  // one line for people; may be empty
+  };
+  SharedJournal(std::unique_ptr<SqliteJournal> local, std::shared_ptr<RedisLog> log, Seat seat,
+                Options options);
 
+  /// That of the seat.
+  [[nodiscard]] Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
+                                          Time now) override;
   Status open_run(const RunRow& row, std::string_view flow_bytes) override;
   [[nodiscard]] Result<Offset> append(std::span<const Batch> batches) override;
   Status set_summary(const RunId& run, const Summary& summary) override;
@@ -114,17 +96,18 @@ class SharedJournal final : public Journal {
  private:
   template <class Action>
   Status insist(Action action);
+  Status renew_when_due();
   [[nodiscard]] Result<Offset> add(LogEntry entry);
   void shorten();
 
   std::unique_ptr<SqliteJournal> local_;
   std::shared_ptr<RedisLog> log_;
-  std::shared_ptr<Seat> seat_;
-  std::function<void(std::string)> warn_;
+  Seat seat_;  // goes on with every record
+  Options options_;
   std::unordered_set<RunId> known_runs_;
-  std::uint64_t sequence_;
   std::uint64_t since_shortened_ = 0;
   bool is_waiting_ = false;
+  std::chrono::steady_clock::time_point renewed_ = std::chrono::steady_clock::now();
 };
 
 /// Records after which the log is written anew from the journal and shortened to that.
