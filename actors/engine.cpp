@@ -1,6 +1,7 @@
 #include "actors/engine.hpp"
 
 #include <condition_variable>
+#include <cstring>
 #include <future>
 #include <mutex>
 #include <set>
@@ -145,6 +146,7 @@ class EmbeddedEngine final : public Engine {
   void close();
   void ended(RunEnd end);
   void journal_lost(const Error& error);
+  [[nodiscard]] Status begin_epoch(bool keeps);
   [[nodiscard]] Result<std::optional<Interrupted>> find_interrupted(journal::Journal& journal,
                                                                     const Digest& flow,
                                                                     const Digest& parameters,
@@ -165,6 +167,7 @@ class EmbeddedEngine final : public Engine {
   std::shared_ptr<cache::Leases> leases_;
   std::unique_ptr<cache::FileDigests> digests_;
   bool has_journal_ = false;
+  journal::Epoch epoch_;  // of a server
   Listener listener_;
 
   caf::actor_system_config config_;
@@ -207,6 +210,8 @@ Status EmbeddedEngine::open() {
     journal_ = std::move(*journal);
     has_journal_ = true;
   }
+  if (options_.spawn_worker)
+    if (const Status began = begin_epoch(keeps); !began) return began;
   std::unique_ptr<cache::Store> local;
   std::shared_ptr<cache::Leases> local_leases;
   if (keeps) {
@@ -224,6 +229,28 @@ Status EmbeddedEngine::open() {
     digests_ = *cache::FileDigests::open({});
   }
   join_tiers(std::move(local), std::move(local_leases));
+  return {};
+}
+
+// Before anything is dispatched. A server that keeps no journal of its runs has its epochs in one,
+// all the same: workers tell servers apart by them.
+Status EmbeddedEngine::begin_epoch(bool keeps) {
+  const RunId random = RunId::generate(now());
+  std::uint64_t nonce = 0;
+  std::memcpy(&nonce, random.bytes.data() + random.bytes.size() - sizeof nonce, sizeof nonce);
+  if (!keeps) {
+    epoch_ = {1, nonce, nonce};
+    return {};
+  }
+  std::unique_ptr<journal::Journal> for_this;
+  if (!journal_) {
+    auto journal = journal::SqliteJournal::open({.path = folder_->journal_file()});
+    if (!journal) return tl::unexpected(journal.error());
+    for_this = std::move(*journal);
+  }
+  auto begun = (journal_ ? journal_ : for_this)->begin_epoch(nonce, options_.name, now());
+  if (!begun) return tl::unexpected(begun.error());
+  epoch_ = *begun;
   return {};
 }
 
@@ -272,10 +299,11 @@ void EmbeddedEngine::start_actors() {
   };
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
-  worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {cache_, blobs_})
+  worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {epoch_, cache_, blobs_})
                                   : spawn_local_worker();
   actors::SchedulerActorOptions scheduler;
   scheduler.slots = options_.spawn_worker ? 0 : options_.slots;
+  scheduler.leads = static_cast<bool>(options_.spawn_worker);
   scheduler.durability = options_.durability;
   scheduler.cache = cache_;
   scheduler.worker = worker_;
@@ -466,14 +494,19 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
       row.state = RunState::running;
       row.submitted = now();
       row.options = actors::encode_options(options);
-      return journal.open_run(row, bytes);
+      Status kept = journal.open_run(row, bytes);
+      // Who is elsewhere may not ask again.
+      if (kept && options.submit_key) kept = journal.flush();
+      started.stable = kept && options.submit_key;
+      return kept;
     });
     if (!opened) return tl::unexpected(opened.error());
   }
   started.expanded = expanded_in(past, flow->nodes.size());
   // What the process before left running would work beside its own repetition.
   if (started.continued) {
-    worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
+    if (!options_.spawn_worker)
+      worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
     // Nor may what it was to compute, and will not any more, keep others waiting.
     if (leases_) static_cast<void>(leases_->release_all_of(started.id.text()));
   }
@@ -493,6 +526,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   context->as_of = options.as_of;
   context->folder = started.folder;
   context->started = options_.clock->now();
+  context->continued = started.continued;
   context->context = options.context;
   context->clock = options_.clock;
 
@@ -541,6 +575,10 @@ void EmbeddedEngine::ended(RunEnd end) {
 // What is not journalled could be lost although it was told; so nothing more is begun, and all runs
 // end as failed.
 void EmbeddedEngine::journal_lost(const Error& error) {
+  if (options_.spawn_worker && error.code == ErrorCode::denied) {
+    if (options_.on_superseded) options_.on_superseded(error);
+    return;
+  }
   std::vector<RunIndex> open;
   {
     const std::lock_guard guard(mutex_);

@@ -40,6 +40,7 @@ enum class Durability : std::uint8_t {
 
 /// What an actor that runs attempts works with (actors/messages.hpp: Serve, Dispatch, Stop).
 struct WorkerParts {
+  const journal::Epoch& epoch;                     // of a server
   const caf::actor& cache;                         // for Store and GiveUp
   const std::shared_ptr<cache::BlobStore>& blobs;  // where large values and files lie
 };
@@ -55,8 +56,14 @@ struct EngineOptions {
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
   std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too
-  /// Makes the actor that runs attempts; empty: one with slots in this process.
+  /// Makes the actor that runs attempts; empty: one with slots in this process. Otherwise this is
+  /// a server: it begins an epoch in its journal, and what the process before left running is its
+  /// workers' business.
   std::function<caf::actor(caf::actor_system&, const WorkerParts&)> spawn_worker;
+  std::string name;  // of a server, for the journal
+  /// Another server leads over the same journal: nothing is done here any more, and this server
+  /// should end. From one thread of the engine. May be empty.
+  std::function<void(const Error&)> on_superseded;
   /// A run came to rest and its end is durable: wait() has its result. From one thread of the
   /// engine; must be quick and must not call the engine. May be empty.
   std::function<void(const RunId&)> on_end;
@@ -84,6 +91,7 @@ struct RunStarted {
   std::string folder;      // of the run, below the data directory
   // Of a continued run: the nodes that had become many tasks, in that order, and how many each.
   std::vector<std::pair<NodeId, std::uint32_t>> expanded{};
+  bool stable = false;  // it is on disk; without a submit_key, that is so from its first change on
 };
 
 struct RunResult {

@@ -40,7 +40,8 @@ void flush(caf::stateful_actor<JournalState>* self) {
   for (const auto& [run, summary] : state.summaries)
     if (const Status set = state.journal->set_summary(run, summary); !set && !state.failed)
       state.failed = set.error();
-  if (!state.failed && !state.batches.empty())
+  // Without batches it is only asked whether this process still leads.
+  if (!state.failed && !state.pending.empty())
     if (const auto written = state.journal->append(state.batches); !written)
       state.failed = written.error();
   state.summaries.clear();

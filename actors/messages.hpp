@@ -8,7 +8,8 @@
 //   scheduler ──Dispatch, Stop──▶ worker ──Store, GiveUp──▶ cache ──Stored──▶ worker
 //   worker ──Began, Reported──▶ scheduler ──KeepResults──▶ cache ──Kept──▶ scheduler
 //   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
-//   scheduler ──RunOver──▶ cache, worker
+//   scheduler ──RunOver──▶ cache, worker; scheduler ──Recorded──▶ worker ──Adopted──▶ scheduler
+//   (of workers that outlive their server)
 #pragma once
 
 #include <caf/actor.hpp>
@@ -92,6 +93,13 @@ struct Dispatch {
 struct Stop {
   std::vector<scheduler::AttemptRef> attempts;
 };
+/// What was reported of these attempts is durable. Only where SchedulerActorOptions say so.
+struct Recorded {
+  std::vector<scheduler::AttemptRef> attempts;
+};
+
+/// owner → worker: attempts that have not begun come back at once, cancelled without having run.
+struct Withdraw {};
 
 /// worker's slots → worker, through a queue (finished_queue.hpp): an attempt that ended, with what
 /// is needed to keep its result.
@@ -122,6 +130,7 @@ struct GiveUp {
 /// scheduler → cache, worker: the run came to rest; nothing more comes of what it was to compute.
 struct RunOver {
   scheduler::RunIndex run;
+  RunId id;
 };
 
 /// scheduler → journal: batches in order; `ticket` comes back with Durable once they are on disk.
@@ -154,6 +163,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Serve)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Recorded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Withdraw)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stored)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::GiveUp)
@@ -166,6 +177,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Kept)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::KeepResults)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Adopted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::SlotsChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Result<reprise::Payload>)

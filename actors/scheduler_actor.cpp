@@ -18,6 +18,10 @@ namespace {
 constexpr std::size_t group_changes = 512;
 constexpr std::chrono::milliseconds group_age{1};
 
+// A server whose runs are quiet asks this often whether it still leads.
+constexpr std::chrono::milliseconds lead_check{500};
+struct CheckLead {};  // to itself
+
 struct Wake {
   std::uint64_t generation =
       0;  // a delayed message cannot be recalled; an old generation is ignored
@@ -28,6 +32,7 @@ struct Wake {
 }  // namespace reprise::actors
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Wake)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::CheckLead)
 
 namespace reprise::actors {
 
@@ -53,7 +58,10 @@ struct SchedulerState {
     Result<Payload> answer;
   };
   std::deque<Question> questions;  // answered, but people are not told before it is durable
+  // Reports that are durable with this ticket, at the latest.
+  std::deque<std::pair<std::uint64_t, std::vector<scheduler::AttemptRef>>> unrecorded;
   bool journal_lost = false;
+  bool is_superseded = false;  // another server leads: nothing is done any more
   std::uint64_t wake_generation = 0;
   std::optional<Time> wake_at;
 };
@@ -73,9 +81,10 @@ void release(Self* self, scheduler::Effects& effects) {
 
 void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
   for (const scheduler::Ended& ended : all) {
-    self->send(self->state.options.cache, RunOver{ended.run});
-    self->send(self->state.options.worker, RunOver{ended.run});
     scheduler::Run* run = self->state.core.find(ended.run);
+    const RunOver news{ended.run, run != nullptr ? run->context().run : RunId{}};
+    self->send(self->state.options.cache, news);
+    self->send(self->state.options.worker, news);
     if (run != nullptr) self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
   }
 }
@@ -105,6 +114,7 @@ void write_out(Self* self) {
 // Record, tell, then act (scheduler/events.hpp, Effects).
 void perform(Self* self, scheduler::Effects effects) {
   SchedulerState& state = self->state;
+  if (state.is_superseded) return;
   if (state.options.listener)
     for (const journal::Batch& batch : effects.batches) state.options.listener(batch);
   schedule_wake(self, effects.wake_at);
@@ -137,8 +147,10 @@ void durable(Self* self, const Durable& news) {
   if (!news.status) {
     if (state.journal_lost) return;
     state.journal_lost = true;
+    state.is_superseded = state.options.leads && news.status.error().code == ErrorCode::denied;
     state.options.on_journal_lost(news.status.error());
   }
+  if (state.is_superseded) return state.waiting.clear();
   state.durable_ticket = std::max(state.durable_ticket, news.ticket);
   while (!state.questions.empty() &&
          (state.journal_lost || state.questions.front().ticket <= state.durable_ticket)) {
@@ -152,6 +164,28 @@ void durable(Self* self, const Durable& news) {
     if (state.options.durability == Durability::sync) release(self, effects);
     tell_ended(self, effects.ended);
   }
+}
+
+// How attempts ended is durable with what follows from it, which was just performed.
+void note_recorded(Self* self, std::vector<scheduler::AttemptRef> attempts) {
+  SchedulerState& state = self->state;
+  if (state.is_superseded) return;
+  const std::uint64_t ticket = state.last_ticket + (state.group.batches.empty() ? 0 : 1);
+  if (!state.options.journal || state.durable_ticket >= ticket)
+    self->send(state.options.worker, Recorded{std::move(attempts)});
+  else
+    state.unrecorded.emplace_back(ticket, std::move(attempts));
+}
+
+void tell_recorded(Self* self) {
+  SchedulerState& state = self->state;
+  Recorded recorded;
+  for (; !state.unrecorded.empty() && state.unrecorded.front().first <= state.durable_ticket;
+       state.unrecorded.pop_front()) {
+    const auto& attempts = state.unrecorded.front().second;
+    recorded.attempts.insert(recorded.attempts.end(), attempts.begin(), attempts.end());
+  }
+  if (!recorded.attempts.empty()) self->send(state.options.worker, std::move(recorded));
 }
 
 // Cancel or Pause: the named tasks of a run that is alive.
@@ -186,9 +220,14 @@ caf::result<Result<Payload>> value(Self* self, const AskValue& request) {
   return caf::delegated<Result<Payload>>{};
 }
 
+void check_lead_later(Self* self) {
+  caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), lead_check, CheckLead{});
+}
+
 caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptions> options) {
   self->state.options = std::move(*options);
   self->state.core = scheduler::Scheduler{self->state.options.slots};
+  if (self->state.options.leads && self->state.options.journal) check_lead_later(self);
   const auto handle = [self](scheduler::Event event) {
     perform(self, self->state.core.handle(std::move(event), self->state.options.clock->now()));
   };
@@ -196,8 +235,15 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
       [handle](Begin& begin) { handle(std::move(begin.submit)); },
       [handle](scheduler::LookedUp& event) { handle(std::move(event)); },
       [handle](scheduler::Kept& event) { handle(std::move(event)); },
-      [handle](scheduler::Reported& event) { handle(std::move(event)); },
+      [self, handle](scheduler::Reported& event) {
+        std::vector<scheduler::AttemptRef> attempts;
+        if (self->state.options.leads)
+          for (const scheduler::Report& each : event.reports) attempts.push_back(each.attempt);
+        handle(std::move(event));
+        if (!attempts.empty()) note_recorded(self, std::move(attempts));
+      },
       [handle](scheduler::Began& event) { handle(std::move(event)); },
+      [handle](scheduler::Adopted& event) { handle(std::move(event)); },
       [handle](const scheduler::SlotsChanged& event) { handle(event); },
       [self, handle](const Wake& wake) {
         if (wake.generation != self->state.wake_generation) return;
@@ -208,7 +254,16 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
         self->state.write_out_sent = false;
         if (self->state.options.journal) write_out(self);
       },
-      [self](const Durable& news) { durable(self, news); },
+      [self](const CheckLead&) {
+        SchedulerState& state = self->state;
+        if (!state.journal_lost && state.group.batches.empty())
+          self->send(state.options.journal, Append{++state.last_ticket, {}, {}});
+        check_lead_later(self);
+      },
+      [self](const Durable& news) {
+        durable(self, news);
+        if (news.status) tell_recorded(self);
+      },
       [self](const CancelRun& request) { return steer<scheduler::Cancel>(self, request); },
       [self](const PauseRun& request) { return steer<scheduler::Pause>(self, request); },
       [self](const AskValue& request) { return value(self, request); },

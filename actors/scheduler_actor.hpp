@@ -31,8 +31,11 @@ struct SchedulerActorOptions {
   Engine::Listener listener;  // may be empty; called on the actor's thread
   /// A run ended and is on disk. Called on the actor's thread; quick.
   std::function<void(RunEnd)> on_end;
-  /// The journal cannot be written any more: all runs are being stopped.
+  /// The journal cannot be written any more; denied: because another server leads.
   std::function<void(const Error&)> on_journal_lost;
+  // Of a server: the worker is told which reports are durable, and nothing is done any more once
+  // another server leads.
+  bool leads = false;
 };
 
 /// Handles Begin, CancelRun, AskValue, ForgetRun, LookedUp, Reported, Began, Durable. It keeps no

@@ -152,6 +152,7 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
           ids.push_back({attempt.run.value, attempt.task, attempt.number});
         self->state.pool->cancel(ids);
       },
+      [self](const Withdraw&) { self->state.pool->cancel_waiting(); },
       [self](const Collect&) { finished(self, self->state.queue->take()); },
       [self](const Stored& answer) { report(self, self->state.keeper.stored(answer)); },
       [self](const Look&) { look(self); },

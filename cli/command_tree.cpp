@@ -623,6 +623,11 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
          add_duration(*start, "--lost-after", s.server_start.lost_after,
                       "A worker silent so long is given up (default: 10s)"),
          "lost_after");
+    bind(s,
+         add_duration(*start, "--reconcile-window", s.server_start.reconcile_window,
+                      "How long runs that go on wait, after the start, for workers that still have "
+                      "their attempts (default: 3s)"),
+         "reconcile_window");
     add_credentials(*start, s);
   }
 
@@ -648,8 +653,12 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
                     "Time a task gets to stop before it is killed (default: 10s)"),
        "grace");
   add_duration(*start, "--link-patience", s.worker_start.link_patience,
-               "A cut link that does not come back so long is over, and what runs is stopped "
+               "A cut link that does not come back so long is over, and another one begins "
                "(default: 30s)");
+  bind(s,
+       add_duration(*start, "--orphan-after", s.worker_start.orphan_after,
+                    "What runs is ended when nothing was heard of a server so long (default: 60s)"),
+       "orphan_after");
   add_server(*start, s);
   CLI::App* list = add_command(*worker, s, "ls", "List the workers of a server",
                                [](Console& c) { return worker_list_command(c); });

@@ -78,6 +78,7 @@ struct ServerStartOptions {
   Durability durability = Durability::group;
   Duration suspect_after{std::chrono::seconds{3}};
   Duration lost_after{std::chrono::seconds{10}};
+  Duration reconcile_window{std::chrono::seconds{3}};
 };
 
 struct WorkerStartOptions {
@@ -86,6 +87,7 @@ struct WorkerStartOptions {
   std::string secrets;
   Duration grace{std::chrono::seconds{10}};
   Duration link_patience{std::chrono::seconds{30}};  // for a cut link to come back
+  Duration orphan_after{std::chrono::seconds{60}};   // what runs is ended without a server
 };
 
 struct ClusterOptions {

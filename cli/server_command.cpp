@@ -1,5 +1,6 @@
 // `reprise server start` and `reprise scheduler start`.
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 
@@ -70,8 +71,15 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   server.credentials = *std::move(credentials);
   server.fleet.suspect_after = options.suspect_after;
   server.fleet.lost_after = options.lost_after;
+  server.fleet.reconcile_window = options.reconcile_window;
   server.fleet.ping_every = std::min<Duration>(options.suspect_after / 3, server.fleet.ping_every);
   server.say = say;
+  std::atomic<bool> is_superseded = false;
+  server.on_superseded = [&](const Error& error) {
+    say(error.message);
+    is_superseded = true;
+    signals.wake();
+  };
   server.query = [globals = console.options()](const std::string& op, const std::string& body) {
     return answer_query(op, body, globals);
   };
@@ -84,6 +92,11 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
     if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
       return console.fail(written.error());
   signals.wait();
+  if (is_superseded) {
+    console.say("ending; the runs are the other server's");
+    opened->reset();
+    return exit_failed;
+  }
   console.say("ending; runs that are not finished go on at the next start");
   opened->reset();
   return exit_ok;

@@ -61,6 +61,7 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.slots = options.slots;
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
+  worker.orphan_after = options.orphan_after;
   worker.say = [&console](std::string line) { console.say(escape_for_terminal(line)); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());

@@ -127,6 +127,7 @@ Status ClientDesk::resume(const journal::RunRow& row) {
   const auto started = options_.engine.submit(*std::move(flow), std::move(options));
   if (!started) return tl::unexpected(started.error());
   alive_.insert(row.id);
+  going_on_.insert(row.id);
   options_.say(fmt::format("run {} goes on", row.id.short_text()));
   return {};
 }
@@ -248,7 +249,8 @@ void ClientDesk::submit(Client& client, const wire::Submit& request) {
   options_.say(fmt::format("run {} of flow \"{}\" from client \"{}\"", started->id.short_text(),
                            escape_for_terminal(request.flow->name),
                            escape_for_terminal(client.peer.identity.name)));
-  send(client, Kind::submitted, encode(wire::Submitted{request.request, started->id, false, true}));
+  send(client, Kind::submitted,
+       encode(wire::Submitted{request.request, started->id, false, started->stable}));
 }
 
 Result<std::optional<journal::RunRow>> ClientDesk::row_of(const RunId& run) {

@@ -42,6 +42,8 @@ class ClientDesk {
   /// Goes on with every run that came through a server here and is not at rest, then serves.
   /// @error what the journal says
   Status start();
+  /// The runs that start() goes on with. To be asked right after it.
+  [[nodiscard]] std::set<RunId> going_on() const { return going_on_; }
   /// Nothing is answered any more; news are still taken, and nothing comes of them.
   void stop();
 
@@ -86,7 +88,8 @@ class ClientDesk {
     Digest what;  // of flow, parameters and options
   };
   std::map<std::string, Submitted> by_key_;
-  std::set<RunId> alive_;  // of the engine, their end not yet told here
+  std::set<RunId> going_on_;  // not changed after start()
+  std::set<RunId> alive_;     // of the engine, their end not yet told here
   std::map<RunId, std::map<std::string, Payload>> outputs_;  // of the newest runs that ended
 
   std::mutex mutex_;

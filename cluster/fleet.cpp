@@ -9,6 +9,15 @@
 
 namespace reprise::cluster {
 
+namespace {
+
+scheduler::AttemptRef own_ref(const std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>& name) {
+  const auto& [run, task, number] = name;
+  return {scheduler::RunIndex{run}, TaskId{task}, number};
+}
+
+}  // namespace
+
 Fleet::Name Fleet::name_of(const scheduler::AttemptRef& attempt) {
   return {attempt.run.value, attempt.task.value, attempt.number};
 }
@@ -23,11 +32,31 @@ bool Fleet::takes_work(const Worker& worker) {
   return !worker.is_suspect && !worker.is_cut && !worker.is_draining && worker.card.slots > 0;
 }
 
-void Fleet::joined(WorkerId id, WorkerCard card, Time now) {
+// A worker is free where it has nothing of a server before, either.
+std::uint32_t Fleet::load_of(const Worker& worker) {
+  std::uint32_t load = worker.load;
+  for (const auto& [name, orphan] : worker.orphans) load += orphan.outcome ? 0 : 1;
+  return load;
+}
+
+void Fleet::joined(WorkerId id, WorkerCard card, Time now, std::vector<InventoryItem> inventory) {
   REPRISE_ASSERT(!workers_.contains(id), id);
   Worker& worker = workers_[id];
   worker.card = std::move(card);
   worker.joined = worker.heard = now;
+  for (InventoryItem& item : inventory) {
+    const bool is_lost = !is_foreign(item.attempt);  // it was given up when its link ended
+    if (is_lost || (going_on_ && !going_on_->contains(item.run)) || others_have(item))
+      stops_[id].push_back(item.attempt);
+    else
+      worker.orphans.insert_or_assign(foreign(item.attempt), Orphan{std::move(item), {}, {}});
+  }
+  if (!worker.orphans.empty()) {
+    for (std::deque<Attempt>* queue : {&held_, &waiting_})
+      std::erase_if(*queue, [&](Attempt& attempt) { return adopt(attempt); });
+  }
+  if (holds_until_ && expected_ && expected_->erase(worker.card.name) > 0 && expected_->empty())
+    release_held();
   count_slots();
   hand_out();
 }
@@ -69,9 +98,30 @@ std::vector<EndedAttempt> Fleet::reported(WorkerId id, std::vector<scheduler::Re
   const auto found = workers_.find(id);
   if (found == workers_.end()) return ended;
   heard(id, now);
-  for (scheduler::Report& report : reports)
-    if (auto attempt = let_go(found->second, name_of(report.attempt)))
+  for (scheduler::Report& report : reports) {
+    Name name = name_of(report.attempt);
+    if (is_foreign(report.attempt)) {
+      const Foreign known = foreign(report.attempt);
+      if (const auto orphan = found->second.orphans.find(known);
+          orphan != found->second.orphans.end()) {
+        orphan->second.outcome = std::move(report.outcome);
+        continue;
+      }
+      const auto adopted = found->second.adopted.find(known);
+      if (adopted == found->second.adopted.end()) {
+        acknowledge(id, report.attempt);
+        continue;
+      }
+      name = adopted->second;
+    }
+    if (auto attempt = let_go(found->second, name)) {
+      if (options_.epoch > 0) unrecorded_[name] = id;
       ended.push_back({*std::move(attempt), std::move(report.outcome)});
+    } else if (const auto told = unrecorded_.find(name);
+               told == unrecorded_.end() || told->second != id) {
+      acknowledge(id, report.attempt);
+    }
+  }
   settle(id, found->second);
   return ended;
 }
@@ -79,17 +129,36 @@ std::vector<EndedAttempt> Fleet::reported(WorkerId id, std::vector<scheduler::Re
 void Fleet::began(WorkerId id, const scheduler::Began& began) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
-  for (const scheduler::Began::Start& start : began.starts)
-    if (found->second.in_hand.contains(name_of(start.attempt)))
-      effects_.began.starts.push_back(start);
+  for (const scheduler::Began::Start& start : began.starts) {
+    Name name = name_of(start.attempt);
+    if (is_foreign(start.attempt)) {
+      const Foreign known = foreign(start.attempt);
+      if (const auto orphan = found->second.orphans.find(known);
+          orphan != found->second.orphans.end())
+        orphan->second.began = start.at;
+      const auto adopted = found->second.adopted.find(known);
+      if (adopted == found->second.adopted.end()) continue;
+      name = adopted->second;
+    }
+    const auto held = found->second.in_hand.find(name);
+    if (held == found->second.in_hand.end()) continue;
+    effects_.began.starts.push_back({own_ref(name), start.at});
+  }
 }
 
 void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   for (const scheduler::AttemptRef& each : attempts) {
-    if (auto attempt = let_go(found->second, name_of(each)))
-      waiting_.push_back(*std::move(attempt));
+    Name name = name_of(each);
+    if (is_foreign(each)) {
+      found->second.orphans.erase(foreign(each));
+      const auto adopted = found->second.adopted.find(foreign(each));
+      if (adopted == found->second.adopted.end()) continue;
+      name = adopted->second;
+      found->second.adopted.erase(adopted);
+    }
+    if (auto attempt = let_go(found->second, name)) waiting_.push_back(*std::move(attempt));
   }
   settle(id, found->second);
 }
@@ -106,7 +175,9 @@ void Fleet::drain(WorkerId id, bool draining) {
 // After a worker's hand has become emptier.
 void Fleet::settle(WorkerId id, Worker& worker) {
   if (!takes_work(worker)) count_slots();
-  if (worker.is_draining && worker.in_hand.empty() && !worker.told_drained) {
+  const auto is_its = [id](const auto& each) { return each.second == id; };
+  if (worker.is_draining && worker.in_hand.empty() && worker.orphans.empty() &&
+      !worker.told_drained && std::ranges::none_of(unrecorded_, is_its)) {
     worker.told_drained = true;
     effects_.drained.push_back(id);
   }
@@ -114,7 +185,11 @@ void Fleet::settle(WorkerId id, Worker& worker) {
 }
 
 void Fleet::dispatch(std::vector<Attempt> attempts) {
-  for (Attempt& attempt : attempts) waiting_.push_back(std::move(attempt));
+  for (Attempt& attempt : attempts) {
+    if (adopt(attempt)) continue;
+    const bool may_be_had = holds_until_ && attempt.context->continued;
+    (may_be_had && outlives_its_server(attempt) ? held_ : waiting_).push_back(std::move(attempt));
+  }
   hand_out();
 }
 
@@ -125,8 +200,8 @@ std::optional<WorkerId> Fleet::choose() const {
   for (const auto& [id, worker] : workers_) {
     if (!takes_work(worker)) continue;
     if (least != nullptr) {
-      const auto mine = std::uint64_t{worker.load} * least->card.slots;
-      const auto theirs = std::uint64_t{least->load} * worker.card.slots;
+      const auto mine = std::uint64_t{load_of(worker)} * least->card.slots;
+      const auto theirs = std::uint64_t{load_of(*least)} * worker.card.slots;
       if (mine > theirs || (mine == theirs && worker.card.slots <= least->card.slots)) continue;
     }
     best = id;
@@ -156,16 +231,21 @@ void Fleet::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
   for (const scheduler::AttemptRef& each : attempts) {
     const Name name = name_of(each);
     if (const auto holder = holder_.find(name); holder != holder_.end()) {
-      stops_[holder->second].push_back(each);
+      stops_[holder->second].push_back(as_known_to(workers_.at(holder->second), name));
       continue;
     }
     const auto is_it = [&](const Attempt& attempt) {
       return Name{attempt.run, attempt.task.value, attempt.number} == name;
     };
-    const auto found = std::find_if(waiting_.begin(), waiting_.end(), is_it);
-    if (found == waiting_.end()) continue;  // its end is under way already
+    auto* queue = &waiting_;
+    auto found = std::find_if(queue->begin(), queue->end(), is_it);
+    if (found == queue->end()) {
+      queue = &held_;
+      found = std::find_if(queue->begin(), queue->end(), is_it);
+    }
+    if (found == queue->end()) continue;  // its end is under way already
     Attempt attempt = std::move(*found);
-    waiting_.erase(found);
+    queue->erase(found);
     Outcome outcome;
     outcome.state = TaskState::cancelled;
     outcome.started = now;
@@ -179,6 +259,8 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
   workers_.erase(found);
   dispatches_.erase(id);
   stops_.erase(id);
+  acknowledged_.erase(id);
+  std::erase_if(unrecorded_, [id](const auto& each) { return each.second == id; });
   for (auto& [name, attempt] : worker.in_hand) {
     holder_.erase(name);
     Outcome outcome;
@@ -193,7 +275,153 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
   hand_out();
 }
 
+// ---- what a server before left at workers
+
+Fleet::Foreign Fleet::foreign(const scheduler::AttemptRef& attempt) {
+  return {attempt.epoch, attempt.run.value, attempt.task.value, attempt.number};
+}
+
+bool Fleet::is_foreign(const scheduler::AttemptRef& attempt) const {
+  return attempt.epoch != 0 && attempt.epoch != options_.epoch;
+}
+
+// Workers name what they have as it was named when it was dispatched.
+scheduler::AttemptRef Fleet::as_known_to(const Worker& worker, const Name& name) const {
+  for (const auto& [theirs, ours] : worker.adopted)
+    if (ours == name) {
+      const auto& [epoch, run, task, number] = theirs;
+      return {scheduler::RunIndex{run}, TaskId{task}, number, epoch};
+    }
+  return own_ref(name);
+}
+
+bool Fleet::others_have(const InventoryItem& item) const {
+  return std::ranges::any_of(holder_, [&](const auto& each) {
+    const Attempt& held = workers_.at(each.second).in_hand.at(each.first);
+    return held.context->run == item.run && held.node == item.node &&
+           held.map_index == item.map_index && held.number >= item.attempt.number;
+  });
+}
+
+// True: a worker has it, and it is in that one's hand now.
+bool Fleet::adopt(Attempt& attempt) {
+  if (!outlives_its_server(attempt)) return false;
+  std::optional<Digest> work;
+  for (auto& [id, worker] : workers_) {
+    for (auto it = worker.orphans.begin(); it != worker.orphans.end();) {
+      const InventoryItem& item = it->second.item;
+      const std::uint32_t number = item.attempt.number;
+      if (item.run != attempt.context->run || item.node != attempt.node ||
+          item.map_index != attempt.map_index || number > attempt.number) {
+        ++it;
+        continue;
+      }
+      if (number == attempt.number || number == attempt.begun_before) {
+        if (!work) work = work_of(attempt);
+        if (item.work == *work) {
+          const Foreign name = it->first;
+          take_over(id, worker, name, std::move(attempt));
+          return true;
+        }
+      }
+      // An earlier attempt, or one at something else: nobody waits for it any more.
+      dismiss(id, it->second);
+      it = worker.orphans.erase(it);
+    }
+  }
+  return false;
+}
+
+void Fleet::take_over(WorkerId id, Worker& worker, const Foreign& theirs, Attempt attempt) {
+  Orphan orphan = std::move(worker.orphans.extract(theirs).mapped());
+  const std::uint32_t number = orphan.item.attempt.number;
+  if (number != attempt.number)
+    effects_.adopted.attempts.push_back(
+        {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, number});
+  attempt.number = number;
+  const Name name{attempt.run, attempt.task.value, number};
+  worker.adopted.insert_or_assign(theirs, name);
+  if (orphan.outcome) {
+    unrecorded_[name] = id;
+    effects_.ended.push_back({std::move(attempt), *std::move(orphan.outcome)});
+    return;
+  }
+  if (orphan.began) effects_.began.starts.push_back({own_ref(name), *orphan.began});
+  worker.load += width_of(attempt);
+  holder_.insert_or_assign(name, id);
+  worker.in_hand.emplace(name, std::move(attempt));
+}
+
+void Fleet::drop_orphans(const std::function<bool(const InventoryItem&)>& is_meant) {
+  for (auto& [id, worker] : workers_) {
+    std::erase_if(worker.orphans, [&, id = id](const auto& each) {
+      if (!is_meant(each.second.item)) return false;
+      dismiss(id, each.second);
+      return true;
+    });
+  }
+  std::vector<WorkerId> ids;
+  for (const auto& [id, worker] : workers_) ids.push_back(id);
+  for (const WorkerId id : ids) settle(id, workers_.at(id));
+}
+
+void Fleet::dismiss(WorkerId worker, const Orphan& orphan) {
+  if (orphan.outcome)
+    acknowledge(worker, orphan.item.attempt);
+  else
+    stops_[worker].push_back(orphan.item.attempt);
+}
+
+void Fleet::acknowledge(WorkerId worker, const scheduler::AttemptRef& attempt) {
+  acknowledged_[worker].push_back(attempt);
+}
+
+void Fleet::recorded(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts) {
+    const auto found = unrecorded_.find(name_of(each));
+    if (found == unrecorded_.end()) continue;
+    Worker& worker = workers_.at(found->second);
+    const scheduler::AttemptRef theirs = as_known_to(worker, found->first);
+    acknowledge(found->second, theirs);
+    worker.adopted.erase(foreign(theirs));
+    const WorkerId id = found->second;
+    unrecorded_.erase(found);
+    if (worker.is_draining) settle(id, worker);
+  }
+}
+
+void Fleet::expect_inventories(Time now, std::optional<std::set<std::string>> from) {
+  if (options_.epoch == 0 || (from && from->empty())) return;
+  holds_until_ = now + options_.reconcile_window;
+  expected_ = std::move(from);
+}
+
+std::set<std::string> Fleet::members() const {
+  std::set<std::string> members = expected_.value_or(std::set<std::string>{});
+  for (const auto& [id, worker] : workers_) members.insert(worker.card.name);
+  return members;
+}
+
+void Fleet::release_held() {
+  holds_until_.reset();
+  expected_.reset();
+  for (Attempt& attempt : held_) waiting_.push_back(std::move(attempt));
+  held_.clear();
+  hand_out();
+}
+
+void Fleet::runs_go_on(std::set<RunId> runs) {
+  going_on_ = std::move(runs);
+  drop_orphans([this](const InventoryItem& item) { return !going_on_->contains(item.run); });
+}
+
+void Fleet::run_over(const RunId& run) {
+  if (going_on_) going_on_->erase(run);
+  drop_orphans([&](const InventoryItem& item) { return item.run == run; });
+}
+
 void Fleet::tick(Time now) {
+  if (holds_until_ && now >= *holds_until_) release_held();
   std::vector<WorkerId> lost;
   bool has_changed = false;
   for (auto& [id, worker] : workers_) {
@@ -215,11 +443,12 @@ void Fleet::tick(Time now) {
 }
 
 // To the scheduler a worker that gets nothing new has the slots that are taken there: so what it
-// still has in hand keeps nobody else from working.
+// still has in hand keeps nobody else from working. What it has of a server before counts, too: it
+// is taken over when it is dispatched.
 void Fleet::count_slots() {
   std::uint64_t slots = 0;
   for (const auto& [id, worker] : workers_)
-    slots += takes_work(worker) ? worker.card.slots : worker.load;
+    slots += takes_work(worker) ? worker.card.slots : worker.load + worker.orphans.size();
   const auto counted = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, UINT32_MAX));
   if (counted == slots_) return;
   slots_ = counted;
@@ -230,8 +459,11 @@ FleetEffects Fleet::take_effects() {
   for (auto& [id, attempts] : dispatches_)
     effects_.dispatches.emplace_back(id, std::move(attempts));
   for (auto& [id, attempts] : stops_) effects_.stops.emplace_back(id, std::move(attempts));
+  for (auto& [id, attempts] : acknowledged_)
+    effects_.acknowledged.emplace_back(id, std::move(attempts));
   dispatches_.clear();
   stops_.clear();
+  acknowledged_.clear();
   return std::exchange(effects_, {});
 }
 
@@ -259,6 +491,11 @@ void Fleet::check_invariants() const {
     held += worker.in_hand.size();
   }
   REPRISE_ASSERT(held == holder_.size(), held);
+  for (const auto& [name, id] : unrecorded_) {
+    REPRISE_ASSERT(workers_.contains(id), id);
+    REPRISE_ASSERT(!holder_.contains(name), id);
+  }
+  REPRISE_ASSERT(held_.empty() || holds_until_, held_.size());
 }
 
 }  // namespace reprise::cluster

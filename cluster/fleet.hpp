@@ -6,19 +6,27 @@
 // worker had are reported as lost with it, and whatever it says of them later is not listened to.
 // So of one attempt exactly one end is reported, by whoever holds it.
 //
+// A worker may outlive its server. What it still has from a server before (inventory.hpp) waits
+// here until the scheduler, which makes its attempts anew from the journal, dispatches the same:
+// then what the worker has takes that one's place, and nothing is run again. For a while after the
+// start, attempts of runs that go on are held back, so that workers have the time to come.
+//
 // Events go in, effects come out. Pure: no links, no clock, no threads. Not safe for concurrent
 // use.
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "cluster/inventory.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
 #include "scheduler/events.hpp"
@@ -32,6 +40,9 @@ struct FleetOptions {
   Duration ping_every{std::chrono::seconds{1}};
   Duration suspect_after{std::chrono::seconds{3}};  // silent so long: gets no new work
   Duration lost_after{std::chrono::seconds{10}};    // silent so long: is given up
+  // How long attempts of runs that go on wait, after the start, for a worker that has them.
+  Duration reconcile_window{std::chrono::seconds{3}};
+  std::uint64_t epoch = 0;  // of the server; 0: it has none, and adopts nothing
 };
 
 /// What a worker says of itself when it comes.
@@ -62,8 +73,11 @@ struct FleetEffects {
   std::vector<std::pair<WorkerId, std::vector<Attempt>>> dispatches;
   std::vector<std::pair<WorkerId, std::vector<scheduler::AttemptRef>>> stops;
   std::vector<WorkerId> pings;
-  std::vector<WorkerId> lost;          // to be told good-bye: it must not go on
-  std::vector<WorkerId> drained;       // has nothing in hand and gets nothing any more
+  std::vector<WorkerId> lost;     // to be told good-bye: it must not go on
+  std::vector<WorkerId> drained;  // has nothing in hand and gets nothing any more
+  // Reports that are on disk, or of no interest: the worker may forget them.
+  std::vector<std::pair<WorkerId, std::vector<scheduler::AttemptRef>>> acknowledged;
+  scheduler::Adopted adopted;          // for the scheduler
   scheduler::Began began;              // for the scheduler
   std::vector<EndedAttempt> ended;     // without anything to keep
   std::optional<std::uint32_t> slots;  // changed: of all together, for the scheduler
@@ -74,15 +88,17 @@ class Fleet {
   explicit Fleet(FleetOptions options = {}) : options_(options) {}
 
   // ---- of workers; about unknown ones nothing happens
-  void joined(WorkerId worker, WorkerCard card, Time now);
+  /// @param inventory  what it has from a server before; ends among it are reported() next
+  void joined(WorkerId worker, WorkerCard card, Time now,
+              std::vector<InventoryItem> inventory = {});
   /// Its link is over: what it had in hand is lost.
   void left(WorkerId worker, const std::string& why, Time now);
   /// It said something.
   void heard(WorkerId worker, Time now);
   /// Its connection broke, or is there again. What it has in hand waits; it gets nothing new.
   void connected(WorkerId worker, bool is_connected);
-  /// @return what the reports that count are about; the others are about attempts that it does not
-  /// hold
+  /// @return what the reports that count are about, to be told after the effects so far; the others
+  /// are about attempts that it does not hold
   std::vector<EndedAttempt> reported(WorkerId worker, std::vector<scheduler::Report> reports,
                                      Time now);
   void began(WorkerId worker, const scheduler::Began& began);
@@ -94,17 +110,37 @@ class Fleet {
   // ---- of the scheduler
   void dispatch(std::vector<Attempt> attempts);
   void stop(const std::vector<scheduler::AttemptRef>& attempts, Time now);
+  /// What was reported of these attempts is on disk.
+  void recorded(const std::vector<scheduler::AttemptRef>& attempts);
+
+  // ---- of the server
+  /// A server before may have left attempts at workers: from here on they are expected for a while.
+  /// @param from  names of its last workers: no longer than until all of them have come
+  void expect_inventories(Time now, std::optional<std::set<std::string>> from = {});
+  /// The runs that go on. Before this is told, no worker is asked to give up what it has.
+  void runs_go_on(std::set<RunId> runs);
+  void run_over(const RunId& run);
 
   /// Time passed; to be called every `ping_every`.
   void tick(Time now);
 
   [[nodiscard]] FleetEffects take_effects();
   [[nodiscard]] std::vector<WorkerView> workers() const;
-  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  /// Names of the workers, and of those that are still expected.
+  [[nodiscard]] std::set<std::string> members() const;
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size() + held_.size(); }
   void check_invariants() const;
 
  private:
   using Name = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;  // run, task, number
+  using Foreign =
+      std::tuple<std::uint64_t, std::uint32_t, std::uint32_t, std::uint32_t>;  // epoch …
+  // Something of a server before that nobody here dispatched so far.
+  struct Orphan {
+    InventoryItem item;
+    std::optional<Time> began;
+    std::optional<Outcome> outcome;
+  };
   struct Worker {
     WorkerCard card;
     Time joined;
@@ -115,11 +151,24 @@ class Fleet {
     bool told_drained = false;
     std::map<Name, Attempt> in_hand;
     std::uint32_t load = 0;  // slots that these take
+    std::map<Foreign, Orphan> orphans;
+    std::map<Foreign, Name> adopted;  // of what is in hand, or not acknowledged
   };
 
   [[nodiscard]] static Name name_of(const scheduler::AttemptRef& attempt);
   [[nodiscard]] static std::uint32_t width_of(const Attempt& attempt);
   [[nodiscard]] static bool takes_work(const Worker& worker);
+  [[nodiscard]] static Foreign foreign(const scheduler::AttemptRef& attempt);
+  [[nodiscard]] bool is_foreign(const scheduler::AttemptRef& attempt) const;
+  [[nodiscard]] static std::uint32_t load_of(const Worker& worker);
+  [[nodiscard]] scheduler::AttemptRef as_known_to(const Worker& worker, const Name& name) const;
+  [[nodiscard]] bool others_have(const InventoryItem& item) const;
+  [[nodiscard]] bool adopt(Attempt& attempt);
+  void take_over(WorkerId id, Worker& worker, const Foreign& name, Attempt attempt);
+  void drop_orphans(const std::function<bool(const InventoryItem&)>& is_meant);
+  void dismiss(WorkerId worker, const Orphan& orphan);
+  void acknowledge(WorkerId worker, const scheduler::AttemptRef& attempt);
+  void release_held();
   [[nodiscard]] std::optional<WorkerId> choose() const;
   void hand_out();
   std::optional<Attempt> let_go(Worker& worker, const Name& name);
@@ -131,9 +180,15 @@ class Fleet {
   std::map<WorkerId, Worker> workers_;
   std::map<Name, WorkerId> holder_;
   std::deque<Attempt> waiting_;  // for a worker that takes work
-  std::uint32_t slots_ = 0;      // as the scheduler was told
+  std::deque<Attempt> held_;     // for a worker that may have them
+  std::optional<Time> holds_until_;
+  std::optional<std::set<std::string>> expected_;  // names of workers that have not come back
+  std::optional<std::set<RunId>> going_on_;
+  std::map<Name, WorkerId> unrecorded_;  // reported by this worker, not recorded yet; with an epoch
+  std::uint32_t slots_ = 0;              // as the scheduler was told
   std::map<WorkerId, std::vector<Attempt>> dispatches_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> stops_;
+  std::map<WorkerId, std::vector<scheduler::AttemptRef>> acknowledged_;
   FleetEffects effects_;
 };
 

@@ -1,5 +1,6 @@
 #include "cluster/fleet_actor.hpp"
 
+#include <fstream>
 #include <list>
 #include <map>
 #include <optional>
@@ -56,6 +57,7 @@ struct FleetState {
   actors::ResultKeeper keeper;
   caf::actor_addr scheduler;
   std::uint64_t pings = 0;
+  std::set<std::string> members;  // as written down
   // Silence is measured by a clock that nobody sets.
   const Time begun = reprise::now();
   const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
@@ -130,7 +132,32 @@ void dispatch_to(Self* self, LinkNumber number, std::vector<Attempt> attempts) {
     }
     message.attempts.push_back({std::move(attempt), {}});
   }
+  message.epoch = state.options.epoch.number;
   send(self, link, Kind::dispatch, encode(message));
+}
+
+// One name a line. A line that a crash took makes the next server wait a little for nobody, or not
+// for somebody; so nothing waits for the disk.
+void write_members(Self* self) {
+  FleetState& state = self->state;
+  std::set<std::string> members = state.fleet.members();
+  if (members == state.members || state.options.members.empty()) return;
+  std::filesystem::path draft = state.options.members;
+  draft += ".new";
+  std::ofstream file(draft, std::ios::trunc);
+  for (const std::string& each : members) file << each << '\n';
+  file.close();
+  std::error_code ignored;
+  if (file) std::filesystem::rename(draft, state.options.members, ignored);
+  state.members = std::move(members);
+}
+
+std::optional<std::set<std::string>> read_members(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  std::set<std::string> members;
+  for (std::string line; std::getline(file, line);) members.insert(line);
+  return members;
 }
 
 void perform(Self* self) {
@@ -143,7 +170,14 @@ void perform(Self* self) {
   };
   for (auto& [number, attempts] : effects.stops)
     with_link(number, [self, &stopped = attempts](WorkerLink& link) {
-      send(self, link, Kind::stop, encode(wire::Attempts{0, std::move(stopped)}));
+      send(self, link, Kind::stop,
+           encode(wire::Attempts{self->state.options.epoch.number, std::move(stopped)}));
+    });
+  for (auto& [number, attempts] : effects.acknowledged)
+    with_link(number, [self, &known = attempts](WorkerLink& link) {
+      if (link.peer.version < wire::version_of_epochs) return;
+      send(self, link, Kind::acknowledged,
+           encode(wire::Attempts{self->state.options.epoch.number, std::move(known)}));
     });
   for (const WorkerId number : effects.pings)
     with_link(number, [&](WorkerLink& link) {
@@ -159,6 +193,9 @@ void perform(Self* self) {
     with_link(number, [&](WorkerLink& link) {
       link.sender->close({ErrorCode::cancelled, "it is drained: nothing is left to do"});
     });
+  if (!effects.adopted.attempts.empty())
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, std::move(effects.adopted));
   if (!effects.began.starts.empty())
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
       self->send(to, std::move(effects.began));
@@ -167,6 +204,7 @@ void perform(Self* self) {
       self->send(to, scheduler::SlotsChanged{*effects.slots});
   conclude(self, std::move(effects.ended));
   if (state.options.board) state.options.board->set(state.fleet.workers());
+  write_members(self);
 }
 
 // ---- what workers say ----
@@ -174,6 +212,14 @@ void perform(Self* self) {
 void request_blobs(Self* self, WorkerLink& link) {
   for (const wire::BlobRequest& request : link.fetches->take_requests())
     send(self, link, Kind::blob_request, encode(request));
+}
+
+// What was adopted is told of before how it ended: the scheduler knows it under another number.
+void count(Self* self, LinkNumber number, std::vector<scheduler::Report> reports) {
+  std::vector<EndedAttempt> ended =
+      self->state.fleet.reported(number, std::move(reports), self->state.now());
+  perform(self);
+  conclude(self, std::move(ended));
 }
 
 void reported(Self* self, LinkNumber number, WorkerLink& link, wire::Reports message) {
@@ -192,7 +238,7 @@ void reported(Self* self, LinkNumber number, WorkerLink& link, wire::Reports mes
     }
   }
   request_blobs(self, link);
-  conclude(self, self->state.fleet.reported(number, std::move(whole), self->state.now()));
+  count(self, number, std::move(whole));
 }
 
 // A value may turn out to name files that are missing, too.
@@ -227,15 +273,18 @@ void look_at_coming(Self* self, LinkNumber number, WorkerLink& link) {
     }
   }
   request_blobs(self, link);
-  conclude(self, self->state.fleet.reported(number, std::move(whole), self->state.now()));
+  count(self, number, std::move(whole));
 }
 
-Status hello(Self* self, LinkNumber number, WorkerLink& link, const wire::WorkerHello& message) {
+Status hello(Self* self, LinkNumber number, WorkerLink& link, wire::WorkerHello& message) {
   if (link.joined) return fail(ErrorCode::conflict, "a worker says hello once");
   link.joined = true;
-  self->state.fleet.joined(number, {link.peer.identity.name, message.slots}, self->state.now());
+  const std::size_t brought = message.running.size();
+  self->state.fleet.joined(number, {link.peer.identity.name, message.slots}, self->state.now(),
+                           std::move(message.running));
   say(self,
-      fmt::format("{} joined from {}, slots: {}", name_of(link), link.peer.address, message.slots));
+      fmt::format("{} joined from {}, slots: {}{}", name_of(link), link.peer.address, message.slots,
+                  brought > 0 ? fmt::format(", with {} attempts in hand", brought) : ""));
   return {};
 }
 
@@ -315,7 +364,11 @@ void look_round_later(Self* self) {
 caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> options) {
   FleetState& state = self->state;
   state.options = std::move(*options);
+  state.options.fleet.epoch = state.options.epoch.number;
   state.fleet = Fleet{state.options.fleet};
+  auto before = read_members(state.options.members);
+  if (before) state.members = *before;
+  state.fleet.expect_inventories(state.now(), std::move(before));
   state.source.emplace(state.options.blobs);
   look_round_later(self);
   return {
@@ -334,10 +387,20 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
       [self](const actors::Stored& answer) {
         tell_scheduler(self, self->state.keeper.stored(answer));
       },
+      [self](const actors::Recorded& news) {
+        self->state.fleet.recorded(news.attempts);
+        perform(self);
+      },
+      [self](RunsGoOn& news) {
+        self->state.fleet.runs_go_on(std::move(news.runs));
+        perform(self);
+      },
       [self](const actors::RunOver& news) {
+        self->state.fleet.run_over(news.id);
         for (auto& [number, link] : self->state.links)
           if (link.contexts.erase(news.run.value) > 0)
             send(self, link, Kind::forget_run, encode(wire::ForgetRun{news.run.value}));
+        perform(self);
       },
       [self](const LookRound&) {
         look_round_later(self);
@@ -350,6 +413,10 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         link.sender = std::move(up.sender);
         link.fetches =
             std::make_unique<BlobFetches>(self->state.options.blobs, self->state.options.incoming);
+        const FleetActorOptions& known = self->state.options;
+        if (link.peer.version >= wire::version_of_epochs && known.epoch.number > 0)
+          send(self, link, Kind::welcome,
+               encode(wire::Welcome{known.epoch, known.fleet.lost_after}));
       },
       [self](LinkMessages& got) { messages(self, got); },
       [self](const LinkDown& down) {

@@ -10,14 +10,17 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 
 #include "cache/blob_store.hpp"
 #include "cluster/fleet.hpp"
+#include "journal/journal.hpp"
 
 namespace reprise::cluster {
 
@@ -38,17 +41,27 @@ class FleetBoard {
   std::vector<WorkerView> workers_;
 };
 
+/// server → fleet: the runs of the server before that go on, all of them.
+struct RunsGoOn {
+  std::set<RunId> runs;
+};
+
 struct FleetActorOptions {
   FleetOptions fleet;
+  journal::Epoch epoch;  // of the server
   caf::actor cache;
   std::shared_ptr<cache::BlobStore> blobs;
   std::filesystem::path incoming;  // folder for files that are still coming
+  // Names of the workers, for the server after this one; empty: it is not told.
+  std::filesystem::path members;
   std::shared_ptr<FleetBoard> board;
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
 };
 
-/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, RunOver, Stored) and the
-/// events of links of workers (link_actor.hpp).
+/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, Recorded, RunOver, Stored),
+/// RunsGoOn and the events of links of workers (link_actor.hpp).
 [[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
 
 }  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::RunsGoOn)

@@ -31,7 +31,7 @@ namespace reprise::cluster {
 /// Versions of the link protocol and of the messages on it that this program speaks.
 struct Versions {
   std::uint32_t oldest = 1;
-  std::uint32_t newest = 1;
+  std::uint32_t newest = 2;
 };
 
 using Nonce = std::array<std::uint8_t, 32>;

@@ -1,10 +1,5 @@
 // A worker process's shell: attempts that come over the link go to the slots of this process, and
-// what the slots say goes back over it.
-//
-// What an attempt needs and this node lacks is pulled by digest before it starts. When the link is
-// over, its scheduler has given the attempts up: they are stopped, and what they still give is
-// nobody's. Only with empty hands does the node offer itself to the next one, so that the numbers
-// of two schedulers never mix.
+// what the slots say goes back over it. What is taken, told and stopped, Node decides.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +13,7 @@
 #include <caf/allowed_unsafe_message_type.hpp>
 
 #include "cache/blob_store.hpp"
+#include "cluster/node.hpp"
 #include "cluster/wire.hpp"
 #include "core/time.hpp"
 
@@ -27,6 +23,7 @@ namespace reprise::cluster {
 struct Leave {};
 
 struct NodeActorOptions {
+  NodeOptions node;
   caf::actor worker;  // actors::spawn_worker_actor without a cache; told here whom to serve
   std::uint32_t slots = 1;
   std::shared_ptr<cache::BlobStore> blobs;

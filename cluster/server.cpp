@@ -12,6 +12,7 @@
 #include "cluster/fleet_actor.hpp"
 #include "cluster/folder_lock.hpp"
 #include "cluster/link_actor.hpp"
+#include "journal/data_folder.hpp"
 
 namespace reprise::cluster {
 
@@ -31,7 +32,8 @@ class Server::State {
   caf::actor fleet_;
   std::unique_ptr<ClientDesk> desk_;
   std::atomic<ClientDesk*> at_desk_{nullptr};  // for the engine's thread
-  std::set<LinkNumber> worker_links_;          // the hub's thread only
+  std::atomic<bool> is_ending_{false};
+  std::set<LinkNumber> worker_links_;  // the hub's thread only
   std::unique_ptr<Hub> hub_;
   std::uint16_t port_ = 0;
 };
@@ -47,9 +49,11 @@ Status Server::State::open(ServerOptions options) {
   options.engine.spawn_worker = [&](caf::actor_system& system, const WorkerParts& parts) {
     FleetActorOptions fleet;
     fleet.fleet = options.fleet;
+    fleet.epoch = parts.epoch;
     fleet.cache = parts.cache;
     fleet.blobs = parts.blobs;
     fleet.incoming = data / "incoming";
+    fleet.members = data / "server.workers";
     fleet.board = board_;
     fleet.say = options.say;
     return fleet_ = spawn_fleet_actor(system, std::move(fleet));
@@ -57,10 +61,15 @@ Status Server::State::open(ServerOptions options) {
   options.engine.on_end = [this](const RunId& run) {
     if (ClientDesk* desk = at_desk_.load()) desk->run_ended(run);
   };
+  options.engine.name = hub.exchange.self.name;
+  options.engine.on_superseded = options.on_superseded;
+  // Before the epoch begins: who loses the race for the folder must not supersede who has it.
+  auto folder = journal::DataFolder::open({.path = data, .create = true});
+  if (!folder) return tl::unexpected(folder.error());
+  if (Status locked = lock_.take(data, "server"); !locked) return locked;
   auto engine = Engine::open(options.engine);
   if (!engine) return tl::unexpected(engine.error());
   engine_ = *std::move(engine);
-  if (Status locked = lock_.take(data, "server"); !locked) return locked;
   auto opened = Hub::open(std::move(hub));
   if (!opened) return tl::unexpected(opened.error());
   hub_ = *std::move(opened);
@@ -74,12 +83,15 @@ Status Server::State::open(ServerOptions options) {
   const auto port = hub_->listen(options.listen);
   if (!port) return tl::unexpected(port.error());
   port_ = *port;
-  return desk_->start();
+  if (Status started = desk_->start(); !started) return started;
+  caf::anon_send(fleet_, RunsGoOn{desk_->going_on()});
+  return {};
 }
 
-// The hub first: nobody is told anything any more, so what workers have in hand is no news. Then
-// the desk, which uses the engine.
+// The hub first: nobody is told anything any more. That its links end is no news: workers keep what
+// they have for the next server. Then the desk, which uses the engine.
 Server::State::~State() {
+  is_ending_ = true;
   hub_.reset();
   fleet_ = {};
   if (desk_) desk_->stop();
@@ -87,6 +99,7 @@ Server::State::~State() {
 }
 
 void Server::State::route(LinkEvent event) {
+  if (is_ending_) return;
   if (const auto* trouble = std::get_if<LinkTrouble>(&event)) {
     say_(fmt::format("turned away {}: {}", trouble->address, trouble->why.message));
     return;

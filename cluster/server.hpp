@@ -16,12 +16,15 @@
 namespace reprise::cluster {
 
 struct ServerOptions {
-  EngineOptions engine;  // with `data`; spawn_worker and on_end are filled in
+  EngineOptions engine;  // with `data`; spawn_worker, name, on_end and on_superseded are filled in
   ListenOptions listen;
   std::string name;  // empty: of host and process
   Credentials credentials;
   FleetOptions fleet;
   std::function<void(std::string)> say;  // one line for people, from any thread; required
+  /// Another server leads over the same data directory: this one does nothing any more and should
+  /// end. From any thread. May be empty.
+  std::function<void(const Error&)> on_superseded;
   /// Answers what clients ask beyond runs and workers, from one thread. May be empty.
   std::function<Result<std::string>(const std::string& op, const std::string& body)> query;
 };

@@ -44,6 +44,8 @@ bool may_send(Role role, std::uint16_t kind) {
     case Kind::retract:
     case Kind::drain:
     case Kind::forget_run:
+    case Kind::welcome:
+    case Kind::acknowledged:
       return role == Role::scheduler;
     case Kind::worker_hello:
     case Kind::credits:
@@ -80,6 +82,7 @@ REPRISE_WIRE_CODEC(Watch, m.request, m.run, m.from)
 REPRISE_WIRE_CODEC(Query, m.request, m.op, m.body)
 REPRISE_WIRE_CODEC(Answer, m.request, m.status, m.body)
 REPRISE_WIRE_CODEC(Changes, m.request, m.first, m.batches)
+REPRISE_WIRE_CODEC(Welcome, m.epoch.number, m.epoch.nonce, m.epoch.journal, m.lost_after)
 REPRISE_WIRE_CODEC(WorkerHello, m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch,
                    m.running)
 REPRISE_WIRE_CODEC(Credits, m.slots, m.free)

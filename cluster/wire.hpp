@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/inventory.hpp"
 #include "cluster/peer.hpp"
 #include "core/digest.hpp"
 #include "core/result.hpp"
@@ -58,6 +59,8 @@ enum class Kind : std::uint16_t {
   retract = 51,
   drain = 52,
   forget_run = 53,
+  welcome = 54,
+  acknowledged = 55,
   // everybody
   ping = 64,
   pong = 65,
@@ -130,7 +133,16 @@ struct RunEnded {
 
 // ---- workers ----
 
-/// The first message of a worker on a new link.
+/// From this version of the protocol on there are epochs: Welcome, inventories and
+/// acknowledgements.
+inline constexpr std::uint32_t version_of_epochs = 2;
+
+/// The first message of a server to a worker on a new link; the worker answers with its hello.
+struct Welcome {
+  journal::Epoch epoch;
+  Duration lost_after{0};  // a worker that is not heard for so long is given up
+};
+/// The first message of a worker on a new link, or its answer to a Welcome.
 struct WorkerHello {
   Resources capacity;                         // cpu in milli-units
   std::map<std::string, std::string> labels;  // for constraints
@@ -138,8 +150,9 @@ struct WorkerHello {
   std::string enforcement;                    // "cgroup", "rlimit", "none"
   std::vector<std::string> functions;         // "name@version" that it can run
   std::uint64_t epoch = 0;                    // the highest that it has served
-  // What it still runs, and what ended without its report being acknowledged.
-  std::vector<scheduler::AttemptRef> running;
+  // What it still runs, and what ended without its report being acknowledged; the reports of those
+  // follow.
+  std::vector<InventoryItem> running;
 };
 /// A worker's room for further attempts, all told: not an increment, so it may be repeated.
 struct Credits {
@@ -180,7 +193,7 @@ struct Dispatch {
   std::uint64_t epoch = 0;  // lower than one seen before: ignored by the worker
   std::vector<Dispatched> attempts;
 };
-/// Stop or retract these attempts.
+/// Stop or retract these attempts; or: their reports are on disk, or of no interest.
 struct Attempts {
   std::uint64_t epoch = 0;
   std::vector<scheduler::AttemptRef> attempts;
@@ -221,6 +234,7 @@ REPRISE_WIRE_MESSAGE(Query);
 REPRISE_WIRE_MESSAGE(Answer);
 REPRISE_WIRE_MESSAGE(Changes);
 REPRISE_WIRE_MESSAGE(RunEnded);
+REPRISE_WIRE_MESSAGE(Welcome);
 REPRISE_WIRE_MESSAGE(WorkerHello);
 REPRISE_WIRE_MESSAGE(Credits);
 REPRISE_WIRE_MESSAGE(Began);

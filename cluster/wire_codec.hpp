@@ -72,7 +72,14 @@ class Writer {
     all(payload.digest, payload.size);
   }
   void write(const Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
-  void write(const scheduler::AttemptRef& value) { all(value.run, value.task, value.number); }
+  void write(const scheduler::AttemptRef& value) {
+    if (value.epoch == 0) return all(value.run, value.task, value.number);
+    all(value.run, value.task, value.number, value.epoch);
+  }
+  void write(const InventoryItem& value) {
+    all(value.attempt.run, value.attempt.task, value.attempt.number, value.attempt.epoch, value.run,
+        value.node, value.map_index, value.work);
+  }
   void write(const scheduler::Began::Start& value) { all(value.attempt, value.at); }
   void write(const scheduler::Report& value) { all(value.attempt, value.outcome); }
   void write(const Outcome& value) {
@@ -199,7 +206,20 @@ class Reader {
     }
   }
   void read(Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
-  void read(scheduler::AttemptRef& value) { all(value.run, value.task, value.number); }
+  void read(scheduler::AttemptRef& value) {
+    std::uint32_t count = in.array();
+    if (count < 3) return in.fail();
+    read(value.run);
+    read(value.task);
+    read(value.number);
+    value.epoch = 0;
+    if (count > 3) read(value.epoch);
+    for (; count > 4 && !in.failed(); --count) (void)in.skip();
+  }
+  void read(InventoryItem& value) {
+    all(value.attempt.run, value.attempt.task, value.attempt.number, value.attempt.epoch, value.run,
+        value.node, value.map_index, value.work);
+  }
   void read(scheduler::Began::Start& value) { all(value.attempt, value.at); }
   void read(scheduler::Report& value) { all(value.attempt, value.outcome); }
   void read(Outcome& value) {

@@ -41,6 +41,8 @@ class WorkerNode::State {
 Status WorkerNode::State::open(WorkerNodeOptions options) {
   HubOptions hub = hub_options(Role::worker, options.name, options.credentials);
   hub.exchange.resume_window = options.resume_window;
+  // A server that was started again waits for its workers, but not for long.
+  hub.exchange.dial_max = std::chrono::seconds{1};
   name_ = hub.exchange.self.name;
   if (options.slots == 0) options.slots = std::max(1U, std::thread::hardware_concurrency());
   if (!options.functions) {
@@ -75,6 +77,7 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   worker.warn = options.say;
   worker_ = actors::spawn_worker_actor(*system_, std::move(worker));
   NodeActorOptions node;
+  node.node.orphan_after = options.orphan_after;
   node.worker = worker_;
   node.slots = options.slots;
   node.blobs = blobs_;

@@ -23,8 +23,10 @@ struct WorkerNodeOptions {
   Credentials credentials;
   unsigned slots = 0;  // attempts at once; 0 = number of processors
   Duration grace{std::chrono::seconds{10}};
-  // A cut link that does not come back in time is over, and what runs is stopped.
+  // A cut link that does not come back in time is over, and another one begins.
   Duration resume_window{std::chrono::seconds{30}};
+  // What runs is ended when nothing was heard of a server for so long.
+  Duration orphan_after{std::chrono::seconds{60}};
   std::filesystem::path secrets;                     // folder of secrets; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
   std::function<void(std::string)> say;              // one line for people, any thread; required

@@ -121,6 +121,24 @@ std::span<const Setting> known_settings() {
        .example = "",
        .trade_off = "Shorter goes on sooner after a crash; too short does work twice after a "
                     "pause that would have ended."},
+      {.key = "reconcile_window",
+       .kind = Kind::duration,
+       .meaning =
+           "After the start of a server, runs that go on wait so long for workers that still "
+           "have their attempts.",
+       .standard = "3s",
+       .computed = "",
+       .example = "",
+       .trade_off = "Shorter goes on sooner when workers died with the server; too short does work "
+                    "twice that was alive. Workers try every second to come back."},
+      {.key = "orphan_after",
+       .kind = Kind::duration,
+       .meaning = "A worker that has heard nothing of a server so long ends what it runs.",
+       .standard = "60s",
+       .computed = "",
+       .example = "",
+       .trade_off = "Longer than a server is away at a restart: then its work goes on. Shorter "
+                    "ends sooner what is done twice when a worker is cut off."},
       {.key = "link.secret_file",
        .kind = Kind::secret_file,
        .meaning = "File with the secret that all nodes share, at least 32 bytes.",

@@ -31,6 +31,7 @@ struct RunContext {
   std::string folder;         // this run's own folder below the data directory, absolute; logs and
                               // attempts live there
   Time started;
+  bool continued = false;  // a process before worked at the run
   std::map<std::string, Payload>
       context;                   // the user's own keys, over the ones that are always there
   std::shared_ptr<Clock> clock;  // null: the world's
@@ -92,10 +93,13 @@ struct Attempt {
   std::uint32_t run_count = 1;
   std::uint32_t loop_count = 1;
   Payload loop_result;
-  std::vector<Argument> arguments;           // gathered ones already joined
-  std::optional<Key> key;                    // where the result is kept
-  std::optional<std::string> user_key;       // what the kind's key function gave
-  bool resumed = false;                      // a person, or the end of a pause, let it go on
+  std::vector<Argument> arguments;      // gathered ones already joined
+  std::optional<Key> key;               // where the result is kept
+  std::optional<std::string> user_key;  // what the kind's key function gave
+  bool resumed = false;                 // a person, or the end of a pause, let it go on
+  // Of an earlier process: the attempt at the same that had begun and may still run; 0 = none. It
+  // may take the place of this one (Adopted).
+  std::uint32_t begun_before = 0;
   std::shared_ptr<const Question> question;  // not the body is run, but this is answered
 };
 

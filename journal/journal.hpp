@@ -42,19 +42,37 @@ struct RunQuery {
   std::uint32_t limit = 1000;
 };
 
+/// Who leads: a server, from its start until another one starts over the same journal. Of two, the
+/// one with the higher number.
+struct Epoch {
+  std::uint64_t number = 0;   // 1, 2, 3 …; 0 = nobody leads
+  std::uint64_t nonce = 0;    // tells two apart that believe to have the same number
+  std::uint64_t journal = 0;  // the nonce of its first epoch: numbers of another one mean nothing
+  bool operator==(const Epoch&) const = default;
+};
+
 /// One process may hold several; several processes may hold the same folder. Each object is used by
 /// one thread at a time.
 class Journal {
  public:
   virtual ~Journal() = default;
 
+  /// Begins an epoch: one more than the highest so far, on disk when this returns. What this object
+  /// writes is refused from the moment a later epoch begins. @param server  its name, for people
+  /// @error unavailable, exhausted, io
+  [[nodiscard]] virtual Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
+                                                  Time now) = 0;
+
   /// Adds a run with its flow (kept once per digest). @error conflict: the id exists; unavailable,
   /// exhausted, io
   virtual Status open_run(const RunRow& row, std::string_view flow_bytes) = 0;
   /// Appends the batches in order, all or none, and makes them durable as the options say.
   /// A batch's run change also updates the run's row.
-  /// @return offset of the last change. @error unavailable, exhausted (disk full), io
+  /// @return offset of the last change. @error unavailable, exhausted (disk full), io; denied: a
+  /// later epoch began than this object's, here and wherever something is written
   [[nodiscard]] virtual Result<Offset> append(std::span<const Batch> batches) = 0;
+  /// Waits until everything written so far would survive a power cut. @error io, exhausted
+  virtual Status flush() = 0;
   virtual Status set_summary(const RunId& run, const Summary& summary) = 0;
 
   /// Newest first.

@@ -28,6 +28,12 @@ void apply(const RunChange& change, RunRow& row) {
   row.finished = is_finished(change.state) ? std::optional(change.at) : std::nullopt;
 }
 
+Result<Epoch> MemoryJournal::begin_epoch(std::uint64_t nonce, const std::string&, Time) {
+  if (epoch_.number++ == 0) epoch_.journal = nonce;
+  epoch_.nonce = nonce;
+  return epoch_;
+}
+
 Status MemoryJournal::open_run(const RunRow& row, std::string_view flow_bytes) {
   if (!runs_.try_emplace(row.id, Run{row, {}}).second)
     return fail(ErrorCode::conflict, fmt::format("run \"{}\" exists already", row.id.text()));

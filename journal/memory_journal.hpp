@@ -9,8 +9,11 @@ namespace reprise::journal {
 
 class MemoryJournal final : public Journal {
  public:
+  [[nodiscard]] Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
+                                          Time now) override;
   Status open_run(const RunRow& row, std::string_view flow_bytes) override;
   [[nodiscard]] Result<Offset> append(std::span<const Batch> batches) override;
+  Status flush() override { return {}; }
   Status set_summary(const RunId& run, const Summary& summary) override;
   [[nodiscard]] Result<std::vector<RunRow>> runs(const RunQuery& query) override;
   [[nodiscard]] Result<std::string> flow(const Digest& digest) override;
@@ -26,6 +29,7 @@ class MemoryJournal final : public Journal {
   std::map<RunId, Run> runs_;  // by time of submission, because ids are
   std::map<Digest, std::string> flows_;
   Offset last_ = 0;
+  Epoch epoch_;
 };
 
 /// What a run change does to the run's row, in every implementation.

@@ -35,7 +35,12 @@ CREATE TABLE batch(
 CREATE INDEX batch_run ON batch(run);
 CREATE TABLE number(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 )";
-constexpr std::string_view scripts[] = {format_1};
+// Who led, and leads: the row with the highest number. Nonces are random bits.
+constexpr std::string_view format_2 = R"(
+CREATE TABLE epoch(
+  number INTEGER PRIMARY KEY, nonce INTEGER NOT NULL, began INTEGER NOT NULL, server TEXT NOT NULL);
+)";
+constexpr std::string_view scripts[] = {format_1, format_2};
 constexpr sqlite::Schema schema{"journal", 0x5250'4a31, scripts};  // "RPJ1"
 
 constexpr std::string_view run_columns =
@@ -100,13 +105,32 @@ struct SqliteJournal::State {
   std::unique_ptr<sqlite::Database> database;
   bool durable;
   std::unordered_map<RunId, std::int64_t> serials;  // of runs seen
+  std::optional<Epoch> epoch;                       // that this object writes in
 
   // Prepared where first needed: preparing all of them would double the time it takes to open.
-  std::optional<Statement> find_run, last_batch, insert_batch, update_run;
+  std::optional<Statement> find_run, last_batch, insert_batch, update_run, leader;
 
   Statement& prepared(std::optional<Statement>& statement, std::string_view sql) {
     if (!statement) statement.emplace(*database, sql);
     return *statement;
+  }
+
+  // Inside the transaction that is to write: nobody can begin an epoch before it ends.
+  Status check_epoch() {
+    if (!epoch) return {};
+    Statement& highest =
+        prepared(leader, "SELECT number, nonce, server FROM epoch ORDER BY number DESC LIMIT 1");
+    ResetAtEnd reset(highest);
+    auto found = highest.next();
+    if (!found) return tl::unexpected(found.error());
+    const auto number = *found ? static_cast<std::uint64_t>(highest.integer(0)) : 0;
+    if (*found && number == epoch->number &&
+        static_cast<std::uint64_t>(highest.integer(1)) == epoch->nonce)
+      return {};
+    return fail(
+        ErrorCode::denied,
+        fmt::format("another server leads here since: \"{}\", epoch {}; this was epoch {}",
+                    *found ? std::string(highest.text(2)) : std::string(), number, epoch->number));
   }
 
   Result<std::int64_t> serial_of(const RunId& run) {
@@ -186,6 +210,7 @@ struct SqliteJournal::State {
     Status result = [&]() -> Status {
       auto transaction = Transaction::begin(*database);
       if (!transaction) return tl::unexpected(transaction.error());
+      if (auto leads = check_epoch(); !leads) return leads;
       if (auto done = action(); !done) return done;
       return transaction->commit();
     }();
@@ -208,6 +233,31 @@ Result<std::unique_ptr<SqliteJournal>> SqliteJournal::open(Options options) {
   if (!database) return tl::unexpected(database.error());
   auto state = std::make_unique<State>(std::move(*database), options.durable && !options.read_only);
   return std::unique_ptr<SqliteJournal>(new SqliteJournal(std::move(state)));
+}
+
+Result<Epoch> SqliteJournal::begin_epoch(std::uint64_t nonce, const std::string& server, Time now) {
+  State& state = *state_;
+  auto transaction = Transaction::begin(*state.database);
+  if (!transaction) return tl::unexpected(transaction.error());
+  Epoch epoch;
+  {
+    Statement known(*state.database,
+                    "SELECT ifnull(max(number), 0), (SELECT nonce FROM epoch ORDER BY number "
+                    "LIMIT 1) FROM epoch");
+    auto found = known.next();
+    if (!found) return tl::unexpected(found.error());
+    epoch.number = static_cast<std::uint64_t>(known.integer(0)) + 1;
+    epoch.nonce = nonce;
+    epoch.journal = known.is_null(1) ? nonce : static_cast<std::uint64_t>(known.integer(1));
+  }
+  Statement add(*state.database,
+                "INSERT INTO epoch(number, nonce, began, server) VALUES(?1, ?2, ?3, ?4)");
+  if (auto done = add.run(epoch.number, epoch.nonce, nanoseconds(now), server); !done)
+    return tl::unexpected(done.error());
+  if (auto done = transaction->commit(); !done) return tl::unexpected(done.error());
+  if (auto flushed = flush(); !flushed) return tl::unexpected(flushed.error());
+  state.epoch = epoch;
+  return epoch;
 }
 
 Status SqliteJournal::State::insert_run(const RunRow& row, std::string_view flow_bytes) {
@@ -282,6 +332,7 @@ Result<Offset> SqliteJournal::append(std::span<const Batch> batches) {
   State& state = *state_;
   auto transaction = Transaction::begin(*state.database);
   if (!transaction) return tl::unexpected(transaction.error());
+  if (auto leads = state.check_epoch(); !leads) return tl::unexpected(leads.error());
   auto last = state.last_offset();
   if (!last) return last;
   for (const Batch& batch : batches) {

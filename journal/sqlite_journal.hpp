@@ -27,6 +27,8 @@ class SqliteJournal final : public Journal {
   [[nodiscard]] static Result<std::unique_ptr<SqliteJournal>> open(Options options);
   ~SqliteJournal() override;
 
+  [[nodiscard]] Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
+                                          Time now) override;
   Status open_run(const RunRow& row, std::string_view flow_bytes) override;
   [[nodiscard]] Result<Offset> append(std::span<const Batch> batches) override;
   Status set_summary(const RunId& run, const Summary& summary) override;
@@ -53,8 +55,7 @@ class SqliteJournal final : public Journal {
   /// @param dry_run  only counts. @error unavailable, io, exhausted, corrupt
   Result<Erased> erase(const std::function<bool(const RunId&, const TaskChange&)>& is_meant,
                        const std::function<bool(const RunRow&)>& holds, bool dry_run);
-  /// Waits until everything written so far would survive a power cut.
-  Status flush();
+  Status flush() override;
 
   /// Up to where this journal holds a log that several share; zero: nothing of it.
   /// @error unavailable, io

@@ -22,6 +22,9 @@ struct AttemptRef {
   RunIndex run;
   TaskId task;
   std::uint32_t number = 0;
+  // Of the server whose numbers these are; 0 = of the one that is spoken of. Where workers outlive
+  // servers (cluster/inventory.hpp); the scheduler knows its own alone.
+  std::uint64_t epoch = 0;
   bool operator==(const AttemptRef&) const = default;
 };
 
@@ -128,6 +131,16 @@ struct Began {
   std::vector<Start> starts;
 };
 
+/// Dispatched attempts whose place is taken by what an earlier process had begun and a worker still
+/// has (Attempt::begun_before): from here on they have that one's number.
+struct Adopted {
+  struct One {
+    AttemptRef attempt;        // as dispatched
+    std::uint32_t number = 0;  // that it has from now on
+  };
+  std::vector<One> attempts;
+};
+
 /// Cancels a run, or only `tasks` (names as shown) with everything downstream of them.
 struct Cancel {
   RunIndex run;
@@ -156,8 +169,8 @@ struct Forget {
   RunIndex run;
 };
 
-using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Cancel, Pause, SlotsChanged,
-                           Tick, Forget>;
+using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Adopted, Cancel, Pause,
+                           SlotsChanged, Tick, Forget>;
 
 // ---- effects ----
 

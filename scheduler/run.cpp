@@ -379,6 +379,7 @@ std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, W
   enter_active(task, dispatched);
   leave_active(task, queued);
   ++run_count_[task.value];
+  begun_before_.erase(task);
   state_[task.value] = TaskState::submitted;
   return std::move(*attempt);
 }
@@ -392,6 +393,20 @@ void Run::began(const Began::Start& start, Wants& wants) {
   journal::TaskChange change = change_to(task, TaskState::running, start.at);
   change.run_count = run_count_[task.value];
   wants.batch.tasks.push_back(std::move(change));
+}
+
+// It was counted as lost with the process that had begun it; it was not.
+void Run::adopted(const Adopted::One& news) {
+  const TaskId task = news.attempt.task;
+  if (task == run_task || task.value >= state_.size() ||
+      news.attempt.number != run_count_[task.value] ||
+      (flags_[task.value] & (dispatched | asking)) != dispatched)
+    return;
+  run_count_[task.value] = static_cast<std::uint16_t>(news.number);
+  if (const auto lost = lost_.find(task); lost != lost_.end() && --lost->second == 0)
+    lost_.erase(lost);
+  flags_[task.value] = static_cast<std::uint8_t>(flags_[task.value] | announced);
+  if ((flags_[task.value] & stopping) == 0) state_[task.value] = TaskState::running;
 }
 
 void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {

@@ -51,6 +51,7 @@ class Run {
   void kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants);
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
+  void adopted(const Adopted::One& news);
   void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
   void pause(const Pause& request, Time now, ReadyQueue& ready, Wants& wants);
   void tick(Time now, ReadyQueue& ready, Wants& wants);
@@ -326,6 +327,7 @@ class Run {
   std::unordered_map<TaskId, Loop> loops_;
   // Attempts of this round that ended with their process or worker: they are no tries of the task.
   std::unordered_map<TaskId, std::uint32_t> lost_;
+  std::unordered_map<TaskId, std::uint32_t> begun_before_;  // number of what may still run
   std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
 
   std::unordered_map<TaskId, Arrival> arrivals_;       // that user code is asked about

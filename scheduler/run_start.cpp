@@ -81,6 +81,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
     const auto task = static_cast<std::uint32_t>(&state - state_.data());
     if (state == TaskState::running && run_count_[task] > 0) {
       ++lost_[TaskId{task}];
+      begun_before_[TaskId{task}] = run_count_[task];
       resumed_[TaskId{task}] = true;  // nobody has to say go on once more
     }
     if ((is_running(state) && run_count_[task] > 0) || state == TaskState::submitted ||

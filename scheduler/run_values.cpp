@@ -334,6 +334,8 @@ Result<Attempt> Run::make_attempt(TaskId task) {
     attempt.loop_count = first_loop_count();
   }
   attempt.resumed = resumed_.contains(task);
+  if (const auto begun = begun_before_.find(task); begun != begun_before_.end())
+    attempt.begun_before = begun->second;
   if (const auto key = user_keys_.find(task); key != user_keys_.end())
     attempt.user_key = key->second;
   attempt.arguments = std::move(*values);

@@ -115,6 +115,11 @@ void Scheduler::on(Began& event, Time, Effects& effects) {
       effects);
 }
 
+void Scheduler::on(Adopted& event, Time, Effects&) {
+  for (const Adopted::One& each : event.attempts)
+    if (Run* run = find(each.attempt.run)) run->adopted(each);
+}
+
 void Scheduler::on(Cancel& event, Time now, Effects& effects) {
   Run* run = find(event.run);
   if (run == nullptr) return;

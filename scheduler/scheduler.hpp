@@ -40,6 +40,7 @@ class Scheduler {
   void on(Kept& event, Time now, Effects& effects);
   void on(Reported& event, Time now, Effects& effects);
   void on(Began& event, Time now, Effects& effects);
+  void on(Adopted& event, Time now, Effects& effects);
   void on(Cancel& event, Time now, Effects& effects);
   void on(Pause& event, Time now, Effects& effects);
   void on(SlotsChanged& event, Time now, Effects& effects);

@@ -100,6 +100,20 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     arm(first);
   }
 
+  void cancel_waiting() {
+    std::vector<Finished> gone;
+    const auto all = [](const Attempt&) { return true; };
+    {
+      const std::scoped_lock lock(queue_mutex_);
+      for (Range& range : queue_) cancel_waiting(range, all, gone);
+      for (const auto& slot : slots_) {
+        const std::scoped_lock slot_lock(slot->mutex);
+        cancel_waiting(slot->range, all, gone);
+      }
+    }
+    hand_over(std::move(gone));
+  }
+
   std::vector<RunningAttempt> running() {
     std::vector<RunningAttempt> all;
     const TimePoint now_steady = Clock::now();
@@ -547,6 +561,10 @@ void SlotPool::cancel(std::span<const AttemptId> attempts) {
   }
   const std::set<AttemptId> ids(attempts.begin(), attempts.end());
   state_->cancel([&](const Attempt& attempt) { return ids.contains(id_of(attempt)); });
+}
+
+void SlotPool::cancel_waiting() {
+  state_->cancel_waiting();
 }
 
 void SlotPool::cancel_run(std::uint32_t run) {

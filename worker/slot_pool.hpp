@@ -75,6 +75,8 @@ class SlotPool {
   void cancel(std::span<const AttemptId> attempts);
   void cancel(AttemptId attempt) { cancel({&attempt, 1}); }
   void cancel_run(std::uint32_t run);
+  /// Only what is in the queue comes back.
+  void cancel_waiting();
 
   [[nodiscard]] std::vector<RunningAttempt> running() const;
   /// Waiting in the queue, roughly.

@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(two_nodes_meet_and_know_each_other) {
   const Peer& worker = pair.scheduler().links.at(at_scheduler).peer;
   BOOST_TEST((worker.identity.role == Role::worker));
   BOOST_TEST(worker.identity.name == "w");
-  BOOST_TEST(worker.version == 1u);
+  BOOST_TEST(worker.version == 2u);
   BOOST_TEST(pair.worker().links.at(at_worker).peer.identity.name == "s");
   BOOST_TEST(pair.worker().links.at(at_worker).peer.dial == pair.first_dial);
 }
@@ -253,10 +253,10 @@ BOOST_AUTO_TEST_CASE(a_peer_with_another_name_than_expected_is_left) {
 
 BOOST_AUTO_TEST_CASE(neighbouring_versions_talk_and_strangers_are_told) {
   auto newer = node(Role::scheduler, "s");
-  newer.versions = {1, 2};
+  newer.versions = {1, 3};
   Pair pair(1, newer, node(Role::worker, "w"));
   BOOST_REQUIRE(pair.worker().current() != 0);
-  BOOST_TEST(pair.worker().links.at(pair.worker().current()).peer.version == 1u);
+  BOOST_TEST(pair.worker().links.at(pair.worker().current()).peer.version == 2u);
 
   auto newer_worker = node(Role::worker, "w");
   newer_worker.versions = {2, 3};
@@ -267,14 +267,14 @@ BOOST_AUTO_TEST_CASE(neighbouring_versions_talk_and_strangers_are_told) {
   BOOST_TEST(other_way.scheduler().links.at(other_way.scheduler().current()).peer.version == 2u);
 
   auto stranger = node(Role::worker, "w");
-  stranger.versions = {2, 3};
+  stranger.versions = {3, 4};
   Pair apart(1, node(Role::scheduler, "s"), stranger);
   BOOST_TEST(apart.scheduler().links.empty());
   BOOST_REQUIRE(!apart.worker().troubles.empty());
   BOOST_TEST(
       apart.worker().troubles[0].why.message ==
-      "the peer refused: no common version: the calling side speaks 2 to 3, the called one 1 "
-      "to 1; upgrade the older one");
+      "the peer refused: no common version: the calling side speaks 3 to 4, the called one 1 "
+      "to 2; upgrade the older one");
 }
 
 BOOST_AUTO_TEST_CASE(a_message_that_the_role_may_not_send_ends_the_link) {

@@ -267,3 +267,239 @@ BOOST_AUTO_TEST_CASE(whatever_happens_each_attempt_ends_once) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+// ---- what a server before left at workers
+
+namespace {
+
+/// A server of epoch 2, with a run that goes on.
+struct Restarted : Bench {
+  std::shared_ptr<const RunContext> run = [] {
+    auto made = std::make_shared<RunContext>();
+    made->run = RunId::generate(Time{std::chrono::hours{1}});
+    made->flow = test::flow("a; b");
+    made->continued = true;
+    return made;
+  }();
+
+  Restarted() {
+    fleet = Fleet{FleetOptions{1s, 3s, 10s, 2s, 2}};
+    fleet.expect_inventories(now);
+  }
+  [[nodiscard]] Attempt again(std::uint32_t number, std::uint32_t begun_before = 0) const {
+    Attempt made;
+    made.run = 7;  // numbered anew
+    made.context = run;
+    made.task = TaskId{1};
+    made.node = NodeId{1};
+    made.number = number;
+    made.begun_before = begun_before;
+    return made;
+  }
+  [[nodiscard]] static AttemptRef ours(std::uint32_t number) {
+    return {RunIndex{7}, TaskId{1}, number};
+  }
+  [[nodiscard]] static AttemptRef theirs(std::uint32_t number, std::uint64_t epoch = 1) {
+    return {RunIndex{0}, TaskId{1}, number, epoch};
+  }
+  [[nodiscard]] InventoryItem item(std::uint32_t number, std::uint64_t epoch = 1) const {
+    return {theirs(number, epoch), run->run, NodeId{1}, -1, work_of(again(number))};
+  }
+  void come(WorkerId id, std::vector<InventoryItem> inventory) {
+    fleet.joined(id, {"w" + std::to_string(id), 1}, now, std::move(inventory));
+    step();
+  }
+  std::vector<EndedAttempt> report_theirs(WorkerId id, std::uint32_t number) {
+    scheduler::Report report{theirs(number), {}};
+    report.outcome.state = TaskState::success;
+    auto counted = fleet.reported(id, {report}, now);
+    step();
+    return counted;
+  }
+  [[nodiscard]] std::vector<AttemptRef> stopped() const {
+    return wants.stops.empty() ? std::vector<AttemptRef>{} : wants.stops[0].second;
+  }
+  [[nodiscard]] std::vector<AttemptRef> known() const {
+    return wants.acknowledged.empty() ? std::vector<AttemptRef>{} : wants.acknowledged[0].second;
+  }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(adoption, Restarted)
+
+BOOST_AUTO_TEST_CASE(what_a_worker_still_runs_is_not_run_again) {
+  come(1, {item(1)});
+  BOOST_TEST(stopped().empty());
+  dispatch({again(1)});
+  BOOST_TEST(sent().empty());
+  BOOST_TEST(wants.adopted.attempts.empty());  // the number is the same
+  BOOST_TEST(fleet.workers()[0].in_hand == 1u);
+  const auto ended = report_theirs(1, 1);
+  BOOST_REQUIRE(ended.size() == 1u);
+  BOOST_TEST((ended[0].attempt.run == 7u));
+  BOOST_TEST((ended[0].outcome.state == TaskState::success));
+  BOOST_TEST(known().empty());
+  fleet.recorded({ours(1)});
+  step();
+  BOOST_TEST((known() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_is_known_to_have_begun_keeps_its_number) {
+  come(1, {item(1)});
+  fleet.began(1, {{{theirs(1), now}}});
+  dispatch({again(2, 1)});
+  BOOST_TEST(sent().empty());
+  BOOST_REQUIRE(wants.adopted.attempts.size() == 1u);
+  BOOST_TEST((wants.adopted.attempts[0].attempt == ours(2)));
+  BOOST_TEST(wants.adopted.attempts[0].number == 1u);
+  BOOST_REQUIRE(wants.began.starts.size() == 1u);
+  BOOST_TEST((wants.began.starts[0].attempt == ours(1)));
+  fleet.stop({ours(1)}, now);
+  step();
+  BOOST_TEST((stopped() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(attempts_of_runs_that_go_on_wait_for_workers_to_come_back) {
+  join(1, 1);
+  dispatch({again(1), attempt(5)});
+  BOOST_TEST(sent() == "1:5");  // a new run waits for nobody
+  come(2, {item(1)});
+  BOOST_TEST(sent().empty());
+  BOOST_TEST(fleet.workers()[1].in_hand == 1u);
+  wait(3s);
+  BOOST_TEST(sent().empty());
+}
+
+BOOST_AUTO_TEST_CASE(they_do_not_wait_for_ever) {
+  join(1, 1);
+  dispatch({again(1)});
+  wait(1s);
+  BOOST_TEST(sent().empty());
+  wait(1s);
+  BOOST_TEST(sent() == "1:1");
+  // Who comes too late ends what somebody else has now.
+  come(2, {item(1)});
+  BOOST_TEST((stopped() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(nobody_waits_longer_than_until_all_workers_are_back) {
+  fleet = Fleet{FleetOptions{1s, 3s, 10s, 2s, 2}};
+  fleet.expect_inventories(now, std::set<std::string>{"w1", "w2"});
+  join(1, 1);
+  dispatch({again(1)});
+  BOOST_TEST(sent().empty());
+  join(3, 1);
+  BOOST_TEST(sent().empty());
+  BOOST_TEST((fleet.members() == std::set<std::string>{"w1", "w2", "w3"}));
+  join(2, 2);
+  BOOST_TEST(sent() == "2:1");
+  fleet = Fleet{FleetOptions{1s, 3s, 10s, 2s, 2}};
+  fleet.expect_inventories(now, std::set<std::string>{});
+  join(1, 1);
+  dispatch({again(1)});
+  BOOST_TEST(sent() == "1:1");
+}
+
+BOOST_AUTO_TEST_CASE(what_nobody_asks_for_is_stopped_when_its_run_is_over) {
+  come(1, {item(1)});
+  BOOST_TEST(stopped().empty());
+  fleet.run_over(run->run);
+  step();
+  BOOST_TEST((stopped() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(what_ended_without_a_server_counts_when_it_is_asked_for) {
+  come(1, {item(1)});
+  BOOST_TEST(report_theirs(1, 1).empty());
+  dispatch({again(1)});
+  BOOST_TEST(sent().empty());
+  BOOST_REQUIRE(wants.ended.size() == 1u);
+  BOOST_TEST((wants.ended[0].outcome.state == TaskState::success));
+  fleet.recorded({ours(1)});
+  step();
+  BOOST_TEST((known() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(attempts_at_something_else_or_before_are_stopped) {
+  InventoryItem other = item(2);
+  other.work = sha256("other arguments");
+  come(1, {other, item(1)});
+  dispatch({again(2)});
+  BOOST_TEST(stopped().size() == 2u);
+  BOOST_TEST(sent().empty());  // it is held back for others
+  wait(2s);
+  BOOST_TEST(sent() == "1:2");
+  BOOST_TEST(report_theirs(1, 1).empty());
+  BOOST_TEST((known() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(a_later_attempt_waits_for_the_earlier_one_to_be_told) {
+  come(1, {item(1), item(2)});
+  BOOST_TEST(report_theirs(1, 1).empty());
+  dispatch({again(1)});
+  BOOST_TEST(wants.ended.size() == 1u);
+  dispatch({again(2)});
+  BOOST_TEST(sent().empty());
+  BOOST_TEST(fleet.workers()[0].in_hand == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_given_up_in_this_epoch_is_not_listened_to) {
+  come(1, {item(1, 2)});
+  BOOST_TEST((stopped() == std::vector{theirs(1, 2)}));
+  dispatch({again(1)});
+  BOOST_TEST(report_theirs(1, 1).empty());
+}
+
+BOOST_AUTO_TEST_CASE(work_for_runs_that_do_not_go_on_is_stopped) {
+  come(1, {item(1)});
+  fleet.runs_go_on({});
+  step();
+  BOOST_TEST((stopped() == std::vector{theirs(1)}));
+  come(2, {item(1)});
+  BOOST_TEST((stopped() == std::vector{theirs(1)}));
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_lost_again_loses_what_was_adopted) {
+  come(1, {item(1)});
+  dispatch({again(1)});
+  fleet.left(1, "gone", now);
+  step();
+  BOOST_REQUIRE(wants.ended.size() == 1u);
+  BOOST_TEST((wants.ended[0].outcome.failure == FailureClass::worker_lost));
+  BOOST_TEST(report_theirs(1, 1).empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_with_old_work_is_not_free) {
+  come(1, {item(1)});
+  join(2, 1);
+  dispatch({attempt(5)});
+  BOOST_TEST(sent() == "2:5");
+}
+
+BOOST_AUTO_TEST_CASE(who_only_hands_over_what_it_has_gets_it_asked_for_and_goes) {
+  come(1, {item(1)});
+  BOOST_TEST(report_theirs(1, 1).empty());
+  fleet.drain(1, true);
+  step();
+  BOOST_TEST(wants.drained.empty());
+  BOOST_TEST(!wants.slots.has_value());  // one still
+  dispatch({again(1)});
+  BOOST_TEST(wants.ended.size() == 1u);
+  fleet.recorded({ours(1)});
+  step();
+  BOOST_TEST((known() == std::vector{theirs(1)}));
+  BOOST_TEST(wants.drained.size() == 1u);
+  BOOST_TEST(wants.slots.value() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(what_comes_back_unbegun_is_handed_out_anew) {
+  come(1, {item(1)});
+  dispatch({again(1)});
+  fleet.refused(1, {theirs(1)});
+  step();
+  BOOST_TEST(sent() == "1:1");
+  BOOST_TEST(report_theirs(1, 1).empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -137,7 +137,9 @@ BOOST_AUTO_TEST_CASE(worker_messages_arrive_as_they_were) {
   hello.enforcement = "cgroup";
   hello.functions = {"sum@1"};
   hello.epoch = 4;
-  hello.running = {ref(1), ref(2)};
+  scheduler::AttemptRef older = ref(1);
+  older.epoch = 3;
+  hello.running = {{older, RunId::generate(Time{}), NodeId{2}, 7, sha256("work")}};
   const auto read = travel(hello);
   BOOST_TEST((read.capacity == hello.capacity));
   BOOST_TEST((read.running == hello.running));
@@ -145,10 +147,20 @@ BOOST_AUTO_TEST_CASE(worker_messages_arrive_as_they_were) {
   travel(wire::Began{{{ref(1), Time(Duration(5))}}});
   travel(wire::Refused{{ref(1)}, "no such function"});
   travel(wire::Draining{true});
-  travel(wire::Attempts{3, {ref(1), ref(9)}});
+  BOOST_TEST((travel(wire::Attempts{3, {older, ref(9)}}).attempts.at(0) == older));
+  travel(wire::Welcome{{7, UINT64_MAX, 1}, Duration{5}});
   travel(wire::Drain{false});
   travel(wire::ForgetRun{3});
   travel(wire::Ping{UINT64_MAX});
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_of_the_epoch_that_is_served_is_named_as_in_the_version_before) {
+  // 3 fields: run, task, number. Older programs send and expect no more.
+  const std::string bytes = encode(wire::Attempts{0, {ref(1)}});
+  BOOST_TEST(bytes.find('\x93') != std::string::npos);
+  scheduler::AttemptRef older = ref(1);
+  older.epoch = 3;
+  BOOST_TEST(encode(wire::Attempts{0, {older}}).find('\x94') != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(reports_keep_every_field_of_an_outcome) {

@@ -36,9 +36,10 @@ void try_all(std::string_view bytes, std::size_t which, std::tuple<Messages...>*
 
 using Messages =
     std::tuple<wire::Submit, wire::Submitted, wire::Steer, wire::Watch, wire::Query, wire::Answer,
-               wire::Changes, wire::RunEnded, wire::WorkerHello, wire::Credits, wire::Began,
-               wire::Reports, wire::Refused, wire::Draining, wire::Context, wire::Attempts,
-               wire::Drain, wire::ForgetRun, wire::Ping, wire::BlobRequest, wire::BlobChunk>;
+               wire::Changes, wire::RunEnded, wire::Welcome, wire::WorkerHello, wire::Credits,
+               wire::Began, wire::Reports, wire::Refused, wire::Draining, wire::Context,
+               wire::Attempts, wire::Drain, wire::ForgetRun, wire::Ping, wire::BlobRequest,
+               wire::BlobChunk>;
 
 }  // namespace
 

@@ -27,9 +27,12 @@ struct Cluster {
     BOOST_REQUIRE(until([&] { return std::filesystem::exists(home.path / "port"); }));
     place = "127.0.0.1:" + lines_of(home.read("port")).at(0);
   }
-  Program& start_worker(const std::string& name, const std::string& slots = "2") {
+  Program& start_worker(const std::string& name, const std::string& slots = "2",
+                        const Arguments& more = {}) {
     auto& worker = workers[name];
-    worker = home.start({"worker", "start", "--server", place, "--name", name, "--slots", slots});
+    Arguments all{"worker", "start", "--server", place, "--name", name, "--slots", slots};
+    all.insert(all.end(), more.begin(), more.end());
+    worker = home.start(std::move(all));
     BOOST_REQUIRE_MESSAGE(worker->shows("serving scheduler"), worker->output());
     return *worker;
   }
@@ -74,6 +77,36 @@ tasks:
     cache: true
 outputs: {size: "${{ join.stdout }}"}
 )";
+
+/// Each task leaves a line as it begins: one that is run twice shows.
+std::string counted(int tasks, const std::string& seconds) {
+  std::string items;
+  for (int i = 0; i < tasks; ++i) items += (i > 0 ? ", " : "") + std::to_string(i);
+  return "version: 1\nname: counted\ntasks:\n  work:\n    map: {over: [" + items +
+         "], as: x}\n    shell: 'echo \"$REPRISE_ITEM\" >> counter; sleep " + seconds +
+         "'\n    cwd: flow\n";
+}
+
+/// How often each task began.
+std::map<std::string, int> begun(Cluster& cluster) {
+  std::map<std::string, int> count;
+  if (std::filesystem::exists(cluster.home.path / "counter"))
+    for (const std::string& item : lines_of(cluster.home.read("counter"))) ++count[item];
+  return count;
+}
+
+/// Processes that belong to attempts of flows in this folder.
+int attempts_alive(const std::filesystem::path& folder) {
+  int count = 0;
+  std::error_code ignored;
+  for (const auto& process : std::filesystem::directory_iterator("/proc", ignored)) {
+    std::ifstream file(process.path() / "environ", std::ios::binary);
+    const std::string environment{std::istreambuf_iterator<char>(file), {}};
+    count += environment.find("REPRISE_ATTEMPT=") != std::string::npos &&
+             environment.find(folder.string()) != std::string::npos;
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -170,6 +203,65 @@ BOOST_AUTO_TEST_CASE(a_server_that_was_killed_goes_on_with_its_runs_and_the_clie
   BOOST_TEST(o.code == 0, o.shown());
   BOOST_TEST(o.text("state") == "success");
   check_once(cluster, o.text("run"), 400);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_alive_when_the_server_is_killed_is_not_run_again) {
+  constexpr int tasks = 32;
+  Cluster cluster;
+  cluster.home.write("counted.yaml", counted(tasks, "0.3"));
+  cluster.start_worker("w1");
+  cluster.start_worker("w2");
+  const auto begin = std::chrono::steady_clock::now();
+  auto client = cluster.home.start(cluster.submit("counted.yaml"));
+  for (const std::size_t killed_at : {std::size_t{6}, std::size_t{18}}) {
+    BOOST_REQUIRE(until([&] { return begun(cluster).size() >= killed_at; }));
+    cluster.server->send(SIGKILL);
+    (void)cluster.server->wait();
+    cluster.start_server(cluster.place);
+  }
+  const Outcome o = outcome_of(*client, begin);
+  BOOST_TEST(o.code == 0, o.shown());
+  BOOST_TEST(o.text("state") == "success");
+  check_once(cluster, o.text("run"), tasks);
+  const auto counts = begun(cluster);
+  BOOST_TEST(counts.size() == tasks);
+  for (const auto& [item, count] : counts) BOOST_TEST(count == 1, item << " began " << count);
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_was_cut_off_for_long_leaves_no_process_behind) {
+  Cluster cluster;
+  cluster.home.write("long.yaml",
+                     "version: 1\nname: long\ntasks:\n  a:\n    cwd: flow\n    shell: 'test -e "
+                     "first || { touch first; sleep 300; }'\n");
+  Program& worker = cluster.start_worker("w1", "2", {"--orphan-after", "2s"});
+  auto client = cluster.home.start(cluster.submit("long.yaml"));
+  BOOST_REQUIRE(until([&] { return std::filesystem::exists(cluster.home.path / "first"); }));
+  BOOST_TEST(attempts_alive(cluster.home.path) > 0);
+  cluster.server->send(SIGSTOP);
+  BOOST_TEST(worker.shows("ending what runs"), worker.output());
+  BOOST_TEST(until([&] { return attempts_alive(cluster.home.path) == 0; }));
+  cluster.server->send(SIGCONT);
+  const Outcome o = outcome_of(*client, std::chrono::steady_clock::now());
+  BOOST_TEST(o.code == 0, o.shown());
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_stood_still_while_another_took_over_steps_down) {
+  Cluster cluster;
+  cluster.home.write("counted.yaml", counted(4, "0.2"));
+  auto stale = std::move(cluster.server);
+  stale->send(SIGSTOP);
+  // As on a file system whose locks another machine does not see.
+  const auto lock = cluster.home.path / "data" / "server.lock";
+  BOOST_REQUIRE(std::filesystem::remove(lock));
+  cluster.start_server("127.0.0.1:0");
+  stale->send(SIGCONT);
+  const Finished ended = stale->wait();
+  BOOST_TEST(ended.code == 1);
+  BOOST_TEST(stale->output().find("another server leads here since") != std::string::npos,
+             stale->output());
+  cluster.start_worker("w1");
+  const Outcome o = cluster.run("counted.yaml");
+  BOOST_TEST(o.code == 0, o.shown());
 }
 
 BOOST_AUTO_TEST_CASE(a_worker_that_is_asked_to_end_finishes_what_it_runs_first) {

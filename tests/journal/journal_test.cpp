@@ -187,6 +187,13 @@ BOOST_AUTO_TEST_CASE(runs_are_listed_newest_first_and_by_every_question) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(each_epoch_is_one_higher_and_the_first_names_the_journal) {
+  each([](Journal& journal) {
+    BOOST_TEST((*journal.begin_epoch(7, "one", later(0)) == Epoch{1, 7, 7}));
+    BOOST_TEST((*journal.begin_epoch(UINT64_MAX, "two", later(1)) == Epoch{2, UINT64_MAX, 7}));
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_removed_run_takes_its_flow_along_but_offsets_are_not_used_again) {
   each([](Journal& journal) {
     const RunRow a = row(0), b = row(1), c = row(2, "align", "own flow");
@@ -399,6 +406,34 @@ BOOST_AUTO_TEST_CASE(a_damaged_batch_is_an_error_not_a_wrong_run) {
                              nullptr) == SQLITE_OK);
   sqlite3_close(handle);
   BOOST_TEST((open_journal(path)->read(a.id, 0).error().code == ErrorCode::corrupt));
+}
+
+BOOST_AUTO_TEST_CASE(a_leader_that_was_superseded_writes_nothing_any_more) {
+  TemporaryFolder folder;
+  const RunRow known = row(0);
+  const auto older = open_journal(folder / "journal.db");
+  BOOST_REQUIRE(older->begin_epoch(1, "older", later(0)));
+  BOOST_REQUIRE(older->open_run(known, "flow"));
+  const Batch first = batch(known.id, {change(0, TaskState::running)});
+  BOOST_REQUIRE(older->append({&first, 1}));
+
+  const auto newer = open_journal(folder / "journal.db");
+  BOOST_REQUIRE(newer->begin_epoch(2, "newer", later(1)));
+  const auto refused = older->append({&first, 1});
+  BOOST_REQUIRE(!refused);
+  BOOST_TEST((refused.error().code == ErrorCode::denied));
+  BOOST_TEST(refused.error().message ==
+             "another server leads here since: \"newer\", epoch 2; this was epoch 1");
+  BOOST_TEST((older->append({}).error().code == ErrorCode::denied));
+  BOOST_TEST((older->set_summary(known.id, {}).error().code == ErrorCode::denied));
+  BOOST_TEST((older->open_run(row(1), "flow").error().code == ErrorCode::denied));
+  BOOST_TEST((older->remove(known.id).error().code == ErrorCode::denied));
+  BOOST_TEST(newer->read(known.id, 0)->size() == 1u);
+  BOOST_TEST(newer->append({&first, 1}).has_value());
+
+  // Who never led, as a process with runs of its own, is not concerned.
+  const auto embedded = open_journal(folder / "journal.db");
+  BOOST_TEST(embedded->append({&first, 1}).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(the_cache_file_is_no_journal) {

@@ -544,6 +544,30 @@ BOOST_AUTO_TEST_CASE(an_attempt_that_was_lost_with_its_process_is_no_try) {
   BOOST_TEST((bench.state("a") == TaskState::retrying));
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_that_outlived_its_process_goes_on_under_its_number) {
+  SchedulerBench bench;
+  const auto spec = flow("a", {{"a", with([](TaskKind& kind) { kind.retry.max = 1; })}});
+  SchedulerBench first;
+  first.submit(spec);
+  first.handle(scheduler::Began{{{{scheduler::RunIndex{0}, TaskId{0}, 1}, first.now}}});
+  bench.submit(spec, first.journal);
+  BOOST_REQUIRE(bench.sent.size() == 1u);
+  BOOST_TEST(bench.sent[0].number == 2u);
+  BOOST_TEST(bench.sent[0].begun_before == 1u);
+  bench.handle(scheduler::Adopted{{{{scheduler::RunIndex{0}, TaskId{0}, 2}, 1}}});
+  BOOST_TEST((bench.state("a") == TaskState::running));
+  bench.sent[0].number = 1;
+  bench.fail("a");
+  bench.advance();
+  // It was one attempt, so one more is due, and it is the second.
+  BOOST_REQUIRE(bench.sent.size() == 1u);
+  BOOST_TEST(bench.sent[0].number == 2u);
+  BOOST_TEST(bench.sent[0].run_count == 2u);
+  BOOST_TEST(bench.sent[0].begun_before == 0u);
+  bench.fail("a");
+  BOOST_TEST(bench.ended.size() == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(an_attempt_that_was_lost_with_its_worker_is_made_again_at_once) {
   const auto spec = flow("a");
   SchedulerBench bench;
