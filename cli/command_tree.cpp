@@ -628,6 +628,23 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
                       "How long runs that go on wait, after the start, for workers that still have "
                       "their attempts (default: 3s)"),
          "reconcile_window");
+    bind(s,
+         start
+             ->add_option("--journal", s.server_start.journal,
+                          "Share the journal with other servers through this Redis server; one of "
+                          "them leads, the others stand by")
+             ->type_name("URL"),
+         "journal.url");
+    bind(s,
+         start
+             ->add_option("--journal-password-file", s.server_start.journal_password_file,
+                          "Its password: a file's first line")
+             ->type_name("FILE"),
+         "journal.password_file");
+    bind(s,
+         add_duration(*start, "--lead-term", s.server_start.lead_term,
+                      "A leader that is gone is replaced after this time (default: 5s)"),
+         "journal.lead_term");
     add_credentials(*start, s);
   }
 

@@ -1,8 +1,10 @@
 // `reprise server start` and `reprise scheduler start`.
 #include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <stop_token>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -12,6 +14,7 @@
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
 #include "cluster/server.hpp"
+#include "cluster/standby.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cli {
@@ -46,6 +49,75 @@ Result<cluster::Credentials> server_credentials(const GlobalOptions& globals,
   return credentials_of(globals);
 }
 
+/// Serves until it is asked to end (true) or another server leads (false).
+/// @param seat  of a journal that is shared through `standby`
+/// @error as Server::open; the port cannot be told
+Result<bool> serve_once(const ServerStartOptions& options, cluster::ServerOptions server,
+                        cluster::Standby* standby, const std::optional<journal::Seat>& seat,
+                        ServiceSignals& signals, Console& console) {
+  const std::string host = server.listen.host.find(':') == std::string::npos
+                               ? server.listen.host
+                               : "[" + server.listen.host + "]";
+  server.on_superseded = [&signals, say = server.say](const Error& error) {
+    say("this server leads no more: " + error.message);
+    signals.wake();
+  };
+  std::stop_source stop;  // of waiting for the shared journal
+  if (seat)
+    server.engine.share_journal = [&](std::unique_ptr<journal::SqliteJournal> local) {
+      return standby->lead(std::move(local), *seat, stop.get_token());
+    };
+  auto opened = cluster::Server::open(std::move(server));
+  if (!opened) return tl::unexpected(opened.error());
+  console.say(fmt::format("listening on {}:{}", host, (*opened)->port()));
+  if (!options.port_file.empty())
+    if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
+      return tl::unexpected(written.error());
+  const bool is_asked = signals.wait() != 0;
+  if (is_asked) console.say("ending; runs that are not finished go on at the next start");
+  stop.request_stop();
+  opened->reset();
+  if (is_asked && seat) standby->resign(seat->leader);
+  return is_asked;
+}
+
+/// Follows the shared journal until this server leads; nullopt: it was asked to end.
+/// @error as Standby::wait
+Result<std::optional<journal::Seat>> stand_by(cluster::Standby& standby, ServiceSignals& signals) {
+  std::stop_source stop;
+  Result<std::optional<journal::Seat>> seat = std::optional<journal::Seat>{};
+  std::thread waiting([&] {
+    seat = standby.wait(stop.get_token());
+    signals.wake();
+  });
+  const bool is_asked = signals.wait() != 0;
+  stop.request_stop();
+  waiting.join();
+  if (!is_asked || !seat || !*seat) return seat;
+  standby.resign((*seat)->leader);
+  return std::optional<journal::Seat>{};
+}
+
+int serve(const ServerStartOptions& options, const cluster::ServerOptions& server,
+          cluster::Standby* standby, ServiceSignals& signals, Console& console) {
+  for (;;) {
+    std::optional<journal::Seat> seat;
+    if (standby != nullptr) {
+      auto taken = stand_by(*standby, signals);
+      if (!taken) return console.fail(taken.error());
+      if (!*taken) return exit_ok;
+      seat = *std::move(taken);
+      console.say(fmt::format("this server leads, epoch {}", seat->leader.epoch));
+    }
+    const auto is_asked = serve_once(options, server, standby, seat, signals, console);
+    if (!is_asked) return console.fail(is_asked.error());
+    if (*is_asked) return exit_ok;
+    if (standby != nullptr) continue;
+    console.say("ending; the runs are the other server's");
+    return exit_failed;
+  }
+}
+
 }  // namespace
 
 int server_start_command(const ServerStartOptions& options, Console& console) {
@@ -74,32 +146,23 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   server.fleet.reconcile_window = options.reconcile_window;
   server.fleet.ping_every = std::min<Duration>(options.suspect_after / 3, server.fleet.ping_every);
   server.say = say;
-  std::atomic<bool> is_superseded = false;
-  server.on_superseded = [&](const Error& error) {
-    say(error.message);
-    is_superseded = true;
-    signals.wake();
-  };
   server.query = [globals = console.options()](const std::string& op, const std::string& body) {
     return answer_query(op, body, globals);
   };
-  auto opened = cluster::Server::open(std::move(server));
+  if (options.journal.empty()) return serve(options, std::move(server), nullptr, signals, console);
+
+  cluster::StandbyOptions standby;
+  auto log = redis::parse_url(options.journal);
+  if (!log) return console.fail(log.error(), exit_invalid);
+  standby.redis = *std::move(log);
+  standby.redis.password_file = options.journal_password_file;
+  standby.data = server.engine.data;
+  standby.name = server.name;
+  standby.term = options.lead_term;
+  standby.say = say;
+  const auto opened = cluster::Standby::open(std::move(standby));
   if (!opened) return console.fail(opened.error());
-  const std::string host =
-      place->host.find(':') == std::string::npos ? place->host : "[" + place->host + "]";
-  console.say(fmt::format("listening on {}:{}", host, (*opened)->port()));
-  if (!options.port_file.empty())
-    if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
-      return console.fail(written.error());
-  signals.wait();
-  if (is_superseded) {
-    console.say("ending; the runs are the other server's");
-    opened->reset();
-    return exit_failed;
-  }
-  console.say("ending; runs that are not finished go on at the next start");
-  opened->reset();
-  return exit_ok;
+  return serve(options, std::move(server), opened->get(), signals, console);
 }
 
 }  // namespace reprise::cli

@@ -65,8 +65,9 @@ Result<std::optional<journal::Seat>> Standby::wait(std::stop_token stop) {
       say("standing by: " + attempt.error().message);
     else
       return tl::unexpected(attempt.error());
-    sleep_for(attempt ? std::clamp(attempt->left, Duration{std::chrono::milliseconds{1}}, look_every)
-                      : look_every,
+    sleep_for(attempt
+                  ? std::clamp(attempt->left, Duration{std::chrono::milliseconds{1}}, look_every)
+                  : look_every,
               stop);
   }
   return std::optional<journal::Seat>{};

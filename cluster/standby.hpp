@@ -17,9 +17,9 @@
 namespace reprise::cluster {
 
 struct StandbyOptions {
-  redis::Settings redis;       // where the log is
-  std::filesystem::path data;  // of this server alone; made when missing
-  std::string name;            // of this server, for people
+  redis::Settings redis;                   // where the log is
+  std::filesystem::path data;              // of this server alone; made when missing
+  std::string name;                        // of this server, for people
   Duration term{std::chrono::seconds{5}};  // a leader that is gone is replaced after that
   std::function<void(std::string)> say;    // one line for people; required
 };
@@ -37,7 +37,8 @@ class Standby {
   [[nodiscard]] Result<std::optional<journal::Seat>> wait(std::stop_token stop);
   /// The journal of a server that leads. @param stop  ends its waiting for the log
   [[nodiscard]] std::unique_ptr<journal::Journal> lead(
-      std::unique_ptr<journal::SqliteJournal> local, journal::Seat seat, std::stop_token stop) const;
+      std::unique_ptr<journal::SqliteJournal> local, journal::Seat seat,
+      std::stop_token stop) const;
   /// Lets another one lead at once. That this fails is no trouble.
   void resign(const journal::Leadership& leader) const;
 

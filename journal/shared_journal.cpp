@@ -208,10 +208,10 @@ Status SharedJournal::renew_when_due() {
 
 Result<Offset> SharedJournal::add(LogEntry entry) {
   const std::vector<std::string> records{encode(entry.record)};
-  if (const Status done = insist([&] { return log_->append(seat_->leader(), sequence_, records); });
+  if (const Status done = insist([&] { return log_->append(seat_.leader, seat_.sequence, records); });
       !done)
     return tl::unexpected(done.error());
-  entry.position = {seat_->leader().epoch, ++sequence_};
+  entry.position = {seat_.leader.epoch, ++seat_.sequence};
   ++since_shortened_;
   return local_->take_log({&entry, 1});
 }

@@ -50,8 +50,8 @@ const Home& authority() {
     BOOST_REQUIRE(made->run({"cluster", "init", "ca"}).code == 0);
     for (const auto& [name, role] : {std::pair{"s1", "scheduler"}, std::pair{"w1", "worker"},
                                      std::pair{"w2", "worker"}, std::pair{"c1", "client"}})
-      BOOST_REQUIRE(
-          made->run({"cluster", "add-node", name, "--role", role, "--dir", "ca"}).code == 0);
+      BOOST_REQUIRE(made->run({"cluster", "add-node", name, "--role", role, "--dir", "ca"}).code ==
+                    0);
     return made;
   }();
   return *home;
@@ -110,9 +110,7 @@ struct Site {
   std::unique_ptr<Program> submit_counted() {
     return submit({"counted.yaml", "-p", "log=" + log().string()});
   }
-  [[nodiscard]] std::vector<std::string> executions() {
-    return lines_of(home("c1").read("log"));
-  }
+  [[nodiscard]] std::vector<std::string> executions() { return lines_of(home("c1").read("log")); }
   Outcome ask(Arguments arguments) {
     arguments.insert(arguments.end(), {"--server", place(), "--json"});
     const auto begin = Clock::now();
@@ -195,8 +193,9 @@ Figures suffer(Site& site, const std::string& row, Fault fault) {
                    "{}over {:.1f} s after the fault\n",
                    row, figures.lost, figures.duplicated, figures.stale, figures.repeated,
                    counted_tasks,
-                   figures.detected < 0 ? std::string()
-                                        : fmt::format("detected after {:.2f} s, ", figures.detected),
+                   figures.detected < 0
+                       ? std::string()
+                       : fmt::format("detected after {:.2f} s, ", figures.detected),
                    figures.recovered)
             << std::flush;
   return figures;
@@ -478,13 +477,13 @@ struct SharedSite {
 
   explicit SharedSite(std::vector<std::string> redis_options = {}) {
     if (!site) return;
-    std::vector<std::string> options{"--bind",           "127.0.0.1", site->lab.address("r1"),
-                                     "--protected-mode", "no",        "--appendonly",
-                                     "yes"};
+    std::vector<std::string> options{
+        "--bind",       "127.0.0.1", site->lab.address("r1"), "--protected-mode", "no",
+        "--appendonly", "yes"};
     options.insert(options.end(), redis_options.begin(), redis_options.end());
     redis = on_redis([&] { return std::make_unique<RedisServer>(options); });
-    site->server_options = {
-        "--journal", fmt::format("redis://{}:{}", site->lab.address("r1"), redis->port())};
+    site->server_options = {"--journal",
+                            fmt::format("redis://{}:{}", site->lab.address("r1"), redis->port())};
     site->start_server();
     site->start_worker("w1");
     site->start_worker("w2");
