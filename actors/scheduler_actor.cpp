@@ -73,9 +73,10 @@ void release(Self* self, scheduler::Effects& effects) {
 
 void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
   for (const scheduler::Ended& ended : all) {
-    self->send(self->state.options.cache, RunOver{ended.run});
-    self->send(self->state.options.worker, RunOver{ended.run});
     scheduler::Run* run = self->state.core.find(ended.run);
+    self->send(self->state.options.cache,
+               RunOver{ended.run, run != nullptr ? run->take_past_cache() : 0});
+    self->send(self->state.options.worker, RunOver{ended.run});
     if (run != nullptr) self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
   }
 }
