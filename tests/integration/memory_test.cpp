@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(a_large_output_file_is_never_in_memory) {
 
   const Outcome listed = invoke(home, {"cache", "ls", "--task", "make"});
   const std::string key = listed.at("/entries/0/key").get<std::string>();
-  const Finished got = home.run({"cache", "get", key + ":outputs/big.bin", "-o", "third"});
+  const Finished got = home.run({"cache", "get", key + ":big.bin", "-o", "third"});
   BOOST_TEST(got.code == 0, got.err);
   BOOST_TEST(std::filesystem::file_size(home.path / "third") == file_bytes);
   BOOST_TEST(home.run({"cache", "export", "all.rpa"}).code == 0);
