@@ -62,12 +62,12 @@ void look_again(Self* self, std::span<const Key> keys) {
   if (service.has_waiting()) answer_scheduler(self, service.look_again(keys));
 }
 
-bool commit_all(Self* self, std::vector<cache::Commit>& commits) {
+CacheService::Committed commit_all(Self* self, std::vector<cache::Commit> commits) {
   std::vector<Key> keys;
   for (const cache::Commit& commit : commits) keys.push_back(commit.key);
-  const bool kept = self->state.service->commit(commits);
+  CacheService::Committed answer = self->state.service->commit(std::move(commits));
   look_again(self, keys);
-  return kept;
+  return answer;
 }
 
 caf::behavior cache_behavior(Self* self, std::shared_ptr<CacheServiceOptions> options) {
@@ -83,7 +83,8 @@ caf::behavior cache_behavior(Self* self, std::shared_ptr<CacheServiceOptions> op
       },
       [self](Store& request) {
         const auto worker = caf::actor_cast<caf::actor>(self->current_sender());
-        self->send(worker, Stored{request.ticket, commit_all(self, request.commits)});
+        CacheService::Committed answer = commit_all(self, std::move(request.commits));
+        self->send(worker, Stored{request.ticket, answer.kept, std::move(answer.refused)});
       },
       [self](KeepResults& request) {
         const auto scheduler = caf::actor_cast<caf::actor>(self->current_sender());
@@ -93,8 +94,10 @@ caf::behavior cache_behavior(Self* self, std::shared_ptr<CacheServiceOptions> op
             look_again(self, {&keep.key, 1});
             continue;
           }
-          std::vector<cache::Commit> commits{commit_of(keep)};
-          self->send(scheduler, scheduler::Kept{keep.attempt, commit_all(self, commits)});
+          CacheService::Committed answer = commit_all(self, {commit_of(keep)});
+          const std::string refused = answer.refused.empty() ? "" : answer.refused.front();
+          self->send(scheduler,
+                     scheduler::Kept{keep.attempt, answer.kept && refused.empty(), refused});
         }
       },
       [self](const GiveUp& news) {

@@ -73,10 +73,35 @@ void CacheService::look_at_target(const Attempt& attempt, scheduler::Answer& ans
   }
 }
 
+// Where the task's validator compares other things than its key holds. False: the answer is the
+// key's, as for everybody else.
+bool CacheService::look_at_candidates(const Attempt& attempt, const Material& material,
+                                      cache::CandidateSearch& search, scheduler::Answer& answer) {
+  const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
+  const std::string& name = worker::shared_name(kind);
+  if (kind.cache.validator == Validator::custom) {
+    auto candidates = search.for_user(name, material, kind.cache);
+    if (!candidates) {
+      answer.reason = "tier_down: " + candidates.error().message;
+      return true;
+    }
+    std::erase_if(*candidates, [&](const Candidate& each) { return !has_its_files(each.value); });
+    answer.candidates = *std::move(candidates);
+    return true;
+  }
+  auto record = search.valid(name, material, *answer.key, kind.cache);
+  if (!record || !*record || !has_its_files((*record)->value)) return false;
+  answer.key = (*record)->key;
+  answer.value = std::move((*record)->value);
+  answer.origin = (*record)->run;
+  return true;
+}
+
 scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
   std::vector<scheduler::Answer> known;
   std::vector<Asked> asked;
   const Time now = options_.clock->now();
+  std::map<std::optional<Time>, cache::CandidateSearch> searches;
   for (Attempt& attempt : attempts) {
     scheduler::Answer answer = answer_to(attempt);
     if (worker::has_target(attempt)) {
@@ -84,19 +109,29 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
       known.push_back(std::move(answer));
       continue;
     }
-    const Result<Material> material =
-        worker::material_of(attempt, *options_.hasher, options_.account);
+    Made made;
+    const Result<Material> material = worker::material_of(
+        attempt, *options_.hasher, options_.space, worker::process_environment(), &made.read);
     if (!material) {
       answer.reason = "uncacheable: " + material.error().message;
       known.push_back(std::move(answer));
       continue;
     }
-    std::string bytes = material->encode();
-    const Key key{digest_in("key", bytes)};
+    made.material = material->encode();
+    const Key key{digest_in("key", made.material)};
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
-    if (writes(attempt.context->cache)) materials_.insert_or_assign(key, std::move(bytes));
+    if (writes(attempt.context->cache)) made_.insert_or_assign(key, std::move(made));
     answer.key = key;
     const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
+    if (asks && cache::has_candidates(kind.cache)) {
+      const std::optional<Time> as_of = attempt.context->as_of;
+      const auto search =
+          searches.try_emplace(as_of, *options_.store, as_of.value_or(now), as_of.has_value());
+      if (look_at_candidates(attempt, *material, search.first->second, answer)) {
+        known.push_back(std::move(answer));
+        continue;
+      }
+    }
     if (asks && !attempt.context->as_of) {
       asked.push_back({std::move(attempt), key, now});
       continue;
@@ -278,7 +313,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
     if (!found[i]) {
       answer.reason = "tier_down: " + found[i].error().message;
     } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
-      if (!flights_.is_computed(key)) materials_.erase(key);
+      if (!flights_.is_computed(key)) made_.erase(key);
     } else if (is_shared(attempt)) {
       using Kind = cache::LeaseAnswer::Kind;
       const auto& lease = found[i]->lease;
@@ -309,28 +344,51 @@ scheduler::LookedUp CacheService::look_again(std::span<const Key> keys) {
   return find_or_wait(flights_.take_waiting(keys));
 }
 
-bool CacheService::commit(std::span<cache::Commit> commits) {
-  for (cache::Commit& commit : commits) {
-    if (const auto found = materials_.find(commit.key); found != materials_.end()) {
-      commit.material = std::move(found->second);
-      materials_.erase(found);
+// Empty: all are what they were.
+std::string CacheService::changed_input(const Made& made) {
+  for (const worker::LocalInput& input : made.read)
+    if (!worker::is_unchanged(input, *options_.hasher))
+      return fmt::format("input_changed: \"{}\" is not what it was when the task began",
+                         escape_for_terminal(input.path.string()));
+  return {};
+}
+
+CacheService::Committed CacheService::commit(std::vector<cache::Commit> commits) {
+  Committed answer;
+  std::vector<cache::Commit> good;
+  std::vector<Key> refused;
+  good.reserve(commits.size());
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    cache::Commit& commit = commits[i];
+    if (const auto found = made_.find(commit.key); found != made_.end()) {
+      if (std::string why = changed_input(found->second); !why.empty()) {
+        answer.refused.resize(commits.size());
+        answer.refused[i] = std::move(why);
+        refused.push_back(commit.key);
+        continue;
+      }
+      commit.material = std::move(found->second.material);
+      made_.erase(found);
     }
     commit.lease = flights_.end(commit.key);
+    good.push_back(std::move(commit));
   }
+  if (!refused.empty()) give_up(refused);
   const Time now = options_.clock->now();
-  if (options_.store->commit(commits, now)) return true;
+  answer.kept = good.empty() || options_.store->commit(good, now).has_value();
+  if (answer.kept) return answer;
   // Somebody else may have more luck.
   std::vector<cache::HeldLease> leases;
-  for (cache::Commit& commit : commits)
+  for (cache::Commit& commit : good)
     if (commit.lease) leases.push_back({commit.key, std::move(*commit.lease)});
   if (!leases.empty()) static_cast<void>(options_.leases->release(leases, now));
-  return false;
+  return answer;
 }
 
 void CacheService::give_up(std::span<const Key> keys) {
   std::vector<cache::HeldLease> leases;
   for (const Key& key : keys) {
-    materials_.erase(key);
+    made_.erase(key);
     if (auto lease = flights_.end(key)) leases.push_back({key, std::move(*lease)});
   }
   // A lease that cannot be given back runs out.

@@ -12,9 +12,11 @@
 
 #include "actors/single_flight.hpp"
 #include "cache/blob_store.hpp"
+#include "cache/candidates.hpp"
 #include "cache/leases.hpp"
 #include "cache/store.hpp"
 #include "core/clock.hpp"
+#include "core/key_space.hpp"
 #include "scheduler/events.hpp"
 #include "worker/material.hpp"
 
@@ -24,7 +26,7 @@ struct CacheServiceOptions {
   std::shared_ptr<cache::Store> store;
   std::shared_ptr<cache::Leases> leases;       // null: others are not kept from computing the same
   std::unique_ptr<worker::FileHasher> hasher;  // digests of input files, for the keys of commands
-  std::string account = "default";
+  KeySpace space{};
   std::shared_ptr<Clock> clock;
   // Takes in what is found at targets; files that results speak of are in it. May be null.
   std::shared_ptr<cache::BlobStore> blobs;
@@ -49,9 +51,15 @@ class CacheService {
   /// Looks after those who wait: all, or those for one of `keys`.
   [[nodiscard]] scheduler::LookedUp look_again();
   [[nodiscard]] scheduler::LookedUp look_again(std::span<const Key> keys);
-  /// Keeps results, with what went into their keys, and ends their leases. @return whether they
-  /// were kept: all or none. Those who wait for them are to be looked after then.
-  bool commit(std::span<cache::Commit> commits);
+  struct Committed {
+    bool kept = false;  // all of them or none, but for those that were refused
+    // By position: why a result is not to be kept, e.g. "input_changed: …"; empty: none is refused.
+    std::vector<std::string> refused{};
+  };
+  /// Keeps results, with what went into their keys, and ends their leases; but not those whose
+  /// input files are not what they were when their keys were made. Those who wait for them are to
+  /// be looked after then.
+  Committed commit(std::vector<cache::Commit> commits);
   /// Computations that ended without a result to keep.
   void give_up(std::span<const Key> keys);
   /// A run came to rest. @return what it was to compute still and nobody computes now
@@ -67,6 +75,15 @@ class CacheService {
  private:
   using Asked = SingleFlight::Waiting;
 
+  /// What went into a key, and the files that were read for it.
+  struct Made {
+    std::string material;
+    std::vector<worker::LocalInput> read;
+  };
+
+  [[nodiscard]] bool look_at_candidates(const Attempt& attempt, const Material& material,
+                                        cache::CandidateSearch& search, scheduler::Answer& answer);
+  [[nodiscard]] std::string changed_input(const Made& made);
   void look_at_target(const Attempt& attempt, scheduler::Answer& answer);
   void look_up_as_of(const Attempt& attempt, scheduler::Answer& answer);
   [[nodiscard]] scheduler::LookedUp find_or_wait(std::vector<Asked> asked);
@@ -86,7 +103,7 @@ class CacheService {
   CacheServiceOptions options_;
   // What went into the keys that missed, until their results arrive; bounded by the number of tasks
   // in flight.
-  std::unordered_map<Key, std::string> materials_;
+  std::unordered_map<Key, Made> made_;
   SingleFlight flights_;
 };
 

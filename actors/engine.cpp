@@ -265,6 +265,7 @@ void EmbeddedEngine::start_actors() {
   cache.store = store_;
   cache.leases = leases_;
   cache.clock = options_.clock;
+  cache.space = options_.space;
   cache.blobs = blobs_;
   cache.is_dead = [this](const std::string& owner) {
     const auto run = RunId::parse(owner);

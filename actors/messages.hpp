@@ -111,7 +111,10 @@ struct Store {
 };
 struct Stored {
   std::uint64_t ticket = 0;
-  bool kept = false;  // all of them, or none
+  bool kept = false;  // all of them, or none …
+  // … but for those that were refused: why, by position; empty texts, or no text at all, for
+  // others.
+  std::vector<std::string> refused{};
 };
 
 /// worker → cache: attempts with these keys ended without a result to keep.

@@ -34,9 +34,14 @@ std::vector<scheduler::Report> ResultKeeper::stored(const Stored& answer) {
   if (found == storing_.end()) return {};
   std::vector<scheduler::Report> reports = std::move(found->second);
   storing_.erase(found);
-  for (scheduler::Report& each : reports) {
-    each.outcome.stored = answer.kept;
-    if (!answer.kept) each.outcome.uncacheable = "the cache did not take it";
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    Outcome& outcome = reports[i].outcome;
+    const bool is_refused = i < answer.refused.size() && !answer.refused[i].empty();
+    outcome.stored = answer.kept && !is_refused;
+    if (is_refused)
+      outcome.uncacheable = answer.refused[i];
+    else if (!answer.kept)
+      outcome.uncacheable = "the cache did not take it";
   }
   return reports;
 }

@@ -92,6 +92,8 @@ struct Answer {
   bool refresh = false;           // … and this run is to compute it anew behind it, under `key`
   std::optional<RememberedFailure> failure{};  // a hit of that kind
   std::optional<Fallback> fallback{};          // of a miss
+  // Of a task with a validator of its own: what it is to be asked about before this is a miss.
+  std::vector<Candidate> candidates{};
 };
 /// An attempt's key is computed by another run; the answer comes later.
 struct Waits {
@@ -108,6 +110,7 @@ struct LookedUp {
 struct Kept {
   AttemptRef attempt;
   bool kept = false;
+  std::string reason{};  // why not, where that is known
 };
 
 struct Report {
