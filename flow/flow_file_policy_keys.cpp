@@ -462,6 +462,11 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
            "Reuse results: true, false, or settings.", read_cache},
       Rule{"resources", R"({"$ref": "#/definitions/resources"})",
            "What a task needs while it runs.", read_resources},
+      Rule{"env", environment_schema,
+           "Environment variables of commands; may contain ${{ }}, or be secret://NAME.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             read_environment(d, v, policy.environment);
+           }},
       Rule{"preset", R"({"enum": ["cached_small", "cached_medium", "cached_large"]})",
            "The cache on, and 1, 4 or 16 processors with 2, 8 or 64 GiB.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
@@ -473,11 +478,6 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
              resources.cpu_milli = sizes[*word].first * 1000;
              resources.memory_bytes = sizes[*word].second << 30;
              policy.preset = std::move(resources);
-           }},
-      Rule{"env", environment_schema,
-           "Environment variables of commands; may contain ${{ }}, or be secret://NAME.",
-           [](Decoder& d, const Node& v, PolicyDraft& policy) {
-             read_environment(d, v, policy.environment);
            }},
   };
   return rules;

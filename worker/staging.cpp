@@ -62,6 +62,13 @@ Status copy_local(const FileDescriptor& from, const struct stat& info, const fs:
   return {};
 }
 
+bool lies_below(const fs::path& path, const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path inner = fs::weakly_canonical(path, ignored);
+  const fs::path outer = fs::canonical(folder, ignored);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 Status copy_folder(const fs::path& from, const fs::path& to);
 Status make_one(const Staging::Place::Local& local, const fs::path& to, cache::BlobStore*);
 
@@ -95,7 +102,13 @@ Status make_one(const Staging::Place::Local& local, const fs::path& to, cache::B
   const FileDescriptor from(::open(local.from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
   if (!from.is_open() || ::fstat(from.get(), &info) != 0) return fail_io("input file", local.from);
-  if (S_ISDIR(info.st_mode)) return copy_folder(local.from, to);
+  if (S_ISDIR(info.st_mode)) {
+    if (lies_below(to, local.from))
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("input \"{}\" holds the data directory, and so itself",
+                              escape_for_terminal(local.from.string())));
+    return copy_folder(local.from, to);
+  }
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorCode::invalid_argument, fmt::format("input \"{}\" is no regular file",
                                                          escape_for_terminal(local.from.string())));

@@ -128,27 +128,28 @@ BOOST_AUTO_TEST_CASE(a_hash_stands_for_an_input_file_that_is_not_read) {
 
 BOOST_AUTO_TEST_CASE(a_folder_is_an_input_by_all_that_is_in_it) {
   const std::string flow =
-      "  a: {shell: 'cat data/sub/x; ls data; touch data/y 2>&1 || true', inputs: [data/], cache: "
+      "  a: {shell: 'cat reads/sub/x; ls reads; touch reads/y 2>&1 || true', inputs: [reads/], "
+      "cache: "
       "true}\noutputs: {out: '${{ a.stdout }}'}\n";
-  fs::create_directories(path / "data/sub");
-  fs::create_directories(path / "data/empty");
-  write("data/sub/x", "1\n");
+  fs::create_directories(path / "reads/sub");
+  fs::create_directories(path / "reads/empty");
+  write("reads/sub/x", "1\n");
   BOOST_TEST(!hits_with(flow));
   BOOST_TEST(hits());
-  write("data/sub/x", "2\n");
+  write("reads/sub/x", "2\n");
   BOOST_TEST(!hits());
-  write("data/sub/x", "1\n");
+  write("reads/sub/x", "1\n");
   BOOST_TEST(hits());
-  fs::remove(path / "data/empty");
+  fs::remove(path / "reads/empty");
   BOOST_TEST(!hits());
-  BOOST_TEST(!fs::exists(path / "data/y"));
+  BOOST_TEST(!fs::exists(path / "reads/y"));
 }
 
 BOOST_AUTO_TEST_CASE(a_folder_with_a_pipe_in_it_is_not_cached_and_says_why) {
-  fs::create_directories(path / "data");
-  BOOST_REQUIRE(::mkfifo((path / "data/pipe").c_str(), 0600) == 0);
+  fs::create_directories(path / "reads");
+  BOOST_REQUIRE(::mkfifo((path / "reads/pipe").c_str(), 0600) == 0);
   write("flow.yaml",
-        "version: 1\ntasks:\n  a: {run: [ls], inputs: [data], cwd: flow, cache: true}\n");
+        "version: 1\ntasks:\n  a: {run: [ls], inputs: [reads], cwd: flow, cache: true}\n");
   BOOST_TEST(!hits());
   BOOST_TEST(!hits());
   const std::string reason = explanation("a")["reason"];
