@@ -116,8 +116,9 @@ BOOST_AUTO_TEST_CASE(accounts_and_salts_of_the_operator_enter) {
 }
 
 BOOST_AUTO_TEST_CASE(the_build_of_this_program_is_the_code_of_a_function) {
+  OneTask plain = add_task();
+  BOOST_TEST(!material(plain).code.has_value());
   OneTask task = add_task();
-  BOOST_TEST(!material(task).code.has_value());
   task.kind().cache.code_auto = true;
   BOOST_TEST(material(task).code.has_value());
 }
