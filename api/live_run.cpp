@@ -12,6 +12,8 @@
 #include "core/failure.hpp"
 #include "core/text.hpp"
 #include "journal/data_folder.hpp"
+#include "worker/function_pool.hpp"
+#include "worker/function_server.hpp"
 #include "worker/task_log.hpp"
 
 namespace reprise::detail {
@@ -216,6 +218,11 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
     settings->password_file = options.redis_password_file;
     internal.redis = std::move(*settings);
   }
+  if (worker::can_serve_functions()) {
+    auto pool = worker::FunctionPool::open({.grace = options.grace});
+    if (!pool) return tl::unexpected(pool.error());
+    internal.pool = *std::move(pool);
+  }
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   const auto warn = internal.warn;
@@ -287,6 +294,14 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
     if (!id) return tl::unexpected(id.error());
     internal.resume = *id;
   }
+  for (const TaskKind& kind : built->kinds)
+    if (kind.isolated && std::holds_alternative<FunctionBody>(kind.body) &&
+        !worker::can_serve_functions())
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("task \"{}\" is isolated, and this program cannot give it a process "
+                              "of its own; call reprise::init(argc, argv, tasks...) first thing "
+                              "in main, or leave out `isolated`",
+                              escape_for_terminal(kind.cache_name)));
   if (Status registered = self->register_functions(*flow, *built); !registered)
     return tl::unexpected(std::move(registered.error()));
   auto spec = std::make_shared<const FlowSpec>(std::move(*built));

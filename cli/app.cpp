@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include "cli/version.hpp"
 #include "core/fail_point.hpp"
 #include "core/text.hpp"
+#include "worker/function_server.hpp"
+#include "worker/plugin.hpp"
 #include "worker/process_tree.hpp"
 
 namespace reprise::cli {
@@ -186,10 +189,12 @@ std::optional<int> configure(Invocation& invocation) {
 
 }  // namespace
 
-tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string> arguments) {
+tl::expected<Invocation, UsageError> parse_command_line(
+    std::vector<std::string> arguments, std::shared_ptr<worker::FunctionTable> functions) {
   if (!arguments.empty() && arguments.front() == completing)
     return completing_invocation(arguments);
   auto settings = std::make_shared<CommandLine>();
+  settings->worker_start.functions = std::move(functions);
   const std::shared_ptr<CLI::App> app = make_app(*settings);
   const std::vector<std::string> given = arguments;
   std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
@@ -234,11 +239,13 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
   return invocation;
 }
 
-int main_program(int argc, char** argv) {
+namespace {
+
+int run_program(const std::vector<std::string>& arguments,
+                std::shared_ptr<worker::FunctionTable> functions) {
   ignore_broken_pipes();
   worker::adopt_orphans();  // a task's background processes stay ours to end
-  const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  auto invocation = parse_command_line(arguments);
+  auto invocation = parse_command_line(arguments, std::move(functions));
   if (!invocation) {
     GlobalOptions globals;
     globals.json = invocation.error().wants_json;
@@ -263,8 +270,8 @@ int main_program(int argc, char** argv) {
   } catch (const std::exception& exception) {
     code = console.fail({ErrorCode::internal, fmt::format("internal error: {}", exception.what())},
                         exit_internal);
-    std::string line;
-    for (int i = 0; i < argc; ++i) line += (i == 0 ? "" : " ") + escape_for_terminal(argv[i]);
+    std::string line = "reprise";
+    for (const std::string& argument : arguments) line += " " + escape_for_terminal(argument);
     console.say(
         fmt::format("this is a bug; please report it with these lines:\n  version  {}\n  command  "
                     "{}\n  error    {}",
@@ -273,6 +280,34 @@ int main_program(int argc, char** argv) {
   console.flush();
   if (!console.is_open() && code == exit_ok) return 128 + 13;  // as if SIGPIPE had ended it
   return code;
+}
+
+/// What a process that only runs functions serves: `own`, and those of the plugins it is given.
+Result<std::shared_ptr<worker::FunctionTable>> table_with(
+    std::shared_ptr<worker::FunctionTable> own, std::span<char*> plugins) {
+  for (const char* path : plugins)
+    if (Status loaded = worker::load_plugin(path, *own); !loaded)
+      return tl::unexpected(loaded.error());
+  return own;
+}
+
+}  // namespace
+
+int main_program(int argc, char** argv) {
+  worker::serve_functions_if_asked(argc, argv, [](std::span<char*> plugins) {
+    auto table = std::make_shared<worker::FunctionTable>();
+    worker::add_builtins(*table);
+    return table_with(std::move(table), plugins);
+  });
+  return run_program({argv + std::min(argc, 1), argv + argc}, nullptr);
+}
+
+int worker_program(int argc, char** argv, const std::shared_ptr<worker::FunctionTable>& functions) {
+  worker::serve_functions_if_asked(
+      argc, argv, [&](std::span<char*> plugins) { return table_with(functions, plugins); });
+  std::vector<std::string> arguments{"worker", "start"};
+  arguments.insert(arguments.end(), argv + std::min(argc, 1), argv + argc);
+  return run_program(arguments, functions);
 }
 
 }  // namespace reprise::cli

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,10 +36,16 @@ struct UsageError {
 };
 
 /// @param arguments without the program's name
+/// @param functions what `worker start` has besides plugins; null: the built-in ones
 [[nodiscard]] tl::expected<Invocation, UsageError> parse_command_line(
-    std::vector<std::string> arguments);
+    std::vector<std::string> arguments, std::shared_ptr<worker::FunctionTable> functions = nullptr);
 
 /// All of main(): parses, acts, and turns every way out into an exit code.
 [[nodiscard]] int main_program(int argc, char** argv);
+/// All of main() of a worker with functions of its own: takes the flags and settings of
+/// `reprise worker start`.
+/// @param functions  the built-in ones among them
+[[nodiscard]] int worker_program(int argc, char** argv,
+                                 const std::shared_ptr<worker::FunctionTable>& functions);
 
 }  // namespace reprise::cli

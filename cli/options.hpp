@@ -10,6 +10,7 @@
 #include "actors/engine.hpp"
 #include "cli/style.hpp"
 #include "core/time.hpp"
+#include "worker/functions.hpp"
 
 namespace reprise::cli {
 
@@ -56,6 +57,7 @@ struct RunCommandOptions {
   std::optional<double> scale;       // seconds slept for each recorded one
   std::vector<std::string> touches;  // "TASK=TEXT"
   Duration grace{std::chrono::seconds{10}};
+  std::vector<std::string> plugins;  // paths
 };
 
 struct SubmitOptions {
@@ -86,6 +88,10 @@ struct WorkerStartOptions {
   std::string secrets;
   Duration grace{std::chrono::seconds{10}};
   Duration link_patience{std::chrono::seconds{30}};  // for a cut link to come back
+  std::vector<std::string> plugins;                  // paths
+  bool isolates = true;  // users' functions run in processes of their own
+  // Those that the program has besides the built-in ones; null: none.
+  std::shared_ptr<worker::FunctionTable> functions;
 };
 
 struct ClusterOptions {
@@ -144,7 +150,8 @@ struct ResumeOptions {
 
 struct CheckOptions {
   std::vector<std::string> files;
-  bool print_schema = false;  // instead of checking anything
+  bool print_schema = false;         // instead of checking anything
+  std::vector<std::string> plugins;  // paths
 };
 
 struct PlanOptions {
@@ -154,8 +161,9 @@ struct PlanOptions {
   std::string mode;
   std::optional<double> scale;  // seconds slept for each recorded one
   std::vector<std::string> touches;
-  bool exit_code = false;  // 10 when something would run
-  std::string as_of;       // time or run; empty = now
+  bool exit_code = false;            // 10 when something would run
+  std::vector<std::string> plugins;  // paths
+  std::string as_of;                 // time or run; empty = now
 };
 
 struct StatusOptions {

@@ -31,7 +31,8 @@ Status check_run_fields(const GlobalOptions& globals) {
 
 Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
                                      Durability durability, Duration grace,
-                                     const std::string& secrets) {
+                                     const std::string& secrets,
+                                     const std::vector<std::string>& plugins) {
   const auto path = data_path(globals);
   if (!path) return tl::unexpected(path.error());
   EngineOptions engine;
@@ -44,6 +45,15 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   auto redis = redis_settings(globals);
   if (!redis) return tl::unexpected(redis.error());
   engine.redis = std::move(*redis);
+  engine.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
+  auto pool = function_pool(plugins, grace, engine.enforcement);
+  if (!pool) return tl::unexpected(pool.error());
+  engine.pool = *std::move(pool);
+  engine.functions = std::make_shared<worker::FunctionTable>();
+  worker::add_builtins(*engine.functions);
+  if (!plugins.empty())
+    if (Status added = worker::add_functions_of(engine.pool, *engine.functions); !added)
+      return tl::unexpected(added.error());
   if (!secrets.empty()) engine.secrets = std::filesystem::absolute(secrets, error);
   if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   return engine;
@@ -86,7 +96,12 @@ Status check_start_tasks(const FlowSpec& flow, const std::vector<std::string>& n
 int run_command(const RunCommandOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
-  auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
+  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
+                               options.secrets, options.plugins);
+  if (!engine) return console.fail(engine.error(), exit_invalid);
+  auto source = load_source({options.flow, options.mode, options.scale, options.touches,
+                             worker::known_functions(*engine->functions)},
+                            console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
   const auto parameters = read_parameters(*flow, options.parameters, options.parameter_files);
@@ -95,9 +110,6 @@ int run_command(const RunCommandOptions& options, Console& console) {
   if (!context) return console.fail(context.error(), exit_invalid);
   if (const auto known = check_start_tasks(*flow, options.start_tasks); !known)
     return console.fail(known.error(), exit_invalid);
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
-                               options.secrets);
-  if (!engine) return console.fail(engine.error(), exit_invalid);
 
   FollowOptions how;
   how.flow = flow;

@@ -1,10 +1,12 @@
 // `reprise worker start` and `reprise worker ls`.
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/flow_source.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
 #include "cli/table.hpp"
@@ -61,15 +63,37 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.slots = options.slots;
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
+  worker.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
+  worker.enforcement->prepare();
+  auto pool = function_pool(options.plugins, options.grace, worker.enforcement);
+  if (!pool) return console.fail(pool.error(), exit_invalid);
+  worker.pool = *pool;
+  worker.isolates_functions = options.isolates;
+  worker.functions =
+      options.functions ? options.functions : std::make_shared<worker::FunctionTable>();
+  if (!options.functions) worker::add_builtins(*worker.functions);
+  if (!options.plugins.empty())
+    if (const Status added = worker::add_functions_of(*pool, *worker.functions); !added)
+      return console.fail(added.error(), exit_invalid);
+  const std::string limits = worker.enforcement->describe();
+  std::optional<Error> refused;
+  worker.on_refused = [&](const Error& why) {
+    refused = why;
+    signals.wake();
+  };
   worker.say = [&console](std::string line) { console.say(escape_for_terminal(line)); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
   console.say(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
+  console.say("limits: " + limits);
   const int first = signals.wait();
+  if (first == 0 && refused) {
+    node->reset();
+    return console.fail(*refused, exit_invalid);
+  }
   console.say("leaving once what runs has ended; again to stop it now");
   (*node)->leave([&signals] { signals.wake(); });
   const int second = signals.wait();
-  (void)first;
   node->reset();
   return second == 0 ? static_cast<int>(exit_ok) : 128 + second;
 }
@@ -92,18 +116,20 @@ int worker_list_command(Console& console) {
                       {"state", word_of(each.health)},
                       {"slots", each.slots},
                       {"in_hand", each.in_hand},
+                      {"enforcement", each.enforcement},
                       {"silence_s", seconds(each.silence)},
                       {"age_s", seconds(each.age)}});
     return console.document({{"schema", "reprise.workers/1"}, {"workers", std::move(list)}},
                             exit_ok, "workers");
   }
-  Table table{{"WORKER", "STATE", "SLOTS", "IN HAND", "BEAT", "UP SINCE"},
-              {false, false, true, true, true, true},
+  Table table{{"WORKER", "STATE", "SLOTS", "IN HAND", "LIMITS", "BEAT", "UP SINCE"},
+              {false, false, true, true, false, true, true},
               {}};
   for (const cluster::ListedWorker& each : *workers)
     table.rows.push_back({escape_for_terminal(each.name), Cell{std::string(word_of(each.health))},
                           std::to_string(each.slots), std::to_string(each.in_hand),
-                          describe(each.silence), describe(each.age)});
+                          escape_for_terminal(each.enforcement), reprise::describe(each.silence),
+                          reprise::describe(each.age)});
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   return exit_ok;

@@ -207,6 +207,9 @@ void ClientDesk::handle(Client& client, const Message& message) {
       if (request->op == "workers")
         return answer(client, request->request, {},
                       encode_workers(options_.board->workers(), now()));
+      if (request->op == "functions")
+        return answer(client, request->request, {},
+                      worker::encode_known(options_.board->functions()));
       if (!options_.query)
         return answer(client, request->request, fail(ErrorCode::not_found, "no such query"));
       auto body = options_.query(request->op, request->body);

@@ -118,12 +118,41 @@ void Fleet::dispatch(std::vector<Attempt> attempts) {
   hand_out();
 }
 
+// It has the functions that the attempt calls: its body, or those that it is asked about.
+bool Fleet::can_run(const Worker& worker, const Attempt& attempt) {
+  if (!worker.card.functions) return true;
+  const auto has = [&](const std::string& id) {
+    return id.empty() || worker.card.functions->contains(id);
+  };
+  const auto has_body = [&](const Body& body) {
+    const auto* function = std::get_if<FunctionBody>(&body);
+    return function == nullptr || has(function->function);
+  };
+  const auto has_hooks = [&](const std::vector<Hook>& hooks) {
+    return std::all_of(hooks.begin(), hooks.end(),
+                       [&](const Hook& hook) { return has_body(hook.body); });
+  };
+  const FlowSpec& flow = *attempt.context->flow;
+  if (!attempt.question) return has_body(flow.kind_of(attempt.node).body);
+  switch (attempt.question->kind) {
+    case Question::Kind::trigger:
+      return has(flow.kind_of(attempt.node).trigger.function);
+    case Question::Kind::hooks:
+      return has_hooks(flow.kind_of(attempt.node).hooks);
+    case Question::Kind::run_hooks:
+      return has_hooks(flow.run_hooks);
+    case Question::Kind::cache_key:
+      return has(flow.kind_of(attempt.node).cache.key_function);
+  }
+  return true;
+}
+
 // Whose slots are taken least; of those the one with most slots, then the first that came.
-std::optional<WorkerId> Fleet::choose() const {
+std::optional<WorkerId> Fleet::choose(const Attempt& attempt) const {
   std::optional<WorkerId> best;
   const Worker* least = nullptr;
   for (const auto& [id, worker] : workers_) {
-    if (!takes_work(worker)) continue;
+    if (!takes_work(worker) || !can_run(worker, attempt)) continue;
     if (least != nullptr) {
       const auto mine = std::uint64_t{worker.load} * least->card.slots;
       const auto theirs = std::uint64_t{least->load} * worker.card.slots;
@@ -138,12 +167,17 @@ std::optional<WorkerId> Fleet::choose() const {
 // How far ahead attempts are sent is the scheduler's decision: here nothing waits that somebody
 // could have.
 void Fleet::hand_out() {
-  while (!waiting_.empty()) {
-    const auto id = choose();
-    if (!id) return;
+  const bool has_room = std::any_of(workers_.begin(), workers_.end(),
+                                    [](const auto& each) { return takes_work(each.second); });
+  for (auto next = waiting_.begin(); has_room && next != waiting_.end();) {
+    const auto id = choose(*next);
+    if (!id) {  // until somebody comes who has its function
+      ++next;
+      continue;
+    }
     Worker& worker = workers_.at(*id);
-    Attempt attempt = std::move(waiting_.front());
-    waiting_.pop_front();
+    Attempt attempt = std::move(*next);
+    next = waiting_.erase(next);
     const Name name{attempt.run, attempt.task.value, attempt.number};
     worker.load += width_of(attempt);
     holder_.insert_or_assign(name, *id);

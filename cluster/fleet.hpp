@@ -12,8 +12,11 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -36,8 +39,11 @@ struct FleetOptions {
 
 /// What a worker says of itself when it comes.
 struct WorkerCard {
-  std::string name;         // shown to people
-  std::uint32_t slots = 1;  // attempts at once; 0 takes none
+  std::string name;           // shown to people
+  std::uint32_t slots = 1;    // attempts at once; 0 takes none
+  std::string enforcement{};  // how it holds tasks to what they declare; empty: not known
+  // "name@version" of those that it can run; null: any.
+  std::shared_ptr<const std::set<std::string, std::less<>>> functions{};
 };
 
 /// A worker as people are shown it.
@@ -120,7 +126,8 @@ class Fleet {
   [[nodiscard]] static Name name_of(const scheduler::AttemptRef& attempt);
   [[nodiscard]] static std::uint32_t width_of(const Attempt& attempt);
   [[nodiscard]] static bool takes_work(const Worker& worker);
-  [[nodiscard]] std::optional<WorkerId> choose() const;
+  [[nodiscard]] static bool can_run(const Worker& worker, const Attempt& attempt);
+  [[nodiscard]] std::optional<WorkerId> choose(const Attempt& attempt) const;
   void hand_out();
   std::optional<Attempt> let_go(Worker& worker, const Name& name);
   void give_up(WorkerId id, const std::string& why, Time now);

@@ -18,12 +18,22 @@
 
 #include "cache/blob_store.hpp"
 #include "cluster/fleet.hpp"
+#include "worker/function_message.hpp"
 
 namespace reprise::cluster {
 
 /// The workers as they were a moment ago, for whoever asks. Safe from any thread.
 class FleetBoard {
  public:
+  void set_functions(std::vector<worker::KnownFunction> functions) {
+    const std::lock_guard guard(mutex_);
+    functions_ = std::move(functions);
+  }
+  /// What some worker offers.
+  [[nodiscard]] std::vector<worker::KnownFunction> functions() const {
+    const std::lock_guard guard(mutex_);
+    return functions_;
+  }
   void set(std::vector<WorkerView> workers) {
     const std::lock_guard guard(mutex_);
     workers_ = std::move(workers);
@@ -36,6 +46,7 @@ class FleetBoard {
  private:
   mutable std::mutex mutex_;
   std::vector<WorkerView> workers_;
+  std::vector<worker::KnownFunction> functions_;
 };
 
 struct FleetActorOptions {

@@ -86,7 +86,10 @@ void settle(Self* self) {
   wire::WorkerHello hello;
   hello.slots = state.options.slots;
   hello.capacity.cpu_milli = state.options.slots * 1000;
-  hello.functions = state.options.functions;
+  for (const worker::KnownFunction& each : state.options.functions)
+    hello.functions.push_back(each.id());
+  hello.signatures = worker::encode_known(state.options.functions);
+  hello.enforcement = state.options.enforcement;
   send(self, Kind::worker_hello, encode(hello));
   say(self, fmt::format("serving scheduler \"{}\" at {}",
                         escape_for_terminal(state.peer->identity.name), state.peer->address));
@@ -291,6 +294,9 @@ void link_down(Self* self, const LinkDown& down) {
   NodeState& state = self->state;
   if (!state.peer || state.peer->link != down.link) return;
   say(self, fmt::format("the link to the scheduler is over: {}", down.why.message));
+  // What this worker offers does not change by coming again.
+  if (down.why.code == ErrorCode::conflict && state.options.on_refused)
+    std::exchange(state.options.on_refused, nullptr)(down.why);
   state.peer.reset();
   state.sender.reset();
   state.joined = state.said_draining = false;

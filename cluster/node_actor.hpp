@@ -20,6 +20,7 @@
 #include "cache/blob_store.hpp"
 #include "cluster/wire.hpp"
 #include "core/time.hpp"
+#include "worker/function_message.hpp"
 
 namespace reprise::cluster {
 
@@ -30,11 +31,13 @@ struct NodeActorOptions {
   caf::actor worker;  // actors::spawn_worker_actor without a cache; told here whom to serve
   std::uint32_t slots = 1;
   std::shared_ptr<cache::BlobStore> blobs;
-  std::filesystem::path incoming;        // folder for files that are still coming
-  std::filesystem::path runs;            // folder for the folders of runs
-  std::vector<std::string> functions;    // "name@version" that it can run
+  std::filesystem::path incoming;                // folder for files that are still coming
+  std::filesystem::path runs;                    // folder for the folders of runs
+  std::vector<worker::KnownFunction> functions;  // that it can run
+  std::string enforcement;                       // worker::Enforcement::name()
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
   std::function<void()> on_left;         // nothing is in hand any more, after Leave
+  std::function<void(const Error&)> on_refused;  // the scheduler does not take it; may be empty
 };
 
 /// Handles the events of its link (link_actor.hpp), what its worker says (Reported, Began) and

@@ -81,7 +81,7 @@ REPRISE_WIRE_CODEC(Query, m.request, m.op, m.body)
 REPRISE_WIRE_CODEC(Answer, m.request, m.status, m.body)
 REPRISE_WIRE_CODEC(Changes, m.request, m.first, m.batches)
 REPRISE_WIRE_CODEC(WorkerHello, m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch,
-                   m.running)
+                   m.running, m.signatures)
 REPRISE_WIRE_CODEC(Credits, m.slots, m.free)
 REPRISE_WIRE_CODEC(Began, m.starts)
 REPRISE_WIRE_CODEC(Reports, m.reports)

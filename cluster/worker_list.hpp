@@ -18,6 +18,7 @@ struct ListedWorker {
   std::uint64_t in_hand = 0;  // attempts that it has and did not report
   Duration silence{0};        // since it was heard of
   Duration age{0};            // since it joined
+  std::string enforcement;    // of what tasks declare: "cgroup", "rlimit"; empty: not known
 };
 
 [[nodiscard]] std::string encode_workers(const std::vector<WorkerView>& workers, Time now);

@@ -69,7 +69,10 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
                                    .blobs = blobs_,
                                    .grace = options.grace,
                                    .secrets = options.secrets,
-                                   .warn = options.say});
+                                   .warn = options.say,
+                                   .pool = options.pool,
+                                   .isolates_functions = options.isolates_functions,
+                                   .enforcement = options.enforcement});
   worker.blobs = blobs_;
   worker.grace = options.grace;
   worker.warn = options.say;
@@ -80,7 +83,9 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   node.blobs = blobs_;
   node.incoming = options.data / "incoming";
   node.runs = runs;
-  node.functions = options.functions->ids();
+  node.functions = worker::known_functions(*options.functions);
+  node.enforcement = options.enforcement ? std::string(options.enforcement->name()) : "rlimit";
+  node.on_refused = options.on_refused;
   node.say = options.say;
   node.on_left = [this] {
     const std::lock_guard guard(mutex_);

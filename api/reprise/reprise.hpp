@@ -15,3 +15,4 @@
 #include "reprise/state.hpp"
 #include "reprise/task.hpp"
 #include "reprise/value.hpp"
+#include "reprise/worker.hpp"

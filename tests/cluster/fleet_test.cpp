@@ -102,6 +102,36 @@ BOOST_AUTO_TEST_CASE(whoever_has_most_room_gets_the_next) {
   BOOST_TEST(sent() == "1:2 2:1 2:3 2:4");
 }
 
+BOOST_AUTO_TEST_CASE(an_attempt_goes_to_a_worker_that_has_its_function) {
+  using Ids = std::set<std::string, std::less<>>;
+  auto flow = std::make_shared<FlowSpec>();
+  flow->kinds.emplace_back().body = FunctionBody{"sum@1"};
+  flow->nodes.emplace_back();
+  auto run = std::make_shared<RunContext>();
+  run->flow = flow;
+  Attempt calls = attempt(2);
+  calls.context = run;
+  fleet.joined(1, {"w1", 8, "", std::make_shared<Ids>(Ids{"other@1"})}, now);
+  step();
+  dispatch({calls, attempt(3)});
+  BOOST_TEST(sent() == "1:3");  // what waits for its function holds up nobody
+  BOOST_TEST(fleet.waiting() == 1u);
+  fleet.joined(2, {"w2", 1, "", std::make_shared<Ids>(Ids{"sum@1"})}, now);
+  step();
+  BOOST_TEST(sent() == "2:2");
+  // Hooks are functions, too.
+  auto hooked = std::make_shared<FlowSpec>();
+  hooked->kinds.emplace_back().hooks = {Hook{{}, FunctionBody{"other@1"}}};
+  hooked->nodes.emplace_back();
+  auto other = std::make_shared<RunContext>();
+  other->flow = hooked;
+  Attempt asks = attempt(4);
+  asks.context = other;
+  asks.question = std::make_shared<Question>();
+  dispatch({asks});
+  BOOST_TEST(sent() == "1:4");
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_whose_connection_broke_keeps_what_it_has_and_gets_nothing_new) {
   join(1, 2);
   dispatch({attempt(1)});

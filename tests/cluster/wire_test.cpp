@@ -138,9 +138,11 @@ BOOST_AUTO_TEST_CASE(worker_messages_arrive_as_they_were) {
   hello.functions = {"sum@1"};
   hello.epoch = 4;
   hello.running = {ref(1), ref(2)};
+  hello.signatures = std::string("\x90\0", 2);
   const auto read = travel(hello);
   BOOST_TEST((read.capacity == hello.capacity));
   BOOST_TEST((read.running == hello.running));
+  BOOST_TEST(read.signatures == hello.signatures);
   travel(wire::Credits{3, hello.capacity});
   travel(wire::Began{{{ref(1), Time(Duration(5))}}});
   travel(wire::Refused{{ref(1)}, "no such function"});
