@@ -219,7 +219,9 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
     internal.redis = std::move(*settings);
   }
   if (worker::can_serve_functions()) {
-    auto pool = worker::FunctionPool::open({.grace = options.grace});
+    worker::FunctionPool::Options processes;
+    processes.grace = options.grace;
+    auto pool = worker::FunctionPool::open(std::move(processes));
     if (!pool) return tl::unexpected(pool.error());
     internal.pool = *std::move(pool);
   }
