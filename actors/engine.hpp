@@ -75,6 +75,9 @@ struct RunOptions {
   // Came through a server, which goes on with it by itself: the client's key for it, maybe empty.
   std::optional<std::string> submit_key;
   std::map<std::string, Payload> context;  // the user's own keys, by name
+  // Input files that come with the flow, as RunContext::files; their contents are in the blob
+  // store.
+  std::map<std::string, FileValue> files;
   scheduler::RunShape shape;
 };
 
@@ -137,6 +140,9 @@ class Engine {
   /// @error not_found; unavailable: the engine did not answer
   [[nodiscard]] virtual Result<std::map<std::string, scheduler::InitialState>> states(
       const RunId& run) = 0;
+
+  /// The scheduler answers within `limit`. Blocks for as long.
+  [[nodiscard]] virtual bool is_responding(Duration limit) = 0;
 
   /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by
   /// force, and they become interrupted. Nothing may be called afterwards but the destructor, which

@@ -70,6 +70,11 @@ Value to_value(const RunOptions& options, bool with_cache) {
   if (options.submit_key) map.emplace_back("submit_key", Bytes{*options.submit_key});
   if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
+  if (!options.files.empty()) {
+    Map files;
+    for (const auto& [path, file] : options.files) files.emplace_back(Bytes{path}, file.to_value());
+    map.emplace_back("files", std::move(files));
+  }
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
   return map;
 }
@@ -157,6 +162,11 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   if (const Value* key = value->find("submit_key"))
     options.submit_key = reader.get<Bytes>(key).data;
   options.context = reader.payloads(value->find("context"));
+  for (const auto& [path, file] : reader.get<Map>(value->find("files"))) {
+    const auto known = as_file(file);
+    if (!known) reader.failed = true;
+    if (known) options.files.emplace(reader.get<Bytes>(&path).data, *known);
+  }
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
     options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));
   for (const Value& name : reader.get<List>(value->find("start_tasks")))

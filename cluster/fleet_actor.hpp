@@ -15,9 +15,11 @@
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 
 #include "cache/blob_store.hpp"
 #include "cluster/fleet.hpp"
+#include "cluster/run_queries.hpp"
 
 namespace reprise::cluster {
 
@@ -47,8 +49,16 @@ struct FleetActorOptions {
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
 };
 
-/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, RunOver, Stored) and the
-/// events of links of workers (link_actor.hpp).
+/// server → fleet: what a worker has of a log; `answer` is called on the actor's thread.
+struct FindLog {
+  wire::AskLog what;
+  std::function<void(Result<wire::LogPart>)> answer;
+};
+
+/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, RunOver, Stored), the
+/// events of links of workers (link_actor.hpp) and FindLog.
 [[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
 
 }  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::FindLog)

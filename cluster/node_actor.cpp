@@ -13,6 +13,7 @@
 #include "actors/messages.hpp"
 #include "cluster/blob_transfer.hpp"
 #include "cluster/link_actor.hpp"
+#include "cluster/log_relay.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cluster {
@@ -55,7 +56,8 @@ struct NodeState {
   std::map<std::uint32_t, std::shared_ptr<const RunContext>> contexts;
   std::unique_ptr<BlobFetches> fetches;
   std::map<Name, Pulling> pulling;
-  std::set<Name> running;  // given to the worker, not reported by it
+  std::set<Digest> brought;  // files that came with flows and are here
+  std::set<Name> running;    // given to the worker, not reported by it
 };
 
 using Self = caf::stateful_actor<NodeState>;
@@ -107,6 +109,15 @@ std::set<Digest> gather(Self* self, Attempt& attempt) {
       self->state.fetches->want(each);
     }
   };
+  for (const auto& [path, file] : attempt.context->files) {
+    if (self->state.brought.contains(file.content)) continue;
+    if (self->state.options.blobs->contains(file.content)) {
+      self->state.brought.insert(file.content);
+      continue;
+    }
+    missing.insert(file.content);
+    self->state.fetches->want({file.content, false});
+  }
   look_at(attempt.loop_result);
   for (Argument& argument : attempt.arguments) look_at(argument.value);
   if (!attempt.question) return missing;
@@ -229,6 +240,7 @@ Status began(Self* self, wire::Context message) {
 void forget(Self* self, std::uint32_t run) {
   NodeState& state = self->state;
   state.contexts.erase(run);
+  state.brought.clear();  // looked at again where they are still wanted
   std::set<std::filesystem::path> in_use;
   for (const auto& [number, context] : state.contexts) in_use.insert(context->folder);
   std::vector<std::filesystem::path> folders;
@@ -267,6 +279,16 @@ Status handle(Self* self, const Message& message) {
     case Kind::forget_run:
       return with<wire::ForgetRun>(message.bytes, [&](const wire::ForgetRun& m) -> Status {
         forget(self, m.run);
+        return {};
+      });
+    case Kind::log_request:
+      return with<wire::LogRequest>(message.bytes, [&](const wire::LogRequest& m) -> Status {
+        wire::AskLog what;
+        if (Status decoded = decode(m.what, what); !decoded) return decoded;
+        const auto part = read_log(state.options.runs, what);
+        send(self, Kind::log_answer,
+             encode(part ? wire::LogAnswer{m.number, {}, encode(*part)}
+                         : wire::LogAnswer{m.number, tl::unexpected(part.error()), {}}));
         return {};
       });
     case Kind::blob_request:

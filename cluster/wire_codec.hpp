@@ -71,6 +71,7 @@ class Writer {
       return pack.bytes(payload.view());
     all(payload.digest, payload.size);
   }
+  void write(const FileValue& value) { all(value.content, value.size, value.executable); }
   void write(const Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
   void write(const scheduler::AttemptRef& value) { all(value.run, value.task, value.number); }
   void write(const scheduler::Began::Start& value) { all(value.attempt, value.at); }
@@ -198,6 +199,7 @@ class Reader {
       in.fail();
     }
   }
+  void read(FileValue& value) { all(value.content, value.size, value.executable); }
   void read(Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
   void read(scheduler::AttemptRef& value) { all(value.run, value.task, value.number); }
   void read(scheduler::Began::Start& value) { all(value.attempt, value.at); }
