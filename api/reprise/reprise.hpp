@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reprise/adapt.hpp"
+#include "reprise/client.hpp"
 #include "reprise/clock.hpp"
 #include "reprise/codec.hpp"
 #include "reprise/context.hpp"
