@@ -80,12 +80,8 @@ int submit_command(const SubmitOptions& options, Console& console) {
   if (!client) return console.fail(client.error());
   RunOptions run;
   run.cache = options.cache;
-  const auto submitted = (*client)->submit({.request = 0,
-                                            .idempotency = options.key,
-                                            .flow = flow,
-                                            .options = actors::encode_options(run),
-                                            .ns = {},
-                                            .parameters = *parameters});
+  run.parameters = *parameters;
+  const auto submitted = submit_to(**client, flow, run, options.key);
   if (!submitted) return console.fail(submitted.error());
   const std::string id = submitted->run.text();
   if (!options.wait) {
@@ -95,6 +91,8 @@ int submit_command(const SubmitOptions& options, Console& console) {
                                {"continued", submitted->continued},
                                {"durability", submitted->stable ? "stable" : "accepted"}});
     console.out(id);
+    if (!submitted->stable)
+      console.warn("the server keeps no journal: the run is accepted, and lost if it ends");
     return exit_ok;
   }
   if (!console.is_json()) console.out(id);

@@ -7,6 +7,7 @@
 #include "cli/data_access.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
+#include "cli/service_log.hpp"
 #include "cli/table.hpp"
 #include "cluster/worker_list.hpp"
 #include "cluster/worker_node.hpp"
@@ -61,15 +62,19 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.slots = options.slots;
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
-  worker.say = [&console](std::string line) { console.say(escape_for_terminal(line)); };
+  ServiceManager manager;
+  ServiceLog log(console, options.log.format, options.log.least);
+  worker.say = [&log](const std::string& line) { log.info(line); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
-  console.say(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
-  const int first = signals.wait();
-  console.say("leaving once what runs has ended; again to stop it now");
+  log.info(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
+  (void)serve(
+      signals, manager, [] { return true; },
+      [&] { return fmt::format("serves {}", globals.server); });
+  manager.stopping("finishing what runs");
+  log.info("leaving once what runs has ended; again to stop it now");
   (*node)->leave([&signals] { signals.wake(); });
   const int second = signals.wait();
-  (void)first;
   node->reset();
   return second == 0 ? static_cast<int>(exit_ok) : 128 + second;
 }
