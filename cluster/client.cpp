@@ -110,6 +110,7 @@ Following::~Following() {
 Result<std::unique_ptr<Client>> Client::connect(ClientOptions options) {
   std::unique_ptr<Client> client(new Client(options.patience));
   HubOptions hub = hub_options(Role::client, {}, options.credentials);
+  hub.exchange.resume_window = options.resume_window;
   hub.on_event = [client = client.get()](LinkEvent event) { client->take(std::move(event)); };
   auto opened = Hub::open(std::move(hub));
   if (!opened) return tl::unexpected(opened.error());

@@ -31,6 +31,8 @@ struct ClientOptions {
   ConnectOptions server;
   Credentials credentials;
   Duration patience{std::chrono::seconds{5}};  // for the server to be reached, again, too
+  // A cut link that does not come back in time is over: only then the patience begins.
+  Duration resume_window{std::chrono::seconds{30}};
 };
 
 /// What is told of a run that is followed: in order, from a thread of the client; must be quick and

@@ -110,7 +110,12 @@ struct Site {
     options.name = "w";
     options.credentials = credentials();
     options.slots = slots;
+    options.grace = 200ms;  // a nap does not listen
     options.functions = table_of(twice, sum, breaks, large, naps);
+    // A reduction is a function of its own.
+    const auto fold = reprise::detail::reduction<std::remove_const_t<decltype(sum)>>(&sum);
+    BOOST_REQUIRE(options.functions->add(
+        {fold.name, fold.version, {}, reprise::detail::to_worker_body(fold.body)}));
     options.say = [](const std::string&) {};
     worker = reprise::cluster::WorkerNode::open(std::move(options)).value();
   }
@@ -126,6 +131,7 @@ struct Site {
     options.server.port = through;
     options.credentials = credentials();
     options.patience = patience;
+    options.resume_window = 200ms;
     return reprise::cluster::Client::connect(std::move(options)).value();
   }
 };

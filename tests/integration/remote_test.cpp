@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(runs_of_a_server_are_paused_resumed_retried_and_forked_from
   Site site;
   site.start_worker("w1", "1");
   site.home.write("steps.yaml",
-                  "version: 1\nname: steps\nparams:\n  p: {type: str, default: x}\ntasks:\n"
+                  "version: 1\nname: steps\nparams:\n  p: {type: string, default: x}\ntasks:\n"
                   "  a: {shell: 'touch began; while [ ! -e go ]; do sleep 0.05; done; echo a', "
                   "cwd: flow}\n"
                   "  b: {needs: [a], shell: 'test -e good && echo ${{ params.p }}', cwd: flow}\n"
