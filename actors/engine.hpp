@@ -18,6 +18,7 @@
 #include "journal/journal.hpp"
 #include "redis/settings.hpp"
 #include "scheduler/events.hpp"
+#include "scheduler/policy.hpp"
 #include "worker/functions.hpp"
 
 namespace caf {
@@ -47,7 +48,14 @@ struct WorkerParts {
 struct EngineOptions {
   std::filesystem::path
       data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
-  unsigned slots = 0;  // attempts at once; 0 = number of processors
+  unsigned slots = 0;  // attempts at once; 0 = as many as processors
+  // What attempts may take besides: cpu_milli 0 = a processor for each slot; memory_bytes 0 = what
+  // the machine has.
+  Resources capacity{0, 0, {}};
+  std::map<std::string, std::string> labels;  // that tasks may require
+  scheduler::Policy policy;
+  std::uint32_t live_runs_max = 0;   // a submit beyond is refused; 0 = unlimited
+  std::uint64_t live_tasks_max = 0;  // tasks of all live runs, as they were written; 0 = unlimited
   Durability durability = Durability::group;
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::filesystem::path secrets;  // folder of the secrets that commands ask for; may be empty
@@ -74,6 +82,8 @@ struct RunOptions {
   bool as_it_was = false;  // with `resume`: what is paused stays so, what is cancelled is so
   // Came through a server, which goes on with it by itself: the client's key for it, maybe empty.
   std::optional<std::string> submit_key;
+  std::string ns;                          // namespace that it counts for; empty = the default one
+  std::int32_t priority = 0;               // added to those of its tasks
   std::map<std::string, Payload> context;  // the user's own keys, by name
   scheduler::RunShape shape;
 };

@@ -92,6 +92,13 @@ struct Dispatch {
 struct Stop {
   std::vector<scheduler::AttemptRef> attempts;
 };
+/// Those of them that did not begin are wanted back: answered with Retracted by whom they wait at.
+struct Retract {
+  std::vector<scheduler::AttemptRef> attempts;
+};
+struct Retracted {
+  std::vector<scheduler::AttemptRef> attempts;
+};
 
 /// worker's slots → worker, through a queue (finished_queue.hpp): an attempt that ended, with what
 /// is needed to keep its result.
@@ -154,6 +161,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Serve)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Retract)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Retracted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stored)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::GiveUp)
@@ -166,6 +175,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Kept)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::KeepResults)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::SlotsChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Returned)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::WorkersChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Result<reprise::Payload>)

@@ -20,15 +20,17 @@ std::uint32_t Fleet::width_of(const Attempt& attempt) {
 }
 
 bool Fleet::takes_work(const Worker& worker) {
-  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && worker.card.slots > 0;
+  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && !worker.is_aside &&
+         worker.card.slots > 0;
 }
 
 void Fleet::joined(WorkerId id, WorkerCard card, Time now) {
   REPRISE_ASSERT(!workers_.contains(id), id);
   Worker& worker = workers_[id];
   worker.card = std::move(card);
+  std::ranges::sort(worker.card.functions);
   worker.joined = worker.heard = now;
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -41,7 +43,7 @@ void Fleet::heard(WorkerId id, Time now) {
   if (found == workers_.end()) return;
   found->second.heard = std::max(found->second.heard, now);
   if (!std::exchange(found->second.is_suspect, false)) return;
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -49,7 +51,7 @@ void Fleet::connected(WorkerId id, bool is_connected) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   found->second.is_cut = !is_connected;
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -84,11 +86,18 @@ void Fleet::began(WorkerId id, const scheduler::Began& began) {
       effects_.began.starts.push_back(start);
 }
 
-void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts) {
+void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts,
+                    const std::string& reason) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   for (const scheduler::AttemptRef& each : attempts) {
-    if (auto attempt = let_go(found->second, name_of(each)))
+    auto attempt = let_go(found->second, name_of(each));
+    if (!attempt) continue;
+    if (attempt->worker != 0)
+      // One that leaves has nothing against the attempt.
+      effects_.returned.attempts.push_back(
+          {each, reason, !reason.empty() && takes_work(found->second)});
+    else
       waiting_.push_back(*std::move(attempt));
   }
   settle(id, found->second);
@@ -99,13 +108,33 @@ void Fleet::drain(WorkerId id, bool draining) {
   if (found == workers_.end()) return;
   found->second.is_draining = draining;
   found->second.told_drained = false;
-  count_slots();
+  offer();
   settle(id, found->second);
+}
+
+void Fleet::measured(WorkerId id, Duration round_trip) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  Duration& known = found->second.round_trip;
+  // Only what differs much is worth telling.
+  if (known > Duration::zero() && round_trip < known * 2 && round_trip * 2 > known) return;
+  known = round_trip;
+  offer();
+}
+
+std::optional<WorkerId> Fleet::set_aside(std::string_view name, bool is_aside) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.card.name != name) continue;
+    worker.is_aside = is_aside;
+    offer();
+    hand_out();
+    return id;
+  }
+  return std::nullopt;
 }
 
 // After a worker's hand has become emptier.
 void Fleet::settle(WorkerId id, Worker& worker) {
-  if (!takes_work(worker)) count_slots();
   if (worker.is_draining && worker.in_hand.empty() && !worker.told_drained) {
     worker.told_drained = true;
     effects_.drained.push_back(id);
@@ -135,11 +164,20 @@ std::optional<WorkerId> Fleet::choose() const {
   return best;
 }
 
-// How far ahead attempts are sent is the scheduler's decision: here nothing waits that somebody
-// could have.
+// What the scheduler chose a worker for goes there, or back to it when that one takes nothing any
+// more; the rest goes to anybody, as soon as somebody takes work.
 void Fleet::hand_out() {
   while (!waiting_.empty()) {
-    const auto id = choose();
+    const WorkerId chosen = waiting_.front().worker;
+    const auto known = workers_.find(chosen);
+    if (chosen != 0 && (known == workers_.end() || !takes_work(known->second))) {
+      const Attempt& attempt = waiting_.front();
+      effects_.returned.attempts.push_back(
+          {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, {}, false});
+      waiting_.pop_front();
+      continue;
+    }
+    const auto id = chosen != 0 ? std::optional(chosen) : choose();
     if (!id) return;
     Worker& worker = workers_.at(*id);
     Attempt attempt = std::move(waiting_.front());
@@ -173,12 +211,19 @@ void Fleet::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
   }
 }
 
+void Fleet::retract(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts)
+    if (const auto holder = holder_.find(name_of(each)); holder != holder_.end())
+      retracts_[holder->second].push_back(each);
+}
+
 void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
   const auto found = workers_.find(id);
   Worker worker = std::move(found->second);
   workers_.erase(found);
   dispatches_.erase(id);
   stops_.erase(id);
+  retracts_.erase(id);
   for (auto& [name, attempt] : worker.in_hand) {
     holder_.erase(name);
     Outcome outcome;
@@ -189,7 +234,7 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
     outcome.started = now;
     effects_.ended.push_back({std::move(attempt), std::move(outcome)});
   }
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -206,7 +251,7 @@ void Fleet::tick(Time now) {
       effects_.pings.push_back(id);
     }
   }
-  if (has_changed) count_slots();
+  if (has_changed) offer();
   for (const WorkerId id : lost) {
     give_up(id, fmt::format("it said nothing for {}", describe(options_.lost_after)), now);
     effects_.lost.push_back(id);
@@ -214,22 +259,37 @@ void Fleet::tick(Time now) {
   hand_out();
 }
 
-// To the scheduler a worker that gets nothing new has the slots that are taken there: so what it
-// still has in hand keeps nobody else from working.
-void Fleet::count_slots() {
-  std::uint64_t slots = 0;
-  for (const auto& [id, worker] : workers_)
-    slots += takes_work(worker) ? worker.card.slots : worker.load;
-  const auto counted = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, UINT32_MAX));
-  if (counted == slots_) return;
-  slots_ = counted;
-  effects_.slots = counted;
+std::vector<scheduler::WorkerOffer> Fleet::offers() const {
+  std::vector<scheduler::WorkerOffer> offers;
+  for (const auto& [id, worker] : workers_) {
+    scheduler::WorkerOffer& offer = offers.emplace_back();
+    offer.id = id;
+    offer.name = worker.card.name;
+    offer.slots = worker.card.slots;
+    offer.capacity = worker.card.capacity;
+    if (offer.capacity.cpu_milli == 0) offer.capacity.cpu_milli = offer.slots * 1000;
+    offer.labels = worker.card.labels;
+    offer.functions = worker.card.functions;
+    offer.takes_work = takes_work(worker);
+    offer.round_trip = worker.round_trip;
+  }
+  return offers;
+}
+
+// Tells the scheduler what has changed of this.
+void Fleet::offer() {
+  std::vector<scheduler::WorkerOffer> now = offers();
+  if (now == offered_) return;
+  offered_ = now;
+  effects_.workers = scheduler::WorkersChanged{std::move(now)};
 }
 
 FleetEffects Fleet::take_effects() {
   for (auto& [id, attempts] : dispatches_)
     effects_.dispatches.emplace_back(id, std::move(attempts));
   for (auto& [id, attempts] : stops_) effects_.stops.emplace_back(id, std::move(attempts));
+  for (auto& [id, attempts] : retracts_) effects_.retracts.emplace_back(id, std::move(attempts));
+  retracts_.clear();
   dispatches_.clear();
   stops_.clear();
   return std::exchange(effects_, {});
@@ -239,10 +299,22 @@ std::vector<WorkerView> Fleet::workers() const {
   using Health = WorkerView::Health;
   std::vector<WorkerView> views;
   for (const auto& [id, worker] : workers_) {
-    const Health health = worker.is_suspect || worker.is_cut ? Health::suspect
-                          : worker.is_draining               ? Health::draining
-                                                             : Health::alive;
-    views.push_back({id, worker.card, health, worker.in_hand.size(), worker.joined, worker.heard});
+    const Health health = worker.is_suspect || worker.is_cut      ? Health::suspect
+                          : worker.is_draining || worker.is_aside ? Health::draining
+                                                                  : Health::alive;
+    WorkerView& view = views.emplace_back();
+    view.id = id;
+    view.card = worker.card;
+    view.health = health;
+    view.in_hand = worker.in_hand.size();
+    view.joined = worker.joined;
+    view.heard = worker.heard;
+    for (const auto& [name, attempt] : worker.in_hand) {
+      if (attempt.question || attempt.task == run_task) continue;
+      const Resources& own = attempt.context->flow->kind_of(attempt.node).resources;
+      view.cpu_milli += own.cpu_milli;
+      view.memory_bytes += own.memory_bytes;
+    }
   }
   return views;
 }

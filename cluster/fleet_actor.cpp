@@ -1,5 +1,6 @@
 #include "cluster/fleet_actor.hpp"
 
+#include <chrono>
 #include <list>
 #include <map>
 #include <optional>
@@ -41,8 +42,9 @@ struct Coming {
 struct WorkerLink {
   Peer peer;
   std::shared_ptr<LinkSender> sender;
-  bool joined = false;               // it has said hello
-  std::set<std::uint32_t> contexts;  // runs that it knows
+  bool joined = false;                                                     // it has said hello
+  std::pair<std::uint64_t, std::chrono::steady_clock::time_point> pinged;  // last number, and when
+  std::set<std::uint32_t> contexts;                                        // runs that it knows
   std::unique_ptr<BlobFetches> fetches;
   std::list<Coming> coming;
 };
@@ -145,8 +147,13 @@ void perform(Self* self) {
     with_link(number, [self, &stopped = attempts](WorkerLink& link) {
       send(self, link, Kind::stop, encode(wire::Attempts{0, std::move(stopped)}));
     });
+  for (auto& [number, attempts] : effects.retracts)
+    with_link(number, [self, &wanted = attempts](WorkerLink& link) {
+      send(self, link, Kind::retract, encode(wire::Attempts{0, std::move(wanted)}));
+    });
   for (const WorkerId number : effects.pings)
     with_link(number, [&](WorkerLink& link) {
+      link.pinged = {state.pings + 1, std::chrono::steady_clock::now()};
       send(self, link, Kind::ping, encode(wire::Ping{++state.pings}));
     });
   for (const WorkerId number : effects.lost)
@@ -162,10 +169,14 @@ void perform(Self* self) {
   if (!effects.began.starts.empty())
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
       self->send(to, std::move(effects.began));
-  if (effects.slots)
-    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
-      self->send(to, scheduler::SlotsChanged{*effects.slots});
+  // Workers last: what one that is gone had is settled before it is forgotten.
   conclude(self, std::move(effects.ended));
+  if (!effects.returned.attempts.empty())
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, std::move(effects.returned));
+  if (effects.workers)
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, *std::move(effects.workers));
   if (state.options.board) state.options.board->set(state.fleet.workers());
 }
 
@@ -233,7 +244,9 @@ void look_at_coming(Self* self, LinkNumber number, WorkerLink& link) {
 Status hello(Self* self, LinkNumber number, WorkerLink& link, const wire::WorkerHello& message) {
   if (link.joined) return fail(ErrorCode::conflict, "a worker says hello once");
   link.joined = true;
-  self->state.fleet.joined(number, {link.peer.identity.name, message.slots}, self->state.now());
+  WorkerCard card{link.peer.identity.name, message.slots,       message.capacity, message.labels,
+                  message.functions,       message.enforcement, message.version};
+  self->state.fleet.joined(number, std::move(card), self->state.now());
   say(self,
       fmt::format("{} joined from {}, slots: {}", name_of(link), link.peer.address, message.slots));
   return {};
@@ -265,7 +278,11 @@ Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& me
     case Kind::rejected:
     case Kind::retracted:
       return with<wire::Refused>(message.bytes, [&](const wire::Refused& m) -> Status {
-        state.fleet.refused(number, m.attempts);
+        const bool is_rejection = static_cast<Kind>(message.kind) == Kind::rejected;
+        state.fleet.refused(
+            number, m.attempts,
+            is_rejection ? m.reason.empty() ? "it gave no reason" : escape_for_terminal(m.reason)
+                         : std::string());
         return {};
       });
     case Kind::draining:
@@ -287,7 +304,14 @@ Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& me
     case Kind::ping:
       send(self, link, Kind::pong, message.bytes);
       return {};
-    default:  // pong and what a newer worker may say
+    case Kind::pong:
+      return with<wire::Ping>(message.bytes, [&](const wire::Ping& m) -> Status {
+        if (m.number == link.pinged.first)
+          state.fleet.measured(number, std::chrono::duration_cast<Duration>(
+                                           std::chrono::steady_clock::now() - link.pinged.second));
+        return {};
+      });
+    default:  // what a newer worker may say
       return {};
   }
 }
@@ -305,6 +329,20 @@ void messages(Self* self, LinkMessages& got) {
     break;
   }
   perform(self);
+}
+
+Status set_aside(Self* self, const SetAside& request) {
+  FleetState& state = self->state;
+  const bool is_aside = request.what != SetAside::What::undrain;
+  const auto worker = state.fleet.set_aside(request.name, is_aside);
+  if (!worker)
+    return fail(ErrorCode::not_found,
+                fmt::format("no worker \"{}\" is there", escape_for_terminal(request.name)));
+  const auto link = state.links.find(*worker);
+  if (request.what == SetAside::What::stop && link != state.links.end())
+    send(self, link->second, Kind::drain, encode(wire::Drain{true}));
+  perform(self);
+  return {};
 }
 
 void look_round_later(Self* self) {
@@ -331,6 +369,11 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         self->state.fleet.stop(stop.attempts, self->state.now());
         perform(self);
       },
+      [self](const actors::Retract& wanted) {
+        self->state.fleet.retract(wanted.attempts);
+        perform(self);
+      },
+      [self](const SetAside& request) -> Status { return set_aside(self, request); },
       [self](const actors::Stored& answer) {
         tell_scheduler(self, self->state.keeper.stored(answer));
       },

@@ -15,6 +15,7 @@
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
+#include <caf/allowed_unsafe_message_type.hpp>
 
 #include "cache/blob_store.hpp"
 #include "cluster/fleet.hpp"
@@ -47,8 +48,21 @@ struct FleetActorOptions {
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
 };
 
+/// A person decides about a worker; answered with Status. @error not_found
+struct SetAside {
+  enum class What : std::uint8_t {
+    drain,    // it gets nothing new, finishes what it has, and stays
+    undrain,  // it gets work again
+    stop,     // it gets nothing new, finishes what it has, and its process ends
+  };
+  What what = What::drain;
+  std::string name;
+};
+
 /// Handles what the engine sends to its worker (Serve, Dispatch, Stop, RunOver, Stored) and the
 /// events of links of workers (link_actor.hpp).
 [[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
 
 }  // namespace reprise::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::SetAside)

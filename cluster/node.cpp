@@ -1,6 +1,9 @@
 #include "cluster/node.hpp"
 
+#include <fmt/format.h>
+
 #include "core/assert.hpp"
+#include "core/text.hpp"
 
 namespace reprise::cluster {
 
@@ -45,6 +48,7 @@ void Node::linked() {
 
 void Node::unlinked(Time) {
   is_linked_ = has_joined_ = said_draining_ = false;
+  for (const auto& [name, gathering] : gathering_) let_go(name);
   gathering_.clear();
   contexts_.clear();
   for (const auto& [run, task, number] : running_)
@@ -70,6 +74,14 @@ void Node::dispatched(std::vector<Attempt> attempts) {
     if (is_leaving_) {
       effects_.refused.push_back(ref_of(attempt));
       continue;
+    }
+    if (auto reason = lacks_room_for(attempt)) {
+      effects_.rejected.emplace_back(ref_of(attempt), *std::move(reason));
+      continue;
+    }
+    if (!attempt.question) {
+      const Resources& own = attempt.context->flow->kind_of(attempt.node).resources;
+      if (own.memory_bytes > 0 || !own.custom.empty()) taken_[name_of(ref_of(attempt))] = own;
     }
     gathering_[name_of(ref_of(attempt))] = {};
     effects_.gathers.push_back(std::move(attempt));
@@ -99,6 +111,7 @@ void Node::arrived(const Digest& what, const Status& status, Time now) {
       effects_.reports.push_back(
           ended_early(gathering.attempt, TaskState::failed, FailureClass::cannot_start,
                       "an input could not be fetched: " + status.error().message, now));
+      let_go(it->first);
       it = gathering_.erase(it);
     } else {
       if (gathering.missing.empty()) effects_.gathers.push_back(std::move(gathering.attempt));
@@ -115,6 +128,7 @@ void Node::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
       attempt.run = each.run.value;
       attempt.task = each.task;
       attempt.number = each.number;
+      let_go(found->first);
       gathering_.erase(found);
       effects_.reports.push_back(ended_early(attempt, TaskState::cancelled, FailureClass::cancelled,
                                              "cancelled before it started", now));
@@ -126,9 +140,11 @@ void Node::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
 }
 
 void Node::reported(std::vector<scheduler::Report> reports) {
-  for (scheduler::Report& each : reports)
+  for (scheduler::Report& each : reports) {
+    let_go(name_of(each.attempt));
     if (running_.erase(name_of(each.attempt)) > 0 && has_joined_)
       effects_.reports.push_back(std::move(each));
+  }
   settle();
 }
 
@@ -136,6 +152,48 @@ void Node::began(const scheduler::Began& news) {
   if (!has_joined_) return;
   for (const scheduler::Began::Start& each : news.starts)
     if (running_.contains(name_of(each.attempt))) effects_.began.starts.push_back(each);
+}
+
+void Node::retract(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts) {
+    const Name name = name_of(each);
+    if (gathering_.erase(name) > 0) {
+      let_go(name);
+      effects_.retracted.push_back(each);
+    } else if (running_.contains(name)) {
+      effects_.retracts.push_back(each);
+    }
+  }
+  settle();
+}
+
+void Node::retracted(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts) {
+    let_go(name_of(each));
+    if (running_.erase(name_of(each)) > 0 && has_joined_) effects_.retracted.push_back(each);
+  }
+  settle();
+}
+
+// The scheduler counts, too; but what this node has is this node's word.
+std::optional<std::string> Node::lacks_room_for(const Attempt& attempt) const {
+  if (!capacity_ || attempt.question) return std::nullopt;
+  const Resources& own = attempt.context->flow->kind_of(attempt.node).resources;
+  std::uint64_t memory = own.memory_bytes;
+  std::map<std::string, std::uint64_t> custom = own.custom;
+  for (const auto& [name, taken] : taken_) {
+    memory += taken.memory_bytes;
+    for (auto& [thing, count] : custom)
+      if (const auto same = taken.custom.find(thing); same != taken.custom.end())
+        count += same->second;
+  }
+  if (own.memory_bytes > 0 && memory > capacity_->memory_bytes) return "not so much memory is free";
+  for (const auto& [thing, count] : custom) {
+    const auto has = capacity_->custom.find(thing);
+    if (count > (has == capacity_->custom.end() ? 0 : has->second))
+      return fmt::format("not so many of \"{}\" are free", escape_for_terminal(thing));
+  }
+  return std::nullopt;
 }
 
 void Node::leave() {
@@ -152,6 +210,12 @@ std::set<std::string> Node::folders_in_use() const {
 void Node::check_invariants() const {
   for (const auto& [name, gathering] : gathering_) REPRISE_ASSERT(!running_.contains(name));
   REPRISE_ASSERT(!has_joined_ || is_linked_);
+  std::uint64_t memory = 0;
+  for (const auto& [name, taken] : taken_) {
+    REPRISE_ASSERT(gathering_.contains(name) || running_.contains(name));
+    memory += taken.memory_bytes;
+  }
+  REPRISE_ASSERT(!capacity_ || memory <= capacity_->memory_bytes, memory);
 }
 
 }  // namespace reprise::cluster

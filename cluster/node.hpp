@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -32,16 +33,23 @@ struct NodeEffects {
   bool hello = false;                          // to the scheduler: here I am
   bool draining = false;                       // to the scheduler: nothing new, I leave
   std::vector<scheduler::AttemptRef> refused;  // to the scheduler: not taken
-  scheduler::Began began;                      // to the scheduler
-  std::vector<scheduler::Report> reports;      // to the scheduler
-  std::vector<Attempt> gathers;                // look again what is missing, then gathered()
-  std::vector<Attempt> starts;                 // to the slots
-  std::vector<scheduler::AttemptRef> stops;    // to the slots
-  bool left = false;                           // nothing is in hand any more, after leave()
+  std::vector<std::pair<scheduler::AttemptRef, std::string>> rejected;  // the same, and why
+  std::vector<scheduler::AttemptRef> retracted;  // to the scheduler: given back, it had asked
+  scheduler::Began began;                        // to the scheduler
+  std::vector<scheduler::Report> reports;        // to the scheduler
+  std::vector<Attempt> gathers;                  // look again what is missing, then gathered()
+  std::vector<Attempt> starts;                   // to the slots
+  std::vector<scheduler::AttemptRef> stops;      // to the slots
+  std::vector<scheduler::AttemptRef> retracts;   // to the slots: wanted back, then retracted()
+  bool left = false;                             // nothing is in hand any more, after leave()
 };
 
 class Node {
  public:
+  /// @param capacity  more than this is not taken at once, whatever the scheduler thinks; none: the
+  /// scheduler knows
+  explicit Node(std::optional<Resources> capacity = {}) : capacity_(std::move(capacity)) {}
+
   // ---- of the link
   void linked();
   /// What the scheduler does not know to have been said was not said.
@@ -56,6 +64,8 @@ class Node {
   /// New attempts: each is to be gathered() next, unless it is refused.
   void dispatched(std::vector<Attempt> attempts);
   void stop(const std::vector<scheduler::AttemptRef>& attempts, Time now);
+  /// Those of them that did not begin are wanted back.
+  void retract(const std::vector<scheduler::AttemptRef>& attempts);
 
   // ---- of this node
   /// @param missing  of what the attempt needs; empty: it can start
@@ -65,6 +75,8 @@ class Node {
   /// How attempts ended on the slots.
   void reported(std::vector<scheduler::Report> reports);
   void began(const scheduler::Began& news);
+  /// These did not begin, and will not.
+  void retracted(const std::vector<scheduler::AttemptRef>& attempts);
   /// Take nothing more, and leave once what is in hand is finished.
   void leave();
 
@@ -83,6 +95,8 @@ class Node {
 
   [[nodiscard]] static Name name_of(const scheduler::AttemptRef& attempt);
   void settle();
+  [[nodiscard]] std::optional<std::string> lacks_room_for(const Attempt& attempt) const;
+  void let_go(const Name& name) { taken_.erase(name); }
 
   bool is_linked_ = false;
   bool has_joined_ = false;  // it said hello on this link
@@ -91,6 +105,8 @@ class Node {
   std::map<std::uint32_t, std::shared_ptr<const RunContext>> contexts_;
   std::map<Name, Gathering> gathering_;  // not on a slot yet
   std::set<Name> running_;               // given to the slots, not reported by them
+  std::optional<Resources> capacity_;
+  std::map<Name, Resources> taken_;  // by those in hand that take more than slots and processors
   NodeEffects effects_;
 };
 

@@ -50,8 +50,11 @@ void say_hello(Self* self) {
   const NodeState& state = self->state;
   wire::WorkerHello hello;
   hello.slots = state.options.slots;
-  hello.capacity.cpu_milli = state.options.slots * 1000;
+  hello.capacity = state.options.capacity;
+  hello.labels = state.options.labels;
+  hello.enforcement = state.options.enforcement;
   hello.functions = state.options.functions;
+  hello.version = state.options.version;
   send(self, Kind::worker_hello, encode(hello));
   say(self, fmt::format("serving scheduler \"{}\" at {}",
                         escape_for_terminal(state.peer->identity.name), state.peer->address));
@@ -90,6 +93,10 @@ void perform(Self* self) {
   if (effects.draining) send(self, Kind::draining, encode(wire::Draining{true}));
   if (!effects.refused.empty())
     send(self, Kind::rejected, encode(wire::Refused{std::move(effects.refused), "it leaves"}));
+  for (auto& [attempt, reason] : effects.rejected)
+    send(self, Kind::rejected, encode(wire::Refused{{attempt}, std::move(reason)}));
+  if (!effects.retracted.empty())
+    send(self, Kind::retracted, encode(wire::Refused{std::move(effects.retracted), {}}));
   if (!effects.began.starts.empty())
     send(self, Kind::began, encode(wire::Began{std::move(effects.began.starts)}));
   if (!effects.reports.empty())
@@ -98,6 +105,8 @@ void perform(Self* self) {
     self->send(state.options.worker, actors::Dispatch{std::move(effects.starts)});
   if (!effects.stops.empty())
     self->send(state.options.worker, actors::Stop{std::move(effects.stops)});
+  if (!effects.retracts.empty())
+    self->send(state.options.worker, actors::Retract{std::move(effects.retracts)});
   if (effects.left && state.options.on_left) std::exchange(state.options.on_left, nullptr)();
   if (effects.gathers.empty()) return;
   for (Attempt& attempt : effects.gathers) {
@@ -167,6 +176,14 @@ Status handle(Self* self, const Message& message) {
         state.node.stop(m.attempts, now());
         return {};
       });
+    case Kind::retract:
+      return with<wire::Attempts>(message.bytes, [&](const wire::Attempts& m) -> Status {
+        state.node.retract(m.attempts);
+        return {};
+      });
+    case Kind::drain:
+      if (state.options.on_stop) state.options.on_stop();
+      return {};
     case Kind::forget_run:
       return with<wire::ForgetRun>(message.bytes, [&](const wire::ForgetRun& m) -> Status {
         state.node.run_over(m.run);
@@ -218,6 +235,7 @@ void link_down(Self* self, const LinkDown& down) {
 caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> options) {
   NodeState& state = self->state;
   state.options = std::move(*options);
+  state.node = Node{state.options.capacity};
   state.source.emplace(state.options.blobs);
   self->send(state.options.worker, actors::Serve{caf::actor_cast<caf::actor>(self)});
   return {
@@ -227,6 +245,10 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
       },
       [self](const scheduler::Began& news) {
         self->state.node.began(news);
+        perform(self);
+      },
+      [self](const actors::Retracted& news) {
+        self->state.node.retracted(news.attempts);
         perform(self);
       },
       [self](const Leave&) {

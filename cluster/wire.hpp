@@ -140,6 +140,7 @@ struct WorkerHello {
   std::uint64_t epoch = 0;                    // the highest that it has served
   // What it still runs, and what ended without its report being acknowledged.
   std::vector<scheduler::AttemptRef> running;
+  std::string version;  // of its program; older ones do not say
 };
 /// A worker's room for further attempts, all told: not an increment, so it may be repeated.
 struct Credits {

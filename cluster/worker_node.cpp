@@ -16,6 +16,7 @@
 #include "cluster/link_actor.hpp"
 #include "cluster/node_actor.hpp"
 #include "worker/local_runner.hpp"
+#include "worker/machine.hpp"
 
 namespace reprise::cluster {
 
@@ -42,7 +43,9 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   HubOptions hub = hub_options(Role::worker, options.name, options.credentials);
   hub.exchange.resume_window = options.resume_window;
   name_ = hub.exchange.self.name;
-  if (options.slots == 0) options.slots = std::max(1U, std::thread::hardware_concurrency());
+  const worker::Machine machine = worker::this_machine();
+  if (options.slots == 0) options.slots = worker::slots_for(options.capacity.cpu_milli, machine);
+  options.capacity = worker::capacity_of(std::move(options.capacity), options.slots, machine);
   if (!options.functions) {
     options.functions = std::make_shared<worker::FunctionTable>();
     worker::add_builtins(*options.functions);
@@ -64,6 +67,7 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   system_ = std::make_unique<caf::actor_system>(config_);
   actors::WorkerActorOptions worker;
   worker.slots = options.slots;
+  worker.gpus = worker::gpus_in(options.capacity);
   worker.runner = std::make_shared<worker::LocalRunner>(
       worker::LocalRunner::Options{.functions = options.functions,
                                    .blobs = blobs_,
@@ -77,6 +81,11 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   NodeActorOptions node;
   node.worker = worker_;
   node.slots = options.slots;
+  node.capacity = options.capacity;
+  node.labels = options.labels;
+  node.enforcement = "none";
+  node.version = options.version;
+  node.on_stop = options.on_stop;
   node.blobs = blobs_;
   node.incoming = options.data / "incoming";
   node.runs = runs;

@@ -97,6 +97,8 @@ struct Attempt {
   std::optional<std::string> user_key;       // what the kind's key function gave
   bool resumed = false;                      // a person, or the end of a pause, let it go on
   std::shared_ptr<const Question> question;  // not the body is run, but this is answered
+  std::uint64_t worker = 0;         // that was chosen for it; 0 = the only one, or any. Not sent
+  std::vector<std::uint32_t> gpus;  // indices that it has for itself, given where it runs. Not sent
 };
 
 /// How an attempt ended.

@@ -28,6 +28,9 @@ struct PolicyDraft {
   Text cache_version;
   std::vector<Text> cache_ignored;  // to be checked against the task's inputs
   std::optional<Resources> resources;
+  std::optional<std::map<std::string, std::string>> require;
+  std::optional<std::vector<std::string>> limits;
+  std::optional<std::int32_t> priority;
   std::vector<std::pair<std::string, Text>> environment;
 };
 

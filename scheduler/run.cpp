@@ -13,7 +13,6 @@ namespace reprise::scheduler {
 namespace {
 
 constexpr std::uint32_t no_group = UINT32_MAX;
-constexpr std::uint32_t lost_limit = 5;
 constexpr std::uint32_t loop_limit = 10'000;
 constexpr std::uint32_t attempt_limit = 20'000;  // more than all retries that may be asked for
 
@@ -39,8 +38,12 @@ Duration retry_delay(const RetryPolicy& policy, const RunId& run, TaskId task,
 
 }  // namespace
 
-Run::Run(RunIndex index, std::shared_ptr<const RunContext> context)
-    : index_(index), context_(std::move(context)), flow_(*context_->flow), graph_(flow_) {
+Run::Run(RunIndex index, std::shared_ptr<const RunContext> context, std::uint32_t lost_limit)
+    : index_(index),
+      lost_limit_(lost_limit),
+      context_(std::move(context)),
+      flow_(*context_->flow),
+      graph_(flow_) {
   const std::size_t count = flow_.nodes.size();
   waiting_.assign(count, 0);
   node_done_.assign(count, false);
@@ -307,7 +310,7 @@ void Run::want_slot(TaskId task, Step& step) {
     ++group->in_flight;
   }
   enter_active(task, queued);
-  step.ready.push(graph_.rank(node), ReadyTask{index_, task});
+  step.ready.push(body_lane(task), graph_.rank(node), ReadyTask{index_, task});
 }
 
 void Run::release_held(Group& group, Step& step) {
@@ -560,9 +563,9 @@ bool Run::repeat_lost(TaskId task, Outcome& outcome, Step& step) {
   const RetryPolicy& policy = flow_.kind_of(node_of(task)).retry;
   if (std::find(policy.on.begin(), policy.on.end(), FailureClass::worker_lost) != policy.on.end())
     return false;
-  if (++lost_[task] >= lost_limit) {
-    outcome.message = fmt::format("{} workers in a row were lost with it; the last: {}", lost_limit,
-                                  outcome.message);
+  if (++lost_[task] >= lost_limit_) {
+    outcome.message = fmt::format("{} workers in a row were lost with it; the last: {}",
+                                  lost_limit_, outcome.message);
     return false;
   }
   state_[task.value] = TaskState::pending;

@@ -20,11 +20,16 @@ AttemptRef ref(std::uint32_t number) {
 /// A node with its clock, and what it wanted since the last step.
 struct Bench {
   cluster::Node node;
+  Bench() = default;
+  explicit Bench(Resources capacity) : node(std::move(capacity)) {}
   Time now{std::chrono::hours{24}};
   NodeEffects wants;
   std::shared_ptr<const RunContext> context = [] {
     auto made = std::make_shared<RunContext>();
-    made->flow = test::flow("a");
+    TaskKind large;
+    large.resources.memory_bytes = 3 << 20;
+    large.resources.custom = {{"license", 1}};
+    made->flow = test::flow("a; b", {{"b", large}});
     made->folder = "runs/1";
     return made;
   }();
@@ -169,6 +174,60 @@ BOOST_AUTO_TEST_CASE(who_leaves_takes_nothing_and_goes_when_the_link_is_over) {
   BOOST_TEST(!bench.wants.left);
   bench.unlink();
   BOOST_TEST(bench.wants.left);
+}
+
+BOOST_AUTO_TEST_CASE(more_than_it_has_is_not_taken_whatever_the_scheduler_thinks) {
+  Bench bench({4000, 4 << 20, {{"license", 2}}});
+  bench.link();
+  const auto large = [&](std::uint32_t number) {
+    Attempt made = bench.attempt(number);
+    made.task = TaskId{1};
+    made.node = NodeId{1};
+    return made;
+  };
+  const auto send = [&](std::uint32_t number, std::set<Digest> missing = {}) {
+    bench.node.dispatched({large(number)});
+    auto effects = bench.node.take_effects();
+    for (Attempt& each : effects.gathers) bench.node.gathered(std::move(each), missing);
+    bench.step();
+    for (auto& each : effects.rejected) bench.wants.rejected.push_back(std::move(each));
+  };
+  send(1);
+  BOOST_TEST(bench.started() == "1");
+  send(2);
+  BOOST_REQUIRE(bench.wants.rejected.size() == 1U);
+  BOOST_TEST(bench.wants.rejected[0].second == "not so much memory is free");
+  bench.dispatch(3);  // needs none of it
+  BOOST_TEST(bench.started() == "3");
+  scheduler::Report report{{RunIndex{0}, TaskId{1}, 1}, {}};
+  bench.node.reported({report});
+  bench.step();
+  // What waits for its inputs has its share already.
+  send(4, {absent});
+  send(5);
+  BOOST_TEST(bench.wants.rejected.size() == 1U);
+  bench.node.stop({{RunIndex{0}, TaskId{1}, 4}}, bench.now);
+  bench.step();
+  send(6);
+  BOOST_TEST(bench.started() == "6");
+}
+
+BOOST_AUTO_TEST_CASE(what_did_not_begin_is_given_back_and_what_runs_stays) {
+  Bench bench;
+  bench.link();
+  bench.dispatch(1, {absent});
+  bench.dispatch(2);
+  bench.dispatch(3);
+  bench.node.retract({ref(1), ref(2), ref(3), ref(4)});
+  bench.step();
+  BOOST_TEST((bench.wants.retracted == std::vector{ref(1)}));
+  BOOST_TEST((bench.wants.retracts == std::vector{ref(2), ref(3)}));
+  bench.node.retracted({ref(3)});
+  bench.step();
+  BOOST_TEST((bench.wants.retracted == std::vector{ref(3)}));
+  BOOST_TEST(bench.node.in_hand() == 1U);
+  bench.report(2);
+  BOOST_TEST(bench.reported() == "2:success");
 }
 
 BOOST_AUTO_TEST_CASE(folders_of_runs_that_are_over_are_not_in_use) {
