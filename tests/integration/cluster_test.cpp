@@ -242,7 +242,7 @@ BOOST_AUTO_TEST_CASE(a_worker_is_drained_and_stopped_from_elsewhere) {
   BOOST_TEST(steer("undrain", "w1").code == 0);
   BOOST_TEST(outcome_of(*client, begin).code == 0);
   BOOST_TEST(steer("stop", "w1").code == 0);
-  BOOST_TEST(worker.wait() == 0);
+  BOOST_TEST(worker.wait().code == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_server_that_has_enough_to_do_says_so) {
