@@ -32,7 +32,7 @@ std::string why(const RunView& view, std::uint32_t task) {
 BOOST_AUTO_TEST_SUITE(Waiting_)
 
 BOOST_AUTO_TEST_CASE(who_needs_others_waits_for_those_that_are_not_finished) {
-  const RunView view = view_of("a -> c; b -> c", {ended(0, TaskState::success, 10, 1)});
+  const RunView view = view_of("a; b; a -> c; b -> c", {ended(0, TaskState::success, 10, 1)});
   BOOST_TEST(why(view, 2) == "upstream: it needs b");
   BOOST_TEST(why(view, 0).empty());
   BOOST_TEST(why(view, 1) == "slots: it is ready; all slots that it could have are taken");
