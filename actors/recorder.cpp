@@ -1,0 +1,68 @@
+#include "actors/recorder.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace reprise::actors {
+
+void Recorder::write_out(Step& step) {
+  if (group_.batches.empty()) return;
+  group_.ticket = ++last_ticket_;
+  step.appends.push_back(std::exchange(group_, {}));
+  group_size_ = 0;
+}
+
+void Recorder::release(scheduler::Effects effects, Step& step) const {
+  step.ended.insert(step.ended.end(), std::make_move_iterator(effects.ended.begin()),
+                    std::make_move_iterator(effects.ended.end()));
+  effects.ended.clear();
+  step.act.push_back(std::move(effects));
+}
+
+Recorder::Step Recorder::perform(scheduler::Effects effects, const SummaryOf& summary_of) {
+  Step step;
+  if (effects.batches.empty() || !has_journal_ || is_lost_) {
+    release(std::move(effects), step);
+    return step;
+  }
+  const bool waits = durability_ == Durability::sync || !effects.ended.empty();
+  for (journal::Batch& batch : effects.batches) {
+    group_size_ += batch.count();
+    group_.batches.push_back(std::move(batch));
+  }
+  effects.batches.clear();
+  for (const scheduler::Ended& ended : effects.ended)
+    group_.summaries.push_back(summary_of(ended.run));
+  if (durability_ == Durability::group) {
+    std::vector<scheduler::Ended> told_later = std::exchange(effects.ended, {});
+    release(std::exchange(effects, {}), step);
+    effects.ended = std::move(told_later);
+  }
+  if (waits || group_size_ >= group_changes) {
+    write_out(step);
+  } else if (!write_out_wanted_) {
+    step.wants_write_out = write_out_wanted_ = true;
+  }
+  if (waits) waiting_.push_back({last_ticket_, std::move(effects)});
+  return step;
+}
+
+Recorder::Step Recorder::write_out() {
+  Step step;
+  write_out_wanted_ = false;
+  write_out(step);
+  return step;
+}
+
+Recorder::Step Recorder::durable(const Durable& news) {
+  Step step;
+  if (!news.status) is_lost_ = true;
+  durable_ticket_ = std::max(durable_ticket_, news.ticket);
+  while (!waiting_.empty() && (is_lost_ || waiting_.front().ticket <= durable_ticket_)) {
+    release(std::move(waiting_.front().effects), step);
+    waiting_.pop_front();
+  }
+  return step;
+}
+
+}  // namespace reprise::actors
