@@ -1,10 +1,8 @@
 #include "cluster/node_actor.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,6 +11,7 @@
 #include "actors/messages.hpp"
 #include "cluster/blob_transfer.hpp"
 #include "cluster/link_actor.hpp"
+#include "cluster/node.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cluster {
@@ -22,40 +21,16 @@ namespace {
 // Folders of finished runs that stay, for their logs.
 constexpr std::size_t run_folders_kept = 100;
 
-using Name = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;  // run, task, number
 using wire::Kind;
-
-Name name_of(const scheduler::AttemptRef& attempt) {
-  return {attempt.run.value, attempt.task.value, attempt.number};
-}
-
-scheduler::AttemptRef ref_of(const Attempt& attempt) {
-  return {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
-}
-
-scheduler::AttemptRef ref_of(const Name& name) {
-  return {scheduler::RunIndex{std::get<0>(name)}, TaskId{std::get<1>(name)}, std::get<2>(name)};
-}
-
-// An attempt whose inputs are not all here yet.
-struct Pulling {
-  Attempt attempt;
-  std::set<Digest> missing;
-};
 
 struct NodeState {
   static inline const char* name = "node";
   NodeActorOptions options;
+  Node node;
   std::optional<BlobSource> source;
   std::optional<Peer> peer;  // the scheduler, while there is a link
   std::shared_ptr<LinkSender> sender;
-  bool joined = false;  // it was told hello on this link
-  bool leaving = false;
-  bool said_draining = false;
-  std::map<std::uint32_t, std::shared_ptr<const RunContext>> contexts;
   std::unique_ptr<BlobFetches> fetches;
-  std::map<Name, Pulling> pulling;
-  std::set<Name> running;  // given to the worker, not reported by it
 };
 
 using Self = caf::stateful_actor<NodeState>;
@@ -71,18 +46,8 @@ void send(Self* self, Kind kind, std::string bytes) {
   if (!sent && sent.error().code != ErrorCode::not_found) state.sender->close(sent.error());
 }
 
-// After anything that may have emptied the hands or the link.
-void settle(Self* self) {
-  NodeState& state = self->state;
-  const bool is_empty = state.running.empty() && state.pulling.empty();
-  if (state.leaving && !state.joined && is_empty) {
-    if (state.options.on_left) std::exchange(state.options.on_left, nullptr)();
-    return;
-  }
-  if (state.leaving && state.joined && !std::exchange(state.said_draining, true))
-    send(self, Kind::draining, encode(wire::Draining{true}));
-  if (!state.sender || state.joined || state.leaving || !is_empty) return;
-  state.joined = true;
+void say_hello(Self* self) {
+  const NodeState& state = self->state;
   wire::WorkerHello hello;
   hello.slots = state.options.slots;
   hello.capacity.cpu_milli = state.options.slots * 1000;
@@ -91,12 +56,6 @@ void settle(Self* self) {
   say(self, fmt::format("serving scheduler \"{}\" at {}",
                         escape_for_terminal(state.peer->identity.name), state.peer->address));
 }
-
-void report(Self* self, std::vector<scheduler::Report> reports) {
-  if (!reports.empty()) send(self, Kind::reports, encode(wire::Reports{std::move(reports)}));
-}
-
-// ---- what the scheduler says ----
 
 // Fills in what is here. @return what is not
 std::set<Digest> gather(Self* self, Attempt& attempt) {
@@ -118,101 +77,40 @@ std::set<Digest> gather(Self* self, Attempt& attempt) {
   return missing;
 }
 
-void run(Self* self, std::vector<Attempt> attempts) {
-  if (attempts.empty()) return;
-  for (const Attempt& each : attempts) self->state.running.insert(name_of(ref_of(each)));
-  self->send(self->state.options.worker, actors::Dispatch{std::move(attempts)});
-}
-
 void request_blobs(Self* self) {
+  if (!self->state.fetches) return;
   for (const wire::BlobRequest& request : self->state.fetches->take_requests())
     send(self, Kind::blob_request, encode(request));
 }
 
-Status dispatched(Self* self, std::string_view bytes) {
+void perform(Self* self) {
   NodeState& state = self->state;
-  wire::Dispatch message;
-  const auto context_of = [&](std::uint32_t number) {
-    const auto found = state.contexts.find(number);
-    return found == state.contexts.end() ? nullptr : found->second;
-  };
-  if (Status decoded = decode(bytes, context_of, message); !decoded) return decoded;
-  if (state.leaving) {
-    wire::Refused refused;
-    for (const wire::Dispatched& each : message.attempts)
-      refused.attempts.push_back(ref_of(each.attempt));
-    refused.reason = "it leaves";
-    send(self, Kind::rejected, encode(refused));
-    return {};
+  NodeEffects effects = state.node.take_effects();
+  if (effects.hello) say_hello(self);
+  if (effects.draining) send(self, Kind::draining, encode(wire::Draining{true}));
+  if (!effects.refused.empty())
+    send(self, Kind::rejected, encode(wire::Refused{std::move(effects.refused), "it leaves"}));
+  if (!effects.began.starts.empty())
+    send(self, Kind::began, encode(wire::Began{std::move(effects.began.starts)}));
+  if (!effects.reports.empty())
+    send(self, Kind::reports, encode(wire::Reports{std::move(effects.reports)}));
+  if (!effects.starts.empty())
+    self->send(state.options.worker, actors::Dispatch{std::move(effects.starts)});
+  if (!effects.stops.empty())
+    self->send(state.options.worker, actors::Stop{std::move(effects.stops)});
+  if (effects.left && state.options.on_left) std::exchange(state.options.on_left, nullptr)();
+  if (effects.gathers.empty()) return;
+  for (Attempt& attempt : effects.gathers) {
+    std::set<Digest> missing = gather(self, attempt);
+    state.node.gathered(std::move(attempt), std::move(missing));
   }
-  std::vector<Attempt> ready;
-  for (wire::Dispatched& each : message.attempts) {
-    std::set<Digest> missing = gather(self, each.attempt);
-    const Name name = name_of(ref_of(each.attempt));
-    if (missing.empty())
-      ready.push_back(std::move(each.attempt));
-    else
-      state.pulling.insert_or_assign(name, Pulling{std::move(each.attempt), std::move(missing)});
-  }
-  run(self, std::move(ready));
   request_blobs(self);
-  return {};
+  perform(self);
 }
 
-// A value may turn out to name files that are missing, too.
-void look_at_pulling(Self* self) {
-  NodeState& state = self->state;
-  std::vector<Attempt> ready;
-  std::vector<scheduler::Report> failed;
-  for (const BlobFetches::Arrived& arrived : state.fetches->take_arrived()) {
-    for (auto it = state.pulling.begin(); it != state.pulling.end();) {
-      Pulling& pulling = it->second;
-      if (pulling.missing.erase(arrived.what.digest) == 0) {
-        ++it;
-        continue;
-      }
-      if (!arrived.status) {
-        Outcome outcome;
-        outcome.failure = FailureClass::cannot_start;
-        outcome.message = "an input could not be fetched: " + arrived.status.error().message;
-        outcome.started = now();
-        failed.push_back({ref_of(pulling.attempt), std::move(outcome)});
-      } else if (!pulling.missing.empty() ||
-                 !(pulling.missing = gather(self, pulling.attempt)).empty()) {
-        ++it;
-        continue;
-      } else {
-        ready.push_back(std::move(pulling.attempt));
-      }
-      it = state.pulling.erase(it);
-    }
-  }
-  run(self, std::move(ready));
-  report(self, std::move(failed));
-  request_blobs(self);
-}
+// ---- what the scheduler says ----
 
-void stop(Self* self, const std::vector<scheduler::AttemptRef>& attempts) {
-  NodeState& state = self->state;
-  actors::Stop running;
-  std::vector<scheduler::Report> ended;
-  for (const scheduler::AttemptRef& each : attempts) {
-    if (state.pulling.erase(name_of(each)) == 0) {
-      running.attempts.push_back(each);
-      continue;
-    }
-    Outcome outcome;
-    outcome.state = TaskState::cancelled;
-    outcome.failure = FailureClass::cancelled;
-    outcome.message = "cancelled before it started";
-    outcome.started = now();
-    ended.push_back({each, std::move(outcome)});
-  }
-  if (!running.attempts.empty()) self->send(state.options.worker, std::move(running));
-  report(self, std::move(ended));
-}
-
-Status began(Self* self, wire::Context message) {
+Status run_began(Self* self, wire::Context message) {
   auto context = std::make_shared<RunContext>(*message.context);
   const auto folder = self->state.options.runs / context->run.text();
   std::error_code error;
@@ -221,20 +119,18 @@ Status began(Self* self, wire::Context message) {
     return fail(ErrorCode::io,
                 fmt::format("make folder \"{}\": {}", folder.string(), error.message()));
   context->folder = folder.string();
-  self->state.contexts[message.run] = std::move(context);
+  self->state.node.run_began(message.run, std::move(context));
   return {};
 }
 
 // The logs of a run stay until newer ones need the room.
-void forget(Self* self, std::uint32_t run) {
+void make_room(Self* self) {
   NodeState& state = self->state;
-  state.contexts.erase(run);
-  std::set<std::filesystem::path> in_use;
-  for (const auto& [number, context] : state.contexts) in_use.insert(context->folder);
+  const std::set<std::string> in_use = state.node.folders_in_use();
   std::vector<std::filesystem::path> folders;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(state.options.runs, ignored))
-    if (!in_use.contains(entry.path())) folders.push_back(entry.path());
+    if (!in_use.contains(entry.path().string())) folders.push_back(entry.path());
   if (folders.size() <= run_folders_kept) return;
   std::ranges::sort(folders);  // names of runs sort by time
   folders.resize(folders.size() - run_folders_kept);
@@ -256,17 +152,25 @@ Status handle(Self* self, const Message& message) {
       return {};
     case Kind::run_context:
       return with<wire::Context>(message.bytes,
-                                 [&](wire::Context& m) { return began(self, std::move(m)); });
-    case Kind::dispatch:
-      return dispatched(self, message.bytes);
+                                 [&](wire::Context& m) { return run_began(self, std::move(m)); });
+    case Kind::dispatch: {
+      wire::Dispatch dispatch;
+      const auto context_of = [&](std::uint32_t run) { return state.node.context_of(run); };
+      if (Status decoded = decode(message.bytes, context_of, dispatch); !decoded) return decoded;
+      std::vector<Attempt> attempts;
+      for (wire::Dispatched& each : dispatch.attempts) attempts.push_back(std::move(each.attempt));
+      state.node.dispatched(std::move(attempts));
+      return {};
+    }
     case Kind::stop:
       return with<wire::Attempts>(message.bytes, [&](const wire::Attempts& m) -> Status {
-        stop(self, m.attempts);
+        state.node.stop(m.attempts, now());
         return {};
       });
     case Kind::forget_run:
       return with<wire::ForgetRun>(message.bytes, [&](const wire::ForgetRun& m) -> Status {
-        forget(self, m.run);
+        state.node.run_over(m.run);
+        make_room(self);
         return {};
       });
     case Kind::blob_request:
@@ -277,7 +181,9 @@ Status handle(Self* self, const Message& message) {
     case Kind::blob_chunk:
       return with<wire::BlobChunk>(message.bytes, [&](const wire::BlobChunk& m) -> Status {
         state.fetches->take(m);
-        look_at_pulling(self);
+        for (const BlobFetches::Arrived& each : state.fetches->take_arrived())
+          state.node.arrived(each.what.digest, each.status, now());
+        request_blobs(self);
         return {};
       });
     default:  // what a newer scheduler may say
@@ -285,7 +191,18 @@ Status handle(Self* self, const Message& message) {
   }
 }
 
-// ---- the link ----
+void messages(Self* self, const LinkMessages& got) {
+  NodeState& state = self->state;
+  if (!state.peer || state.peer->link != got.link) return;
+  for (const Message& message : got.messages) {
+    const Status handled = handle(self, message);
+    perform(self);
+    if (handled) continue;
+    say(self, "the scheduler said something odd: " + handled.error().message);
+    state.sender->close(handled.error());
+    return;
+  }
+}
 
 void link_down(Self* self, const LinkDown& down) {
   NodeState& state = self->state;
@@ -293,14 +210,9 @@ void link_down(Self* self, const LinkDown& down) {
   say(self, fmt::format("the link to the scheduler is over: {}", down.why.message));
   state.peer.reset();
   state.sender.reset();
-  state.joined = state.said_draining = false;
-  state.pulling.clear();
   state.fetches.reset();
-  state.contexts.clear();
-  actors::Stop all;
-  for (const Name& name : state.running) all.attempts.push_back(ref_of(name));
-  if (!all.attempts.empty()) self->send(state.options.worker, std::move(all));
-  settle(self);
+  state.node.unlinked(now());
+  perform(self);
 }
 
 caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> options) {
@@ -310,39 +222,27 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
   self->send(state.options.worker, actors::Serve{caf::actor_cast<caf::actor>(self)});
   return {
       [self](scheduler::Reported& news) {
-        std::vector<scheduler::Report> known;
-        for (scheduler::Report& each : news.reports)
-          if (self->state.running.erase(name_of(each.attempt)) > 0)
-            known.push_back(std::move(each));
-        if (self->state.joined) report(self, std::move(known));
-        settle(self);
+        self->state.node.reported(std::move(news.reports));
+        perform(self);
       },
-      [self](scheduler::Began& news) {
-        if (self->state.joined)
-          send(self, Kind::began, encode(wire::Began{std::move(news.starts)}));
+      [self](const scheduler::Began& news) {
+        self->state.node.began(news);
+        perform(self);
       },
       [self](const Leave&) {
-        self->state.leaving = true;
-        settle(self);
+        self->state.node.leave();
+        perform(self);
       },
       [self](LinkUp& up) {
-        NodeState& now_linked = self->state;
-        now_linked.peer = std::move(up.peer);
-        now_linked.sender = std::move(up.sender);
-        now_linked.fetches =
-            std::make_unique<BlobFetches>(now_linked.options.blobs, now_linked.options.incoming);
-        settle(self);
+        NodeState& linked = self->state;
+        linked.peer = std::move(up.peer);
+        linked.sender = std::move(up.sender);
+        linked.fetches =
+            std::make_unique<BlobFetches>(linked.options.blobs, linked.options.incoming);
+        linked.node.linked();
+        perform(self);
       },
-      [self](LinkMessages& got) {
-        if (!self->state.peer || self->state.peer->link != got.link) return;
-        for (const Message& message : got.messages) {
-          const Status handled = handle(self, message);
-          if (handled) continue;
-          say(self, "the scheduler said something odd: " + handled.error().message);
-          self->state.sender->close(handled.error());
-          return;
-        }
-      },
+      [self](const LinkMessages& got) { messages(self, got); },
       [self](const LinkDown& down) { link_down(self, down); },
       [self](const LinkCut& cut) {
         say(self, fmt::format("the scheduler cannot be heard: {}", cut.why.message));

@@ -1,10 +1,5 @@
 // A worker process's shell: attempts that come over the link go to the slots of this process, and
-// what the slots say goes back over it.
-//
-// What an attempt needs and this node lacks is pulled by digest before it starts. When the link is
-// over, its scheduler has given the attempts up: they are stopped, and what they still give is
-// nobody's. Only with empty hands does the node offer itself to the next one, so that the numbers
-// of two schedulers never mix.
+// what the slots say goes back over it. What is taken, told and stopped, Node decides.
 #pragma once
 
 #include <filesystem>
