@@ -21,7 +21,7 @@ void Recorder::release(scheduler::Effects effects, Step& step) const {
 
 Recorder::Step Recorder::perform(scheduler::Effects effects, const SummaryOf& summary_of) {
   Step step;
-  if (effects.batches.empty() || !has_journal_ || is_lost_) {
+  if (effects.batches.empty() || !has_journal_ || is_lost()) {
     release(std::move(effects), step);
     return step;
   }
@@ -56,9 +56,9 @@ Recorder::Step Recorder::write_out() {
 
 Recorder::Step Recorder::durable(const Durable& news) {
   Step step;
-  if (!news.status) is_lost_ = true;
+  if (!news.status) trouble_ = news.status;
   durable_ticket_ = std::max(durable_ticket_, news.ticket);
-  while (!waiting_.empty() && (is_lost_ || waiting_.front().ticket <= durable_ticket_)) {
+  while (!waiting_.empty() && (is_lost() || waiting_.front().ticket <= durable_ticket_)) {
     release(std::move(waiting_.front().effects), step);
     waiting_.pop_front();
   }

@@ -46,13 +46,15 @@ class Recorder {
 
   /// Everything performed and written out so far is on disk, or never will be.
   [[nodiscard]] bool is_settled() const {
-    return !has_journal_ || is_lost_ || durable_ticket_ >= last_ticket_;
+    return !has_journal_ || is_lost() || durable_ticket_ >= last_ticket_;
   }
   /// Of what was written out last; it is settled once `durable_ticket()` is as much.
   [[nodiscard]] std::uint64_t last_ticket() const { return last_ticket_; }
   [[nodiscard]] std::uint64_t durable_ticket() const { return durable_ticket_; }
   /// The journal cannot be written any more; nothing waits for it from then on.
-  [[nodiscard]] bool is_lost() const { return is_lost_; }
+  [[nodiscard]] bool is_lost() const { return !trouble_.has_value(); }
+  /// Why what is settled may be on no disk; good: it is.
+  [[nodiscard]] const Status& trouble() const { return trouble_; }
 
  private:
   struct Waiting {
@@ -70,7 +72,7 @@ class Recorder {
   std::deque<Waiting> waiting_;
   std::uint64_t last_ticket_ = 0;     // of the last Append
   std::uint64_t durable_ticket_ = 0;  // everything up to here is on disk
-  bool is_lost_ = false;
+  Status trouble_;
 };
 
 }  // namespace reprise::actors

@@ -38,7 +38,7 @@ struct SchedulerState {
   // Answers that people are given once what they rest on is durable.
   struct Question {
     std::uint64_t ticket;
-    std::function<void()> answer;
+    std::function<void(const Status& journal)> answer;
   };
   std::deque<Question> questions;
   std::uint64_t wake_generation = 0;
@@ -95,24 +95,28 @@ void perform(Self* self, scheduler::Effects effects) {
   if (state.options.listener)
     for (const journal::Batch& batch : effects.batches) state.options.listener(batch);
   schedule_wake(self, effects.wake_at);
-  carry_out(self, state.recorder.perform(
-                      std::move(effects), [&](const scheduler::RunIndex& index) {
-                        const scheduler::Run* run = state.core.find(index);
-                        REPRISE_ASSERT(run != nullptr, index.value);
-                        return std::pair(run->context().run, run->totals().whole);
-                      }));
+  carry_out(self, state.recorder.perform(std::move(effects), [&](const scheduler::RunIndex& index) {
+    const scheduler::Run* run = state.core.find(index);
+    REPRISE_ASSERT(run != nullptr, index.value);
+    return std::pair(run->context().run, run->totals().whole);
+  }));
 }
 
-// Answers now, or once everything up to here is on disk.
+// Answers now, or once everything up to here is on disk; what cannot get there is told to nobody.
 template <class Answer>
 caf::result<Answer> answer_when_durable(Self* self, Answer answer) {
   SchedulerState& state = self->state;
   carry_out(self, state.recorder.write_out());
-  if (state.recorder.is_settled()) return answer;
+  const auto with = [](const Status& journal, Answer& good) {
+    return journal ? std::move(good) : Answer(tl::unexpected(journal.error()));
+  };
+  if (state.recorder.is_settled()) return with(state.recorder.trouble(), answer);
   auto promise = self->make_response_promise();
   state.questions.push_back(
       {state.recorder.last_ticket(),
-       [promise, answer = std::move(answer)]() mutable { promise.deliver(std::move(answer)); }});
+       [promise, with, answer = std::move(answer)](const Status& journal) mutable {
+         promise.deliver(with(journal, answer));
+       }});
   return caf::delegated<Answer>{};
 }
 
@@ -124,7 +128,7 @@ void durable(Self* self, const Durable& news) {
   while (!state.questions.empty() &&
          (state.recorder.is_lost() ||
           state.questions.front().ticket <= state.recorder.durable_ticket())) {
-    state.questions.front().answer();
+    state.questions.front().answer(state.recorder.trouble());
     state.questions.pop_front();
   }
   carry_out(self, std::move(step));
