@@ -272,7 +272,9 @@ void Checker::answered(const Attempt& attempt, const scheduler::Answer& answer) 
   const Behavior& behavior = workload_.behavior_of(flow, attempt.node);
   const std::string& cache_name = flow.kind_of(attempt.node).cache_name;
   const Payload right = value_for(behavior, cache_name, attempt.arguments, 0);
-  if (answer.key && wanted_.size() < 64) wanted_.push_back({*answer.key, right, cache_name});
+  const bool is_doomed = behavior.fails_first == UINT32_MAX;  // nobody has a result of it
+  if (answer.key && !is_doomed && wanted_.size() < 64)
+    wanted_.push_back({*answer.key, right, cache_name});
   if (!answer.value) return;
   const std::string who = text_of(attempt.context->run, attempt.task, attempt.number);
   if (!(*answer.value == right))

@@ -29,19 +29,24 @@ Status Disk::apply(const actors::Append& append) {
 Status Disk::finish() {
   const actors::Append append = std::move(under_way_.front());
   under_way_.pop_front();
-  if (Status bad = trouble(); !bad) return bad;
+  if (is_broken_) return fail(ErrorCode::io, "nothing is written after an error");
+  if (Status bad = trouble(); !bad) {
+    is_broken_ = true;
+    return bad;
+  }
   return apply(append);
 }
 
 void Disk::crash(Random& random) {
   std::uint64_t there = random.between(0, under_way_.size());
-  for (; there > 0 && !is_full; --there) {
+  for (; there > 0 && !is_full && !is_broken_; --there) {
     const Status applied = apply(under_way_.front());
     REPRISE_ASSERT(applied.has_value(), applied ? "" : applied.error().message);
     under_way_.pop_front();
   }
   if (keeps_late_writes) late_ = under_way_;
   under_way_.clear();
+  is_broken_ = false;
 }
 
 void Disk::write_late() {

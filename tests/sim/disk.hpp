@@ -40,6 +40,8 @@ class Disk {
   journal::MemoryJournal journal_;
   std::deque<actors::Append> under_way_;
   std::deque<actors::Append> late_;
+  // An append failed: the journal's actor writes nothing behind a gap, until it is started again.
+  bool is_broken_ = false;
 };
 
 }  // namespace reprise::sim

@@ -7,8 +7,8 @@ namespace reprise::sim {
     Bug::bug, #bug       \
   }
 
-const std::array<BugName, 33>& planted_bugs() {
-  static constexpr std::array<BugName, 33> all{REPRISE_BUG(ack_submit_before_append),
+const std::array<BugName, 34>& planted_bugs() {
+  static constexpr std::array<BugName, 34> all{REPRISE_BUG(ack_submit_before_append),
                                                REPRISE_BUG(ack_cancel_before_append),
                                                REPRISE_BUG(tell_end_before_append),
                                                REPRISE_BUG(swallow_append_error),
@@ -40,7 +40,8 @@ const std::array<BugName, 33>& planted_bugs() {
                                                REPRISE_BUG(backdate_commit),
                                                REPRISE_BUG(never_look_again),
                                                REPRISE_BUG(miscount_executed),
-                                               REPRISE_BUG(forget_run_over)};
+                                               REPRISE_BUG(forget_run_over),
+      REPRISE_BUG(use_real_randomness)};
   return all;
 }
 

@@ -56,6 +56,6 @@ struct BugName {
   Bug bug;
   std::string_view name;
 };
-[[nodiscard]] const std::array<BugName, 33>& planted_bugs();
+[[nodiscard]] const std::array<BugName, 34>& planted_bugs();
 
 }  // namespace reprise::sim

@@ -92,6 +92,7 @@ struct Server::Life {
   std::map<Name, std::uint32_t> taken;  // slots, by what is dispatched and not reported
   std::uint32_t taken_all = 0;
   std::map<Name, std::uint32_t> real_number;  // planted: of attempts whose number was changed
+  Payload other_value;  // planted: of the report before
   std::map<RunId, RunState> ended_as;         // planted: told before it is on disk
   std::map<Name, Attempt> sent;               // planted: late reports need what they are about
   // journal
@@ -413,7 +414,9 @@ void Server::run_ended(const RunId& run) {
   auto watchers = life_->watchers.extract(run);
   if (!watchers.empty())
     for (const Life::Watcher& each : watchers.mapped()) tell_end(each.link, each.request, run);
-  const RunIndex index = life_->index_of.at(run);
+  const auto known = life_->index_of.find(run);
+  if (known == life_->index_of.end()) return;
+  const RunIndex index = known->second;
   life_->desk_to_scheduler.send([this, index] { handle(scheduler::Forget{index}); });
   life_->index_of.erase(run);
   life_->run_of.erase(index);
@@ -423,8 +426,10 @@ void Server::run_ended(const RunId& run) {
 
 void Server::handle(scheduler::Event event) {
   boundary("scheduler takes an event");
-  if (const auto* changed = std::get_if<scheduler::SlotsChanged>(&event))
+  if (auto* changed = std::get_if<scheduler::SlotsChanged>(&event)) {
     life_->slots = changed->slots;
+    if (has(Bug::over_dispatch) && changed->slots > 0) ++changed->slots;
+  }
   if (auto* reported = std::get_if<scheduler::Reported>(&event))
     for (scheduler::Report& report : reported->reports) {
       if (const auto real = life_->real_number.find(name_of(report.attempt));
@@ -441,7 +446,10 @@ void Server::handle(scheduler::Event event) {
     world().trace("looked up", answers->answers.size(), answers->waits.size());
   scheduler::Effects effects = life_->core.handle(std::move(event), now());
   life_->core.check_invariants();
-  for (const journal::Batch& batch : effects.batches) checker_.appended(batch);
+  for (const journal::Batch& batch : effects.batches) {
+    checker_.appended(batch);
+    for (const journal::TaskChange& change : batch.tasks) check_stored(change);
+  }
   for (const Attempt& attempt : effects.dispatches) {
     checker_.dispatched(attempt);
     const std::uint32_t wide = std::min(width_of(attempt), life_->slots);
@@ -463,7 +471,8 @@ void Server::perform(scheduler::Effects effects) {
     actors::Recorder::Step early;
     early.ended = effects.ended;
     for (const scheduler::Ended& ended : effects.ended)
-      life_->ended_as[life_->run_of.at(ended.run)] = ended.state;
+      if (const auto run = life_->run_of.find(ended.run); run != life_->run_of.end())
+        life_->ended_as[run->second] = ended.state;
     carry_out(std::move(early));
   }
   const bool was_told = has(Bug::tell_end_before_append);
@@ -607,6 +616,7 @@ void Server::append(actors::Append append) {
 
 void Server::look_up(std::vector<Attempt> attempts) {
   boundary("cache looks up");
+  if (has(Bug::use_real_randomness)) world().trace("by chance", std::random_device{}());
   for (const Attempt& attempt : attempts)
     life_->asked[{attempt.run, attempt.task.value, attempt.number}] = attempt;
   if (has(Bug::key_without_arguments))
@@ -669,8 +679,10 @@ bool Server::commit_all(std::vector<cache::Commit>& commits) {
 void Server::tell_scheduler(std::vector<scheduler::Report> reports) {
   if (has(Bug::lose_report))
     std::erase_if(reports, [this](const auto&) { return world().random.one_in(6); });
-  if (has(Bug::mix_up_results) && reports.size() > 1)
-    std::swap(reports[0].outcome.value, reports[1].outcome.value);
+  if (has(Bug::mix_up_results))
+    for (scheduler::Report& report : reports)
+      if (report.outcome.state == TaskState::success)
+        std::swap(report.outcome.value, life_->other_value);
   for (scheduler::Report& report : reports) {
     FailureClass& failure = report.outcome.failure;
     if (has(Bug::count_lost_as_try) && failure == FailureClass::worker_lost)
@@ -761,9 +773,8 @@ void Server::fleet_perform() {
   if (!effects.began.starts.empty())
     life_->fleet_to_scheduler.send([this, began = std::move(effects.began)] { handle(began); });
   if (effects.slots)
-    life_->fleet_to_scheduler.send([this, slots = *effects.slots] {
-      handle(scheduler::SlotsChanged{slots + (has(Bug::over_dispatch) && slots > 0 ? 1 : 0)});
-    });
+    life_->fleet_to_scheduler.send(
+        [this, slots = *effects.slots] { handle(scheduler::SlotsChanged{slots}); });
   if (has(Bug::skip_worker_lost))
     std::erase_if(effects.ended, [](const cluster::EndedAttempt& each) {
       return each.outcome.failure == FailureClass::worker_lost;
@@ -847,6 +858,15 @@ void Server::fleet_message(LinkNumber number, const cluster::Message& message) {
 }
 
 // ---- checks
+
+// What is told to be kept is kept. A server that loses what it has may have lost this, too.
+void Server::check_stored(const journal::TaskChange& change) const {
+  if (config_.has_redis || change.cache != journal::CacheOutcome::stored) return;
+  const auto kept = cache_.store->versions(change.detail->key->text());
+  checker_.require(kept && !kept->empty(), Invariant::no_wrong_cache,
+                   fmt::format("task {} says that its result is kept, and it is not",
+                               change.task.value));
+}
 
 void Server::check() const {
   if (!life_ || !exchange) return;

@@ -97,6 +97,8 @@ class Server final : public NetNode {
   void conclude(std::vector<cluster::EndedAttempt> ended);
   void tell_scheduler(std::vector<scheduler::Report> reports);
 
+  void check_stored(const journal::TaskChange& change) const;
+
   const Config& config_;
   Checker& checker_;
   Cache cache_;

@@ -2,16 +2,18 @@
 
 #include <algorithm>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "cache/memory_store.hpp"
+#include "cache/redis_leases.hpp"
+#include "cache/redis_store.hpp"
 #include "tests/sim/checked_store.hpp"
 #include "tests/sim/checker.hpp"
 #include "tests/sim/client.hpp"
 #include "tests/sim/server.hpp"
+#include "tests/sim/sim_redis.hpp"
 #include "tests/sim/worker.hpp"
 
 namespace reprise::sim {
@@ -54,6 +56,7 @@ class Simulation {
   World world_;
   Net net_;
   Checker checker_;
+  std::shared_ptr<SimRedis> redis_;  // none: results are kept in the folder of the server
   std::shared_ptr<CheckedStore> store_;
   std::unique_ptr<Server> server_;
   std::vector<std::unique_ptr<Worker>> workers_;
@@ -78,8 +81,19 @@ Simulation::Simulation(const Config& config, bool is_verbose)
       net_(world_, config.net),
       checker_(world_, config.workload) {
   world_.is_verbose = is_verbose;
-  auto memory = std::make_shared<cache::MemoryStore>();
-  store_ = std::make_shared<CheckedStore>(memory, memory, checker_, config.bug);
+  if (config.has_redis) {
+    redis_ = std::make_shared<SimRedis>(world_);
+    cache::RedisStore::Options store;
+    store.client = redis_;
+    cache::RedisLeases::Options leases;
+    leases.client = redis_;
+    store_ = std::make_shared<CheckedStore>(std::make_shared<cache::RedisStore>(std::move(store)),
+                                            std::make_shared<cache::RedisLeases>(std::move(leases)),
+                                            checker_, config.bug);
+  } else {
+    auto memory = std::make_shared<cache::MemoryStore>();
+    store_ = std::make_shared<CheckedStore>(memory, memory, checker_, config.bug);
+  }
   server_ = std::make_unique<Server>(world_, net_, config_, checker_, Cache{store_, store_});
   for (std::size_t i = 0; i < config.worker_slots.size(); ++i)
     workers_.push_back(std::make_unique<Worker>(
@@ -261,12 +275,30 @@ void Simulation::strike(const Fault& fault) {
       server_->disk().is_slow = true;
       return world_.after(fault.lasts, [this] { server_->disk().is_slow = false; });
     case FaultKind::redis_down:
+      redis_->is_down = true;
+      return world_.after(fault.lasts, [this] { redis_->is_down = false; });
     case FaultKind::redis_loses_replies:
+      redis_->loses_replies = true;
+      return world_.after(fault.lasts, [this] { redis_->loses_replies = false; });
     case FaultKind::redis_read_only:
+      redis_->model().is_read_only = true;
+      return world_.after(fault.lasts, [this] { redis_->model().is_read_only = false; });
     case FaultKind::redis_full:
+      redis_->model().is_full = true;
+      return world_.after(fault.lasts, [this] { redis_->model().is_full = false; });
     case FaultKind::redis_failover:
+      // The replica hears nothing from now on, and then takes over.
+      redis_->replicate();
+      return world_.after(fault.lasts, [this] {
+        redis_->model().fail_over();
+        store_->forget();
+      });
     case FaultKind::redis_wiped:
+      redis_->model().wipe();
+      return store_->forget();
     case FaultKind::redis_clock:
+      // Far back, leases would last as long as the clock was wrong: work waits ten minutes then.
+      redis_->clock_offset += std::chrono::seconds{static_cast<std::int64_t>(fault.who % 3600)} - 30s;
       return;
   }
 }
@@ -277,6 +309,10 @@ void Simulation::heal() {
   net_.options().slow_percent = 0;
   net_.heal();
   server_->disk().is_full = server_->disk().fails_once = server_->disk().is_slow = false;
+  if (redis_) {
+    redis_->is_down = redis_->loses_replies = false;
+    redis_->model().is_full = redis_->model().is_read_only = false;
+  }
   server_->crash_soon(0);
   server_->start();
   server_->resume();
