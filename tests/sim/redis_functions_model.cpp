@@ -53,7 +53,7 @@ std::int64_t sequence(std::string_view r) {
 std::string_view digest(std::string_view r) {
   return r.substr(44, 32);
 }
-std::int64_t size(std::string_view r) {
+std::int64_t value_size(std::string_view r) {
   return static_cast<std::int64_t>(unsigned_at(r, 76, 8));
 }
 
@@ -236,7 +236,7 @@ std::string RedisFunctions::commit_one(const std::string& index, const Words& ke
       const Reply gone = redis({"LPOP", history});
       --older;
       add_to(counts.by_name, "versions", -1);
-      if (kind_of(gone) == "good") add_to(counts.by_name, "value_bytes", -size(gone.text));
+      if (kind_of(gone) == "good") add_to(counts.by_name, "value_bytes", -value_size(gone.text));
     }
   }
   redis({"SET", entry,
@@ -245,7 +245,7 @@ std::string RedisFunctions::commit_one(const std::string& index, const Words& ke
   redis({"ZADD", index, std::to_string(next_sequence), tag_in(entry)});
   if (!material.empty()) redis({"SET", material_key, material, "NX"});
   add_to(counts.by_name, "versions", 1);
-  add_to(counts.by_name, "value_bytes", size(record));
+  add_to(counts.by_name, "value_bytes", value_size(record));
   ++next_sequence;
   return "A";
 }
@@ -392,7 +392,7 @@ Reply RedisFunctions::drop(const Words& keys, const Words& argv) {
   if (!is_gone) return integer(0);
   redis({"SET", quarantine, bytes, "PX", week_ms});
   add_to(counts.by_name, "versions", -1);
-  if (is_good) add_to(counts.by_name, "value_bytes", -size(bytes));
+  if (is_good) add_to(counts.by_name, "value_bytes", -value_size(bytes));
   const auto [now_head, kind] = header_of(entry);
   if (redis({"LLEN", history}).integer == 0 && (kind != "good" || status(now_head) > 1)) {
     add_to(counts.by_name, "entries", -1);
