@@ -188,7 +188,7 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
     const std::string* text = key ? key->get_if<std::string>() : nullptr;
     if (outcome.state == TaskState::success && text != nullptr) {
       user_keys_.insert_or_assign(task, *text);
-      return look_up(task, step);
+      return look_up(task);
     }
     bypass_.insert_or_assign(task, outcome.state == TaskState::success
                                        ? "its key function gave no key"

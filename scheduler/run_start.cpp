@@ -53,7 +53,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (is_failed(change.state) && change.detail)
         failures_.insert_or_assign(task, change.detail->message);
       carried_ += is_finished(change.state);
-      if (is_finished(change.state)) result_[task.value] = change.result;
+      if (is_finished(change.state)) set_result(task, change.result);
       if (is_scheduled(change.state) && change.detail && change.detail->start_time)
         wait_until(task, *change.detail->start_time);
     }

@@ -33,7 +33,7 @@ Result<Payload> list_of(const std::vector<Payload>& values) {
 
 Payload Run::value_of(NodeId node) {
   const Group* group = group_of(node);
-  Payload& kept = result_[node.value];
+  const Payload& kept = result_[node.value];
   if (group != nullptr && group->fanin > 0)
     return or_nil(result_[group->first.value + group->width - 1]);
   if (group != nullptr && kept.is_none()) {
@@ -44,7 +44,7 @@ Payload Run::value_of(NodeId node) {
     Result<Payload> list = list_of(values);
     if (!list) return Payload::nil();
     if (!node_done_[node.value]) return *list;  // not final yet
-    kept = std::move(*list);
+    return result_.writable(node.value) = std::move(*list);
   }
   return or_nil(kept);
 }
@@ -77,6 +77,7 @@ Result<Payload> Run::result_of(NodeId node) {
 
 std::map<std::string, Payload> Run::outputs() {
   std::map<std::string, Payload> made;
+  std::unordered_map<std::string_view, NodeId> nodes;  // once an expression reads one
   for (const Output& output : flow_.outputs) {
     switch (output.kind) {
       case Output::Kind::node:
@@ -98,14 +99,20 @@ std::map<std::string, Payload> Run::outputs() {
         break;
       }
       case Output::Kind::expression: {
+        const auto text = TemplateText::parse(output.text.text);
+        if (!text) break;
+        if (nodes.empty())
+          for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+            nodes.emplace(flow_.nodes[n].name, NodeId{n});
         std::vector<Argument> values;
-        for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
-          if (output.text.text.find(flow_.nodes[n].name) != std::string::npos && node_done_[n])
-            values.push_back({flow_.nodes[n].name, value_of(NodeId{n})});
-        const Result<Value> value =
-            evaluate_value(output.text.text, ArgumentScope(values, context_->parameters));
+        for (const std::string& read : text->reads().names)
+          if (const auto node = nodes.find(read);
+              node != nodes.end() && node_done_[node->second.value])
+            values.push_back({node->first, value_of(node->second)});
+        const auto value = text->value(ArgumentScope(values, context_->parameters));
         if (!value) break;
-        if (auto payload = Payload::of(*value)) made.emplace(output.name, std::move(*payload));
+        if (auto payload = Payload::of(value->value))
+          made.emplace(output.name, std::move(*payload));
         break;
       }
     }
