@@ -66,6 +66,7 @@ class JsonTree {
 
  private:
   friend class JsonTreeBuilder;
+  friend class QuickJsonReader;
   std::vector<JsonNode> nodes_;
   std::unique_ptr<std::pmr::monotonic_buffer_resource> texts_;
 };

@@ -27,6 +27,7 @@
 #include "core/paged_array.hpp"
 #include "flow/attempt.hpp"
 #include "journal/records.hpp"
+#include "scheduler/element_labels.hpp"
 #include "scheduler/events.hpp"
 #include "scheduler/flow_graph.hpp"
 #include "scheduler/ready_queue.hpp"
@@ -150,8 +151,8 @@ class Run {
       std::vector<std::string_view> parts;  // views into whole
     };
     std::map<std::uint32_t, Elements>
-        elements;                     // by position of the input within the node's inputs
-    std::vector<std::string> labels;  // names of the elements; empty = their indices
+        elements;          // by position of the input within the node's inputs
+    ElementLabels labels;  // empty = their indices
     // A reduction level by level: elements [levels[l], levels[l + 1]) combine the results of the
     // level before, `fanin` at a time; level 0 combines the members of the input. The last
     // element's result is the node's.
@@ -283,7 +284,7 @@ class Run {
   [[nodiscard]] Result<bool> is_valid(TaskId task, const InitialState& cached, Time now);
   [[nodiscard]] Result<std::vector<Argument>> scope_values(NodeId node, std::int32_t index);
   [[nodiscard]] Result<Value> evaluate(std::string_view text, NodeId node, std::int32_t index);
-  [[nodiscard]] std::vector<std::string> labels(NodeId node, const Group& group);
+  [[nodiscard]] ElementLabels labels(NodeId node, const Group& group);
   [[nodiscard]] Result<Attempt> make_attempt(TaskId task);
 
   RunIndex index_;

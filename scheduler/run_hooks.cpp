@@ -32,9 +32,9 @@ std::string Run::name_of(TaskId task) const {
 
 std::string Run::label_of(TaskId task) const {
   if (!is_element(task)) return {};
-  const std::vector<std::string>& labels = group_of(node_of(task))->labels;
+  const ElementLabels& labels = group_of(node_of(task))->labels;
   const auto index = static_cast<std::size_t>(map_index(task));
-  return index < labels.size() ? labels[index] : std::string();
+  return index < labels.size() ? std::string(labels[index]) : std::string();
 }
 
 StateRecord Run::record_of(TaskId task) const {

@@ -28,7 +28,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (change.state == TaskState::mapped) {
         if (group_of(NodeId{task.value}) != nullptr) continue;  // it was given its elements
         Group& group = add_group(NodeId{task.value}, change.detail ? change.detail->width : 0);
-        if (change.detail) group.labels = change.detail->labels;
+        if (change.detail) group.labels = ElementLabels(change.detail->labels);
         continue;
       }
       if (change.state == TaskState::looped) {
@@ -148,7 +148,7 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
   step.wants.batch.tasks.push_back(change);
   if (change.state != TaskState::mapped || is_element(task)) return;
   const TaskId first{static_cast<std::uint32_t>(state_.size())};
-  add_group(NodeId{task.value}, detail.width).labels = given.labels;
+  add_group(NodeId{task.value}, detail.width).labels = ElementLabels(given.labels);
   for (std::uint32_t i = 0; i < detail.width; ++i)
     if (given.elements[i]) give(TaskId{first.value + i}, *given.elements[i], step);
 }

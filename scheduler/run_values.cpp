@@ -1,6 +1,7 @@
 // The part of Run that makes values: arguments of attempts, elements of mapped inputs, conditions.
 #include <algorithm>
-#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -387,7 +388,7 @@ Result<bool> Run::when_holds(TaskId task) {
 
 // People recognise align[s3] more easily than align[2]: elements that are short distinct texts name
 // their tasks.
-std::vector<std::string> Run::labels(NodeId node, const Group& group) {
+ElementLabels Run::labels(NodeId node, const Group& group) {
   constexpr std::size_t label_bytes_max = 64;
   if (group.width == 0) return {};
   if (group.elements.empty()) {
@@ -396,21 +397,23 @@ std::vector<std::string> Run::labels(NodeId node, const Group& group) {
       if (!input.mapped || input.flattened || input.source != Input::Source::upstream) continue;
       const Group* source = group_of(NodeId{input.index});
       if (source != nullptr && source->labels.size() >= group.width)
-        return {source->labels.begin(), source->labels.begin() + group.width};
+        return ElementLabels(source->labels.texts(group.width));
     }
     return {};
   }
-  std::vector<std::string> made;
-  std::set<std::string> distinct;
+  ElementLabels made;
+  std::unordered_set<std::string_view> distinct;  // views into the elements
   const Group::Elements& elements = group.elements.begin()->second;
   for (std::uint32_t i = 0; i < group.width; ++i) {
+    // Equal encodings are equal texts.
     const Result<Value> value = decode(elements.parts[i]);
     const std::string* text = value ? value->get_if<std::string>() : nullptr;
     if (text == nullptr || text->empty() || text->size() > label_bytes_max ||
-        !distinct.insert(*text).second)
+        !distinct.insert(elements.parts[i]).second)
       return {};
     made.push_back(*text);
   }
+  made.shrink_to_fit();
   return made;
 }
 
