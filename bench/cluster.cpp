@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "actors/run_options.hpp"
 #include "bench/support.hpp"
 #include "bench/task_bench.hpp"
 #include "cluster/worker_node.hpp"
@@ -149,8 +150,12 @@ int serve(const std::vector<std::string>& arguments) {
 
 double Cluster::run(const std::shared_ptr<const FlowSpec>& flow) {
   return seconds_of([&] {
-    const auto submitted = client_->submit(
-        {.request = 0, .idempotency = {}, .flow = flow, .options = {}, .ns = {}, .parameters = {}});
+    const auto submitted = client_->submit({.request = 0,
+                                            .idempotency = {},
+                                            .flow = flow,
+                                            .options = actors::encode_options({}),
+                                            .ns = {},
+                                            .parameters = {}});
     REPRISE_ASSERT(submitted.has_value(), submitted.error().message);
     const auto ended = client_->wait(submitted->run);
     REPRISE_ASSERT(ended && *ended && (*ended)->state == RunState::success,

@@ -352,7 +352,7 @@ Status BlobStore::restore_link(const OpenFile& blob, const Digest& digest,
 // The file gets its name when it is complete, so that a crash leaves no half of it under a name
 // that people trust.
 Status BlobStore::restore_copy(OpenFile& blob, const FileValue& file, const fs::path& destination,
-                               bool read_only) {
+                               bool read_only, Existing existing) {
   const unsigned execute = file.executable ? 0111 : 0;
   // The kernel takes away what the user's umask forbids.
   auto made = draft(destination.parent_path(), (read_only ? 0444u : 0666u) | execute);
@@ -366,13 +366,25 @@ Status BlobStore::restore_copy(OpenFile& blob, const FileValue& file, const fs::
   if (!copied)
     if (auto good = verify(blob, file.content, made->descriptor.value, made->path); !good)
       return good;
-  if (const int error = rename_new(made->path, destination))
-    return file_error("make", destination, error);
+  const bool replaces = existing == Existing::replace;
+  const int error = !replaces ? rename_new(made->path, destination)
+                    : ::rename(made->path.c_str(), destination.c_str()) == 0 ? 0
+                                                                             : errno;
+  if (error != 0) return file_error("make", destination, error);
   made->path.clear();
   return {};
 }
 
 Status BlobStore::restore(const FileValue& file, const fs::path& destination, bool read_only) {
+  return place(file, destination, read_only, Existing::refuse);
+}
+
+Status BlobStore::replace(const FileValue& file, const fs::path& destination) {
+  return place(file, destination, false, Existing::replace);
+}
+
+Status BlobStore::place(const FileValue& file, const fs::path& destination, bool read_only,
+                        Existing existing) {
   auto blob = open_blob(file.content, Kind::file);
   if (!blob) return tl::unexpected(blob.error());
   if (static_cast<std::uint64_t>(blob->status.st_size) != file.size)
@@ -393,7 +405,7 @@ Status BlobStore::restore(const FileValue& file, const fs::path& destination, bo
       if (::lseek(blob->descriptor.value, 0, SEEK_SET) < 0)
         return file_error("read", path_of(file.content), errno);
     }
-    return restore_copy(*blob, file, target, read_only);
+    return restore_copy(*blob, file, target, read_only, existing);
   };
   Status done = attempt();
   if (done || done.error().code != ErrorCode::not_found) return done;

@@ -59,6 +59,9 @@ class BlobStore {
   /// @error not_found: no such blob; corrupt: moved to quarantine/; conflict: the destination
   /// exists; io, denied, exhausted
   Status restore(const FileValue& file, const std::filesystem::path& destination, bool read_only);
+  /// A copy of the file, writable, in place of whatever file lies at `destination`: people see the
+  /// old one or the new one. @error as restore(), but for conflict
+  Status replace(const FileValue& file, const std::filesystem::path& destination);
   /// Whether the content is there and right; read once per process as long as the file's times do
   /// not change. @error not_found; corrupt: moved to quarantine/; io, denied
   Status check(const FileValue& file);
@@ -92,8 +95,11 @@ class BlobStore {
                 const std::filesystem::path& copy_path);
   Status restore_link(const OpenFile& blob, const Digest& digest,
                       const std::filesystem::path& destination);
+  enum class Existing { refuse, replace };  // a file at the destination
+  Status place(const FileValue& file, const std::filesystem::path& destination, bool read_only,
+               Existing existing);
   Status restore_copy(OpenFile& blob, const FileValue& file,
-                      const std::filesystem::path& destination, bool read_only);
+                      const std::filesystem::path& destination, bool read_only, Existing existing);
   tl::unexpected<Error> quarantine(const Digest& digest, Kind kind, std::string_view why);
   [[nodiscard]] bool is_verified(const Digest& digest, const FileStamp& stamp) const;
   void remember_verified(const Digest& digest, const FileStamp& stamp);

@@ -1,10 +1,8 @@
 #include "cli/outputs.hpp"
 
 #include <set>
-#include <system_error>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "core/text.hpp"
 #include "core/value.hpp"
@@ -24,22 +22,6 @@ std::string_view last_quoted(std::string_view text) {
 Error with_path(const Error& error, const std::filesystem::path& path) {
   return {error.code,
           fmt::format("output file \"{}\": {}", escape_for_terminal(path.string()), error.message)};
-}
-
-/// Puts one file at `path` in one step: people see the old one or the new one.
-Status put(const FileValue& file, cache::BlobStore& blobs, const std::filesystem::path& path) {
-  std::filesystem::path temporary = path;
-  temporary.replace_filename(
-      fmt::format(".{}.{}.tmp", path.filename().string().substr(0, 100), ::getpid()));
-  std::error_code error;
-  std::filesystem::remove(temporary, error);
-  if (auto restored = blobs.restore(file, temporary, false); !restored)
-    return tl::unexpected(with_path(restored.error(), path));
-  std::filesystem::rename(temporary, path, error);
-  if (!error) return {};
-  std::error_code ignored;
-  std::filesystem::remove(temporary, ignored);
-  return tl::unexpected(with_path({ErrorCode::io, error.message()}, path));
 }
 
 }  // namespace
@@ -85,14 +67,9 @@ Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow,
       file_name = safe_file_name(output.name) + "-" + file_name;
       if (!taken.insert(file_name).second) continue;
     }
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    if (error)
-      return fail(ErrorCode::io,
-                  fmt::format("make the folder \"{}\": {}", escape_for_terminal(folder.string()),
-                              error.message()));
     const std::filesystem::path path = folder / file_name;
-    if (auto status = put(*file, blobs, path); !status) return tl::unexpected(status.error());
+    if (auto placed = blobs.replace(*file, path); !placed)
+      return tl::unexpected(with_path(placed.error(), path));
     places[output.name] = path.string();
   }
   return places;

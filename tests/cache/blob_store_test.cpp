@@ -205,6 +205,22 @@ BOOST_AUTO_TEST_CASE(nothing_that_exists_is_overwritten) {
   BOOST_TEST(files_in(base.path()) == 5);  // these, "made" and "data": no drafts
 }
 
+BOOST_AUTO_TEST_CASE(a_file_is_replaced_in_one_step_and_left_alone_when_that_fails) {
+  const FileValue file = keep("content");
+  write_file(base / "old", "old");
+  BOOST_TEST(store->replace(file, base / "old").has_value());
+  BOOST_TEST(read_file(base / "old") == "content");
+  BOOST_TEST(store->replace(file, base / "new/folder/out").has_value());
+  BOOST_TEST(read_file(base / "new/folder/out") == "content");
+  write_file(base / "mine", "mine");
+  const FileValue missing{sha256("never"), 5, false};
+  BOOST_TEST((store->replace(missing, base / "mine").error().code == ErrorCode::not_found));
+  BOOST_TEST(read_file(base / "mine") == "mine");
+  fs::create_directory(base / "folder");
+  BOOST_TEST(!store->replace(file, base / "folder").has_value());
+  BOOST_TEST(files_in(base.path()) == 6);  // old, new, mine, folder, "made", "data": no drafts
+}
+
 BOOST_AUTO_TEST_CASE(what_is_missing_is_not_found) {
   const FileValue file{sha256("never"), 5, false};
   BOOST_TEST((store->restore(file, base / "out", false).error().code == ErrorCode::not_found));
