@@ -259,6 +259,16 @@ void Node::reported(std::vector<scheduler::Report> reports) {
     if (found == running_.end()) continue;
     const Running running = std::move(found->second);
     running_.erase(found);
+    if (running.is_orphan) {
+      // A scheduler that only stood still believes it to run here.
+      each.outcome.state = TaskState::failed;
+      each.outcome.failure = FailureClass::worker_lost;
+      each.outcome.message = "ended because nothing was heard of the scheduler for long";
+      each.outcome.value = {};
+      if (has_joined_)
+        effects_.reports.push_back({to_scheduler(running.item.attempt), std::move(each.outcome)});
+      continue;
+    }
     if (running.is_nobodys) continue;
     if (was_withdrawn(each.outcome) && !running.is_stopping)
       give_back(name);
@@ -323,6 +333,7 @@ void Node::tick(Time now) {
   }
   if (silence >= options_.orphan_after && !std::exchange(is_orphaned_, true)) {
     effects_.abandoned = running_.size();
+    for (auto& [name, running] : running_) running.is_orphan = !running.is_nobodys;
     abandon_all();
   }
   settle();

@@ -139,7 +139,8 @@ class Node {
     InventoryItem item;
     std::optional<Time> began;
     bool outlives = false;    // its server
-    bool is_nobodys = false;  // was ended for want of a scheduler: its end is no news
+    bool is_nobodys = false;  // its scheduler is another one now: its end is no news
+    bool is_orphan = false;   // was ended for want of a scheduler, which may not be gone after all
     bool is_stopping = false;
   };
   // As servers name it: epoch, run, task, number.

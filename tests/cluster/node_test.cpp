@@ -298,6 +298,19 @@ BOOST_AUTO_TEST_CASE(who_hears_nothing_starts_nothing_and_ends_everything_at_las
   BOOST_TEST(bench.reported().empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_scheduler_that_stood_still_on_its_link_hears_what_was_ended_meanwhile) {
+  Bench bench;
+  BOOST_REQUIRE(bench.link(first_epoch));
+  bench.dispatch(1);
+  bench.wait(61s);
+  BOOST_TEST(bench.wants.abandoned == 1U);
+  bench.report(1, TaskState::cancelled);
+  BOOST_REQUIRE(bench.wants.reports.size() == 1U);
+  BOOST_TEST((bench.wants.reports[0].outcome.state == TaskState::failed));
+  BOOST_TEST((bench.wants.reports[0].outcome.failure == FailureClass::worker_lost));
+  BOOST_TEST(bench.node.unacknowledged() == 0U);  // to another server it is no news
+}
+
 BOOST_AUTO_TEST_CASE(an_older_server_finds_empty_hands) {
   Bench bench;
   bench.link_old();
