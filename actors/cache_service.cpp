@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/commit.hpp"
 #include "cache/horizon.hpp"
 #include "cache/reading.hpp"
 #include "cache/value_files.hpp"
@@ -32,6 +33,18 @@ bool is_shared(const Attempt& attempt) {
          attempt.context->flow->kind_of(attempt.node).hooks.empty();
 }
 
+// The name that commits give the task.
+std::string task_of(const Attempt& attempt) {
+  return display_name(*attempt.context, attempt.node, attempt.label, attempt.map_index);
+}
+
+// The attempt, if its key has digests of files that somebody may write to while it runs.
+std::optional<Attempt> with_files(const Attempt& attempt, const Material& material) {
+  for (const auto& [name, digest] : material.arguments)
+    if (name.starts_with("file:")) return attempt;
+  return std::nullopt;
+}
+
 }  // namespace
 
 // What was true then, or that nobody knows: never something newer instead.
@@ -40,11 +53,23 @@ void CacheService::look_up_as_of(const Attempt& attempt, scheduler::Answer& answ
   auto found = options_.store->look_up_as_of({&*answer.key, 1}, moment);
   if (!found) {
     answer.reason = "tier_down: " + found.error().message;
+    counts_.add("bypass.tier_down");
     return;
   }
   cache::PastAnswer& past = found->front();
-  if (past.horizon) answer.refusal = cache::past_horizon(moment, *past.horizon).message;
-  if (!past.record || !has_its_files(past.record->value)) return;
+  if (past.horizon) {
+    answer.refusal = cache::past_horizon(moment, *past.horizon).message;
+    counts_.add("miss.history_horizon");
+    return;
+  }
+  if (!past.record || !has_its_files(past.record->value)) {
+    count_miss(attempt, *answer.key, past.record ? cache::Miss::evicted : cache::Miss::absent,
+               moment);
+    return;
+  }
+  counts_.add("hit.pinned");
+  counts_.add("saved.ns", past.record->cost.count());
+  counts_.add("bytes.read", static_cast<std::int64_t>(past.record->value.size));
   answer.value = std::move(past.record->value);
   answer.origin = past.record->run;
 }
@@ -88,25 +113,33 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
         worker::material_of(attempt, *options_.hasher, options_.account);
     if (!material) {
       answer.reason = "uncacheable: " + material.error().message;
+      counts_.add("bypass.uncacheable");
       known.push_back(std::move(answer));
       continue;
     }
     std::string bytes = material->encode();
     const Key key{digest_in("key", bytes)};
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
-    if (writes(attempt.context->cache)) materials_.insert_or_assign(key, std::move(bytes));
+    if (writes(attempt.context->cache) || reads(attempt.context->cache))
+      materials_.insert_or_assign(key,
+                                  Ingredients{std::move(bytes), with_files(attempt, *material)});
     answer.key = key;
     const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
     if (asks && !attempt.context->as_of) {
       asked.push_back({std::move(attempt), key, now});
       continue;
     }
-    if (asks) look_up_as_of(attempt, answer);
+    if (asks)
+      look_up_as_of(attempt, answer);
+    else
+      counts_.add("bypass.refresh");
+    if (!writes(attempt.context->cache)) materials_.erase(key);
     known.push_back(std::move(answer));
   }
   scheduler::LookedUp answers = find_or_wait(std::move(asked));
   answers.answers.insert(answers.answers.end(), std::move_iterator(known.begin()),
                          std::move_iterator(known.end()));
+  tell_counts();
   return answers;
 }
 
@@ -136,7 +169,10 @@ Result<std::vector<cache::FoundOrLeased>> CacheService::find_or_lease(
   std::vector<std::size_t> wished;
   for (std::size_t i = 0; i < found->size(); ++i) {
     cache::FoundOrLeased& each = (*found)[i];
-    if (each.record && !has_its_files(each.record->value)) each.record.reset();
+    if (each.record && !has_its_files(each.record->value)) {
+      each.record.reset();
+      each.miss = cache::Miss::evicted;
+    }
     if (each.record) continue;
     if (each.lease && each.lease->kind == cache::LeaseAnswer::Kind::granted) continue;
     if (each.lease) {
@@ -185,14 +221,21 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
         alone.push_back(positions[k]);  // who cannot tell who computes what keeps nobody waiting
   }
   if (alone.empty()) return answers;
-  auto records = options_.store->find(queries_at(alone), now);
+  auto found = options_.store->search(queries_at(alone), now);
   for (std::size_t k = 0; k < alone.size(); ++k) {
-    if (!records) {
-      answers[alone[k]] = tl::unexpected(records.error());
+    if (!found) {
+      answers[alone[k]] = tl::unexpected(found.error());
       continue;
     }
-    if (auto& record = (*records)[k]; record && has_its_files(record->value))
-      answers[alone[k]] = cache::FoundOrLeased{.record = std::move(record)};
+    cache::Found& each = (*found)[k];
+    cache::FoundOrLeased& answer = *answers[alone[k]];
+    answer.tier = each.tier;
+    answer.miss = each.miss;
+    if (!each.record) continue;
+    if (has_its_files(each.record->value))
+      answer.record = std::move(each.record);
+    else
+      answer.miss = cache::Miss::evicted;
   }
   return answers;
 }
@@ -251,6 +294,43 @@ void CacheService::prolong(const std::vector<Asked>& asked,
   if (!commits.empty()) static_cast<void>(options_.store->commit(commits, now));
 }
 
+void CacheService::count_wait(const Asked& asked, Time now) {
+  if (!asked.has_waited) return;
+  counts_.add("wait.count");
+  counts_.add("wait.ns", (now - asked.since).count());
+}
+
+// Also said in the answer, where it is not the store of this folder.
+void CacheService::count_hit(const Asked& asked, const cache::FoundOrLeased& found, Time now,
+                             scheduler::Answer& answer) {
+  const std::string_view tier = answer.expired                      ? "stale"
+                                : asked.has_waited                  ? "waited"
+                                : found.tier == cache::Tier::redis  ? "redis"
+                                : found.tier == cache::Tier::memory ? "memory"
+                                                                    : "local";
+  if ((tier == "redis" || tier == "waited") && answer.value)
+    answer.reason = fmt::format("hit: {}", tier);
+  counts_.add("hit", tier, 1);
+  counts_.add("saved.ns", found.record->cost.count());
+  counts_.add("bytes.read", static_cast<std::int64_t>(found.record->value.size));
+  count_wait(asked, now);
+}
+
+void CacheService::count_miss(const Attempt& attempt, const Key& key, cache::Miss fate, Time now) {
+  const auto made = materials_.find(key);
+  const auto material = made == materials_.end() ? fail(ErrorCode::not_found, "")
+                                                 : Material::decode(made->second.material);
+  if (!material) return counts_.add("miss.first_seen");
+  counts_.add("miss", reasons_.of(*material, key, task_of(attempt), fate, now), 1);
+}
+
+// One message to the store for all of a batch.
+void CacheService::tell_counts() {
+  if (counts_.is_empty()) return;
+  options_.store->count(counts_);
+  counts_ = {};
+}
+
 // Who computes what the attempt waits for, if that is news.
 void CacheService::tell_wait(Asked& asked, const std::optional<cache::LeaseAnswer>& lease,
                              scheduler::LookedUp& answers) const {
@@ -278,7 +358,10 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
     if (!found[i]) {
       answer.reason = "tier_down: " + found[i].error().message;
     } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
+      count_hit(asked[i], *found[i], now, answer);
       if (!flights_.is_computed(key)) materials_.erase(key);
+      answers.answers.push_back(std::move(answer));
+      continue;
     } else if (is_shared(attempt)) {
       using Kind = cache::LeaseAnswer::Kind;
       const auto& lease = found[i]->lease;
@@ -294,10 +377,20 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       else
         answer.reason = "wait_timeout";
     }
-    if (found[i] && !answer.value && answer.reason.empty() && !impairment.empty())
-      answer.reason = "tier_down: " + impairment;
+    if (answer.reason.empty() && !impairment.empty())
+      answer.reason = (impairment.starts_with("oom: ") ? "" : "tier_down: ") + impairment;
+    if (answer.reason.empty())
+      count_miss(attempt, key, found[i]->miss, now);
+    else
+      counts_.add("bypass", answer.reason.substr(0, answer.reason.find(':')), 1);
+    count_wait(asked[i], now);
+    if (!writes(attempt.context->cache)) {
+      if (attempt.context->cache != CacheMode::only) counts_.add("unkept.read_only");
+      materials_.erase(key);
+    }
     answers.answers.push_back(std::move(answer));
   }
+  tell_counts();
   return answers;
 }
 
@@ -309,25 +402,76 @@ scheduler::LookedUp CacheService::look_again(std::span<const Key> keys) {
   return find_or_wait(flights_.take_waiting(keys));
 }
 
-bool CacheService::commit(std::span<cache::Commit> commits) {
-  for (cache::Commit& commit : commits) {
-    if (const auto found = materials_.find(commit.key); found != materials_.end()) {
-      commit.material = std::move(found->second);
-      materials_.erase(found);
-    }
-    commit.lease = flights_.end(commit.key);
-  }
-  const Time now = options_.clock->now();
-  if (options_.store->commit(commits, now)) return true;
-  // Somebody else may have more luck.
-  std::vector<cache::HeldLease> leases;
-  for (cache::Commit& commit : commits)
-    if (commit.lease) leases.push_back({commit.key, std::move(*commit.lease)});
-  if (!leases.empty()) static_cast<void>(options_.leases->release(leases, now));
-  return false;
+// Before anything is written: whether it may be.
+std::string CacheService::why_not(const cache::Commit& commit, const Ingredients& made) const {
+  std::uint64_t bytes = commit.value.size;
+  for (const FileValue& file : cache::files_in(commit.value)) bytes += file.size;
+  if (bytes > options_.max_value_bytes)
+    return fmt::format("too_large: {} are more than max_value, {}", describe_bytes(bytes),
+                       describe_bytes(options_.max_value_bytes));
+  if (!made.attempt) return {};
+  const Result<Material> again =
+      worker::material_of(*made.attempt, *options_.hasher, options_.account);
+  if (again && again->encode() == made.material) return {};
+  return "input_changed: " +
+         (again ? "an input file is not what it was when the task began" : again.error().message);
 }
 
-void CacheService::give_up(std::span<const Key> keys) {
+std::vector<std::string> CacheService::commit(std::span<cache::Commit> commits) {
+  std::vector<std::string> unkept(commits.size());
+  std::vector<cache::Commit> going;
+  std::vector<std::size_t> positions;
+  std::vector<bool> lost;
+  std::vector<cache::HeldLease> to_release;
+  for (std::size_t i = 0; i < commits.size(); ++i) {
+    cache::Commit& commit = commits[i];
+    Ingredients made;
+    if (const auto found = materials_.find(commit.key); found != materials_.end()) {
+      made = std::move(found->second);
+      materials_.erase(found);
+    }
+    const bool is_lost = flights_.is_lost(commit.key);
+    commit.lease = flights_.end(commit.key);
+    unkept[i] = why_not(commit, made);
+    commit.material = std::move(made.material);
+    if (unkept[i].empty()) {
+      positions.push_back(i);
+      lost.push_back(is_lost);
+      going.push_back(std::move(commit));
+    } else if (commit.lease) {
+      to_release.push_back({commit.key, std::move(*commit.lease)});
+    }
+  }
+  const Time now = options_.clock->now();
+  if (!going.empty()) {
+    const auto kept = options_.store->commit(going, now);
+    for (std::size_t k = 0; k < going.size(); ++k) {
+      cache::Commit& commit = going[k];
+      std::string& why = unkept[positions[k]];
+      if (!kept) {
+        why = "refused: " + kept.error().message;
+        // Somebody else may have more luck.
+        if (commit.lease) to_release.push_back({commit.key, std::move(*commit.lease)});
+      } else if ((*kept)[k] == cache::Kept::fenced) {
+        why = lost[k] ? "lease_lost: it took longer than the lease could be renewed"
+                      : "fenced: another took over, or it was removed meanwhile";
+      } else if ((*kept)[k] == cache::Kept::foreign) {
+        why = "refused: a newer version of reprise wrote what is kept under this key";
+      } else {
+        reasons_.kept(commit.task, commit.material);
+        if ((*kept)[k] == cache::Kept::added)
+          counts_.add("bytes.written", static_cast<std::int64_t>(commit.value.size));
+      }
+    }
+  }
+  if (!to_release.empty()) static_cast<void>(options_.leases->release(to_release, now));
+  for (const std::string& why : unkept)
+    if (!why.empty()) counts_.add("unkept", why.substr(0, why.find(':')), 1);
+  tell_counts();
+  return unkept;
+}
+
+void CacheService::give_up(std::span<const Key> keys, const cache::UseCounts& why) {
   std::vector<cache::HeldLease> leases;
   for (const Key& key : keys) {
     materials_.erase(key);
@@ -335,22 +479,29 @@ void CacheService::give_up(std::span<const Key> keys) {
   }
   // A lease that cannot be given back runs out.
   if (!leases.empty()) static_cast<void>(options_.leases->release(leases, options_.clock->now()));
+  counts_ += why;
+  tell_counts();
 }
 
-std::vector<Key> CacheService::end_run(scheduler::RunIndex run) {
+std::vector<Key> CacheService::end_run(scheduler::RunIndex run, std::uint64_t past_cache) {
   flights_.forget(run.value);
   std::vector<Key> keys = flights_.keys_of(run.value);
-  give_up(keys);
+  cache::UseCounts bypassed;
+  bypassed.add("bypass.off", static_cast<std::int64_t>(past_cache));
+  give_up(keys, bypassed);
   return keys;
 }
 
 void CacheService::renew() {
-  // Of lost ones the commit finds out.
   std::map<std::string, std::vector<cache::HeldLease>> by_owner;
   for (cache::HeldLease& lease : flights_.leases())
     by_owner[lease.lease.owner].push_back(std::move(lease));
-  for (const auto& [owner, leases] : by_owner)
-    static_cast<void>(options_.leases->renew(leases, {owner, lease_term, options_.clock->now()}));
+  for (const auto& [owner, leases] : by_owner) {
+    const auto held = options_.leases->renew(leases, {owner, lease_term, options_.clock->now()});
+    if (!held) continue;  // the commit finds out
+    for (std::size_t i = 0; i < leases.size(); ++i)
+      if (!(*held)[i]) flights_.lose(leases[i].key);
+  }
 }
 
 void CacheService::close() {

@@ -13,6 +13,7 @@
 #include "actors/single_flight.hpp"
 #include "cache/blob_store.hpp"
 #include "cache/leases.hpp"
+#include "cache/miss_reasons.hpp"
 #include "cache/store.hpp"
 #include "core/clock.hpp"
 #include "scheduler/events.hpp"
@@ -30,6 +31,8 @@ struct CacheServiceOptions {
   std::shared_ptr<cache::BlobStore> blobs;
   // Whether the owner of a lease of this folder is known to be no more; null: of nobody.
   std::function<bool(const std::string& owner)> is_dead{};
+  // A result that is larger, with the files it speaks of, is not kept.
+  std::uint64_t max_value_bytes = 1ull << 30;
 };
 
 /// Of all attempts that miss one key, of this process or another that shares the leases, one at a
@@ -42,30 +45,40 @@ class CacheService {
   /// Nobody waits longer for somebody else: what he computes may be stuck.
   static constexpr Duration wait_most = std::chrono::minutes{10};
 
-  explicit CacheService(CacheServiceOptions options) : options_(std::move(options)) {}
+  explicit CacheService(CacheServiceOptions options)
+      : options_(std::move(options)), reasons_(*options_.store) {}
 
   /// @return the answers that are known now; the others come from one of the functions below
   [[nodiscard]] scheduler::LookedUp look_up(std::vector<Attempt> attempts);
   /// Looks after those who wait: all, or those for one of `keys`.
   [[nodiscard]] scheduler::LookedUp look_again();
   [[nodiscard]] scheduler::LookedUp look_again(std::span<const Key> keys);
-  /// Keeps results, with what went into their keys, and ends their leases. @return whether they
-  /// were kept: all or none. Those who wait for them are to be looked after then.
-  bool commit(std::span<cache::Commit> commits);
-  /// Computations that ended without a result to keep.
-  void give_up(std::span<const Key> keys);
+  /// Keeps results, with what went into their keys, and ends their leases. Those who wait for them
+  /// are to be looked after then.
+  /// @return one line per commit: why it was not kept; empty = it was
+  std::vector<std::string> commit(std::span<cache::Commit> commits);
+  /// Computations that ended without a result to keep, and what there is to count of them.
+  void give_up(std::span<const Key> keys, const cache::UseCounts& why);
   /// A run came to rest. @return what it was to compute still and nobody computes now
-  std::vector<Key> end_run(scheduler::RunIndex run);
+  /// @param past_cache  tasks of it that were not looked up, because it said off
+  std::vector<Key> end_run(scheduler::RunIndex run, std::uint64_t past_cache = 0);
   /// Prolongs the leases of what is computed here; every third of lease_term.
   void renew();
   /// Gives up everything.
   void close();
 
   [[nodiscard]] bool has_waiting() const { return flights_.has_waiting(); }
+  /// What they wait for; a key may be there twice.
+  [[nodiscard]] std::vector<Key> waited_for() const { return flights_.waited_for(); }
   [[nodiscard]] bool has_leases() const { return flights_.has_leases(); }
 
  private:
   using Asked = SingleFlight::Waiting;
+  // What went into a key that missed, until its result arrives.
+  struct Ingredients {
+    std::string material;
+    std::optional<Attempt> attempt{};  // it reads files, which may change while it runs
+  };
 
   void look_at_target(const Attempt& attempt, scheduler::Answer& answer);
   void look_up_as_of(const Attempt& attempt, scheduler::Answer& answer);
@@ -82,12 +95,19 @@ class CacheService {
   void tell_wait(Asked& asked, const std::optional<cache::LeaseAnswer>& lease,
                  scheduler::LookedUp& answers) const;
   [[nodiscard]] bool may_wait(const Asked& asked, Time now) const;
+  void count_wait(const Asked& asked, Time now);
+  void count_hit(const Asked& asked, const cache::FoundOrLeased& found, Time now,
+                 scheduler::Answer& answer);
+  void count_miss(const Attempt& attempt, const Key& key, cache::Miss fate, Time now);
+  void tell_counts();
+  [[nodiscard]] std::string why_not(const cache::Commit& commit, const Ingredients& made) const;
 
   CacheServiceOptions options_;
-  // What went into the keys that missed, until their results arrive; bounded by the number of tasks
-  // in flight.
-  std::unordered_map<Key, std::string> materials_;
+  // Bounded by the number of tasks in flight.
+  std::unordered_map<Key, Ingredients> materials_;
   SingleFlight flights_;
+  cache::MissReasons reasons_;
+  cache::UseCounts counts_;  // not told to the store yet
 };
 
 }  // namespace reprise::actors

@@ -9,6 +9,14 @@
 
 namespace reprise::actors {
 
+std::string display_name(const RunContext& context, NodeId node, std::string_view label,
+                         std::int32_t map_index) {
+  std::string task = context.flow->nodes[node.value].name;
+  if (map_index >= 0)
+    task += fmt::format("[{}]", label.empty() ? std::to_string(map_index) : std::string(label));
+  return task;
+}
+
 cache::Commit commit_of(const RunContext& context, NodeId node, std::string_view label,
                         std::int32_t map_index, const Key& key, Payload value, Duration cost) {
   const TaskKind& kind = context.flow->kind_of(node);
@@ -19,10 +27,7 @@ cache::Commit commit_of(const RunContext& context, NodeId node, std::string_view
   commit.expires_after = lifetime(kind.cache, key, context.run);
   commit.anew = kind.cache.life.max_age.has_value();
   commit.run = context.run;
-  commit.task = context.flow->nodes[node.value].name;
-  if (map_index >= 0)
-    commit.task +=
-        fmt::format("[{}]", label.empty() ? std::to_string(map_index) : std::string(label));
+  commit.task = display_name(context, node, label, map_index);
   commit.cost = cost;
   return commit;
 }

@@ -1,6 +1,7 @@
 // What the cache keeps of an attempt's result.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "cache/store.hpp"
@@ -16,5 +17,9 @@ namespace reprise::actors {
                                       const Key& key, Payload value, Duration cost);
 
 [[nodiscard]] cache::Commit commit_of(const scheduler::Keep& keep);
+
+/// The task as shown, and as commits name it: "align", "align[s1]".
+[[nodiscard]] std::string display_name(const RunContext& context, NodeId node,
+                                       std::string_view label, std::int32_t map_index);
 
 }  // namespace reprise::actors

@@ -27,6 +27,7 @@
 #include "cache/redis_invalidations.hpp"
 #include "cache/redis_leases.hpp"
 #include "cache/redis_store.hpp"
+#include "cache/redis_wake_ups.hpp"
 #include "cache/sqlite_leases.hpp"
 #include "cache/sqlite_store.hpp"
 #include "cache/tiered_store.hpp"
@@ -267,7 +268,7 @@ void EmbeddedEngine::join_tiers(std::unique_ptr<cache::Store> local,
   tiers.local = std::move(local);
   tiers.local_leases = std::move(local_leases);
   tiers.remote = std::make_unique<cache::RedisStore>(
-      cache::RedisStore::Options{.client = client, .blobs = blobs_});
+      cache::RedisStore::Options{.client = client, .blobs = blobs_, .mac_keys = options_.mac_keys});
   tiers.remote_leases =
       std::make_shared<cache::RedisLeases>(cache::RedisLeases::Options{.client = client});
   tiers.invalidations = std::make_shared<cache::RedisInvalidations>(client);
@@ -293,12 +294,15 @@ void EmbeddedEngine::start_actors() {
   cache.leases = leases_;
   cache.clock = options_.clock;
   cache.blobs = blobs_;
+  cache.max_value_bytes = options_.max_value_bytes;
   cache.is_dead = [this](const std::string& owner) {
     const auto run = RunId::parse(owner);
     return run && folder_->was_abandoned(*run);
   };
   cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
-  cache_ = actors::spawn_cache_actor(*system_, std::move(cache));
+  std::shared_ptr<cache::WakeUps> wake_ups;
+  if (options_.redis) wake_ups = std::make_shared<cache::RedisWakeUps>(*options_.redis);
+  cache_ = actors::spawn_cache_actor(*system_, std::move(cache), std::move(wake_ups));
   worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {epoch_, cache_, blobs_})
                                   : spawn_local_worker();
   actors::SchedulerActorOptions scheduler;

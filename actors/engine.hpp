@@ -29,7 +29,8 @@ namespace reprise {
 
 namespace cache {
 class BlobStore;
-}
+class MacKeys;
+}  // namespace cache
 
 /// What has to be on disk before people are told (docs/durability.md).
 enum class Durability : std::uint8_t {
@@ -50,6 +51,10 @@ struct EngineOptions {
       data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
   unsigned slots = 0;  // attempts at once; 0 = number of processors
   Durability durability = Durability::group;
+  // That sign results for others in `redis`, and without which nothing from there is taken; null:
+  // whoever may write there is believed.
+  std::shared_ptr<const cache::MacKeys> mac_keys{};
+  std::uint64_t max_value_bytes = 1ull << 30;  // a result that is larger is not cached
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::filesystem::path secrets;  // folder of the secrets that commands ask for; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only

@@ -266,6 +266,11 @@ TaskExplanation::Outcome outcome_of(CacheOutcome cache) {
   return TaskExplanation::Outcome::unknown;
 }
 
+/// Where a hit came from: what is not said came from the store of the folder.
+std::string tier_of(std::string_view message) {
+  return std::string(message.starts_with("hit: ") ? message.substr(5) : "local");
+}
+
 /// "uncacheable: text is not UTF-8" → "uncacheable:text is not UTF-8", as in the closed list.
 std::string bypass_reason(std::string_view message) {
   for (const std::string_view kind : {"uncacheable", "tier_down", "wait_timeout", "oom"}) {
@@ -375,7 +380,8 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
     return explanation;
   }
   if (explanation.outcome == TaskExplanation::Outcome::hit) {
-    explanation.reason = detail != nullptr && detail->expired ? "stale" : "local";
+    explanation.reason =
+        detail != nullptr && detail->expired ? "stale" : tier_of(view.message(task));
     if (detail != nullptr) explanation.origin = detail->origin;
     // What happened besides: it was computed anew, in vain or behind it; a failure is remembered.
     if (explanation.reason == "stale" || is_failed(view.state(task)))
@@ -397,7 +403,7 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
   }
   // That a part of the cache could not be asked says more than what the rest of it did not have.
   if (explanation.outcome == TaskExplanation::Outcome::miss &&
-      view.message(task).starts_with("tier_down"))
+      (view.message(task).starts_with("tier_down") || view.message(task).starts_with("oom")))
     explanation.outcome = TaskExplanation::Outcome::bypass;
   if (explanation.outcome == TaskExplanation::Outcome::bypass) {
     explanation.reason = bypass_reason(view.message(task));
@@ -413,6 +419,7 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
     explanation.reason = "refresh";
     return explanation;
   }
+  if (view.message(task).starts_with("not cached: ")) explanation.note = view.message(task);
   const Time moment = options->as_of.value_or(row.submitted);
   if (auto done = explain_miss_of(sources, row, view, task, moment, explanation); !done)
     return tl::unexpected(done.error());

@@ -119,18 +119,20 @@ struct Store {
 };
 struct Stored {
   std::uint64_t ticket = 0;
-  bool kept = false;  // all of them, or none
+  std::vector<std::string> unkept{};  // one per commit: why it was not kept; empty = it was
 };
 
 /// worker → cache: attempts with these keys ended without a result to keep.
 struct GiveUp {
   std::vector<Key> keys;
+  cache::UseCounts why{};
 };
 
 /// scheduler → cache, worker: the run came to rest; nothing more comes of what it was to compute.
 struct RunOver {
   scheduler::RunIndex run;
   RunId id;
+  std::uint64_t past_cache = 0;  // tasks that would have been looked up, had the run not said off
 };
 
 /// scheduler → journal: batches in order; `ticket` comes back with Durable once they are on disk.

@@ -4,6 +4,15 @@
 
 namespace reprise::actors {
 
+namespace {
+
+void give_up(const Key& key, const Outcome& outcome, GiveUp& given_up) {
+  given_up.keys.push_back(key);
+  given_up.why.add(outcome.state == TaskState::success ? "unkept.uncacheable" : "unkept.failed");
+}
+
+}  // namespace
+
 ResultKeeper::Step ResultKeeper::finished(std::vector<Finished> batch, bool keeps) {
   Step step;
   std::vector<scheduler::Report> stored_first;
@@ -14,7 +23,7 @@ ResultKeeper::Step ResultKeeper::finished(std::vector<Finished> batch, bool keep
     if (!keep) {
       // A failure that is remembered ends the lease when it is kept; until then nobody else tries.
       if (item.key && !is_remembered(item.context->flow->kind_of(item.node).cache, outcome))
-        step.given_up.push_back(*item.key);
+        give_up(*item.key, outcome, step.given_up);
       step.reports.push_back(std::move(item.report));
       continue;
     }
@@ -34,9 +43,10 @@ std::vector<scheduler::Report> ResultKeeper::stored(const Stored& answer) {
   if (found == storing_.end()) return {};
   std::vector<scheduler::Report> reports = std::move(found->second);
   storing_.erase(found);
-  for (scheduler::Report& each : reports) {
-    each.outcome.stored = answer.kept;
-    if (!answer.kept) each.outcome.uncacheable = "the cache did not take it";
+  for (std::size_t i = 0; i < reports.size(); ++i) {
+    Outcome& outcome = reports[i].outcome;
+    outcome.stored = answer.unkept[i].empty();
+    if (!outcome.stored) outcome.uncacheable = answer.unkept[i];
   }
   return reports;
 }

@@ -14,7 +14,7 @@ class ResultKeeper {
  public:
   struct Step {
     std::vector<scheduler::Report> reports;  // nothing is to be kept of these: they can be told
-    std::vector<Key> given_up;               // for GiveUp
+    GiveUp given_up;                         // its keys, if any, for the cache
     Store store;                             // its commits, if any, for the cache; then stored()
   };
 

@@ -82,9 +82,10 @@ void release(Self* self, scheduler::Effects& effects) {
 void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
   for (const scheduler::Ended& ended : all) {
     scheduler::Run* run = self->state.core.find(ended.run);
-    const RunOver news{ended.run, run != nullptr ? run->context().run : RunId{}};
-    self->send(self->state.options.cache, news);
+    RunOver news{ended.run, run != nullptr ? run->context().run : RunId{}};
     self->send(self->state.options.worker, news);
+    if (run != nullptr) news.past_cache = run->take_past_cache();
+    self->send(self->state.options.cache, news);
     if (run != nullptr) self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
   }
 }

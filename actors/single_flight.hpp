@@ -23,11 +23,13 @@ class SingleFlight {
     Key key;
     Time since;
     std::optional<RunId> told{};  // the scheduler was told that this run computes it
+    bool has_waited = false;
   };
 
   /// A run of this process computes `key` from now on.
   void begin(const Key& key, const Attempt& by, Time now, std::optional<cache::Lease> lease) {
-    computing_.insert_or_assign(key, Computing{by.run, by.context->run, now, std::move(lease)});
+    computing_.insert_or_assign(key,
+                                Computing{by.run, by.context->run, now, std::move(lease), false});
   }
   /// The run of this process that computes `key`, and since when.
   [[nodiscard]] std::optional<std::pair<RunId, Time>> owner_of(const Key& key) const {
@@ -42,6 +44,15 @@ class SingleFlight {
     return found != computing_.end() && found->second.run != run;
   }
   [[nodiscard]] bool is_computed(const Key& key) const { return computing_.contains(key); }
+  /// Its lease was lost: somebody else may compute it, too.
+  void lose(const Key& key) {
+    if (const auto found = computing_.find(key); found != computing_.end())
+      found->second.is_lost = true;
+  }
+  [[nodiscard]] bool is_lost(const Key& key) const {
+    const auto found = computing_.find(key);
+    return found != computing_.end() && found->second.is_lost;
+  }
   /// The computation is over, one way or the other. @return its lease
   std::optional<cache::Lease> end(const Key& key) {
     const auto found = computing_.find(key);
@@ -70,8 +81,16 @@ class SingleFlight {
                        [](const auto& each) { return each.second.lease.has_value(); });
   }
 
-  void wait(Waiting waiting) { waiting_.push_back(std::move(waiting)); }
+  void wait(Waiting waiting) {
+    waiting.has_waited = true;
+    waiting_.push_back(std::move(waiting));
+  }
   [[nodiscard]] bool has_waiting() const { return !waiting_.empty(); }
+  [[nodiscard]] std::vector<Key> waited_for() const {
+    std::vector<Key> keys;
+    for (const Waiting& waiting : waiting_) keys.push_back(waiting.key);
+    return keys;
+  }
   /// All who wait; they do not wait any more.
   [[nodiscard]] std::vector<Waiting> take_waiting() { return std::exchange(waiting_, {}); }
   /// Those who wait for one of `keys`.
@@ -97,6 +116,7 @@ class SingleFlight {
     RunId owner;
     Time since;
     std::optional<cache::Lease> lease;  // none: nobody outside of this process is kept waiting
+    bool is_lost = false;
   };
   std::unordered_map<Key, Computing> computing_;
   std::vector<Waiting> waiting_;

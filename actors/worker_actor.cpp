@@ -89,8 +89,8 @@ void finished(Self* self, std::vector<Finished> batch) {
         0.1 * (seconds(item.report.outcome.duration) - state.mean_body_seconds);
   ResultKeeper::Step step =
       state.keeper.finished(std::move(batch), static_cast<bool>(state.options.cache));
-  if (!step.given_up.empty() && state.options.cache)
-    self->send(state.options.cache, GiveUp{std::move(step.given_up)});
+  if (!step.given_up.keys.empty() && state.options.cache)
+    self->send(state.options.cache, std::move(step.given_up));
   report(self, std::move(step.reports));
   if (!step.store.commits.empty()) self->send(state.options.cache, std::move(step.store));
 }

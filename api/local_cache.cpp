@@ -99,6 +99,9 @@ expected<std::optional<std::string>> local_cache::get_bytes(std::string_view nam
   const Key key = Key::of(*material);
   auto found = state_->store->look_up({&key, 1}, now());
   if (!found) return tl::unexpected(detail::to_public(found.error()));
+  cache::UseCounts seen;
+  seen.add(found->front() ? "hit.local" : "miss.first_seen");
+  state_->store->count(seen);
   if (!found->front()) return std::optional<std::string>();
   return std::optional(std::string(found->front()->value.view()));
 }

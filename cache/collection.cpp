@@ -231,6 +231,21 @@ Status Upkeep::State::sweep(const CollectRequest& request, Time now, Collected& 
   return {};
 }
 
+Status Upkeep::State::count_evicted(const Collected& collected) {
+  if (collected.entries.empty()) return {};
+  std::uint64_t bytes = 0;
+  for (const auto& each : collected.entries) bytes += each.record.value.size;
+  return write([&]() -> Status {
+    Statement add(*database,
+                  "INSERT INTO counter(name, value) VALUES(?1, ?2) "
+                  "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value");
+    if (auto done = add.run(std::string_view("use.evicted.count"), collected.entries.size()); !done)
+      return done;
+    if (auto done = add.run(std::string_view("use.evicted.bytes"), bytes); !done) return done;
+    return add.run(std::string_view("use.evicted.ns"), collected.cost.count());
+  });
+}
+
 Result<Collected> Upkeep::collect(const CollectRequest& request, Time now) {
   Collected collected;
   std::uint64_t inline_bytes = 0;
@@ -251,6 +266,8 @@ Result<Collected> Upkeep::collect(const CollectRequest& request, Time now) {
     if (state_->is_stopped) break;
   }
   collected.is_complete = !state_->is_stopped;
+  if (!request.dry_run)
+    if (auto noted = state_->count_evicted(collected); !noted) return tl::unexpected(noted.error());
   return collected;
 }
 

@@ -177,7 +177,8 @@ Status Erasure::State::erase_key(const Key& key, Time now, Erased& erased) {
       *database,
       "INSERT INTO horizon(key, at) VALUES(?1, ifnull((SELECT min(committed) FROM version WHERE "
       "key = ?1 AND number > (SELECT max(number) FROM version WHERE key = ?1 AND status = 2 AND "
-      "size = 0 AND task = '')), ?2)) ON CONFLICT(key) DO UPDATE SET at = max(at, excluded.at)");
+      "size = 0 AND task = '')), max(?2, (SELECT max(committed) + 1 FROM version WHERE key = "
+      "?1)))) ON CONFLICT(key) DO UPDATE SET at = max(at, excluded.at)");
   if (auto done = horizon.run(raw_key, nanoseconds(now)); !done) return done;
   Statement left(*database, "SELECT 1 FROM version WHERE key = ?1 AND status <> 2 LIMIT 1");
   left.start(raw_key);

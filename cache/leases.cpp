@@ -26,12 +26,14 @@ Result<std::vector<FoundOrLeased>> look_up_or_lease(Store& store, Leases& leases
   for (const bool is_second_round : {false, true}) {
     std::vector<Query> wanted;
     for (const std::size_t i : missing) wanted.push_back(queries[i]);
-    auto found = store.find(wanted, terms.now);
+    auto found = store.search(wanted, terms.now);
     if (!found) return tl::unexpected(found.error());
     std::vector<LeaseWish> wishes;
     std::vector<std::size_t> still_missing;
     for (std::size_t m = 0; m < missing.size(); ++m) {
-      std::optional<Record>& record = answers[missing[m]].record = std::move((*found)[m]);
+      answers[missing[m]].tier = (*found)[m].tier;
+      answers[missing[m]].miss = (*found)[m].miss;
+      std::optional<Record>& record = answers[missing[m]].record = std::move((*found)[m].record);
       if (record && record->is_fresh(terms.now)) {
         answers[missing[m]].lease.reset();
         continue;

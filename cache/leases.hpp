@@ -83,6 +83,8 @@ class Leases {
 struct FoundOrLeased {
   std::optional<Record> record{};
   std::optional<LeaseAnswer> lease{};  // without a record, or with a stale one: granted or held
+  Tier tier = Tier::local;             // as Found
+  Miss miss = Miss::absent;
 };
 
 /// Looks up a whole ready set; what misses, or is stale, is leased or told who computes it. A

@@ -19,20 +19,42 @@ const Record* MemoryStore::newest_for(const Query& query, Time now) const {
   return stale;
 }
 
-Result<std::vector<std::optional<Record>>> MemoryStore::find(std::span<const Query> queries,
-                                                             Time now) {
+// Of what newest_for() does not take.
+Miss MemoryStore::miss_of(const Query& query, Time now) const {
+  const auto versions = versions_by_key_.find(query.key);
+  if (versions == versions_by_key_.end()) return Miss::absent;
+  return miss_of_newest(query, records_[versions->second.back()], now);
+}
+
+Result<std::vector<Found>> MemoryStore::search(std::span<const Query> queries, Time now) {
   const std::lock_guard guard(mutex_);
-  std::vector<std::optional<Record>> found(queries.size());
+  std::vector<Found> found(queries.size());
   for (std::size_t i = 0; i < queries.size(); ++i) {
     ++statistics_.look_ups;
     const Record* record = newest_for(queries[i], now);
+    found[i].tier = Tier::memory;
     if (record != nullptr) {
-      found[i] = *record;
-      found[i]->material.clear();
+      found[i].record = *record;
+      found[i].record->material.clear();
     }
-    ++(record != nullptr && record->is_fresh(now) ? statistics_.hits : statistics_.misses);
+    const bool is_hit = record != nullptr && record->is_fresh(now);
+    if (!is_hit) found[i].miss = miss_of(queries[i], now);
+    ++(is_hit ? statistics_.hits : statistics_.misses);
   }
   return found;
+}
+
+void MemoryStore::count(const UseCounts& seen) {
+  const std::lock_guard guard(mutex_);
+  statistics_.use += seen;
+}
+
+Status MemoryStore::forget_counts() {
+  const std::lock_guard guard(mutex_);
+  statistics_.look_ups = statistics_.hits = statistics_.misses = 0;
+  statistics_.corrupt = statistics_.fenced = 0;
+  statistics_.use = {};
+  return {};
 }
 
 Result<std::vector<Kept>> MemoryStore::commit(std::span<const Commit> commits, Time now) {

@@ -14,12 +14,14 @@ namespace reprise::cache {
 /// Safe from any thread.
 class MemoryStore final : public Store, public Leases {
  public:
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                                Time now) override;
+  [[nodiscard]] Result<std::vector<Found>> search(std::span<const Query> queries,
+                                                  Time now) override;
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
+  void count(const UseCounts& seen) override;
+  Status forget_counts() override;
   [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
                                                               Time moment) override;
   [[nodiscard]] Result<KeyPast> past_of(const Key& key, Time moment) override;
@@ -34,6 +36,7 @@ class MemoryStore final : public Store, public Leases {
 
  private:
   [[nodiscard]] const Record* newest_for(const Query& query, Time now) const;
+  [[nodiscard]] Miss miss_of(const Query& query, Time now) const;
   Kept commit_one(const Commit& commit, Time now);
   [[nodiscard]] std::optional<Time> expiry_at(std::size_t record, Time moment) const;
 

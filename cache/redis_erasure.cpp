@@ -217,6 +217,7 @@ class Eraser {
       if (is_unknown) continue;
       bytes += static_cast<std::int64_t>(stored.record->record.value.size);
       content_.insert(stored.record->record.value.digest);
+      erased_.keys.insert(stored.record->record.key);
     }
     if (going == 0) return {};
     ++erased_.entries;

@@ -11,6 +11,7 @@
 namespace reprise::cache {
 
 struct ErasedInRedis {
+  std::set<Key> keys;  // of which something went, or would
   std::uint64_t entries = 0;
   std::uint64_t versions = 0;
   std::uint64_t materials = 0;

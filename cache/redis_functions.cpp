@@ -9,6 +9,8 @@ namespace {
 //   13 sequence (8)   21 committed (8 seconds, 4 nanoseconds)   33 expires (the same)
 //   45 digest (32)   77 size (8)   85 …
 //
+// Of format 2, which is signed, the server writes version, sequence and committed alone.
+//
 // Times go through as bytes wherever possible: a Lua number holds no nanoseconds since 1970.
 constexpr std::string_view code = R"lua(#!lua name=rp1
 local HEADER = 84
@@ -53,8 +55,8 @@ local function kind_of(r)
   if type(r) ~= 'string' then return 'foreign' end
   if r == '' then return 'absent' end
   if string.sub(r, 1, 2) ~= 'rp' or #r < 3 then return 'garbage' end
-  if string.byte(r, 3) > 1 then return 'foreign' end
-  if string.byte(r, 3) ~= 1 or #r < HEADER then return 'garbage' end
+  if string.byte(r, 3) > 2 then return 'foreign' end
+  if string.byte(r, 3) == 0 or #r < HEADER then return 'garbage' end
   -- Numbers that no program of ours writes, and that would not come through a Lua number.
   if status(r) > 3 or version(r) > 4000000000 or sequence(r) > 1e15 or size(r) > 1e13 or
     math.abs(struct.unpack('>i8', r, 21)) > 9e9 then return 'garbage' end
@@ -105,7 +107,8 @@ local function commit_one(index, entry, history, material_key, lease, argv, at, 
     end -- else the server lost everything, and nobody came in between
     tell(channel, 'C')
   end
-  if is_same and how ~= '2' then
+  -- What is signed cannot be changed here: it is superseded.
+  if is_same and how ~= '2' and string.byte(head, 3) == 1 and string.byte(record, 3) == 1 then
     redis.call('SETRANGE', entry, 4, string.sub(record, 5, 5))
     redis.call('SETRANGE', entry, 32, string.sub(record, 33, 44))
     return 'S', next_sequence
@@ -323,13 +326,13 @@ redis.register_function{function_name='rp1_renew', callback=renew, flags={'allow
 redis.register_function{function_name='rp1_release', callback=release, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop', callback=drop, flags={'allow-oom'}}
 redis.register_function{function_name='rp1_drop_value', callback=drop_value, flags={'allow-oom'}}
-redis.register_function{function_name='rp1_revision', callback=function() return 3 end, flags={'no-writes'}}
+redis.register_function{function_name='rp1_revision', callback=function() return 4 end, flags={'no-writes'}}
 )lua";
 
 }  // namespace
 
 const redis::Library& redis_functions() {
-  static const redis::Library library{.name = "rp1", .revision = 3, .code = std::string(code)};
+  static const redis::Library library{.name = "rp1", .revision = 4, .code = std::string(code)};
   return library;
 }
 

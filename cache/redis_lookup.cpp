@@ -16,7 +16,15 @@ constexpr std::int64_t versions_tried = 100;
 }  // namespace
 
 RedisLookUp::RedisLookUp(Context context, std::span<const Query> queries)
-    : context_(context), queries_(queries), found_(queries.size()) {}
+    : context_(context), queries_(queries), found_(queries.size()) {
+  for (Found& each : found_) each.tier = Tier::redis;
+}
+
+// Of a key's versions the newest that is not taken says why.
+void RedisLookUp::missed(const Search& search, Miss why) {
+  Found& found = found_[search.position];
+  if (found.miss == Miss::absent) found.miss = why;
+}
 
 Status RedisLookUp::run() {
   if (auto done = load_heads(); !done) return done;
@@ -75,17 +83,23 @@ Status RedisLookUp::load_heads() {
   return {};
 }
 
+// What says that there is nothing needs no key.
+bool RedisLookUp::is_believed(const RedisRecord& version, std::string_view stored) const {
+  return context_.mac_keys == nullptr || version.is_tombstone || version.is_damaged ||
+         is_genuine(stored, *context_.mac_keys);
+}
+
 // Nearly all: the newest version is fresh and holds its value.
 bool RedisLookUp::serve_at_once(std::size_t position, std::string_view stored) {
   auto head = RedisRecord::decode(stored);
   if (!head || head->place != ValuePlace::inside || head->is_damaged || head->is_tombstone ||
-      head->record.key != queries_[position].key ||
+      head->record.key != queries_[position].key || !is_believed(*head, stored) ||
       !queries_[position].takes(head->record, context_.now))
     return false;
   Payload payload = Payload::of(std::move(head->value));
   if (!(payload == head->record.value)) return false;
   head->record.value = std::move(payload);
-  found_[position] = std::move(head->record);
+  found_[position].record = std::move(head->record);
   return true;
 }
 
@@ -95,10 +109,13 @@ void RedisLookUp::take(Search& search, std::string bytes) {
   if (record && !record->is_damaged && record->record.key != queries_[search.position].key)
     record = fail(ErrorCode::corrupt, "a record of another key");
   if (record) {
-    search.candidates.push_back({std::move(*record), std::move(bytes)});
+    const bool is_good = is_believed(*record, bytes);
+    search.candidates.push_back({std::move(*record), std::move(bytes), is_good});
   } else if (record.error().code == ErrorCode::corrupt) {
+    missed(search, Miss::corrupt);
     dropped_.emplace_back(search.tag, std::move(bytes));
   } else {
+    missed(search, Miss::foreign_schema);
     // Of a newer program, which has moved older versions in its own way.
     search.is_history_loaded = true;
     search.is_done = search.candidates.empty();
@@ -124,11 +141,19 @@ bool RedisLookUp::advance(Search& search) {
     RedisRecord& candidate = search.candidates[search.next].version;
     const Record& record = candidate.record;
     if (candidate.is_tombstone) {
+      missed(search, Miss::invalidated);
       give_up_fresh(search);
+      continue;
+    }
+    if (!search.candidates[search.next].is_genuine) {
+      missed(search, Miss::bad_mac);
+      ++search.next;
       continue;
     }
     const Query& query = queries_[search.position];
     if (!search.takes_stale && (candidate.is_damaged || !query.takes(record, context_.now))) {
+      missed(search,
+             candidate.is_damaged ? Miss::corrupt : miss_of_newest(query, record, context_.now));
       if (!search.stale && !candidate.is_damaged && query.takes_stale(record, context_.now))
         search.stale = search.next;
       ++search.next;
@@ -153,6 +178,7 @@ bool RedisLookUp::advance(Search& search) {
           }
         }
         if (candidate.place == ValuePlace::apart) return false;
+        missed(search, Miss::evicted);
         ++search.next;
         break;
       }
@@ -177,10 +203,11 @@ bool RedisLookUp::serve(Search& search, std::string bytes) {
   Payload payload = Payload::of(std::move(bytes));
   if (payload == candidate.record.value) {
     candidate.record.value = std::move(payload);
-    found_[search.position] = std::move(candidate.record);
+    found_[search.position].record = std::move(candidate.record);
     search.is_done = true;
     return true;
   }
+  missed(search, Miss::corrupt);
   if (candidate.place == ValuePlace::inside || candidate.place == ValuePlace::inside_compressed) {
     dropped_.emplace_back(search.tag, std::move(search.candidates[search.next].stored));
   }
@@ -222,7 +249,8 @@ Status RedisLookUp::fetch_values(const std::vector<Search*>& wanting) {
       Search& search = *wanting[i];
       const redis::Reply& reply = (*replies)[i - begin];
       const Payload value = search.candidates[search.next].version.record.value;
-      if (!reply.is_text()) {  // evicted
+      if (!reply.is_text()) {
+        missed(search, Miss::evicted);
         ++search.next;
         continue;
       }

@@ -23,6 +23,7 @@ class RedisLookUp {
     redis::Client& client;
     const RedisKeys& keys;
     BlobStore* blobs = nullptr;
+    const MacKeys* mac_keys = nullptr;  // null: whoever may write is believed
     Time now{};
   };
 
@@ -30,7 +31,7 @@ class RedisLookUp {
 
   /// @error of the first round trip; when a later one fails, what needs it is not found
   Status run();
-  [[nodiscard]] std::vector<std::optional<Record>>& found() { return found_; }
+  [[nodiscard]] std::vector<Found>& found() { return found_; }
   [[nodiscard]] std::int64_t corrupt() const { return corrupt_; }
   /// Large values that were served, to be kept longer.
   [[nodiscard]] const std::vector<Digest>& used_values() const { return used_values_; }
@@ -39,6 +40,7 @@ class RedisLookUp {
   struct Candidate {
     RedisRecord version{};
     std::string stored{};  // the record's bytes
+    bool is_genuine = true;
   };
   // What is known of one key: versions to try, newest first.
   struct Search {
@@ -56,16 +58,18 @@ class RedisLookUp {
   Status load_heads();
   Status load_histories(const std::vector<Search*>& wanting);
   Status fetch_values(const std::vector<Search*>& wanting);
+  [[nodiscard]] bool is_believed(const RedisRecord& version, std::string_view stored) const;
   bool serve_at_once(std::size_t position, std::string_view stored);
   void take(Search& search, std::string bytes);
   bool advance(Search& search);
   bool serve(Search& search, std::string bytes);
+  void missed(const Search& search, Miss why);
   static void give_up_fresh(Search& search);
   void set_damaged_aside();
 
   Context context_;
   std::span<const Query> queries_;
-  std::vector<std::optional<Record>> found_;
+  std::vector<Found> found_;
   std::vector<Search> searches_;
   std::vector<Dropped> dropped_;
   std::vector<std::pair<Digest, std::string>> dropped_values_;

@@ -10,7 +10,12 @@ namespace reprise::cache {
 namespace {
 
 constexpr std::string_view magic = "rp";
-constexpr std::uint8_t format = 1;
+constexpr std::uint8_t plain_format = 1;
+// The same, with the time of commit as the writer meant it and a MacKeys code behind.
+constexpr std::uint8_t signed_format = 2;
+constexpr std::size_t time_bytes = 12;
+constexpr std::size_t committed_at = 20;
+constexpr std::size_t trailer_bytes = time_bytes + MacKeys::mac_bytes;
 constexpr std::size_t header_bytes = 84;
 constexpr std::int64_t billion = 1'000'000'000;
 
@@ -81,14 +86,30 @@ tl::unexpected<Error> damaged_record() {
   return fail(ErrorCode::corrupt, "a record in redis does not decode");
 }
 
+// Without what the server writes: version, sequence, time of commit.
+std::string what_is_signed(std::string_view stored) {
+  std::string message = "rp1.record";
+  message.append(stored.substr(0, 8)).append(stored.substr(committed_at + time_bytes));
+  return message;
+}
+
 }  // namespace
 
-std::string RedisRecord::encode() const {
+bool is_genuine(std::string_view stored, const MacKeys& keys) {
+  if (stored.size() < header_bytes + trailer_bytes || stored[2] != signed_format) return false;
+  const std::string_view mac = stored.substr(stored.size() - MacKeys::mac_bytes);
+  const std::string_view meant = stored.substr(stored.size() - trailer_bytes, time_bytes);
+  if (!keys.is_good(mac, what_is_signed(stored.substr(0, stored.size() - MacKeys::mac_bytes))))
+    return false;
+  return HeaderReader(stored.substr(committed_at)).time() >= HeaderReader(meant).time();
+}
+
+std::string RedisRecord::encode(const MacKeys* keys) const {
   std::string out;
   out.reserve(header_bytes + 160 + record.name.size() + record.task.size() + value.size());
   HeaderWriter header(out);
   out.append(magic);
-  header.number<1>(format);
+  header.number<1>(keys != nullptr ? signed_format : plain_format);
   header.number<1>(is_damaged                                 ? Status::damaged
                    : is_tombstone                             ? Status::tombstone
                    : record.status == VersionStatus::negative ? Status::negative
@@ -110,6 +131,10 @@ std::string RedisRecord::encode() const {
   pack.bytes(record.task);
   pack.integer(record.cost.count());
   pack.bytes(value);
+  if (keys != nullptr) {
+    header.time(record.committed);
+    out.append(keys->sign(what_is_signed(out)));
+  }
   return out;
 }
 
@@ -117,9 +142,9 @@ Result<RedisRecord> RedisRecord::decode(std::string_view bytes) {
   if (!bytes.starts_with(magic) || bytes.size() < magic.size() + 1) return damaged_record();
   HeaderReader header(bytes.substr(magic.size()));
   const auto version = header.number<1>();
-  if (version > format)
+  if (version > signed_format)
     return fail(ErrorCode::conflict, "a record in redis was written by a newer program");
-  if (version != format || bytes.size() < header_bytes) return damaged_record();
+  if (version == 0 || bytes.size() < header_bytes) return damaged_record();
   RedisRecord found;
   const auto status = header.number<1>();
   const auto has_expiry = header.number<1>();
@@ -140,6 +165,10 @@ Result<RedisRecord> RedisRecord::decode(std::string_view bytes) {
   found.place = static_cast<ValuePlace>(place);
   if (found.is_damaged && bytes.size() == header_bytes) return found;
 
+  if (version == signed_format) {
+    if (bytes.size() < header_bytes + trailer_bytes) return damaged_record();
+    bytes.remove_suffix(trailer_bytes);
+  }
   Unpacker unpack(bytes.substr(header_bytes));
   unpack.array(6);
   const auto key = unpack.bytes();

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cache/mac_keys.hpp"
 #include "cache/store.hpp"
 #include "core/result.hpp"
 
@@ -30,10 +31,17 @@ struct RedisRecord {
   ValuePlace place = ValuePlace::inside;
   std::string value{};  // inside, as stored
 
-  [[nodiscard]] std::string encode() const;
+  /// @param keys  that sign it; null: nobody does
+  [[nodiscard]] std::string encode(const MacKeys* keys = nullptr) const;
   /// @error corrupt; conflict: written by a newer program
   [[nodiscard]] static Result<RedisRecord> decode(std::string_view bytes);
 };
+
+/// Whether one who has a key wrote a record as it is: everything but its version and sequence,
+/// which the server counts, and a time of commit that the server moved on to keep a key's times in
+/// order.
+/// @param stored  what decodes as a record
+[[nodiscard]] bool is_genuine(std::string_view stored, const MacKeys& keys);
 
 /// A value apart from its record: a byte that says how it is stored, and that.
 [[nodiscard]] std::string encode_value(std::string_view bytes);

@@ -154,13 +154,14 @@ void RedisStore::State::touch(const std::vector<Digest>& used, Time now) {
   if (!commands.empty()) (void)client().run(commands, client().settings().budgets.operation);
 }
 
-Result<std::vector<std::optional<Record>>> RedisStore::find(std::span<const Query> queries,
-                                                            Time now) {
-  RedisLookUp look_up({state_->client(), state_->keys, state_->options.blobs.get(), now}, queries);
+Result<std::vector<Found>> RedisStore::search(std::span<const Query> queries, Time now) {
+  RedisLookUp look_up({state_->client(), state_->keys, state_->options.blobs.get(),
+                       state_->options.mac_keys.get(), now},
+                      queries);
   if (auto done = look_up.run(); !done) return tl::unexpected(done.error());
   auto found = std::move(look_up.found());
-  const auto hits = std::count_if(found.begin(), found.end(), [&](const auto& record) {
-    return record && record->is_fresh(now);
+  const auto hits = std::count_if(found.begin(), found.end(), [&](const Found& each) {
+    return each.record && each.record->is_fresh(now);
   });
   const auto asked = static_cast<std::int64_t>(queries.size());
   state_->see({asked, hits, asked - hits, look_up.corrupt()});
@@ -246,7 +247,7 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
   commands.argument(options.versions_kept);
   for (std::size_t i = 0; i < commits.size(); ++i) {
     const Commit& commit = commits[i];
-    commands.argument(records[i].encode());
+    commands.argument(records[i].encode(options.mac_keys.get()));
     commands.argument(commit.material.empty() ? std::string() : encode_value(commit.material));
     commands.argument(commit.committed ? "1" : commit.anew ? "2" : "0");
     const bool is_leased = commit.lease && commit.lease->scope == Lease::Scope::shared;

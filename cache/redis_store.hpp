@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "cache/blob_store.hpp"
+#include "cache/mac_keys.hpp"
 #include "cache/store.hpp"
 #include "redis/client.hpp"
 
@@ -25,14 +26,16 @@ class RedisStore final : public Store {
     /// made again.
     Duration value_lifetime = std::chrono::hours{24 * 30};
     std::uint32_t versions_kept = 0;  // per key; 0 = all
+    /// They sign what is kept, and what they did not sign is no answer; null: neither.
+    std::shared_ptr<const MacKeys> mac_keys = nullptr;
   };
   explicit RedisStore(Options options);
   ~RedisStore() override;
 
   /// A record whose value is not at hand (it was evicted, or lies on another node) is passed over
   /// for an older one, and is no error; so is one that a newer program wrote.
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                                Time now) override;
+  [[nodiscard]] Result<std::vector<Found>> search(std::span<const Query> queries,
+                                                  Time now) override;
   /// Up to 512 commits are kept as a whole; larger batches in parts of that.
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;

@@ -83,12 +83,18 @@ Result<PastAnswer> SqliteStore::State::answer_as_of(const Key& wanted, Time mome
 // Tombstones have no value to tell of.
 template <class Bind>
 Result<std::vector<Record>> SqliteStore::State::with_materials(std::string_view condition,
-                                                               std::uint32_t limit, Bind bind) {
+                                                               std::uint32_t limit,
+                                                               std::optional<Statement>& statement,
+                                                               Bind bind) {
   const std::lock_guard guard(mutex);
-  Statement select(*database, fmt::format("SELECT {}, (SELECT bytes FROM material m WHERE m.id = "
-                                          "version.material) FROM version WHERE {} AND {} "
-                                          "ORDER BY id DESC LIMIT ?9",
-                                          head_columns, condition, is_kept));
+  if (!statement)
+    statement.emplace(*database,
+                      fmt::format("SELECT {}, (SELECT bytes FROM material m WHERE m.id = "
+                                  "version.material) FROM version WHERE {} AND {} "
+                                  "ORDER BY id DESC LIMIT ?9",
+                                  head_columns, condition, is_kept));
+  Statement& select = *statement;
+  const ResetAtEnd reset(select);
   bind(select);
   select.bind_integer(9, limit);
   std::vector<Record> records;
@@ -217,7 +223,7 @@ Result<KeyPast> SqliteStore::past_of(const Key& wanted, Time moment) {
 Result<std::vector<Record>> SqliteStore::recent(std::string_view name, Time moment,
                                                 std::uint32_t limit) {
   return state_->with_materials("name = (SELECT id FROM name WHERE text = ?1) AND committed <= ?2",
-                                limit, [&](Statement& select) {
+                                limit, state_->find_recent, [&](Statement& select) {
                                   select.bind_blob(1, name);
                                   select.bind_integer(2, nanoseconds(moment));
                                 });
@@ -227,10 +233,11 @@ Result<std::vector<Record>> SqliteStore::versions_of_value(std::string_view dige
                                                            std::uint32_t limit) {
   auto range = digests_with_prefix(digest_prefix);
   if (!range) return tl::unexpected(range.error());
-  return state_->with_materials("digest BETWEEN ?1 AND ?2", limit, [&](Statement& select) {
-    select.bind_blob(1, range->first.digest.raw());
-    select.bind_blob(2, range->last.digest.raw());
-  });
+  return state_->with_materials("digest BETWEEN ?1 AND ?2", limit, state_->find_of_value,
+                                [&](Statement& select) {
+                                  select.bind_blob(1, range->first.digest.raw());
+                                  select.bind_blob(2, range->last.digest.raw());
+                                });
 }
 
 }  // namespace reprise::cache

@@ -2,6 +2,7 @@
 // was.
 #pragma once
 
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -44,11 +45,17 @@ inline Time time_of(std::int64_t nanoseconds) {
   return Time(Duration(nanoseconds));
 }
 
+constexpr std::string_view use_prefix = "use.";
+
 // What the rows add up to, kept so that nobody has to count them, and what look-ups saw.
 struct Counts {
   std::int64_t entries = 0, versions = 0, value_bytes = 0, look_ups = 0, hits = 0, misses = 0,
                corrupt = 0, fenced = 0;
+  UseCounts use{};  // in the table under "use." and their names
 
+  [[nodiscard]] bool is_seen() const {
+    return look_ups != 0 || corrupt != 0 || fenced != 0 || !use.is_empty();
+  }
   template <class F>
   void each(F visit) {
     visit("entries", entries);
@@ -70,10 +77,11 @@ struct SqliteStore::State {
   std::shared_ptr<BlobStore> blobs;
   bool read_only = false;
   std::unordered_map<std::int64_t, std::string> names;
-  rows::Counts seen;  // by look-ups and not written yet
+  rows::Counts seen;                                 // by look-ups and not written yet
+  std::chrono::steady_clock::time_point seen_due{};  // they are to be written
   std::optional<sqlite::Statement> find, find_head, find_name, find_ok, add_name, insert,
       set_expires, add_renewal, add_material, count, end_lease, find_past, find_renewal,
-      find_horizon;
+      find_horizon, find_recent, find_of_value;
 
   sqlite::Statement& prepared(std::optional<sqlite::Statement>& statement, std::string_view sql) {
     if (!statement) statement.emplace(*database, sql);
@@ -97,8 +105,7 @@ struct SqliteStore::State {
   Result<std::int64_t> id_of(const std::string& text);
   Result<Record> record_of(const sqlite::Statement& row);
   Result<std::optional<Payload>> value_of(const sqlite::Statement& row, const Payload& expected);
-  Result<std::optional<Record>> newest_for(const Query& query, Time now,
-                                           std::vector<Damaged>& damaged);
+  Result<Found> newest_for(const Query& query, Time now, std::vector<Damaged>& damaged);
   Result<std::optional<Time>> expiry_at(std::int64_t version_id, std::optional<Time> today,
                                         Time moment);
   Result<std::optional<Time>> horizon_of(const Key& wanted);
@@ -109,6 +116,7 @@ struct SqliteStore::State {
   Result<bool> takes_lease(const Commit& commit);
   template <class Bind>
   Result<std::vector<Record>> with_materials(std::string_view condition, std::uint32_t limit,
+                                             std::optional<sqlite::Statement>& statement,
                                              Bind bind);
   Status write(rows::Counts& change);
   void mark(const std::vector<Damaged>& damaged);

@@ -93,36 +93,47 @@ Result<std::optional<Payload>> SqliteStore::State::value_of(const Statement& row
   return tl::unexpected(found.error());
 }
 
-Result<std::optional<Record>> SqliteStore::State::newest_for(const Query& query, Time now,
-                                                             std::vector<Damaged>& damaged) {
+Result<Found> SqliteStore::State::newest_for(const Query& query, Time now,
+                                             std::vector<Damaged>& damaged) {
   static const std::string sql = fmt::format(
       "SELECT {}, value FROM version WHERE key = ?1 ORDER BY number DESC", head_columns);
   Statement& select = prepared(find, sql);
   ResetAtEnd reset(select);
   select.start(Blob{query.key.digest.raw()});
-  std::optional<Record> stale;
+  Found stale;  // or nothing
+  const auto missed = [&](Miss why) {
+    if (stale.miss == Miss::absent) stale.miss = why;
+  };
   for (;;) {
     auto more = select.next();
     if (!more) return tl::unexpected(more.error());
     if (!*more) return stale;
     const auto kind = static_cast<VersionStatus>(select.integer(Column::status));
-    if (kind == VersionStatus::tombstone) return stale;
-    if (kind == VersionStatus::damaged) continue;
+    if (kind == VersionStatus::tombstone) {
+      missed(Miss::invalidated);
+      return stale;
+    }
+    if (kind == VersionStatus::damaged) {
+      missed(Miss::corrupt);
+      continue;
+    }
     auto record = record_of(select);
     if (record) {
       const bool is_taken = query.takes(*record, now);
-      if (!is_taken && (stale || !query.takes_stale(*record, now))) continue;
+      if (!is_taken) missed(miss_of_newest(query, *record, now));
+      if (!is_taken && (stale.record || !query.takes_stale(*record, now))) continue;
       auto bytes = value_of(select, record->value);
       if (!bytes) return tl::unexpected(bytes.error());
       if (*bytes) {
         record->value = std::move(**bytes);
-        if (is_taken) return *std::move(record);
-        stale = *std::move(record);
+        if (is_taken) return Found{*std::move(record), Tier::local, Miss::absent};
+        stale.record = *std::move(record);
         continue;
       }
     } else if (record.error().code != ErrorCode::corrupt) {
       return tl::unexpected(record.error());
     }
+    missed(Miss::corrupt);
     damaged.push_back({select.integer(Column::id)});
   }
 }
@@ -242,13 +253,15 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
 
 Status SqliteStore::State::write(Counts& change) {
   Status status;
-  change.each([&](std::string_view what, std::int64_t by) {
+  const auto add = [&](std::string_view what, std::int64_t by) {
     if (by == 0 || !status) return;
     status = prepared(count,
                       "INSERT INTO counter(name, value) VALUES(?1, ?2) "
                       "ON CONFLICT(name) DO UPDATE SET value = value + excluded.value")
                  .run(what, by);
-  });
+  };
+  change.each(add);
+  for (const auto& [name, by] : change.use.sums()) add(std::string(rows::use_prefix) + name, by);
   return status;
 }
 
@@ -280,7 +293,7 @@ void SqliteStore::State::mark(const std::vector<Damaged>& damaged) {
 }
 
 void SqliteStore::State::write_seen() {
-  if (read_only || (seen.look_ups == 0 && seen.corrupt == 0)) return;
+  if (read_only || !seen.is_seen()) return;
   auto transaction = Transaction::begin(*database);
   if (transaction && write(seen) && transaction->commit()) seen = {};
 }
@@ -310,10 +323,9 @@ bool SqliteStore::is_newer() const {
   return state_->database->is_newer();
 }
 
-Result<std::vector<std::optional<Record>>> SqliteStore::find(std::span<const Query> queries,
-                                                             Time now) {
+Result<std::vector<Found>> SqliteStore::search(std::span<const Query> queries, Time now) {
   const std::lock_guard guard(state_->mutex);
-  std::vector<std::optional<Record>> found(queries.size());
+  std::vector<Found> found(queries.size());
   std::vector<State::Damaged> damaged;
   if (const int error = fail_at(FailPoint::on_read))
     return file_error("read", state_->database->path(), error);
@@ -326,9 +338,9 @@ Result<std::vector<std::optional<Record>>> SqliteStore::find(std::span<const Que
     std::sort(order.begin(), order.end(),
               [&](std::uint32_t a, std::uint32_t b) { return queries[a].key < queries[b].key; });
     for (std::uint32_t i : order) {
-      auto record = state_->newest_for(queries[i], now, damaged);
-      if (!record) return tl::unexpected(record.error());
-      found[i] = std::move(*record);
+      auto newest = state_->newest_for(queries[i], now, damaged);
+      if (!newest) return tl::unexpected(newest.error());
+      found[i] = std::move(*newest);
     }
   }
   std::sort(damaged.begin(), damaged.end(),
@@ -337,8 +349,8 @@ Result<std::vector<std::optional<Record>>> SqliteStore::find(std::span<const Que
                             [](const auto& a, const auto& b) { return a.id == b.id; }),
                 damaged.end());
   state_->mark(damaged);
-  const auto hits = std::count_if(found.begin(), found.end(), [&](const auto& record) {
-    return record && record->is_fresh(now);
+  const auto hits = std::count_if(found.begin(), found.end(), [&](const Found& each) {
+    return each.record && each.record->is_fresh(now);
   });
   state_->seen.look_ups += static_cast<std::int64_t>(queries.size());
   state_->seen.hits += hits;
@@ -376,6 +388,26 @@ Result<std::vector<Kept>> SqliteStore::commit(std::span<const Commit> commits, T
   return kept;
 }
 
+void SqliteStore::count(const UseCounts& more) {
+  const std::lock_guard guard(state_->mutex);
+  state_->seen.use += more;
+  const auto at = std::chrono::steady_clock::now();
+  if (at < state_->seen_due) return;
+  state_->seen_due = at + std::chrono::seconds{1};
+  state_->write_seen();
+}
+
+Status SqliteStore::forget_counts() {
+  const std::lock_guard guard(state_->mutex);
+  if (auto done =
+          state_->database->run("DELETE FROM counter WHERE substr(name, 1, 4) = 'use.' OR name IN "
+                                "('look_ups', 'hits', 'misses', 'corrupt', 'fenced')");
+      !done)
+    return done;
+  state_->seen = {};
+  return {};
+}
+
 Result<Statistics> SqliteStore::statistics() {
   const std::lock_guard guard(state_->mutex);
   Counts all = state_->seen;
@@ -384,8 +416,11 @@ Result<Statistics> SqliteStore::statistics() {
     auto more = select.next();
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
+    const std::string_view name = select.bytes(0);
+    if (name.starts_with(rows::use_prefix))
+      all.use.add(name.substr(rows::use_prefix.size()), select.integer(1));
     all.each([&](std::string_view what, std::int64_t& value_here) {
-      if (select.bytes(0) == what) value_here += select.integer(1);
+      if (name == what) value_here += select.integer(1);
     });
   }
   const auto counted = [](std::int64_t value_here) {
@@ -400,6 +435,7 @@ Result<Statistics> SqliteStore::statistics() {
   statistics.misses = counted(all.misses);
   statistics.corrupt = counted(all.corrupt);
   statistics.fenced = counted(all.fenced);
+  statistics.use = std::move(all.use);
   std::tie(statistics.blob_files, statistics.blob_bytes) = state_->blobs->usage();
   return statistics;
 }

@@ -13,7 +13,7 @@ namespace reprise::cache {
 inline constexpr std::size_t inline_value_bytes = 32 * 1024;
 
 /// Safe from any thread; one at a time is served. Look-ups count in memory; the counts are written
-/// with the next commit and at the end, never by a look-up.
+/// with the next commit, at the end, and by count() once a second; never by a look-up.
 class SqliteStore final : public Store {
  public:
   struct Options {
@@ -29,12 +29,14 @@ class SqliteStore final : public Store {
   /// A newer version wrote the file: it is read as far as it is understood, and left as it is.
   [[nodiscard]] bool is_newer() const;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                                Time now) override;
+  [[nodiscard]] Result<std::vector<Found>> search(std::span<const Query> queries,
+                                                  Time now) override;
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
+  void count(const UseCounts& seen) override;
+  Status forget_counts() override;
   [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,
                                                               Time moment) override;
   [[nodiscard]] Result<KeyPast> past_of(const Key& key, Time moment) override;

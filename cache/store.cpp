@@ -45,6 +45,34 @@ Error past_horizon(Time asked, Time horizon) {
                       to_rfc3339(asked), to_rfc3339(horizon))};
 }
 
+Miss miss_of_newest(const Query& query, const Record& newest, Time now) {
+  switch (newest.status) {
+    case VersionStatus::tombstone:
+      return Miss::invalidated;
+    case VersionStatus::damaged:
+      return Miss::corrupt;
+    case VersionStatus::negative:
+    case VersionStatus::ok:
+      break;
+  }
+  if (!newest.is_fresh(now)) return Miss::expired;
+  if (query.max_age && now - newest.committed > *query.max_age) return Miss::max_age;
+  return Miss::absent;  // a failure, and results alone are asked for
+}
+
+Result<std::vector<std::optional<Record>>> Store::find(std::span<const Query> queries, Time now) {
+  auto found = search(queries, now);
+  if (!found) return tl::unexpected(found.error());
+  std::vector<std::optional<Record>> records;
+  records.reserve(found->size());
+  for (Found& each : *found) records.push_back(std::move(each.record));
+  return records;
+}
+
+Status Store::forget_counts() {
+  return fail(ErrorCode::unavailable, "these statistics cannot be set to zero");
+}
+
 Result<std::vector<std::optional<Record>>> Store::look_up(std::span<const Key> keys, Time now) {
   std::vector<Query> queries;
   queries.reserve(keys.size());

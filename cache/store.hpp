@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/use_counts.hpp"
 #include "core/cache_key.hpp"
 #include "core/payload.hpp"
 #include "core/result.hpp"
@@ -60,6 +61,31 @@ struct Query {
     return version.status == VersionStatus::ok && version.expires && *version.expires <= now &&
            now - *version.expires < stale && (!max_age || now - version.committed <= *max_age);
   }
+};
+
+/// Where an answer came from.
+enum class Tier : std::uint8_t { memory, local, redis };
+
+/// Why a store has no answer, as far as it can tell from what lies under the key.
+enum class Miss : std::uint8_t {
+  absent,  // nothing does
+  expired,
+  max_age,      // fresh, and too old for this reader
+  invalidated,  // removed
+  corrupt,
+  evicted,         // the record is there, its value is not
+  foreign_schema,  // a newer program wrote it
+  bad_mac,         // nobody who has a key wrote it
+};
+
+/// Why a query does not take what is the newest of its key.
+[[nodiscard]] Miss miss_of_newest(const Query& query, const Record& newest, Time now);
+
+/// What a store knows of one query.
+struct Found {
+  std::optional<Record> record{};
+  Tier tier = Tier::local;
+  Miss miss = Miss::absent;  // without a record, or with one that is stale
 };
 
 /// The right to publish under a key, given by Leases::acquire (cache/leases.hpp).
@@ -139,6 +165,7 @@ struct Statistics {
   std::uint64_t misses = 0;
   std::uint64_t corrupt = 0;  // versions dropped because their value did not match its digest
   std::uint64_t fenced = 0;   // commits refused because their lease was not held any more
+  UseCounts use{};            // told to count()
 
   bool operator==(const Statistics&) const = default;
 };
@@ -152,8 +179,11 @@ class Store {
   /// What is found stale counts as a miss, too: it is about to be computed anew.
   /// @param queries  at most 100'000; keys may occur twice
   /// @error unavailable, io. Blocks.
-  [[nodiscard]] virtual Result<std::vector<std::optional<Record>>> find(
-      std::span<const Query> queries, Time now) = 0;
+  [[nodiscard]] virtual Result<std::vector<Found>> search(std::span<const Query> queries,
+                                                          Time now) = 0;
+  /// The same for those who do not ask why and where from.
+  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
+                                                                Time now);
   /// The same for fresh results of any age.
   [[nodiscard]] Result<std::vector<std::optional<Record>>> look_up(std::span<const Key> keys,
                                                                    Time now);
@@ -174,6 +204,12 @@ class Store {
   /// invalid_argument: not hex digits
   [[nodiscard]] virtual Result<std::vector<Record>> versions(std::string_view key_prefix) = 0;
   [[nodiscard]] virtual Result<Statistics> statistics() = 0;
+  /// Adds to statistics().use; kept within about a second where the store lasts. That this fails is
+  /// no trouble.
+  virtual void count(const UseCounts& seen) { static_cast<void>(seen); }
+  /// Everything that statistics() counts begins at zero again; what is kept stays.
+  /// @error unavailable: this store cannot; io
+  virtual Status forget_counts();
   /// Why the last look_up() may have missed what is kept: a part of the store did not answer.
   /// Empty: all did. Does not block.
   [[nodiscard]] virtual std::string impairment() const { return {}; }

@@ -36,6 +36,7 @@ TieredStore::~TieredStore() {
   worker_.request_stop();
   changed_.notify_all();
   worker_.join();
+  count({});
 }
 
 // Without mutex_ held.
@@ -52,10 +53,9 @@ void TieredStore::note(const Error& error, Trouble trouble) {
 }
 
 // What is stale here may be fresh there; where it is not, what is here stands.
-Result<std::vector<std::optional<Record>>> TieredStore::find(std::span<const Query> queries,
-                                                             Time now) {
+Result<std::vector<Found>> TieredStore::search(std::span<const Query> queries, Time now) {
   hear_news();
-  auto found = options_.local->find(queries, now);
+  auto found = options_.local->search(queries, now);
   if (!found) return found;
   auto unconfirmed = doubted(queries, *found);
   std::vector<Query> missing;
@@ -65,14 +65,14 @@ Result<std::vector<std::optional<Record>>> TieredStore::find(std::span<const Que
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const Query& query = queries[i];
       // There it is what it was before; here is known better.
-      const auto& here = (*found)[i];
+      const auto& here = (*found)[i].record;
       if ((here && here->is_fresh(now)) || uncopied_.contains(query.key)) continue;
       if (const auto taken = promotions_.find(query.key); taken != promotions_.end()) {
         const auto told = news_.until.find(query.key);
         const bool is_removed =
             told != news_.until.end() && taken->second.committed <= told->second;
         if (query.takes(taken->second, now) && !is_removed) {
-          (*found)[i] = taken->second;
+          (*found)[i] = {taken->second, Tier::redis, Miss::absent};
           ++counts_.remote_hits;
           continue;
         }
@@ -84,7 +84,7 @@ Result<std::vector<std::optional<Record>>> TieredStore::find(std::span<const Que
   if (missing.empty() || ask_remote(missing, positions, now, *found)) return found;
   // Nobody there to confirm them: then they count.
   for (std::size_t i = 0; i < unconfirmed.size(); ++i)
-    if (unconfirmed[i]) (*found)[i] = std::move(unconfirmed[i]);
+    if (unconfirmed[i]) (*found)[i].record = std::move(unconfirmed[i]);
   return found;
 }
 
@@ -116,24 +116,26 @@ void TieredStore::hear_news() {
 // Takes away what was removed elsewhere, and what may have been.
 // @return the latter, each in its place; empty: there is none
 std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Query> queries,
-                                                        std::vector<std::optional<Record>>& found) {
+                                                        std::vector<Found>& found) {
   std::vector<std::optional<Record>> unconfirmed;
   std::map<Key, Time> removed;
   {
     const Guard guard(mutex_);
     if (news_.until.empty() && !news_.horizon) return unconfirmed;
     for (std::size_t i = 0; i < queries.size(); ++i) {
-      if (!found[i]) continue;
+      std::optional<Record>& record = found[i].record;
+      if (!record) continue;
       const auto told = news_.until.find(queries[i].key);
-      if (told != news_.until.end() && found[i]->committed <= told->second) {
+      if (told != news_.until.end() && record->committed <= told->second) {
         removed.insert(*told);
-      } else if (news_.horizon && found[i]->committed < *news_.horizon) {
+        found[i].miss = Miss::invalidated;
+      } else if (news_.horizon && record->committed < *news_.horizon) {
         unconfirmed.resize(queries.size());
-        unconfirmed[i] = std::move(found[i]);
+        unconfirmed[i] = std::move(record);
       } else {
         continue;
       }
-      found[i].reset();
+      record.reset();
     }
   }
   if (!removed.empty() && options_.forget) {
@@ -145,24 +147,29 @@ std::vector<std::optional<Record>> TieredStore::doubted(std::span<const Query> q
 
 // False: nobody answered there.
 bool TieredStore::ask_remote(std::span<const Query> missing, std::span<const std::size_t> positions,
-                             Time now, std::vector<std::optional<Record>>& found) {
+                             Time now, std::vector<Found>& found) {
   {
     const Guard guard(mutex_);
     ++look_ups_;
   }
-  auto there = options_.remote->find(missing, now);
+  auto there = options_.remote->search(missing, now);
   if (!there) note(there.error(), Trouble::asking);
   const Guard guard(mutex_);
   impairment_ = there ? std::string() : there.error().message;
   if (there) {
     for (std::size_t m = 0; m < missing.size(); ++m) {
-      std::optional<Record>& record = (*there)[m];
-      std::optional<Record>& here = found[positions[m]];
+      std::optional<Record>& record = (*there)[m].record;
+      Found& answer = found[positions[m]];
+      std::optional<Record>& here = answer.record;
       const bool is_hit = record && record->is_fresh(now);
       ++(is_hit ? counts_.remote_hits : counts_.remote_misses);
+      if (!is_hit && answer.miss == Miss::absent) answer.miss = (*there)[m].miss;
       if (!record) continue;
       if (is_hit) queue_promotion(*record);
-      if (is_hit || !here || here->committed < record->committed) here = std::move(*record);
+      if (is_hit || !here || here->committed < record->committed) {
+        here = std::move(*record);
+        answer.tier = (*there)[m].tier;
+      }
     }
   } else {
     counts_.remote_unavailable += missing.size();
@@ -246,6 +253,7 @@ Result<std::vector<Kept>> TieredStore::commit(std::span<const Commit> commits, T
 void TieredStore::queue_copy(const Commit& commit, Time now) {
   if (counts_.waiting_bytes + commit.value.size > options_.queue_bytes) {
     ++counts_.dropped;
+    ++dropped_copies_;
     return;
   }
   copies_.push_back({commit, now});
@@ -269,6 +277,7 @@ void TieredStore::work(const std::stop_token& stop) {
       may_copy = true;
   }
   counts_.dropped += copies_.size() + promotions_.size();
+  dropped_copies_ += static_cast<std::int64_t>(copies_.size());
 }
 
 // Takes over what was found there, unless something was committed here meanwhile.
@@ -323,10 +332,12 @@ bool TieredStore::copy(Guard& guard) {
   is_remote_down_ = !kept && may_pass(kept.error());
   if (is_remote_down_) return false;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!kept)
+    if (!kept) {
       ++counts_.dropped;
-    else
+      ++dropped_copies_;
+    } else {
       ++((*kept)[i] == Kept::fenced ? counts_.fenced : counts_.copied);
+    }
     const Commit& done = copies_.front().commit;
     --counts_.waiting;
     counts_.waiting_bytes -= done.value.size;
@@ -398,6 +409,19 @@ Result<std::vector<Record>> TieredStore::versions_of_value(std::string_view dige
   return options_.local->versions_of_value(digest_prefix, limit);
 }
 
+void TieredStore::count(const UseCounts& seen) {
+  UseCounts all = seen;
+  {
+    const Guard guard(mutex_);
+    all.add("unkept.publish_dropped", std::exchange(dropped_copies_, 0));
+  }
+  if (!all.is_empty()) options_.local->count(all);
+}
+
+Status TieredStore::forget_counts() {
+  return options_.local->forget_counts();
+}
+
 Result<Statistics> TieredStore::statistics() {
   auto statistics = options_.local->statistics();
   if (!statistics) return statistics;
@@ -413,6 +437,10 @@ Result<std::vector<LeaseAnswer>> TieredStore::acquire(std::span<const LeaseWish>
                                                       const LeaseTerms& terms) {
   if (options_.remote_leases) {
     auto answers = options_.remote_leases->acquire(wishes, terms);
+    if (!answers && answers.error().code == ErrorCode::exhausted) {
+      const Guard guard(mutex_);
+      impairment_ = "oom: " + answers.error().message;
+    }
     if (answers || answers.error().code == ErrorCode::invalid_argument) return answers;
     note(answers.error(), Trouble::keeping);
     if (!options_.local_leases) return answers;

@@ -72,8 +72,8 @@ class TieredStore final : public Store, public Leases {
   explicit TieredStore(Options options);
   ~TieredStore() override;
 
-  [[nodiscard]] Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                                Time now) override;
+  [[nodiscard]] Result<std::vector<Found>> search(std::span<const Query> queries,
+                                                  Time now) override;
   /// @error of the local store only
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override;
   /// What is here, and of there the keys that are not here.
@@ -89,7 +89,10 @@ class TieredStore final : public Store, public Leases {
                                                               std::uint32_t limit) override;
   /// Of the local store; hits include those found there by this process.
   [[nodiscard]] Result<Statistics> statistics() override;
-  /// The shared store did not answer.
+  // Here.
+  void count(const UseCounts& seen) override;
+  Status forget_counts() override;
+  /// The shared store did not answer; "oom: …" when it is full and grants no lease.
   [[nodiscard]] std::string impairment() const override;
 
   [[nodiscard]] Result<std::vector<LeaseAnswer>> acquire(std::span<const LeaseWish> wishes,
@@ -111,10 +114,10 @@ class TieredStore final : public Store, public Leases {
   enum class Trouble : std::uint8_t { asking, keeping };
   void note(const Error& error, Trouble trouble);
   void hear_news();
-  [[nodiscard]] std::vector<std::optional<Record>> doubted(
-      std::span<const Query> keys, std::vector<std::optional<Record>>& found);
+  [[nodiscard]] std::vector<std::optional<Record>> doubted(std::span<const Query> keys,
+                                                           std::vector<Found>& found);
   bool ask_remote(std::span<const Query> missing, std::span<const std::size_t> positions, Time now,
-                  std::vector<std::optional<Record>>& found);
+                  std::vector<Found>& found);
   std::vector<Kept> commit_leased(std::span<const Commit> commits, Time now,
                                   std::vector<bool>& is_settled);
   void queue_copy(const Commit& commit, Time now);
@@ -144,6 +147,7 @@ class TieredStore final : public Store, public Leases {
   bool is_busy_ = false;         // the thread is at work on what it took from the queues
   bool is_remote_down_ = false;  // the last copy was not taken
   TierCounts counts_;
+  std::int64_t dropped_copies_ = 0;  // not told to count() yet
   std::chrono::steady_clock::time_point news_due_{};
   InvalidationLog::News news_;                               // all that was told
   std::string impairment_;                                   // of the last look-up

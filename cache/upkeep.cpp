@@ -195,6 +195,15 @@ Status Upkeep::State::remove_version(const Key& key, std::int64_t version_id) {
 
 Status Upkeep::State::remove_key(const Key& key, Time now) {
   return counted(key, [&]() -> Status {
+    // A clock that was set back must not make what was there look as if it had never been.
+    Statement newest(*database, "SELECT max(committed) FROM version WHERE key = ?1");
+    newest.start(Blob{key.digest.raw()});
+    auto found = newest.next();
+    if (!found) return tl::unexpected(found.error());
+    const Time horizon = *found && !newest.is_null(0)
+                             ? std::max(now, time_of(newest.integer(0)) + Duration{1})
+                             : now;
+    newest.reset();
     for (const char* sql :
          {"DELETE FROM renewal WHERE version IN (SELECT id FROM version WHERE key = ?1)",
           "DELETE FROM material WHERE id IN (SELECT material FROM version WHERE key = ?1)",
@@ -202,7 +211,7 @@ Status Upkeep::State::remove_key(const Key& key, Time now) {
       Statement statement(*database, sql);
       if (auto done = statement.run(Blob{key.digest.raw()}); !done) return done;
     }
-    return set_horizon(key, now);
+    return set_horizon(key, horizon);
   });
 }
 

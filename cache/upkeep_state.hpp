@@ -73,6 +73,7 @@ struct Upkeep::State {
   Result<bool> bury(const Key& key, Time now);
   Status set_horizon(const Key& key, Time at);
   Status remove_version(const Key& key, std::int64_t version_id);
+  Status count_evicted(const Collected& collected);
   Status remove_key(const Key& key, Time now);
   Status trim_history(const CollectRequest& request, Time now, Collected& collected);
   Status evict(const CollectRequest& request, Time now, Collected& collected);

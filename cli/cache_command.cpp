@@ -394,7 +394,98 @@ std::string shared_line(const SharedStatistics& shared) {
 
 }  // namespace
 
-int cache_stats_command(Console& console) {
+namespace {
+
+Json counts_json(const cache::UseCounts& use, std::string_view kind) {
+  Json counts = Json::object();
+  for (const auto& [what, sum] : use.all_of(kind)) counts[what] = sum;
+  return counts;
+}
+
+double seconds_of(std::int64_t nanoseconds) {
+  return seconds(Duration(nanoseconds));
+}
+
+Json use_json(const cache::Statistics& s) {
+  const cache::UseCounts& use = s.use;
+  const std::int64_t look_ups = use.look_ups(), hits = use.sum_of("hit");
+  return {
+      {"look_ups", look_ups},
+      {"hits", hits},
+      {"misses", use.sum_of("miss")},
+      {"bypasses", use.sum_of("bypass")},
+      {"hit_rate", look_ups == 0 ? Json(nullptr)
+                                 : Json(static_cast<double>(hits) / static_cast<double>(look_ups))},
+      {"hits_by_tier", counts_json(use, "hit")},
+      {"misses_by_reason", counts_json(use, "miss")},
+      {"bypasses_by_reason", counts_json(use, "bypass")},
+      {"unkept_by_reason", counts_json(use, "unkept")},
+      {"waits", use.of("wait.count")},
+      {"waited_seconds", seconds_of(use.of("wait.ns"))},
+      {"saved_seconds", seconds_of(use.of("saved.ns"))},
+      {"read_bytes", use.of("bytes.read")},
+      {"written_bytes", use.of("bytes.written")},
+      {"evicted", use.of("evicted.count")},
+      {"evicted_bytes", use.of("evicted.bytes")},
+      {"evicted_seconds", seconds_of(use.of("evicted.ns"))},
+      {"corrupt", s.corrupt},
+      {"fenced", s.fenced}};
+}
+
+/// "3 local, 1 redis", the most first.
+std::string counts_text(const cache::UseCounts& use, std::string_view kind) {
+  std::vector<std::pair<std::int64_t, std::string>> counts;
+  for (const auto& [what, sum] : use.all_of(kind)) counts.emplace_back(-sum, what);
+  std::ranges::sort(counts);
+  std::string text;
+  for (const auto& [sum, what] : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", grouped(-sum), what);
+  return text;
+}
+
+void tell_use(const cache::Statistics& s, Console& console) {
+  const cache::UseCounts& use = s.use;
+  const std::int64_t look_ups = use.look_ups(), hits = use.sum_of("hit");
+  std::string line = fmt::format("look-ups  {}: {} hits, {} misses", grouped(look_ups),
+                                 grouped(hits), grouped(use.sum_of("miss")));
+  if (const std::int64_t bypasses = use.sum_of("bypass"); bypasses > 0)
+    line += fmt::format(", {} bypasses", grouped(bypasses));
+  if (look_ups > 0)
+    line += fmt::format(" ({:.0f} % hits)",
+                        100 * static_cast<double>(hits) / static_cast<double>(look_ups));
+  console.out(line);
+  const auto kind = [&](std::string_view title, std::string_view name) {
+    if (const std::string text = counts_text(use, name); !text.empty())
+      console.out(fmt::format("{}  {}", pad(std::string(title), 8), text));
+  };
+  kind("hits", "hit");
+  kind("misses", "miss");
+  kind("bypasses", "bypass");
+  kind("not kept", "unkept");
+  if (const std::int64_t saved = use.of("saved.ns"); saved > 0)
+    console.out(fmt::format("saved     {} of work", describe(Duration(saved))));
+  if (const std::int64_t waits = use.of("wait.count"); waits > 0)
+    console.out(fmt::format("waited    {}, {} altogether",
+                            counted(static_cast<std::uint64_t>(waits), "time"),
+                            describe(Duration(use.of("wait.ns")))));
+  if (const std::int64_t evicted = use.of("evicted.count"); evicted > 0)
+    console.out(fmt::format("evicted   {} ({})", grouped(evicted),
+                            describe_bytes(static_cast<std::uint64_t>(use.of("evicted.bytes")))));
+  if (s.corrupt > 0) console.out(fmt::format("corrupt   {}", grouped(s.corrupt)));
+}
+
+Status forget_counts(const GlobalOptions& globals) {
+  const auto path = data_path(globals);
+  if (!path) return tl::unexpected(path.error());
+  const auto folder = journal::DataFolder::open({*path, false});
+  if (!folder) return tl::unexpected(folder.error());
+  auto store = cache::SqliteStore::open({.path = folder->cache_file()});
+  return store ? (*store)->forget_counts() : tl::unexpected(store.error());
+}
+
+}  // namespace
+
+int cache_stats_command(const CacheStatsOptions& options, Console& console) {
   const auto shared = shared_statistics(console.options());
   if (!shared) return console.fail(shared.error(), exit_invalid);
   cache::Statistics s;
@@ -403,29 +494,28 @@ int cache_stats_command(Console& console) {
     const auto statistics = (*store)->statistics();
     if (!statistics) return console.fail(statistics.error());
     s = *statistics;
+    // What is shown is what was counted until now.
+    if (options.zero)
+      if (const Status done = forget_counts(console.options()); !done)
+        return console.fail(done.error());
   } else if (store.error().code != ErrorCode::not_found) {
     return console.fail(store.error());
   }
-  const double rate =
-      s.look_ups == 0 ? 0 : static_cast<double>(s.hits) / static_cast<double>(s.look_ups);
-  if (console.is_json())
-    return console.document({{"schema", "reprise.cache-stats/1"},
-                             {"entries", s.entries},
-                             {"versions", s.versions},
-                             {"value_bytes", s.value_bytes},
-                             {"blob_files", s.blob_files},
-                             {"blob_bytes", s.blob_bytes},
-                             {"look_ups", s.look_ups},
-                             {"hits", s.hits},
-                             {"misses", s.misses},
-                             {"hit_rate", s.look_ups == 0 ? Json(nullptr) : Json(rate)},
-                             {"shared", *shared ? shared_json(**shared) : Json(nullptr)}});
+  if (console.is_json()) {
+    Json document{{"schema", "reprise.cache-stats/1"},
+                  {"entries", s.entries},
+                  {"versions", s.versions},
+                  {"value_bytes", s.value_bytes},
+                  {"blob_files", s.blob_files},
+                  {"blob_bytes", s.blob_bytes},
+                  {"shared", *shared ? shared_json(**shared) : Json(nullptr)}};
+    document.update(use_json(s));
+    return console.document(std::move(document));
+  }
   console.out(fmt::format("entries   {} ({})", grouped(s.entries), counted(s.versions, "version")));
   console.out(fmt::format("values    {}", describe_bytes(s.value_bytes)));
   console.out(fmt::format("files     {}, {}", grouped(s.blob_files), describe_bytes(s.blob_bytes)));
-  console.out(fmt::format("look-ups  {}: {} hits, {} misses{}", grouped(s.look_ups),
-                          grouped(s.hits), grouped(s.misses),
-                          s.look_ups == 0 ? "" : fmt::format(" ({:.0f} % hits)", 100 * rate)));
+  tell_use(s, console);
   if (*shared) console.out(shared_line(**shared));
   return exit_ok;
 }

@@ -169,6 +169,16 @@ void add_globals(CLI::App& app, CommandLine& s) {
            ->type_name("FILE")
            ->group(group),
        "redis.password_file");
+  bind(s,
+       app.add_option("--redis-mac-key-file", g.redis_mac_key_file,
+                      "Keys that sign results there, and without which none is taken")
+           ->type_name("FILE")
+           ->group(group),
+       "redis.mac_key_file");
+  bind(s,
+       add_bytes(app, "--max-value", g.max_value, "Largest result that is cached (default: 1GiB)")
+           ->group(group),
+       "max_value");
   app.add_option("--config", g.config, "Read this file of settings and no other")
       ->type_name("FILE")
       ->envname("REPRISE_CONFIG")
@@ -568,8 +578,9 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
       add_command(*cache, s, "import", "Take in what `cache export` wrote",
                   [&s](Console& c) { return cache_import_command(s.cache_import, c); });
   add_import(*take, s.cache_import);
-  add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
-              [](Console& c) { return cache_stats_command(c); });
+  CLI::App* stats = add_command(*cache, s, "stats", "Entries, sizes, hits and misses",
+                                [&s](Console& c) { return cache_stats_command(s.cache_stats, c); });
+  stats->add_flag("--zero", s.cache_stats.zero, "Count from zero again; what is kept stays");
 }
 
 void add_cluster_commands(CLI::App& app, CommandLine& s) {

@@ -51,6 +51,7 @@ struct CommandLine {
   CacheCollectOptions cache_collect;
   CacheVerifyOptions cache_verify;
   CacheEraseOptions cache_erase;
+  CacheStatsOptions cache_stats;
   CacheExportOptions cache_export;
   ImportOptions cache_import;
   RunsExportOptions runs_export;

@@ -50,7 +50,7 @@ int cache_import_command(const ImportOptions& options, Console& console);
 int runs_export_command(const RunsExportOptions& options, Console& console);
 int runs_import_command(const ImportOptions& options, Console& console);
 int cache_explain_command(const ExplainOptions& options, Console& console);  // explain_command.cpp
-int cache_stats_command(Console& console);
+int cache_stats_command(const CacheStatsOptions& options, Console& console);
 int cache_init_redis_command(Console& console);                               // redis_command.cpp
 int config_show_command(const ConfigShowOptions& options, Console& console);  // config_command.cpp
 int config_path_command(Console& console);

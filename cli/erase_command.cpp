@@ -8,6 +8,7 @@
 #include "cache/erasure.hpp"
 #include "cache/redis_erasure.hpp"
 #include "cache/redis_functions.hpp"
+#include "cache/redis_invalidations.hpp"
 #include "cli/commands.hpp"
 #include "cli/confirmation.hpp"
 #include "cli/data_access.hpp"
@@ -116,7 +117,7 @@ class Command {
     erasure_ = *std::move(erasure);
     auto settings = redis_settings(console_.options());
     if (!settings) return tl::unexpected(settings.error());
-    if (*settings) redis_ = std::make_unique<redis::Client>(**settings);
+    if (*settings) redis_ = std::make_shared<redis::Client>(**settings, cache::redis_functions());
     return {};
   }
 
@@ -178,6 +179,8 @@ class Command {
       else
         tier.failure = gone.error();
       report.tiers.push_back(std::move(tier));
+      report.tiers.push_back(gone ? tell_nodes(gone->keys, dry_run)
+                                  : Tier{"nodes", {}, gone.error()});
     }
     std::set<Digest> in_use;
     const auto note = [&](const Payload& value) {
@@ -229,6 +232,18 @@ class Command {
                              {"set_aside", erased->set_aside}},
                             {}});
     return report;
+  }
+
+  /// What others took over is not served by them any more; their own `cache erase` removes it.
+  Tier tell_nodes(const std::set<Key>& there, bool dry_run) {
+    std::set<Key> told = there;
+    told.insert(plan_.keys.begin(), plan_.keys.end());
+    Tier tier{"nodes", {{"told", told.size()}}, {}};
+    if (dry_run || told.empty()) return tier;
+    cache::RedisInvalidations log(redis_);
+    const std::vector<Key> keys(told.begin(), told.end());
+    if (const Status done = log.invalidate(keys, now()); !done) tier.failure = done.error();
+    return tier;
   }
 
   static Error log_in_use(std::string_view file) {
@@ -296,6 +311,7 @@ class Command {
           line += fmt::format("{}{} {}", line.empty() ? "" : ", ", grouped(count),
                               name == "value_bytes" ? "bytes of values"
                               : name == "set_aside" ? "damaged copies"
+                              : name == "told"      ? "keys told to be gone"
                                                     : name);
       if (line.empty()) line = "nothing";
       if (tier.failure) line = "not reached: " + tier.failure->message;
@@ -334,7 +350,7 @@ class Command {
   std::unique_ptr<journal::SqliteJournal> journal_;
   std::unique_ptr<cache::BlobStore> blobs_;
   std::unique_ptr<cache::Erasure> erasure_;
-  std::unique_ptr<redis::Client> redis_;
+  std::shared_ptr<redis::Client> redis_;
   cache::ErasureRequest request_;
   cache::ErasurePlan plan_;
   std::set<RunId> holders_;  // runs that were given something of it

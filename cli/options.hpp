@@ -24,7 +24,9 @@ struct GlobalOptions {
   ProgressChoice progress = ProgressChoice::automatic;
   std::string redis;                // address of the server that keeps results, too; empty = none
   std::string redis_password_file;  // empty = no password
-  std::string server;               // HOST:PORT of the server that is asked instead; empty = none
+  std::string redis_mac_key_file;   // of keys that sign results there; empty = none
+  std::optional<std::uint64_t> max_value;  // bytes of a result that is cached; none = 1 GiB
+  std::string server;        // HOST:PORT of the server that is asked instead; empty = none
   std::string secret_file;   // what links are proved by; empty = the one in the data directory
   std::string certificates;  // folder of a bundle; empty = the secret
   bool quiet = false;        // ids only
@@ -247,6 +249,10 @@ struct CacheRemoveOptions {
   CacheSelectOptions select;
   bool downstream = false;  // and what was made of them
   bool dry_run = false;
+};
+
+struct CacheStatsOptions {
+  bool zero = false;  // counts begin anew
 };
 
 struct CacheEraseOptions {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <system_error>
 
+#include "cache/mac_keys.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
@@ -44,6 +45,12 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   auto redis = redis_settings(globals);
   if (!redis) return tl::unexpected(redis.error());
   engine.redis = std::move(*redis);
+  if (globals.max_value) engine.max_value_bytes = *globals.max_value;
+  if (!globals.redis_mac_key_file.empty()) {
+    auto keys = cache::MacKeys::read(globals.redis_mac_key_file);
+    if (!keys) return tl::unexpected(keys.error());
+    engine.mac_keys = std::make_shared<const cache::MacKeys>(*std::move(keys));
+  }
   if (!secrets.empty()) engine.secrets = std::filesystem::absolute(secrets, error);
   if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   return engine;

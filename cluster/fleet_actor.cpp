@@ -107,8 +107,7 @@ void conclude(Self* self, std::vector<EndedAttempt> ended) {
                      attempt.key});
   }
   actors::ResultKeeper::Step step = self->state.keeper.finished(std::move(batch), true);
-  if (!step.given_up.empty())
-    self->send(self->state.options.cache, actors::GiveUp{std::move(step.given_up)});
+  if (!step.given_up.keys.empty()) self->send(self->state.options.cache, std::move(step.given_up));
   tell_scheduler(self, std::move(step.reports));
   if (!step.store.commits.empty()) self->send(self->state.options.cache, std::move(step.store));
 }

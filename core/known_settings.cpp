@@ -52,6 +52,16 @@ std::span<const Setting> known_settings() {
        .computed = "",
        .example = "",
        .trade_off = "Longer lets programs clean up; cancelling takes as long."},
+      {.key = "max_value",
+       .kind = Kind::text,
+       .meaning =
+           "Largest result that is cached, with the files it speaks of; bytes, or a size such "
+           "as 512MiB or 2GB.",
+       .standard = "1GiB",
+       .computed = "",
+       .example = "",
+       .trade_off = "A larger one is handed on and computed again by the next run; without a limit "
+                    "one task may fill the disk."},
       {.key = "out",
        .kind = Kind::path,
        .meaning = "Folder for the files among a run's outputs.",
@@ -175,6 +185,17 @@ std::span<const Setting> known_settings() {
        .trade_off =
            "Whoever may write to the server decides what others take for results: give it a "
            "password, or a user of its own."},
+      {.key = "redis.mac_key_file",
+       .kind = Kind::secret_file,
+       .meaning =
+           "File of keys that sign results kept in redis.url, one per line, 64 hex digits or "
+           "more; the first one signs, what any of them signed is taken.",
+       .standard = "",
+       .computed = "none: whoever may write to the server is believed",
+       .example = "/etc/reprise/mac-keys",
+       .trade_off =
+           "With it, results that somebody without a key wrote or moved are misses (bad_mac). All "
+           "nodes need it; unsigned results kept before are computed once more."},
   };
   return table;
 }

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/text.hpp"
+#include "redis/greeting.hpp"
 
 namespace reprise::redis {
 namespace {
@@ -110,7 +111,7 @@ Status Client::connect(Deadline deadline) {
   if (!opened) return tl::unexpected(opened.error());
   connection_ = std::move(*opened);
   const Deadline greeted = earlier(deadline, settings_.budgets.operation);
-  auto done = greet(greeted);
+  auto done = greet(*connection_, settings_, name_, greeted);
   if (!done) {
     connection_.reset();
     return done;
@@ -121,32 +122,6 @@ Status Client::connect(Deadline deadline) {
     if (auto loaded = load_functions(greeted); !loaded) functions_error_ = loaded.error();
   // Loading may have lost the connection.
   if (!connection_) return tl::unexpected(*functions_error_);
-  return {};
-}
-
-Status Client::greet(Deadline deadline) {
-  auto password = read_password(settings_.password_file);
-  if (!password) return tl::unexpected(password.error());
-  Commands hello;
-  if (!settings_.user.empty())
-    hello.add("AUTH", settings_.user, *password);
-  else if (!password->empty())
-    hello.add("AUTH", *password);
-  if (settings_.database != 0) hello.add("SELECT", settings_.database);
-  // Asks whether the server serves this user at all.
-  hello.add("GET", settings_.prefix + ":meta");
-  auto replies = connection_->exchange(hello, deadline);
-  if (!replies) return tl::unexpected(replies.error());
-  for (const Reply& reply : *replies) {
-    if (!reply.is_error()) continue;
-    Error error = error_of(reply, name_);
-    if (reply.text.starts_with("WRONGPASS") || reply.text.starts_with("NOAUTH"))
-      error.message +=
-          fmt::format("; check the user{} and the password file",
-                      settings_.user.empty() ? std::string()
-                                             : " \"" + escape_for_terminal(settings_.user) + "\"");
-    return tl::unexpected(std::move(error));
-  }
   return {};
 }
 

@@ -79,7 +79,6 @@ class Client {
  private:
   Result<std::vector<Reply>> attempt(const Commands& batch, Deadline deadline, Needs needs);
   Status connect(Deadline deadline);
-  Status greet(Deadline deadline);
   Status load_functions(Deadline deadline);
   Result<std::vector<Reply>> exchange(const Commands& batch, Deadline deadline);
 

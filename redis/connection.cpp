@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <condition_variable>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -138,6 +139,10 @@ Address address_of(const std::filesystem::path& socket) {
 
 }  // namespace
 
+void wait_for_any(int descriptor, Deadline deadline) {
+  static_cast<void>(wait_for(descriptor, POLLIN, deadline));
+}
+
 Result<std::unique_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Limits& limits,
                                                      Deadline deadline) {
   std::vector<Address> addresses;
@@ -210,6 +215,30 @@ Result<std::vector<Reply>> Connection::exchange_all(const Commands& commands, De
       return lost("no reply in time");
   }
   return replies;
+}
+
+Status Connection::send(const Commands& commands, Deadline deadline) {
+  std::string_view unsent = commands.wire();
+  while (!unsent.empty()) {
+    if (!wait_for(descriptor_, POLLOUT, deadline)) return lost("takes no more commands");
+    if (auto done = send_some(unsent); !done) return done;
+  }
+  return {};
+}
+
+Result<std::vector<Reply>> Connection::listen(int bell, Deadline deadline) {
+  std::vector<Reply> said;
+  reader_.start_round();
+  while (said.empty()) {
+    pollfd wanted[]{{descriptor_, POLLIN, 0}, {bell, POLLIN, 0}};
+    const int ready = ::poll(wanted, 2, milliseconds_until(deadline));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready < 0) return lost(system_error("poll", errno).message);
+    if (wanted[0].revents != 0)
+      if (auto done = receive_some(said, SIZE_MAX); !done) return tl::unexpected(done.error());
+    if (ready == 0 || wanted[1].revents != 0) break;
+  }
+  return said;
 }
 
 Status Connection::send_some(std::string_view& unsent) {

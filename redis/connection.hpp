@@ -20,6 +20,9 @@ namespace reprise::redis {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+/// Waits until `descriptor` can be read, or until the deadline.
+void wait_for_any(int descriptor, Deadline deadline);
+
 /// Not safe for concurrent use.
 class Connection {
  public:
@@ -38,6 +41,15 @@ class Connection {
   /// @error unavailable: connection lost, or not in time; corrupt: no reply of the protocol, or one
   /// above the limits. Blocks.
   [[nodiscard]] Result<std::vector<Reply>> exchange(const Commands& commands, Deadline deadline);
+
+  // For subscribers, who are told things that are no replies.
+
+  /// Sends all commands and waits for nothing.
+  /// @error as exchange(). Blocks.
+  [[nodiscard]] Status send(const Commands& commands, Deadline deadline);
+  /// What the server says next, or nothing: it was quiet, or `bell` can be read.
+  /// @error as exchange(). Blocks.
+  [[nodiscard]] Result<std::vector<Reply>> listen(int bell, Deadline deadline);
 
   /// A reply was seen since open().
   [[nodiscard]] bool has_answered() const { return has_answered_; }

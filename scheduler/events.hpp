@@ -111,6 +111,7 @@ struct LookedUp {
 struct Kept {
   AttemptRef attempt;
   bool kept = false;
+  std::string why{};  // it was not
 };
 
 struct Report {

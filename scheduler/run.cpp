@@ -277,6 +277,7 @@ void Run::admit(TaskId task, Step& step) {
     }
   }
   if (!kind.target.text.empty()) return look_up(task, step);  // instead of the cache
+  if (kind.cache.enabled && context_->cache == CacheMode::off) ++past_cache_;
   if (!kind.cache.enabled || context_->cache == CacheMode::off) return begin(task, step);
   if (kind.cache.key_function.empty()) return look_up(task, step);
   Question question;

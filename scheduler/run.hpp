@@ -96,6 +96,8 @@ class Run {
     std::uint64_t carried = 0;  // tasks that were finished before start()
   };
   [[nodiscard]] Totals totals() const;
+  /// Tasks that would have been looked up, had the run not said off; since the last call.
+  std::uint64_t take_past_cache() { return std::exchange(past_cache_, 0); }
 
   /// The run's outputs by name, as far as they can be made; for a run that has ended.
   [[nodiscard]] std::map<std::string, Payload> outputs();
@@ -302,8 +304,9 @@ class Run {
   std::vector<NodeId> element_node_;            // per element task
   std::vector<std::uint32_t> element_waiting_;  // per element task: upstream elements not finished
 
-  std::unordered_map<TaskId, Key> keys_;              // of tasks that missed and will be stored
-  std::unordered_map<TaskId, std::string> bypass_;    // why a task went past the cache
+  std::unordered_map<TaskId, Key> keys_;            // of tasks that missed and will be stored
+  std::unordered_map<TaskId, std::string> bypass_;  // why a task went past the cache
+  std::uint64_t past_cache_ = 0;  // tasks with a policy that were not looked up: the run says off
   std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
 
   std::unordered_map<TaskId, Fallback> fallbacks_;  // of tasks that missed: may stand in

@@ -298,7 +298,7 @@ void Run::kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants) {
     arrival.stage = Stage::stored;
     arrive(task, std::move(arrival), step);
   } else {
-    arrival.outcome.uncacheable = "the cache did not take it";
+    arrival.outcome.uncacheable = answer.why;
     succeed_or_fail(task, std::move(arrival.outcome), false, step);
   }
   settle(step);

@@ -74,9 +74,9 @@ BOOST_AUTO_TEST_CASE(the_format_is_pinned) {
 
 BOOST_AUTO_TEST_CASE(a_record_of_a_newer_program_is_told_from_garbage) {
   std::string newer = sample().encode();
-  newer[2] = 2;
+  newer[2] = 3;
   BOOST_TEST((RedisRecord::decode(newer).error().code == ErrorCode::conflict));
-  BOOST_TEST((RedisRecord::decode("rp\x02").error().code == ErrorCode::conflict));
+  BOOST_TEST((RedisRecord::decode("rp\x03").error().code == ErrorCode::conflict));
   for (const std::string& bad : {std::string(), std::string("rp"),
                                  std::string("garbage, and long enough") + std::string(100, 'x')})
     BOOST_TEST((RedisRecord::decode(bad).error().code == ErrorCode::corrupt));

@@ -208,7 +208,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_record_is_a_miss_and_overwritten) {
 BOOST_AUTO_TEST_CASE(what_a_newer_program_wrote_is_left_alone) {
   const redis::Settings settings = fresh_prefix();
   auto store = open_redis(settings);
-  const std::string newer = "rp\x02 a better record";
+  const std::string newer = "rp\x03 a better record";
   common_server()("SET", entry_of(settings, "newer"), newer);
   common_server()("LPUSH", entry_of(settings, "list"), "x");
   common_server()("SET", history_of(settings, "no list"), "x");
@@ -556,6 +556,54 @@ BOOST_AUTO_TEST_CASE(processes_that_commit_at_once_keep_every_version) {
   BOOST_TEST(statistics.versions == 2u * processes * commits);
   BOOST_TEST(statistics.look_ups == processes * commits);
   BOOST_TEST(statistics.hits == processes * commits);
+}
+
+std::unique_ptr<RedisStore> open_signing(const redis::Settings& settings, const std::string& keys) {
+  RedisStore::Options options;
+  options.client = new_client(settings);
+  options.mac_keys = std::make_shared<const MacKeys>(*MacKeys::parse(keys));
+  return std::make_unique<RedisStore>(std::move(options));
+}
+Found search_one(Store& store, std::string_view name, Time now = at(1)) {
+  const Query query{.key = key(name)};
+  auto found = store.search({&query, 1}, now);
+  if (!found) BOOST_FAIL(found.error().message);
+  return std::move((*found)[0]);
+}
+
+BOOST_AUTO_TEST_CASE(only_what_was_signed_is_taken_where_there_are_keys) {
+  const redis::Settings settings = fresh_prefix();
+  const std::string one(64, '1'), two(64, '2');
+  const auto signing = open_signing(settings, one);
+  const auto open = open_redis(settings);
+  keep(*open, commit("forged", value("x")));
+  keep(*signing, commit("a", value("y"), 100s));
+  BOOST_TEST((find(*signing, "a", at(1))->value == value("y")));
+  BOOST_TEST((find(*open, "a", at(1))->value == value("y")));  // who has no keys reads all
+
+  const std::string before = common_server()("GET", entry_of(settings, "forged")).text;
+  BOOST_TEST((search_one(*signing, "forged").miss == Miss::bad_mac));
+  BOOST_TEST(common_server()("GET", entry_of(settings, "forged")).text == before);
+  // Also the same value is a new version then: nothing but a commit takes the place.
+  keep(*signing, commit("forged", value("x")), at(2));
+  BOOST_TEST((find(*signing, "forged", at(3))->version == 2u));
+
+  // One that is over must not be made fresh by whoever may write.
+  std::string later = common_server()("GET", entry_of(settings, "a")).text;
+  ++later[38];
+  common_server()("SET", entry_of(settings, "a"), later);
+  BOOST_TEST((search_one(*signing, "a").miss == Miss::bad_mac));
+
+  // Nodes get a new key one after the other.
+  keep(*signing, commit("b", value("z")));
+  const auto between = open_signing(settings, two + "\n" + one);
+  BOOST_TEST(find(*between, "b", at(1)).has_value());
+  keep(*between, commit("b", value("z")), at(4));
+  const auto after = open_signing(settings, two);
+  const Found renewed = search_one(*after, "b", at(5));
+  BOOST_TEST((renewed.record.has_value() && renewed.record->version == 2u),
+             static_cast<int>(renewed.miss));
+  BOOST_TEST((find(*signing, "b", at(5))->version == 1u));  // the older one, which it can tell
 }
 
 BOOST_AUTO_TEST_SUITE_END()

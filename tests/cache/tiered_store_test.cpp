@@ -26,10 +26,9 @@ class SharedStore final : public Store, public Leases {
   std::atomic<int> commits{0};
   MemoryStore memory;
 
-  Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                  Time now) override {
+  Result<std::vector<Found>> search(std::span<const Query> queries, Time now) override {
     if (is_down) return gone();
-    return memory.find(queries, now);
+    return memory.search(queries, now);
   }
   Result<std::vector<Kept>> commit(std::span<const Commit> given, Time now) override {
     ++commits;
@@ -79,9 +78,8 @@ class SharedStore final : public Store, public Leases {
 class Forward final : public Store {
  public:
   explicit Forward(Store& to) : to_(to) {}
-  Result<std::vector<std::optional<Record>>> find(std::span<const Query> queries,
-                                                  Time now) override {
-    return to_.find(queries, now);
+  Result<std::vector<Found>> search(std::span<const Query> queries, Time now) override {
+    return to_.search(queries, now);
   }
   Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) override {
     return to_.commit(commits, now);

@@ -204,4 +204,38 @@ BOOST_AUTO_TEST_CASE(what_one_node_removes_the_others_make_anew) {
   BOOST_TEST(a.run("both").counted("executed") == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_one_node_erases_the_others_do_not_serve) {
+  RedisServer server;
+  Node a(server.port()), b(server.port());
+  check_right(a.run("both"));
+  BOOST_TEST(b.run("both").counted("executed") == 1);
+  const Outcome erased = invoke(a, {"cache", "erase", "--task", "second", "-y", "--redis",
+                                    "127.0.0.1:" + std::to_string(server.port())});
+  BOOST_TEST(erased.code == 0, erased.shown());
+  BOOST_TEST(erased.at("/tiers/1/tier") == "nodes", erased.shown());
+  BOOST_TEST(erased.at("/tiers/1/counts/told") == 8, erased.shown());
+  const Outcome after = b.run("both");
+  check_right(after);
+  BOOST_TEST(after.counted("executed") == 9, after.shown());
+  BOOST_TEST(b.why(after, "second[3]") == "miss invalidated");
+}
+
+BOOST_AUTO_TEST_CASE(with_keys_only_signed_results_are_taken) {
+  RedisServer server;
+  Node a(server.port()), b(server.port()), stranger(server.port());
+  for (Node* node : {&a, &b}) {
+    node->write("keys", std::string(64, '7') + "\n");
+    std::filesystem::permissions(node->path / "keys", std::filesystem::perms::owner_read);
+    node->environment["REPRISE_REDIS_MAC_KEY_FILE"] = (node->path / "keys").string();
+  }
+  check_right(stranger.run("both"));
+  check_right(a.run("both"));
+  const Outcome counts = invoke(a, {"cache", "stats"});
+  BOOST_TEST(counts.at("/misses_by_reason/bad_mac") == 12, counts.shown());
+  const Outcome served = b.run("both");
+  check_right(served);
+  BOOST_TEST(served.counted("executed") == 1, served.shown());
+  BOOST_TEST(b.why(served, "first[1]") == "hit redis");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
