@@ -38,13 +38,6 @@ std::string task_of(const Attempt& attempt) {
   return display_name(*attempt.context, attempt.node, attempt.label, attempt.map_index);
 }
 
-// The attempt, if its key has digests of files that somebody may write to while it runs.
-std::optional<Attempt> with_files(const Attempt& attempt, const Material& material) {
-  for (const auto& [name, digest] : material.arguments)
-    if (name.starts_with("file:")) return attempt;
-  return std::nullopt;
-}
-
 }  // namespace
 
 // What was true then, or that nobody knows: never something newer instead.
@@ -98,10 +91,41 @@ void CacheService::look_at_target(const Attempt& attempt, scheduler::Answer& ans
   }
 }
 
+// Where the task's validator compares other things than its key holds. False: the answer is the
+// key's, as for everybody else.
+bool CacheService::look_at_candidates(const Attempt& attempt, const Material& material,
+                                      cache::CandidateSearch& search, scheduler::Answer& answer) {
+  const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
+  const std::string& name = worker::shared_name(kind);
+  if (kind.cache.validator == Validator::custom) {
+    auto candidates = search.for_user(name, material, kind.cache);
+    if (!candidates) {
+      answer.reason = "tier_down: " + candidates.error().message;
+      counts_.add("bypass.tier_down");
+      return true;
+    }
+    std::erase_if(*candidates, [&](const Candidate& each) { return !has_its_files(each.value); });
+    if (candidates->empty()) counts_.add("miss.first_seen");
+    answer.candidates = *std::move(candidates);
+    return true;
+  }
+  auto record = search.valid(name, material, *answer.key, kind.cache);
+  if (!record || !*record || !has_its_files((*record)->value)) return false;
+  counts_.add("hit.local");
+  counts_.add("saved.ns", (*record)->cost.count());
+  counts_.add("bytes.read", static_cast<std::int64_t>((*record)->value.size));
+  made_.erase(*answer.key);
+  answer.key = (*record)->key;
+  answer.value = std::move((*record)->value);
+  answer.origin = (*record)->run;
+  return true;
+}
+
 scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
   std::vector<scheduler::Answer> known;
   std::vector<Asked> asked;
   const Time now = options_.clock->now();
+  std::map<std::optional<Time>, cache::CandidateSearch> searches;
   for (Attempt& attempt : attempts) {
     scheduler::Answer answer = answer_to(attempt);
     if (worker::has_target(attempt)) {
@@ -109,22 +133,31 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
       known.push_back(std::move(answer));
       continue;
     }
-    const Result<Material> material =
-        worker::material_of(attempt, *options_.hasher, options_.account);
+    Made made;
+    const Result<Material> material = worker::material_of(
+        attempt, *options_.hasher, options_.space, worker::process_environment(), &made.read);
     if (!material) {
       answer.reason = "uncacheable: " + material.error().message;
       counts_.add("bypass.uncacheable");
       known.push_back(std::move(answer));
       continue;
     }
-    std::string bytes = material->encode();
-    const Key key{digest_in("key", bytes)};
+    made.material = material->encode();
+    const Key key{digest_in("key", made.material)};
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
     if (writes(attempt.context->cache) || reads(attempt.context->cache))
-      materials_.insert_or_assign(key,
-                                  Ingredients{std::move(bytes), with_files(attempt, *material)});
+      made_.insert_or_assign(key, std::move(made));
     answer.key = key;
     const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
+    if (asks && cache::has_candidates(kind.cache)) {
+      const std::optional<Time> as_of = attempt.context->as_of;
+      const auto search =
+          searches.try_emplace(as_of, *options_.store, as_of.value_or(now), as_of.has_value());
+      if (look_at_candidates(attempt, *material, search.first->second, answer)) {
+        known.push_back(std::move(answer));
+        continue;
+      }
+    }
     if (asks && !attempt.context->as_of) {
       asked.push_back({std::move(attempt), key, now});
       continue;
@@ -133,7 +166,7 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
       look_up_as_of(attempt, answer);
     else
       counts_.add("bypass.refresh");
-    if (!writes(attempt.context->cache)) materials_.erase(key);
+    if (!writes(attempt.context->cache)) made_.erase(key);
     known.push_back(std::move(answer));
   }
   scheduler::LookedUp answers = find_or_wait(std::move(asked));
@@ -317,9 +350,9 @@ void CacheService::count_hit(const Asked& asked, const cache::FoundOrLeased& fou
 }
 
 void CacheService::count_miss(const Attempt& attempt, const Key& key, cache::Miss fate, Time now) {
-  const auto made = materials_.find(key);
-  const auto material = made == materials_.end() ? fail(ErrorCode::not_found, "")
-                                                 : Material::decode(made->second.material);
+  const auto made = made_.find(key);
+  const auto material = made == made_.end() ? fail(ErrorCode::not_found, "")
+                                            : Material::decode(made->second.material);
   if (!material) return counts_.add("miss.first_seen");
   counts_.add("miss", reasons_.of(*material, key, task_of(attempt), fate, now), 1);
 }
@@ -359,7 +392,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       answer.reason = "tier_down: " + found[i].error().message;
     } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
       count_hit(asked[i], *found[i], now, answer);
-      if (!flights_.is_computed(key)) materials_.erase(key);
+      if (!flights_.is_computed(key)) made_.erase(key);
       answers.answers.push_back(std::move(answer));
       continue;
     } else if (is_shared(attempt)) {
@@ -386,7 +419,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
     count_wait(asked[i], now);
     if (!writes(attempt.context->cache)) {
       if (attempt.context->cache != CacheMode::only) counts_.add("unkept.read_only");
-      materials_.erase(key);
+      made_.erase(key);
     }
     answers.answers.push_back(std::move(answer));
   }
@@ -402,19 +435,23 @@ scheduler::LookedUp CacheService::look_again(std::span<const Key> keys) {
   return find_or_wait(flights_.take_waiting(keys));
 }
 
+// Empty: all are what they were.
+std::string CacheService::changed_input(const Made& made) {
+  for (const worker::LocalInput& input : made.read)
+    if (!worker::is_unchanged(input, *options_.hasher))
+      return fmt::format("input_changed: \"{}\" is not what it was when the task began",
+                         escape_for_terminal(input.path.string()));
+  return {};
+}
+
 // Before anything is written: whether it may be.
-std::string CacheService::why_not(const cache::Commit& commit, const Ingredients& made) const {
+std::string CacheService::why_not(const cache::Commit& commit, const Made& made) {
   std::uint64_t bytes = commit.value.size;
   for (const FileValue& file : cache::files_in(commit.value)) bytes += file.size;
   if (bytes > options_.max_value_bytes)
     return fmt::format("too_large: {} are more than max_value, {}", describe_bytes(bytes),
                        describe_bytes(options_.max_value_bytes));
-  if (!made.attempt) return {};
-  const Result<Material> again =
-      worker::material_of(*made.attempt, *options_.hasher, options_.account);
-  if (again && again->encode() == made.material) return {};
-  return "input_changed: " +
-         (again ? "an input file is not what it was when the task began" : again.error().message);
+  return changed_input(made);
 }
 
 std::vector<std::string> CacheService::commit(std::span<cache::Commit> commits) {
@@ -425,10 +462,10 @@ std::vector<std::string> CacheService::commit(std::span<cache::Commit> commits) 
   std::vector<cache::HeldLease> to_release;
   for (std::size_t i = 0; i < commits.size(); ++i) {
     cache::Commit& commit = commits[i];
-    Ingredients made;
-    if (const auto found = materials_.find(commit.key); found != materials_.end()) {
+    Made made;
+    if (const auto found = made_.find(commit.key); found != made_.end()) {
       made = std::move(found->second);
-      materials_.erase(found);
+      made_.erase(found);
     }
     const bool is_lost = flights_.is_lost(commit.key);
     commit.lease = flights_.end(commit.key);
@@ -474,7 +511,7 @@ std::vector<std::string> CacheService::commit(std::span<cache::Commit> commits) 
 void CacheService::give_up(std::span<const Key> keys, const cache::UseCounts& why) {
   std::vector<cache::HeldLease> leases;
   for (const Key& key : keys) {
-    materials_.erase(key);
+    made_.erase(key);
     if (auto lease = flights_.end(key)) leases.push_back({key, std::move(*lease)});
   }
   // A lease that cannot be given back runs out.

@@ -12,10 +12,12 @@
 
 #include "actors/single_flight.hpp"
 #include "cache/blob_store.hpp"
+#include "cache/candidates.hpp"
 #include "cache/leases.hpp"
 #include "cache/miss_reasons.hpp"
 #include "cache/store.hpp"
 #include "core/clock.hpp"
+#include "core/key_space.hpp"
 #include "scheduler/events.hpp"
 #include "worker/material.hpp"
 
@@ -25,7 +27,7 @@ struct CacheServiceOptions {
   std::shared_ptr<cache::Store> store;
   std::shared_ptr<cache::Leases> leases;       // null: others are not kept from computing the same
   std::unique_ptr<worker::FileHasher> hasher;  // digests of input files, for the keys of commands
-  std::string account = "default";
+  KeySpace space{};
   std::shared_ptr<Clock> clock;
   // Takes in what is found at targets; files that results speak of are in it. May be null.
   std::shared_ptr<cache::BlobStore> blobs;
@@ -74,12 +76,15 @@ class CacheService {
 
  private:
   using Asked = SingleFlight::Waiting;
-  // What went into a key that missed, until its result arrives.
-  struct Ingredients {
+  /// What went into a key, and the files that were read for it.
+  struct Made {
     std::string material;
-    std::optional<Attempt> attempt{};  // it reads files, which may change while it runs
+    std::vector<worker::LocalInput> read;
   };
 
+  [[nodiscard]] bool look_at_candidates(const Attempt& attempt, const Material& material,
+                                        cache::CandidateSearch& search, scheduler::Answer& answer);
+  [[nodiscard]] std::string changed_input(const Made& made);
   void look_at_target(const Attempt& attempt, scheduler::Answer& answer);
   void look_up_as_of(const Attempt& attempt, scheduler::Answer& answer);
   [[nodiscard]] scheduler::LookedUp find_or_wait(std::vector<Asked> asked);
@@ -100,11 +105,12 @@ class CacheService {
                  scheduler::Answer& answer);
   void count_miss(const Attempt& attempt, const Key& key, cache::Miss fate, Time now);
   void tell_counts();
-  [[nodiscard]] std::string why_not(const cache::Commit& commit, const Ingredients& made) const;
+  [[nodiscard]] std::string why_not(const cache::Commit& commit, const Made& made);
 
   CacheServiceOptions options_;
-  // Bounded by the number of tasks in flight.
-  std::unordered_map<Key, Ingredients> materials_;
+  // What went into the keys that missed, until their results arrive; bounded by the number of tasks
+  // in flight.
+  std::unordered_map<Key, Made> made_;
   SingleFlight flights_;
   cache::MissReasons reasons_;
   cache::UseCounts counts_;  // not told to the store yet

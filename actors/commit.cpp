@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "flow/cache_life.hpp"
+#include "worker/material.hpp"
 
 namespace reprise::actors {
 
@@ -22,7 +23,7 @@ cache::Commit commit_of(const RunContext& context, NodeId node, std::string_view
   const TaskKind& kind = context.flow->kind_of(node);
   cache::Commit commit;
   commit.key = key;
-  commit.name = kind.cache_name;
+  commit.name = worker::shared_name(kind);
   commit.value = std::move(value);
   commit.expires_after = lifetime(kind.cache, key, context.run);
   commit.anew = kind.cache.life.max_age.has_value();

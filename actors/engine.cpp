@@ -293,6 +293,7 @@ void EmbeddedEngine::start_actors() {
   cache.store = store_;
   cache.leases = leases_;
   cache.clock = options_.clock;
+  cache.space = options_.space;
   cache.blobs = blobs_;
   cache.max_value_bytes = options_.max_value_bytes;
   cache.is_dead = [this](const std::string& owner) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/clock.hpp"
+#include "core/key_space.hpp"
 #include "core/result.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
@@ -61,6 +62,7 @@ struct EngineOptions {
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
   std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too
+  KeySpace space;                         // whose keys these are, and the operator's salts
   /// Makes the actor that runs attempts; empty: one with slots in this process. Otherwise this is
   /// a server: it begins an epoch in its journal, and what the process before left running is its
   /// workers' business.
@@ -87,6 +89,8 @@ struct RunOptions {
   // Came through a server, which goes on with it by itself: the client's key for it, maybe empty.
   std::optional<std::string> submit_key;
   std::map<std::string, Payload> context;  // the user's own keys, by name
+  // For people, to find the run and its results by; what the run does does not depend on them.
+  std::map<std::string, std::string> labels;
   scheduler::RunShape shape;
 };
 

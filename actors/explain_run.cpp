@@ -69,7 +69,7 @@ Result<Material> material_anew(const ExplainSources& sources, const RunRow& row,
                                                      std::move(options->shape)},
                                    now());
   for (const Attempt& attempt : effects.look_ups)
-    if (attempt.task == task) return worker::material_of(attempt, sources.hasher);
+    if (attempt.task == task) return worker::material_of(attempt, sources.hasher, sources.space);
   return fail(ErrorCode::not_found, "the task cannot be worked out again");
 }
 
@@ -423,6 +423,8 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
   const Time moment = options->as_of.value_or(row.submitted);
   if (auto done = explain_miss_of(sources, row, view, task, moment, explanation); !done)
     return tl::unexpected(done.error());
+  if (view.message(task).starts_with("not cached: "))
+    explanation.note = std::string(view.message(task));
   return explanation;
 }
 

@@ -53,6 +53,7 @@ struct ExplainSources {
   cache::Store& store;
   cache::BlobStore* blobs = nullptr;  // for large results of upstreams; may be null
   worker::FileHasher& hasher;
+  KeySpace space{};  // as of the run
 };
 
 /// @param task  of `view`, which is the run of `row`

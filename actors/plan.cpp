@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "cache/candidates.hpp"
 #include "cache/horizon.hpp"
 #include "cache/reading.hpp"
 #include "scheduler/scheduler.hpp"
@@ -22,6 +23,8 @@ struct Findings {
   Time at;
   std::optional<Time> as_of;
   bool explain = false;
+  const KeySpace& space;
+  cache::CandidateSearch search;
   cache::Explainer explainer;
   std::map<TaskId, Prediction> predictions{};
 };
@@ -75,7 +78,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
       }
       continue;
     }
-    Result<Material> material = worker::material_of(attempt, findings.hasher);
+    Result<Material> material = worker::material_of(attempt, findings.hasher, findings.space);
     if (!material) {
       prediction.reason = "uncacheable:" + material.error().message;
       continue;
@@ -85,6 +88,24 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     if (!worker::looks_up(attempt.context->cache, policy)) {
       prediction.reason = "refresh";
       continue;
+    }
+    if (policy.validator == Validator::custom) {
+      prediction.reason = "validator";  // user code, which nobody asks for a plan
+      continue;
+    }
+    if (cache::has_candidates(policy)) {
+      auto record =
+          findings.search.valid(worker::shared_name(attempt.context->flow->kind_of(attempt.node)),
+                                *material, *each.key, policy);
+      if (!record) return tl::unexpected(record.error());
+      if (*record) {
+        prediction.outcome = Prediction::Outcome::hit;
+        prediction.reason = "local";
+        prediction.origin = (*record)->run;
+        prediction.key = each.key = (*record)->key;
+        each.value = std::move((*record)->value);
+        continue;
+      }
     }
     queries.push_back(cache::query_of(policy, *each.key));
     policies.push_back(&policy);
@@ -176,9 +197,15 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
   context->cache = CacheMode::read_only;
 
   const Time at = now();
-  Findings findings{
-      store,         hasher,          at,
-      request.as_of, request.explain, cache::Explainer(store, request.as_of.value_or(at))};
+  const Time moment = request.as_of.value_or(at);
+  Findings findings{store,
+                    hasher,
+                    at,
+                    request.as_of,
+                    request.explain,
+                    request.space,
+                    cache::CandidateSearch(store, moment, request.as_of.has_value()),
+                    cache::Explainer(store, moment)};
   const auto& usual = request.usual;
   scheduler::Scheduler core{unlimited_slots};
   const scheduler::RunIndex index{0};

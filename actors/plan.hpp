@@ -57,6 +57,7 @@ struct PlanRequest {
   std::map<std::string, Duration> usual{};  // how long nodes usually take, by name
   std::optional<Time> as_of{};  // of a run that sees the cache as it was then; none = now
   bool explain = false;         // gives `predictions`, which costs a question per miss
+  KeySpace space{};             // of the run
 };
 
 /// A result whose upstreams all would be served is looked up; what depends on something that runs

@@ -71,6 +71,11 @@ Value to_value(const RunOptions& options, bool with_cache) {
   if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
+  if (with_cache && !options.labels.empty()) {
+    Map labels;
+    for (const auto& [name, text] : options.labels) labels.emplace_back(name, text);
+    map.emplace_back("labels", std::move(labels));
+  }
   return map;
 }
 
@@ -157,6 +162,8 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   if (const Value* key = value->find("submit_key"))
     options.submit_key = reader.get<Bytes>(key).data;
   options.context = reader.payloads(value->find("context"));
+  for (const auto& [name, text] : reader.get<Map>(value->find("labels")))
+    options.labels.emplace(reader.get<std::string>(&name), reader.get<std::string>(&text));
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
     options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));
   for (const Value& name : reader.get<List>(value->find("start_tasks")))

@@ -5,11 +5,12 @@
 
 #include <fmt/format.h>
 
-#include "api/code_digest.hpp"
 #include "api/flow_state.hpp"
 #include "core/text.hpp"
 #include "flow/flow_builder.hpp"
+#include "flow/template.hpp"
 #include "reprise/task.hpp"
+#include "worker/code_digest.hpp"
 
 namespace reprise {
 namespace {
@@ -129,7 +130,7 @@ TaskKind policies_of(const task_options& options, const void* identity) {
   kind.cache = to_internal(options.cache);
   const cached& cache = options.cache.policy;
   if (cache.code || (cache.by && cache.by->source)) {
-    const Result<Digest> code = detail::code_digest(identity);
+    const Result<Digest> code = worker::code_digest(identity);
     if (!code) refuse(error_code::io, code.error().message);
     kind.cache.code = *code;
   }
@@ -254,6 +255,10 @@ std::uint32_t add_constant(flow_state& flow, codec::encoded value) {
   return flow.add_constant(std::move(value));
 }
 
+void hash_constant(flow_state& flow, std::uint32_t constant, std::string method, std::string hash) {
+  flow.hash_constant(constant, std::move(method), hash);
+}
+
 std::uint32_t add_task(flow_state& flow, const task_ref& task,
                        const std::vector<argument_ref>& arguments) {
   return flow.add_task(task, arguments);
@@ -301,21 +306,36 @@ std::uint32_t flow_state::add_constant(codec::encoded value) {
   return static_cast<std::uint32_t>(constants_.size() - 1);
 }
 
+void flow_state::hash_constant(std::uint32_t constant, std::string method,
+                               const std::string& hash) {
+  if (method.empty() || hash.empty() || !is_utf8(method) || !is_utf8(hash))
+    refuse(error_code::invalid_argument, "a hash and its method are texts that are not empty");
+  // What cannot be encoded otherwise can be cached with this.
+  constants_[constant].hash = UserHash{std::move(method), {escape_template(hash), {}}};
+  constants_[constant].is_cacheable = true;
+}
+
 std::uint32_t flow_state::add_task(const task_ref& task,
                                    const std::vector<argument_ref>& arguments) {
   bool is_cacheable = true;
-  for (const argument_ref& argument : arguments)
-    if (argument.from == argument_ref::source::constant)
-      is_cacheable = is_cacheable && constants_[argument.index].is_cacheable;
+  given_hashes hashes;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].from != argument_ref::source::constant) continue;
+    const kept_constant& constant = constants_[arguments[i].index];
+    is_cacheable = is_cacheable && constant.is_cacheable;
+    if (constant.hash) hashes.emplace(std::to_string(i), *constant.hash);
+  }
   task_node added;
-  added.kind = kind_of(task, arguments.size(), is_cacheable);
+  added.kind = kind_of(task, arguments.size(), is_cacheable, std::move(hashes));
   added.arguments = arguments;
   nodes_.push_back(std::move(added));
   return static_cast<std::uint32_t>(nodes_.size() - 1);
 }
 
-std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool is_cacheable) {
+std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool is_cacheable,
+                                  given_hashes hashes) {
   TaskKind policies = policies_of(*task.options, task.identity);
+  policies.cache.hashes = hashes;
   if (task.input_names != nullptr) {
     policies.signature.inputs.clear();
     for (const std::string& name : *task.input_names)
@@ -335,6 +355,9 @@ std::uint32_t flow_state::kind_of(const task_ref& task, std::size_t arity, bool 
   if (kind.version.empty()) kind.version = record.version;
   kind.body = FunctionBody{fmt::format("{}@{}", record.name, record.version)};
   kind.signature.inputs = named_inputs(record, policies, !task.suffix.empty(), arity);
+  kind.cache.hashes.clear();
+  for (auto& [position, hash] : hashes)
+    kind.cache.hashes.emplace(kind.signature.inputs[std::stoul(position)].first, std::move(hash));
   for (const std::string& type : record.outputs)
     kind.signature.outputs.emplace_back("result", type);
   if (!task.suffix.empty()) {

@@ -23,7 +23,7 @@ class flow_state {
 
   /// User code to be registered, and where the flow refers to it.
   struct function {
-    enum class use : std::uint8_t { body, hook, trigger, cache_key, run_hook };
+    enum class use : std::uint8_t { body, hook, trigger, cache_key, validator, run_hook };
     struct place {
       use what = use::body;
       std::uint32_t kind = 0;   // of all but run hooks
@@ -43,6 +43,7 @@ class flow_state {
   };
 
   std::uint32_t add_constant(codec::encoded value);
+  void hash_constant(std::uint32_t constant, std::string method, const std::string& hash);
   std::uint32_t add_task(const task_ref& task, const std::vector<argument_ref>& arguments);
   std::uint32_t add_parameter(parameter added);
   void add_output(std::string name, const node_ref& node);
@@ -52,6 +53,7 @@ class flow_state {
   void add_run_hook(std::string name, erased_body told, bool only_at_end);
   void set_trigger(const node_ref& node, std::string name, erased_body may_run);
   void set_key_function(const node_ref& node, std::string name, erased_body make);
+  void set_validator(const node_ref& node, std::string name, erased_body is_valid);
   void make_cleanup(const node_ref& node);
   void set_reference_nodes(const std::vector<node_ref>& nodes);
 
@@ -70,7 +72,9 @@ class flow_state {
   struct kept_constant {
     Payload value;
     bool is_cacheable = true;
+    std::optional<UserHash> hash{};  // stands for it in keys
   };
+  using given_hashes = std::map<std::string, UserHash>;  // by position of the argument
   struct task_node {
     std::uint32_t kind = 0;
     bool has_own_kind = false;        // no other node shares it
@@ -92,7 +96,8 @@ class flow_state {
     std::uint32_t kind = 0;
   };
 
-  std::uint32_t kind_of(const task_ref& task, std::size_t arity, bool is_cacheable);
+  std::uint32_t kind_of(const task_ref& task, std::size_t arity, bool is_cacheable,
+                        given_hashes hashes);
   std::uint32_t function_of(task_record record);
   /// The node's kind, shared with no other node.
   std::uint32_t own_kind(const node_ref& node);

@@ -23,7 +23,8 @@ value argument_at(arguments given, std::size_t index) {
 
 template <class F>
 void require(const F& function, const std::string& name) {
-  if (name.empty() || !function) refuse("a hook, trigger or key function needs a name and a body");
+  if (name.empty() || !function)
+    refuse("a hook, trigger, validator or key function needs a name and a body");
 }
 
 }  // namespace
@@ -91,6 +92,17 @@ void set_key_function(flow_state& flow, const node_ref& node, std::string name, 
                         });
 }
 
+void set_validator(flow_state& flow, const node_ref& node, std::string name,
+                   validator_function is_valid) {
+  require(is_valid, name);
+  (void)refer(flow, node);
+  flow.set_validator(
+      node, std::move(name), [is_valid = std::move(is_valid)](arguments given, context& about) {
+        return codec::encode(is_valid(earlier_result_from(argument_at(given, 0)),
+                                      present_inputs_from(argument_at(given, 1)), about));
+      });
+}
+
 void set_reference_nodes(flow_state& flow, const std::vector<node_ref>& nodes) {
   for (const node_ref& node : nodes) (void)refer(flow, node);
   flow.set_reference_nodes(nodes);
@@ -116,6 +128,9 @@ void flow_state::function::refer_as(const std::string& id, FlowSpec& spec) const
         break;
       case use::cache_key:
         spec.kinds[at.kind].cache.key_function = id;
+        break;
+      case use::validator:
+        spec.kinds[at.kind].cache.validator_function = id;
         break;
       case use::run_hook:
         spec.run_hooks[at.index].body = FunctionBody{id};
@@ -193,6 +208,15 @@ void flow_state::set_key_function(const node_ref& node, std::string name, erased
                                                  {function::use::cache_key, kind, 0});
 }
 
+void flow_state::set_validator(const node_ref& node, std::string name, erased_body is_valid) {
+  const std::uint32_t kind = own_kind(node);
+  CachePolicy& cache = kinds_[kind].cache;
+  cache.validator = Validator::custom;
+  cache.validate_on.reset();
+  cache.validator_function = add_function("validator", std::move(name), std::move(is_valid),
+                                          {function::use::validator, kind, 0});
+}
+
 void flow_state::make_cleanup(const node_ref& node) {
   TaskKind& kind = kinds_[own_kind(node)];
   kind.trigger = {};
@@ -257,6 +281,11 @@ node<value> flow::call_with(const dynamic_task& task, const std::vector<input>& 
       argument = detail::refer(*state_, parameter->first.get(), parameter->second);
     } else {
       argument.index = detail::add_constant(*state_, codec::encode(std::get<value>(each.from_)));
+    }
+    if (each.hash_) {
+      if (!std::holds_alternative<value>(each.from_) || each.mapped_)
+        detail::refuse("a hash goes with a constant that is not mapped");
+      detail::hash_constant(*state_, argument.index, each.hash_->first, each.hash_->second);
     }
     argument.mapped = each.mapped_;
     argument.flattened = each.flattened_;

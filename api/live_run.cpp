@@ -216,6 +216,10 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
     settings->password_file = options.redis_password_file;
     internal.redis = std::move(*settings);
   }
+  auto space = KeySpace::parse(options.account, options.salt, {});
+  if (!space) return tl::unexpected(space.error());
+  internal.space = *std::move(space);
+  internal.space.salts = options.task_salts;
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   const auto warn = internal.warn;

@@ -8,6 +8,7 @@
 #include "cache/sqlite_store.hpp"
 #include "cache/upkeep.hpp"
 #include "core/cache_key.hpp"
+#include "core/key_space.hpp"
 #include "core/text.hpp"
 #include "journal/data_folder.hpp"
 
@@ -15,6 +16,7 @@ namespace reprise {
 
 struct local_cache::state {
   std::filesystem::path data;
+  KeySpace space;
   std::mutex mutex;
   std::optional<journal::DataFolder> folder;
   std::shared_ptr<cache::BlobStore> blobs;
@@ -42,7 +44,8 @@ namespace {
 constexpr RunId nobody{};
 
 Result<Material> material_of(std::string_view name, std::string_view version,
-                             const local_cache::inputs& in, const local_cache::names& ignored) {
+                             const local_cache::inputs& in, const local_cache::names& ignored,
+                             const KeySpace& space) {
   Material material;
   material.name = name;
   material.version = version;
@@ -58,14 +61,17 @@ Result<Material> material_of(std::string_view name, std::string_view version,
     material.arguments.emplace(input, digest_in("arg", encoded.bytes));
   }
   material.signature = signature.digest();
+  space.apply_to(material);
   if (auto good = material.check(); !good) return tl::unexpected(good.error());
   return material;
 }
 
 }  // namespace
 
-local_cache::local_cache(std::filesystem::path data) : state_(std::make_unique<state>()) {
+local_cache::local_cache(std::filesystem::path data, std::string account, std::string salt)
+    : state_(std::make_unique<state>()) {
   state_->data = std::move(data);
+  state_->space = {.account = std::move(account), .salt = std::move(salt)};
 }
 local_cache::~local_cache() = default;
 
@@ -93,7 +99,7 @@ expected<std::optional<std::string>> local_cache::get_bytes(std::string_view nam
                                                             std::string_view version,
                                                             const inputs& in,
                                                             const names& ignored) {
-  const auto material = material_of(name, version, in, ignored);
+  const auto material = material_of(name, version, in, ignored, state_->space);
   if (!material) return tl::unexpected(detail::to_public(material.error()));
   if (auto ready = initialize(); !ready) return tl::unexpected(ready.error());
   const Key key = Key::of(*material);
@@ -108,7 +114,7 @@ expected<std::optional<std::string>> local_cache::get_bytes(std::string_view nam
 
 expected<void> local_cache::set_bytes(std::string_view name, std::string_view version,
                                       const inputs& in, std::string bytes, const names& ignored) {
-  const auto material = material_of(name, version, in, ignored);
+  const auto material = material_of(name, version, in, ignored, state_->space);
   if (!material) return tl::unexpected(detail::to_public(material.error()));
   if (auto ready = initialize(); !ready) return ready;
   cache::Commit commit;

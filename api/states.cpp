@@ -67,6 +67,29 @@ std::optional<value> to_public(const Payload& payload) {
   return read ? std::optional(std::move(*read)) : std::nullopt;
 }
 
+std::optional<time_point> time_in(const value& fields, std::string_view key) {
+  const value* found = fields.find(key);
+  const auto* raw = found != nullptr ? found->get_if<extension>() : nullptr;
+  if (raw == nullptr) return std::nullopt;
+  const auto at = as_timestamp(Value(Ext{raw->code, raw->payload}));
+  return at ? std::optional(to_public(*at)) : std::nullopt;
+}
+
+std::map<std::string, value> values_in(const value& fields) {
+  std::map<std::string, value> values;
+  if (const auto* entries = fields.get_if<value::map>())
+    for (const auto& [key, each] : *entries)
+      if (const auto* name = key.get_if<std::string>()) values.emplace(*name, each);
+  return values;
+}
+
+std::map<std::string, std::string> texts_in(const value& fields) {
+  std::map<std::string, std::string> texts;
+  for (const auto& [name, each] : values_in(fields))
+    if (const auto* text = each.get_if<std::string>()) texts.emplace(name, *text);
+  return texts;
+}
+
 }  // namespace
 
 // Both lists are the same, in the same order.
@@ -148,10 +171,29 @@ state state_from(const value& fields) {
   if (const value* message = fields.find("message"))
     if (const auto* text = message->get_if<std::string>()) made.message = *text;
   if (const value* result = fields.find("result")) made.result = *result;
-  if (const value* start = fields.find("start_time"))
-    if (const auto* raw = start->get_if<extension>())
-      if (const auto at = as_timestamp(Value(Ext{raw->code, raw->payload})))
-        made.start_time = to_public(*at);
+  made.start_time = time_in(fields, "start_time");
+  return made;
+}
+
+earlier_result earlier_result_from(const value& fields) {
+  earlier_result made;
+  if (const value* result = fields.find("result")) made.result = *result;
+  if (const value* run = fields.find("run"))
+    if (const auto* text = run->get_if<std::string>()) made.run = *text;
+  made.committed = time_in(fields, "committed").value_or(time_point{});
+  made.expires = time_in(fields, "expires");
+  if (const value* inputs = fields.find("inputs")) made.inputs = texts_in(*inputs);
+  if (const value* parameters = fields.find("parameters")) made.parameters = texts_in(*parameters);
+  return made;
+}
+
+present_inputs present_inputs_from(const value& fields) {
+  present_inputs made;
+  if (const value* inputs = fields.find("inputs")) made.inputs = values_in(*inputs);
+  if (const value* parameters = fields.find("parameters")) made.parameters = values_in(*parameters);
+  if (const value* digests = fields.find("input_digests")) made.input_digests = texts_in(*digests);
+  if (const value* digests = fields.find("parameter_digests"))
+    made.parameter_digests = texts_in(*digests);
   return made;
 }
 

@@ -1,6 +1,7 @@
 // Our states as the public API's, and back.
 #pragma once
 
+#include "reprise/hooks.hpp"
 #include "reprise/run.hpp"
 #include "reprise/state.hpp"
 #include "scheduler/events.hpp"
@@ -19,5 +20,8 @@ namespace reprise::detail {
 /// The form in which hooks get and give states (worker/consultation.hpp).
 [[nodiscard]] state state_from(const value& fields);
 [[nodiscard]] value fields_of(const state& state);
+/// The form in which validators get results and inputs.
+[[nodiscard]] earlier_result earlier_result_from(const value& fields);
+[[nodiscard]] present_inputs present_inputs_from(const value& fields);
 
 }  // namespace reprise::detail

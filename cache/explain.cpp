@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/key_space.hpp"
+
 namespace reprise::cache {
 namespace {
 
@@ -84,7 +86,8 @@ std::vector<Difference> differences(const Material& before, const Material& now)
   if (before.code != now.code)
     found.push_back({"code", before.code ? before.code->text() : std::string(),
                      now.code ? now.code->text() : std::string()});
-  if (before.salt != now.salt) found.push_back({"salt", before.salt, now.salt});
+  if (before.salt != now.salt)
+    found.push_back({"salt", shown_salt(before.salt), shown_salt(now.salt)});
   compare(before.dependencies, now.dependencies, dependency_reason, found);
   compare(before.environment, now.environment, environment_reason, found);
   compare(before.arguments, now.arguments, argument_reason, found);

@@ -21,6 +21,7 @@
 #include "cli/terminal.hpp"
 #include "cli/text.hpp"
 #include "core/canon.hpp"
+#include "core/key_space.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -192,7 +193,7 @@ Json material_json(const std::string& bytes) {
   return {{"name", material->name},
           {"version", material->version},
           {"signature", material->signature.text()},
-          {"salt", material->salt},
+          {"salt", shown_salt(material->salt)},
           {"account", material->account},
           {"arguments", std::move(arguments)},
           {"dependencies", std::move(dependencies)},
@@ -214,7 +215,7 @@ void print_material(const std::string& bytes, Console& console) {
       fmt::format("made of   {}@{}  signature {}  code {}", escape_for_terminal(material->name),
                   escape_for_terminal(material->version), material->signature.text().substr(0, 19),
                   word(material->code.value_or(Digest{}))));
-  if (!material->salt.empty()) console.out("  salt    " + escape_for_terminal(material->salt));
+  if (!material->salt.empty()) console.out("  salt    " + shown_salt(material->salt));
   for (const auto& [name, digest] : material->arguments)
     console.out(fmt::format("  input   {}  {}", pad(escape_for_terminal(name), 16),
                             digest.text().substr(0, 19)));

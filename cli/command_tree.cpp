@@ -179,6 +179,21 @@ void add_globals(CLI::App& app, CommandLine& s) {
        add_bytes(app, "--max-value", g.max_value, "Largest result that is cached (default: 1GiB)")
            ->group(group),
        "max_value");
+  bind(s,
+       app.add_option("--account", g.account, "Whose results the cache's keys speak of")
+           ->type_name("NAME")
+           ->group(group),
+       "account");
+  bind(s,
+       app.add_option("--salt", g.salt, "The operator's part of every key: another disowns results")
+           ->type_name("TEXT")
+           ->group(group),
+       "salt");
+  bind(s,
+       app.add_option("--task-salts", g.task_salts, "The same for single tasks: TASK=SALT,…")
+           ->type_name("SALTS")
+           ->group(group),
+       "task_salts");
   app.add_option("--config", g.config, "Read this file of settings and no other")
       ->type_name("FILE")
       ->envname("REPRISE_CONFIG")
@@ -290,6 +305,8 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
 
   add_list(*run, "-c,--context", s.run.context, "KEY=VALUE",
            "An entry of the context, as JSON or else text; may be repeated");
+  add_list(*run, "--label", s.run.labels, "NAME=TEXT",
+           "A label of the run, to find it and its results by; may be repeated");
   run->add_option(
          "--start-task", s.run.start_tasks,
          "Only these tasks and what is downstream of them, without asking what is upstream")
@@ -533,6 +550,8 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
       add_command(*cache, s, "rm", "Remove results, so that their tasks run again; history stays",
                   [&s](Console& c) { return cache_remove_command(s.cache_remove, c); });
   add_selection(*remove, s.cache_remove.select);
+  add_list(*remove, "--label", s.cache_remove.labels, "NAME=TEXT",
+           "Made by runs with this label; may be repeated: with all of them");
   remove->add_flag("--downstream", s.cache_remove.downstream, "And everything made of them");
   remove->add_flag("--dry-run", s.cache_remove.dry_run, "Only tell what would go");
   CLI::App* erase =

@@ -33,6 +33,10 @@ Result<std::filesystem::path> data_path(const GlobalOptions& options) {
   return journal::DataFolder::default_path();
 }
 
+Result<KeySpace> key_space(const GlobalOptions& options) {
+  return KeySpace::parse(options.account, options.salt, options.task_salts);
+}
+
 Result<Reading> open_for_reading(const GlobalOptions& options) {
   return open_folder(options, true);
 }

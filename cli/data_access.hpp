@@ -9,6 +9,7 @@
 #include "cache/sqlite_store.hpp"
 #include "cli/console.hpp"
 #include "cli/options.hpp"
+#include "core/key_space.hpp"
 #include "journal/data_folder.hpp"
 #include "journal/journal.hpp"
 #include "journal/run_view.hpp"
@@ -22,6 +23,9 @@ struct Reading {
 
 /// Where the data are: --data, REPRISE_DATA, or the default.
 [[nodiscard]] Result<std::filesystem::path> data_path(const GlobalOptions& options);
+
+/// What the settings add to every key of the cache. @error invalid_argument
+[[nodiscard]] Result<KeySpace> key_space(const GlobalOptions& options);
 
 /// @error not_found: nothing was ever run here; else as DataFolder and SqliteJournal say
 [[nodiscard]] Result<Reading> open_for_reading(const GlobalOptions& options);

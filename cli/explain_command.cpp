@@ -182,7 +182,10 @@ int cache_explain_command(const ExplainOptions& options, Console& console) {
     return console.fail(opened.error());
   const auto blobs = cache::BlobStore::open({reading->folder.blobs(), false});
   actors::RememberingHasher hasher(*cache::FileDigests::open({}));
-  const ExplainSources sources{*reading->journal, *store, blobs ? blobs->get() : nullptr, hasher};
+  auto space = key_space(console.options());
+  if (!space) return console.fail(space.error(), exit_invalid);
+  const ExplainSources sources{*reading->journal, *store, blobs ? blobs->get() : nullptr, hasher,
+                               *std::move(space)};
   // Every element of a mapped task, one after the other.
   std::vector<TaskId> tasks{*task};
   if (const auto* elements = view->elements_of(view->node_of(*task));

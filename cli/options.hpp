@@ -26,6 +26,9 @@ struct GlobalOptions {
   std::string redis_password_file;  // empty = no password
   std::string redis_mac_key_file;   // of keys that sign results there; empty = none
   std::optional<std::uint64_t> max_value;  // bytes of a result that is cached; none = 1 GiB
+  std::string account = "default";         // of the keys of the cache
+  std::string salt;                        // in all of them; empty = none
+  std::string task_salts;                  // "TASK=SALT, …"
   std::string server;        // HOST:PORT of the server that is asked instead; empty = none
   std::string secret_file;   // what links are proved by; empty = the one in the data directory
   std::string certificates;  // folder of a bundle; empty = the secret
@@ -44,6 +47,7 @@ struct RunCommandOptions {
   std::vector<std::string> parameters;  // "name=value"
   std::vector<std::string> parameter_files;
   std::vector<std::string> context;      // "key=value"
+  std::vector<std::string> labels;       // "name=text"
   std::vector<std::string> start_tasks;  // only these and what is downstream of them
   bool single_pass = false;              // ends instead of waiting for a retry or a pause
   std::string secrets;                   // folder; empty = none
@@ -247,7 +251,8 @@ struct CacheSelectOptions {
 
 struct CacheRemoveOptions {
   CacheSelectOptions select;
-  bool downstream = false;  // and what was made of them
+  std::vector<std::string> labels;  // "name=text": made by runs that have all of them
+  bool downstream = false;          // and what was made of them
   bool dry_run = false;
 };
 

@@ -133,8 +133,11 @@ int plan_command(const PlanOptions& options, Console& console) {
     if (!moment) return console.fail(moment.error());
     as_of = *moment;
   }
-  const auto plan = make_plan(flow, *parameters, *store, hasher,
-                              {.usual = usual, .as_of = as_of, .explain = true});
+  auto space = key_space(console.options());
+  if (!space) return console.fail(space.error(), exit_invalid);
+  const auto plan =
+      make_plan(flow, *parameters, *store, hasher,
+                {.usual = usual, .as_of = as_of, .explain = true, .space = *std::move(space)});
   if (!plan) return console.fail(plan.error());
   const int code = options.exit_code && plan->run > 0 ? exit_differences : exit_ok;
   if (console.is_json()) return console.document(document(*flow, *plan), code, "groups");

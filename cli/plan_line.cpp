@@ -59,7 +59,9 @@ std::optional<std::string> quick_plan_line(const std::shared_ptr<const FlowSpec>
   if (const auto reading = open_for_reading(options))
     usual = journal::usual_durations(*reading->journal, flow->name);
   QuickHasher hasher;
-  const auto plan = make_plan(flow, parameters, *store, hasher, {.usual = usual});
+  const auto space = key_space(options);
+  if (!space) return std::nullopt;
+  const auto plan = make_plan(flow, parameters, *store, hasher, {.usual = usual, .space = *space});
   if (!plan || hasher.gave_up()) return std::nullopt;
   return plan_line(*plan);
 }

@@ -51,6 +51,9 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
     if (!keys) return tl::unexpected(keys.error());
     engine.mac_keys = std::make_shared<const cache::MacKeys>(*std::move(keys));
   }
+  auto space = key_space(globals);
+  if (!space) return tl::unexpected(space.error());
+  engine.space = *std::move(space);
   if (!secrets.empty()) engine.secrets = std::filesystem::absolute(secrets, error);
   if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   return engine;
@@ -73,6 +76,19 @@ Result<std::map<std::string, Payload>> read_context(const std::vector<std::strin
     context.insert_or_assign(assignment->name, *std::move(payload));
   }
   return context;
+}
+
+Result<std::map<std::string, std::string>> read_labels(const std::vector<std::string>& texts) {
+  std::map<std::string, std::string> labels;
+  for (const std::string& text : texts) {
+    auto label = parse_assignment(text, "--label");
+    if (!label) return tl::unexpected(label.error());
+    if (!is_utf8(text))
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("--label \"{}\" is no UTF-8 text", escape_for_terminal(text)));
+    labels.insert_or_assign(std::move(label->name), std::move(label->value));
+  }
+  return labels;
 }
 
 Status check_start_tasks(const FlowSpec& flow, const std::vector<std::string>& names) {
@@ -100,6 +116,8 @@ int run_command(const RunCommandOptions& options, Console& console) {
   if (!parameters) return console.fail(parameters.error(), exit_invalid);
   auto context = read_context(options.context);
   if (!context) return console.fail(context.error(), exit_invalid);
+  auto labels = read_labels(options.labels);
+  if (!labels) return console.fail(labels.error(), exit_invalid);
   if (const auto known = check_start_tasks(*flow, options.start_tasks); !known)
     return console.fail(known.error(), exit_invalid);
   auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
@@ -125,6 +143,7 @@ int run_command(const RunCommandOptions& options, Console& console) {
     how.run.as_of = *moment;
   }
   how.run.context = *std::move(context);
+  how.run.labels = *std::move(labels);
   how.run.shape.start_tasks = options.start_tasks;
   how.run.shape.single_pass = options.single_pass;
   how.out = options.out;

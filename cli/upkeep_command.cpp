@@ -1,10 +1,12 @@
 // `reprise cache rm|pin|gc|verify`: looking after the cache of a data directory.
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include <fmt/format.h>
 
 #include "actors/lineage.hpp"
+#include "actors/run_options.hpp"
 #include "cache/key_prefix.hpp"
 #include "cache/redis_functions.hpp"
 #include "cache/redis_invalidations.hpp"
@@ -186,17 +188,59 @@ Result<Pinned> pin_target(const CachePinOptions& options, Opened& opened) {
 
 }  // namespace
 
+namespace {
+
+/// Runs that have all these labels.
+Result<std::vector<RunId>> runs_labelled(const std::vector<std::string>& labels,
+                                         journal::Journal& journal) {
+  std::map<std::string, std::string> wanted;
+  for (const std::string& text : labels) {
+    auto label = parse_assignment(text, "--label");
+    if (!label) return tl::unexpected(label.error());
+    wanted.insert_or_assign(std::move(label->name), std::move(label->value));
+  }
+  journal::RunQuery query;
+  query.limit = UINT32_MAX;
+  const auto rows = journal.runs(query);
+  if (!rows) return tl::unexpected(rows.error());
+  std::vector<RunId> runs;
+  for (const journal::RunRow& row : *rows) {
+    const auto options = actors::decode_options(row.options);
+    if (!options) continue;  // a run of a newer program is none that is known to have a label
+    const auto& has = options->labels;
+    if (std::includes(has.begin(), has.end(), wanted.begin(), wanted.end())) runs.push_back(row.id);
+  }
+  return runs;
+}
+
+Result<std::vector<cache::Record>> selected(const CacheRemoveOptions& options, Opened& opened) {
+  auto selection = selection_of(options.select, *opened.store, opened.reading.journal.get());
+  if (!selection) return tl::unexpected(selection.error());
+  if (options.labels.empty()) return opened.upkeep->select(*selection);
+  const auto runs = runs_labelled(options.labels, *opened.reading.journal);
+  if (!runs) return tl::unexpected(runs.error());
+  std::vector<cache::Record> all;
+  for (const RunId& run : *runs) {
+    if (selection->run && *selection->run != run) continue;
+    cache::Selection of_run = *selection;
+    of_run.run = run;
+    auto records = opened.upkeep->select(of_run);
+    if (!records) return tl::unexpected(records.error());
+    std::move(records->begin(), records->end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+}  // namespace
+
 int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
-  if (options.select.is_empty())
-    return console.fail(
-        {ErrorCode::invalid_argument, "say what to remove: keys, --task, --task-version or --run"},
-        exit_invalid);
+  if (options.select.is_empty() && options.labels.empty())
+    return console.fail({ErrorCode::invalid_argument,
+                         "say what to remove: keys, --task, --task-version, --run or --label"},
+                        exit_invalid);
   auto opened = open_upkeep(console.options());
   if (!opened) return console.fail(opened.error());
-  const auto selection =
-      selection_of(options.select, *opened->store, opened->reading.journal.get());
-  if (!selection) return console.fail(selection.error());
-  auto records = opened->upkeep->select(*selection);
+  auto records = selected(options, *opened);
   if (!records) return console.fail(records.error());
   std::set<Key> keys;
   for (const cache::Record& record : *records) keys.insert(record.key);

@@ -128,6 +128,7 @@ void dispatch_to(Self* self, LinkNumber number, std::vector<Attempt> attempts) {
       state.source->offer(attempt.question->after.result);
       for (const Question::Upstream& each : attempt.question->upstreams)
         state.source->offer(each.state.result);
+      for (const Candidate& each : attempt.question->candidates) state.source->offer(each.value);
     }
     message.attempts.push_back({std::move(attempt), {}});
   }

@@ -97,6 +97,7 @@ std::set<Digest> gather(Self* self, Attempt& attempt) {
   look_at(question->before.result);
   look_at(question->after.result);
   for (Question::Upstream& each : question->upstreams) look_at(each.state.result);
+  for (Candidate& each : question->candidates) look_at(each.value);
   attempt.question = std::move(question);
   return missing;
 }

@@ -91,9 +91,13 @@ class Writer {
     all(value.state, value.message, value.result, value.start_time);
   }
   void write(const Question::Upstream& value) { all(value.name, value.state); }
+  void write(const Candidate& value) {
+    all(value.key.digest, value.value, value.run, value.committed, value.expires, value.inputs,
+        value.parameters);
+  }
   void write(const Question& value) {
     all(value.kind, value.before, value.after, value.run_before, value.run_after, value.run_message,
-        value.upstreams);
+        value.upstreams, value.candidates);
   }
   void write(const Lease& value) { all(value.owner, value.token); }
   void write(const journal::Batch& value) { all(value.run, journal::encode(value)); }
@@ -160,7 +164,7 @@ class Reader {
   void read(FailureClass& value) { limited(value, static_cast<int>(FailureClass::cancelled)); }
   void read(CacheMode& value) { limited(value, static_cast<int>(CacheMode::only)); }
   void read(ErrorCode& value) { limited(value, static_cast<int>(ErrorCode::internal)); }
-  void read(Question::Kind& value) { limited(value, static_cast<int>(Question::Kind::cache_key)); }
+  void read(Question::Kind& value) { limited(value, static_cast<int>(Question::Kind::validator)); }
   template <class T>
   void read(std::optional<T>& value) {
     value.reset();
@@ -229,9 +233,13 @@ class Reader {
   }
   void read(StateRecord& value) { all(value.state, value.message, value.result, value.start_time); }
   void read(Question::Upstream& value) { all(value.name, value.state); }
+  void read(Candidate& value) {
+    all(value.key.digest, value.value, value.run, value.committed, value.expires, value.inputs,
+        value.parameters);
+  }
   void read(Question& value) {
     all(value.kind, value.before, value.after, value.run_before, value.run_after, value.run_message,
-        value.upstreams);
+        value.upstreams, value.candidates);
   }
   void read(Lease& value) { all(value.owner, value.token); }
   void read(journal::Batch& value) {

@@ -148,6 +148,7 @@ Status Material::check() const {
   auto bad = [](std::string message) {
     return fail(ErrorCode::invalid_argument, std::move(message));
   };
+  if (account.empty()) return bad("an account has a name");
   if (name.empty()) return bad("task has no name to cache under");
   if (version.find_first_not_of(" \t\r\n\v\f") == std::string::npos)
     return bad(fmt::format("cache version of \"{}\" must not be empty",

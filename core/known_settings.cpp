@@ -44,6 +44,34 @@ std::span<const Setting> known_settings() {
        .trade_off = "refresh runs everything again and keeps the new results; off does neither; "
                     "only fails what is not there.",
        .words = {"normal", "refresh", "read-only", "write-only", "off", "only"}},
+      {.key = "account",
+       .kind = Kind::text,
+       .meaning = "Whose results these are: a part of every key of the cache, so that results of "
+                  "another account are never found.",
+       .standard = "default",
+       .computed = "",
+       .example = "",
+       .trade_off = "One account for all shares the most. It is a name, not a lock: what others "
+                    "may read and write is up to files and servers."},
+      {.key = "salt",
+       .kind = Kind::text,
+       .meaning = "The operator's part of every key of the cache. Another text disowns all results "
+                  "that were kept so far.",
+       .standard = "",
+       .computed = "none",
+       .example = "2026-11-21",
+       .trade_off = "Everything is computed anew, once. Nothing is deleted: with the old salt, the "
+                    "old results are found again."},
+      {.key = "task_salts",
+       .kind = Kind::text,
+       .meaning = "The same for single tasks, by the name in their keys: TASK=SALT, with commas "
+                  "between.",
+       .standard = "",
+       .computed = "none",
+       .example = "align=2026-11-21, report=2",
+       .trade_off =
+           "Disowns the results of these tasks alone; what depends on them runs again only "
+           "when they give something else."},
       {.key = "grace",
        .kind = Kind::duration,
        .meaning = "Time a task gets between being asked to stop and being killed; a duration such "

@@ -49,6 +49,18 @@ struct StateRecord {
   bool operator==(const StateRecord&) const = default;
 };
 
+/// An earlier result that a task's own validator may find valid.
+struct Candidate {
+  Key key;
+  Payload value;
+  RunId run;  // that made it
+  Time committed;
+  std::optional<Time> expires;
+  std::map<std::string, Digest> inputs;  // by name, as in the key
+  // None: whoever kept it did not tell them.
+  std::optional<std::map<std::string, Digest>> parameters;
+};
+
 /// What user code is asked besides running a body. It runs on a slot like a body, for at most
 /// `question_limit`, and never on the scheduler's thread.
 struct Question {
@@ -57,6 +69,7 @@ struct Question {
     hooks,      // the kind's hooks: shall it enter `after`?
     run_hooks,  // the flow's hooks: shall the run enter `run_after`?
     cache_key,  // the kind's key function: what is the result kept under?
+    validator,  // the kind's validator: which of `candidates`, if any, is valid now?
   };
   struct Upstream {
     std::string name;  // as shown
@@ -68,7 +81,8 @@ struct Question {
   RunState run_before = RunState::queued;
   RunState run_after = RunState::running;
   std::string run_message;
-  std::vector<Upstream> upstreams;  // elements of mapped ones one by one
+  std::vector<Upstream> upstreams;    // elements of mapped ones one by one
+  std::vector<Candidate> candidates;  // newest first
 };
 inline constexpr Duration question_limit = std::chrono::seconds{30};
 

@@ -160,8 +160,10 @@ class Writer {
   }
   // Flows without a `life` have the bytes, and so the identity, that they had before there was one.
   void write(const CachePolicy& cache) {
-    const bool has_life = cache.life != CacheLife{} || cache.code;
-    array(cache.code ? 15 : has_life ? 14 : 13);
+    const bool has_more =
+        cache.code_auto || !cache.validator_function.empty() || !cache.hashes.empty();
+    const bool has_life = cache.life != CacheLife{} || cache.code || has_more;
+    array(has_more ? 18 : cache.code ? 15 : has_life ? 14 : 13);
     write(cache.enabled);
     optional(cache.expires_after);
     write(cache.validator);
@@ -176,7 +178,19 @@ class Writer {
     write(cache.per_parameters);
     write(cache.key_function);
     if (has_life) write(cache.life);
-    if (cache.code) write(*cache.code);
+    if (!has_more) {
+      if (cache.code) write(*cache.code);
+      return;
+    }
+    optional(cache.code);
+    write(cache.code_auto);
+    write(cache.validator_function);
+    map(cache.hashes);
+  }
+  void write(const UserHash& given) {
+    array(2);
+    write(given.method);
+    write(given.hash);
   }
   void write(const Hook& hook) {
     array(2);
@@ -442,7 +456,7 @@ class Reader {
   }
   void read(CachePolicy& cache) {
     const std::uint32_t fields = unpack_.array();
-    if (fields < 13 || fields > 15) unpack_.fail();
+    if ((fields < 13 || fields > 15) && fields != 18) unpack_.fail();
     read(cache.enabled);
     optional(cache.expires_after);
     enumerated(cache.validator, Validator::custom);
@@ -458,7 +472,20 @@ class Reader {
     read(cache.key_function);
     if (fields >= 14) read(cache.life);
     if (fields == 15) read(cache.code.emplace());
+    if (fields == 18) {
+      optional(cache.code);
+      read(cache.code_auto);
+      read(cache.validator_function);
+      map(cache.hashes);
+      if (!cache.code_auto && cache.validator_function.empty() && cache.hashes.empty())
+        unpack_.fail();
+    }
     if (fields == 14 && cache.life == CacheLife{}) unpack_.fail();  // one way to write a flow
+  }
+  void read(UserHash& given) {
+    unpack_.array(2);
+    read(given.method);
+    read(given.hash);
   }
   void read(Hook& hook) {
     unpack_.array(2);

@@ -98,16 +98,34 @@ class Builder {
     return hook;
   }
 
+  /// A path as input files are called once they are in place: "./data/" is "data".
+  static std::string as_staged(std::string name) {
+    while (name.starts_with("./")) name.erase(0, 2);
+    while (name.size() > 1 && name.ends_with('/')) name.pop_back();
+    return name;
+  }
+
+  static void take_preset(PolicyDraft& policy) {
+    if (!policy.preset) return;
+    if (!policy.resources) policy.resources = policy.preset;
+    if (policy.cache) return;
+    policy.cache = CachePolicy{};
+    policy.cache->enabled = true;
+  }
+
   /// The task's own policies over the defaults; environment variables one by one.
   [[nodiscard]] PolicyDraft policy_of(const TaskDraft& task) const {
     PolicyDraft policy = task.policy;
-    const PolicyDraft& defaults = draft_.defaults;
+    take_preset(policy);
+    PolicyDraft defaults = draft_.defaults;
+    take_preset(defaults);
     if (!policy.timeout) policy.timeout = defaults.timeout;
     if (!policy.retry) policy.retry = defaults.retry;
     if (!policy.resources) policy.resources = defaults.resources;
     if (!policy.cache) {
       policy.cache = defaults.cache;
       policy.cache_version = defaults.cache_version;
+      policy.cache_hashes = defaults.cache_hashes;
     }
     policy.environment = defaults.environment;
     policy.environment.insert(policy.environment.end(), task.policy.environment.begin(),
@@ -144,6 +162,8 @@ class Builder {
     if (policy.retry) kind.retry = *policy.retry;
     if (policy.timeout) kind.timeout = *policy.timeout;
     if (policy.cache) kind.cache = *policy.cache;
+    for (const HashDraft& given : policy.cache_hashes)
+      kind.cache.hashes[as_staged(given.input.text)] = {given.method.text, template_of(given.hash)};
     if (policy.resources) kind.resources = *policy.resources;
     kind.isolated = task.isolated;
     if (task.when) {
@@ -189,6 +209,8 @@ class Builder {
       if (task.map) rename_if_taken(task.map->as.text, facts);
       kind.when = renamed(kind.when);
       kind.target.text = renamed_template(kind.target.text);
+      for (auto& [name, given] : kind.cache.hashes)
+        given.hash.text = renamed_template(given.hash.text);
     } else {
       // Known before the inputs are added: the signature is part of the kind.
       for (const std::string& name : command_inputs(at))
@@ -257,9 +279,13 @@ class Builder {
     }
     if (facts.over.kind == Source::Kind::expression) look(facts.over.expression);
     if (task.when) look(condition(task.when.text));
-    if (const auto target = TemplateText::parse(task.target.text))
-      for (const TemplateText::Part& part : target->parts())
-        for (const expression::Tree& tree : part.tree) look(tree.source());
+    const auto look_into = [&](const std::string& text) {
+      if (const auto parsed = TemplateText::parse(text))
+        for (const TemplateText::Part& part : parsed->parts())
+          for (const expression::Tree& tree : part.tree) look(tree.source());
+    };
+    look_into(task.target.text);
+    for (const HashDraft& given : task.policy.cache_hashes) look_into(given.hash.text);
     for (const std::uint32_t read : facts.reads) {
       if (reads.contains(draft_.tasks[read].name)) scope.reads.push_back(read);
     }

@@ -499,6 +499,7 @@ void Checker::command(std::uint32_t at) {
     if (text(input, at, Use::text)) input_file(task, input);
   }
   for (const auto& [name, value] : task.policy.environment) (void)text(value, at, Use::text);
+  for (const HashDraft& given : task.policy.cache_hashes) (void)text(given.hash, at, Use::text);
   if (const auto program = local_program(task)) {
     input_file(task, {.text = *program, .node = task.run[0].node});
   }
@@ -585,7 +586,12 @@ void Checker::input_file(const TaskDraft& task, const Text& file) {
   std::error_code error;
   const std::filesystem::path path = std::filesystem::path(options_.folder) / file.text;
   const auto status = std::filesystem::status(path, error);
+  // A folder is put in place under its name, so it needs one.
+  const std::filesystem::path normal = std::filesystem::path(file.text + "/").lexically_normal();
+  const std::string name = normal.parent_path().filename().string();
+  const bool is_named = !name.empty() && name != "." && name != "..";
   if (std::filesystem::is_regular_file(status)) return;
+  if (std::filesystem::is_directory(status) && is_named) return;
   const bool exists = std::filesystem::exists(status);
   complaints_.add("RP1212", *file.node,
                   exists
@@ -599,7 +605,8 @@ void Checker::input_file(const TaskDraft& task, const Text& file) {
 void Checker::ignored_inputs(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
   const TaskFacts& facts = facts_.tasks[at];
-  if (task.broken || task.policy.cache_ignored.empty() || (task.call && facts.signature == nullptr))
+  if (task.broken || (task.call && facts.signature == nullptr) ||
+      (task.policy.cache_ignored.empty() && task.policy.cache_hashes.empty()))
     return;
   std::vector<std::string> names;
   if (facts.signature != nullptr) {
@@ -617,6 +624,24 @@ void Checker::ignored_inputs(std::uint32_t at) {
         "RP1213", *ignored.node,
         fmt::format("task '{}' has no input '{}' to ignore", task.name, ignored.text),
         {.suggestion = complaints_.near(ignored.text, names),
+         .label = {},
+         .help = {names.empty() ? "it has no inputs" : "its inputs: " + listed(names)}});
+  }
+  hashed_inputs(task, std::move(names));
+}
+
+void Checker::hashed_inputs(const TaskDraft& task, std::vector<std::string> names) {
+  for (const Text& file : task.inputs) {
+    // Which file that will be is not known yet.
+    if (file.text.find("${{") != std::string::npos) return;
+    names.push_back(file.text);
+  }
+  for (const HashDraft& given : task.policy.cache_hashes) {
+    if (std::ranges::find(names, given.input.text) != names.end()) continue;
+    complaints_.add(
+        "RP1213", *given.input.node,
+        fmt::format("task '{}' has no input '{}' to give a hash for", task.name, given.input.text),
+        {.suggestion = complaints_.near(given.input.text, names),
          .label = {},
          .help = {names.empty() ? "it has no inputs" : "its inputs: " + listed(names)}});
   }

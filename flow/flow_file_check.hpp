@@ -89,6 +89,7 @@ class Checker {
   void output_paths(const TaskDraft& task);
   void input_file(const TaskDraft& task, const Text& file);
   void ignored_inputs(std::uint32_t at);
+  void hashed_inputs(const TaskDraft& task, std::vector<std::string> names);
   void flow_outputs();
   void cycles();
   void last_tasks();

@@ -111,6 +111,7 @@ class Decoder {
 [[nodiscard]] std::span<const KeyRule<RetryPolicy>> retry_keys();
 [[nodiscard]] std::span<const KeyRule<CacheLife>> stale_keys();
 [[nodiscard]] std::span<const KeyRule<FailureCaching>> negative_keys();
+[[nodiscard]] std::span<const KeyRule<HashDraft>> hash_keys();
 [[nodiscard]] std::span<const KeyRule<MapDraft>> map_keys();
 [[nodiscard]] std::span<const KeyRule<ReduceDraft>> reduce_keys();
 [[nodiscard]] std::span<const KeyRule<Trigger>> trigger_keys();

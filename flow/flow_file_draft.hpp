@@ -21,13 +21,22 @@ struct Text {
   explicit operator bool() const { return node != nullptr; }
 };
 
+/// What stands for the content of an input in the key.
+struct HashDraft {
+  Text input;  // its name, or its path
+  Text method;
+  Text hash;
+};
+
 struct PolicyDraft {
   std::optional<Duration> timeout;
   std::optional<RetryPolicy> retry;
   std::optional<CachePolicy> cache;
   Text cache_version;
   std::vector<Text> cache_ignored;  // to be checked against the task's inputs
+  std::vector<HashDraft> cache_hashes;
   std::optional<Resources> resources;
+  std::optional<Resources> preset;  // with the cache on; what is said besides goes before it
   std::vector<std::pair<std::string, Text>> environment;
 };
 

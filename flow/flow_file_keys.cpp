@@ -175,6 +175,7 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
       Rule{"retry", policy_keys()[1].schema, policy_keys()[1].description, read_policy<1>},
       Rule{"timeout", policy_keys()[0].schema, policy_keys()[0].description, read_policy<0>},
       Rule{"resources", policy_keys()[3].schema, policy_keys()[3].description, read_policy<3>},
+      Rule{"preset", policy_keys()[5].schema, policy_keys()[5].description, read_policy<5>},
       Rule{"trigger", R"({"$ref": "#/definitions/trigger"})",
            "Which outcome of the upstream tasks lets this one run; default all_successful.",
            read_trigger},

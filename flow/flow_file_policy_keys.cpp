@@ -159,6 +159,28 @@ void read_cache(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   }
 }
 
+template <Text HashDraft::*part>
+void read_filled(Decoder& decoder, const Node& value, HashDraft& hash) {
+  auto text = decoder.written(value);
+  if (!text) return;
+  if (text->empty())
+    decoder.complaints().add("RP1108", value,
+                             fmt::format("{} is empty", decoder.complaints().name_of(value)));
+  hash.*part = {.text = *std::move(text), .node = &value};
+}
+
+void read_hashes(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  if (!decoder.is_map(value, "a map of inputs, such as {ref.fa: {method: md5, hash: 7d1…}}"))
+    return;
+  for (const yaml::Entry& entry : value.entries) {
+    if (entry.value->broken) continue;
+    HashDraft draft;
+    draft.input = {.text = entry.key->text, .node = entry.key};
+    if (decoder.map(*entry.value, hash_keys(), draft) && draft.method && draft.hash)
+      policy.cache_hashes.push_back(std::move(draft));
+  }
+}
+
 template <double Trigger::*bound>
 void read_bound(Decoder& decoder, const Node& value, Trigger& trigger) {
   const auto number = decoder.number(value);
@@ -248,6 +270,17 @@ std::span<const KeyRule<CacheLife>> stale_keys() {
   return rules;
 }
 
+std::span<const KeyRule<HashDraft>> hash_keys() {
+  using Rule = KeyRule<HashDraft>;
+  static const std::array rules{
+      Rule{"method", text_schema, "What made the hash; another method is another result.",
+           read_filled<&HashDraft::method>, true},
+      Rule{"hash", R"({"type": ["string", "number"]})", "The hash; may contain ${{ }}.",
+           read_filled<&HashDraft::hash>, true},
+  };
+  return rules;
+}
+
 std::span<const KeyRule<FailureCaching>> negative_keys() {
   using Rule = KeyRule<FailureCaching>;
   static const std::array rules{
@@ -301,6 +334,18 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
               cache_of(policy).validator = validators[*word];
             }
           }},
+      Rule{
+          "per",
+          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["run", "parameters"]}})",
+          "What counts besides the inputs: the run (a hit within one run only), all parameters.",
+          [](Decoder& d, const Node& v, PolicyDraft& policy) {
+            if (!d.is_list(v, "a list, such as [run]")) return;
+            for (const Node* item : v.items)
+              if (const auto word = d.word(*item, {"run", "parameters"})) {
+                cache_of(policy).per_run |= *word == 0;
+                cache_of(policy).per_parameters |= *word == 1;
+              }
+          }},
       Rule{"validate_on", texts_schema, "Names that the partial validators compare.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              cache_of(policy).validate_on = only_text(d.texts(v, "a list of names", true));
@@ -324,6 +369,14 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              read_version(d, v, policy.cache_version);
            }},
+      Rule{"code", R"({"enum": ["auto", "none"]})",
+           "auto: a change of the command's code is another result, but for comments and blanks.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto word = d.word(v, {"auto", "none"}))
+               cache_of(policy).code_auto = *word == 0;
+           }},
+      Rule{"hash", R"({"type": "object", "additionalProperties": {"$ref": "#/definitions/hash"}})",
+           "By input or input file: a hash that stands for its content.", read_hashes},
       Rule{"salt", text_schema, "Any text; another salt finds other results.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              if (auto salt = d.text(v)) cache_of(policy).salt = *std::move(salt);
@@ -413,6 +466,18 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
            "Environment variables of commands; may contain ${{ }}, or be secret://NAME.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              read_environment(d, v, policy.environment);
+           }},
+      Rule{"preset", R"({"enum": ["cached_small", "cached_medium", "cached_large"]})",
+           "The cache on, and 1, 4 or 16 processors with 2, 8 or 64 GiB.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             static constexpr std::array<std::pair<std::uint32_t, std::uint64_t>, 3> sizes{
+                 {{1, 2}, {4, 8}, {16, 64}}};
+             const auto word = d.word(v, {"cached_small", "cached_medium", "cached_large"});
+             if (!word) return;
+             Resources resources;
+             resources.cpu_milli = sizes[*word].first * 1000;
+             resources.memory_bytes = sizes[*word].second << 30;
+             policy.preset = std::move(resources);
            }},
   };
   return rules;

@@ -49,6 +49,7 @@ std::string print_schema() {
   definitions["retry"] = object_schema(retry_keys());
   definitions["stale"] = object_schema(stale_keys());
   definitions["negative"] = object_schema(negative_keys());
+  definitions["hash"] = object_schema(hash_keys());
   Json cache_settings = object_schema(cache_keys());
   definitions["cache"] = Json{{"oneOf", Json::array({Json{{"type", "boolean"}}, cache_settings})}};
   definitions["resources"] = Json::parse(

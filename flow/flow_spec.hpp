@@ -130,6 +130,13 @@ struct CacheLife {
   bool operator==(const CacheLife&) const = default;
 };
 
+/// What the user says stands for a value in the key, in place of its content.
+struct UserHash {
+  std::string method;  // what made the hash, e.g. "etag"; another method is another key
+  Template hash;       // not empty
+  bool operator==(const UserHash&) const = default;
+};
+
 struct CachePolicy {
   bool enabled = false;
   std::optional<Duration> expires_after;  // none = never
@@ -148,6 +155,13 @@ struct CachePolicy {
   // stands for name, types and arguments. nil = this one is not cached. Empty = no function.
   std::string key_function;
   std::optional<Digest> code;  // what stands for the body's code in the key; none = nothing does
+  // The code is found out when the key is made (`code: auto`): of a command its text and its
+  // program, of a function the build of this program.
+  bool code_auto = false;
+  // Id of a function that decides whether an earlier result is valid; of `custom` only.
+  std::string validator_function;
+  // By name of an input, or path of an input file: its content is neither read nor compared.
+  std::map<std::string, UserHash> hashes;
   bool operator==(const CachePolicy&) const = default;
 };
 

@@ -73,6 +73,7 @@ std::vector<ParameterUse> parameters_read(const FlowSpec& flow, NodeId node) {
                                flow.expressions[input.index].span);
   }
   collector.for_elements = false;
+  for (const auto& [name, given] : kind.cache.hashes) collector.add(given.hash);
   if (const auto* command = std::get_if<CommandBody>(&kind.body)) collector.add(*command);
   if (!kind.when.empty()) collector.add_expression(kind.when, kind.when_span);
   const CachePolicy& cache = kind.cache;

@@ -95,6 +95,8 @@ struct Answer {
   bool refresh = false;           // … and this run is to compute it anew behind it, under `key`
   std::optional<RememberedFailure> failure{};  // a hit of that kind
   std::optional<Fallback> fallback{};          // of a miss
+  // Of a task with a validator of its own: what it is to be asked about before this is a miss.
+  std::vector<Candidate> candidates{};
 };
 /// An attempt's key is computed by another run; the answer comes later.
 struct Waits {

@@ -333,7 +333,9 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
   if (answer.attempt.number != run_count_[task.value] + 1U) return;
   Step step{ready, wants, now};
   leave_active(task, looking_up);
-  if (answer.value) {
+  if (!answer.candidates.empty()) {
+    ask_validator(task, std::move(answer), step);
+  } else if (answer.value) {
     journal::TaskChange change = change_to(task, TaskState::cached, now);
     change.cache = journal::CacheOutcome::hit;
     change.result = std::move(*answer.value);
@@ -351,16 +353,21 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
     fail_as_before(task, answer, step);
   } else if (!answer.refusal.empty()) {
     fail_task(task, TaskState::failed, FailureClass::cannot_start, std::move(answer.refusal), step);
-  } else if (context_->cache == CacheMode::only) {
-    fail_task(task, TaskState::failed, FailureClass::cannot_start,
-              "not in the cache, and this run may use nothing else (--cache only)", step);
   } else {
-    if (answer.key) keys_.insert_or_assign(task, *answer.key);
-    if (!answer.reason.empty()) bypass_.insert_or_assign(task, std::move(answer.reason));
     if (answer.fallback) fallbacks_.insert_or_assign(task, std::move(*answer.fallback));
-    begin(task, step);
+    missed(task, answer.key, std::move(answer.reason), step);
   }
   settle(step);
+}
+
+// Nothing is there that could be served.
+void Run::missed(TaskId task, const std::optional<Key>& key, std::string reason, Step& step) {
+  if (context_->cache == CacheMode::only)
+    return fail_task(task, TaskState::failed, FailureClass::cannot_start,
+                     "not in the cache, and this run may use nothing else (--cache only)", step);
+  if (key) keys_.insert_or_assign(task, *key);
+  if (!reason.empty()) bypass_.insert_or_assign(task, std::move(reason));
+  begin(task, step);
 }
 
 std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, Wants& wants) {

@@ -123,6 +123,7 @@ class Run {
   enum class Stage : std::uint8_t {
     trigger,     // its custom trigger is asked
     cache_key,   // its key function is asked
+    validator,   // its validator is asked about earlier results
     entry,       // hooks: it ends, or pauses, before its body ran
     start,       // hooks: its body is about to run
     result,      // hooks: its body ended
@@ -136,6 +137,8 @@ class Run {
     journal::TaskChange change;
     Outcome outcome;  // of result, stored and retry: how the attempt ended
     std::shared_ptr<const Question> question;
+    std::optional<Key> key{};  // of validator: what a new result is kept under
+    std::string reason{};      // … and why it was not looked up as usual
   };
 
   // The elements of an expanded mapped node.
@@ -202,6 +205,7 @@ class Run {
   void judged(TaskId task, Verdict verdict, Step& step);
   void admit(TaskId task, Step& step);  // nothing upstream objects: cache, then body
   void look_up(TaskId task, Step& step);
+  void missed(TaskId task, const std::optional<Key>& key, std::string reason, Step& step);
   void begin(TaskId task, Step& step);      // towards the body, past the hooks
   void propagate(TaskId task, Step& step);  // tells downstreams that `task` is finished
   void node_done(NodeId node, Step& step);
@@ -242,6 +246,7 @@ class Run {
   [[nodiscard]] bool remember(TaskId task, Outcome& outcome, Step& step);
   [[nodiscard]] bool fall_back(TaskId task, const Outcome& outcome, Step& step);
   void keep_nothing(TaskId task, const Key& key, const Outcome& outcome, Step& step);
+  void keep_nothing(TaskId task, const Key& key, Step& step);
   void refresh(TaskId task, const Key& key, Step& step);
   void queue_refresh(TaskId task, Step& step);
   [[nodiscard]] std::optional<Attempt> dispatch_refresh(TaskId task);
@@ -255,6 +260,8 @@ class Run {
   void settle_in(TaskId task, journal::TaskChange change, Step& step);
   void arrive(TaskId task, Arrival arrival, Step& step);
   void ask(TaskId task, Arrival arrival, Step& step);
+  void ask_validator(TaskId task, Answer answer, Step& step);
+  void validated(TaskId task, const Arrival& arrival, Outcome outcome, Step& step);
   void answered(TaskId task, Outcome outcome, Step& step);
   void land(TaskId task, Arrival arrival, bool is_final, Step& step);
   void ask_run_hooks(RunState after, std::string message, Step& step);

@@ -116,6 +116,19 @@ void Run::ask(TaskId task, Arrival arrival, Step& step) {
   step.ready.push(graph_.rank(node_of(task)), ReadyTask{index_, task});
 }
 
+// Its validator says which of the earlier results is valid, if any.
+void Run::ask_validator(TaskId task, Answer answer, Step& step) {
+  Question question;
+  question.kind = Question::Kind::validator;
+  question.candidates = std::move(answer.candidates);
+  Arrival arrival;
+  arrival.stage = Stage::validator;
+  arrival.question = std::make_shared<const Question>(std::move(question));
+  arrival.key = answer.key;
+  arrival.reason = std::move(answer.reason);
+  ask(task, std::move(arrival), step);
+}
+
 std::optional<Attempt> Run::dispatch_question(TaskId task) {
   Attempt attempt;
   attempt.run = index_.value;
@@ -195,6 +208,7 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
                                        : "uncacheable: " + outcome.message);
     return begin(task, step);
   }
+  if (arrival.stage == Stage::validator) return validated(task, arrival, std::move(outcome), step);
   // Hooks: the state that they made of it.
   if (arrival.stage == Stage::entry || arrival.stage == Stage::start) {
     journal::TaskChange& change = arrival.change;
@@ -223,6 +237,34 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
   land(task, std::move(arrival), outcome.is_final, step);
 }
 
+// The validator gave the position of a candidate, or nil. One that throws fails its task.
+void Run::validated(TaskId task, const Arrival& arrival, Outcome outcome, Step& step) {
+  if (outcome.state != TaskState::success) {
+    journal::TaskChange change = change_to(task, outcome.state, step.now);
+    change.result = std::move(outcome.value);
+    journal::ChangeDetail& detail = change.detail.emplace();
+    detail.message = std::move(outcome.message);
+    detail.start_time = outcome.start_time;
+    detail.failure = outcome.failure;
+    return enter(task, std::move(change), step);
+  }
+  const std::vector<Candidate>& candidates = arrival.question->candidates;
+  const Result<Value> chosen = outcome.value.value();
+  const auto* position = chosen ? chosen->get_if<std::int64_t>() : nullptr;
+  if (position == nullptr || *position < 0 ||
+      static_cast<std::uint64_t>(*position) >= candidates.size())
+    return missed(task, arrival.key, arrival.reason, step);
+  const Candidate& valid = candidates[static_cast<std::size_t>(*position)];
+  if (arrival.key) keep_nothing(task, *arrival.key, step);
+  journal::TaskChange change = change_to(task, TaskState::cached, step.now);
+  change.cache = journal::CacheOutcome::hit;
+  change.result = valid.value;
+  journal::ChangeDetail& detail = change.detail.emplace();
+  detail.key = valid.key;
+  detail.origin = valid.run;
+  enter(task, std::move(change), step);
+}
+
 void Run::settle_in(TaskId task, journal::TaskChange change, Step& step) {
   if (is_scheduled(change.state)) return wait_in(task, std::move(change), step);
   if (!is_finished(change.state)) {
@@ -239,6 +281,7 @@ void Run::land(TaskId task, Arrival arrival, bool is_final, Step& step) {
   switch (arrival.stage) {
     case Stage::trigger:
     case Stage::cache_key:
+    case Stage::validator:
     case Stage::remembered:
       return;  // answered elsewhere
     case Stage::start:
@@ -298,7 +341,7 @@ void Run::kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants) {
     arrival.stage = Stage::stored;
     arrive(task, std::move(arrival), step);
   } else {
-    arrival.outcome.uncacheable = answer.why;
+    arrival.outcome.uncacheable = answer.why.empty() ? "the cache did not take it" : answer.why;
     succeed_or_fail(task, std::move(arrival.outcome), false, step);
   }
   settle(step);

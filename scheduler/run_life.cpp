@@ -106,7 +106,11 @@ bool Run::fall_back(TaskId task, const Outcome& outcome, Step& step) {
 // The worker leaves the lease of a failure that is to be remembered to whoever keeps it. Where
 // nobody does, it is given up.
 void Run::keep_nothing(TaskId task, const Key& key, const Outcome& outcome, Step& step) {
-  if (!is_remembered(flow_.kind_of(node_of(task)).cache, outcome)) return;
+  if (is_remembered(flow_.kind_of(node_of(task)).cache, outcome)) keep_nothing(task, key, step);
+}
+
+// The cache need not wait for a result under this key.
+void Run::keep_nothing(TaskId task, const Key& key, Step& step) {
   Keep nothing;
   nothing.attempt = {index_, task, run_count_[task.value]};
   nothing.context = context_;

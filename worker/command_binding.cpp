@@ -55,7 +55,8 @@ Result<InputFile> evaluate_input_file(const Template& text, const expression::Sc
                             escape_for_terminal(text.text)));
   }
   // "./data/x" is "data/x"; what lies elsewhere keeps its own name only.
-  const fs::path normal = fs::path(*path).lexically_normal();
+  fs::path normal = fs::path(*path).lexically_normal();
+  if (!normal.has_filename()) normal = normal.parent_path();  // "data/" is the folder "data"
   const std::string name =
       is_inner_path(normal.string()) ? normal.string() : normal.filename().string();
   return InputFile{name, fs::path(*path)};

@@ -25,6 +25,22 @@ Map fields_of(const StateRecord& record) {
   return fields;
 }
 
+Map digests_as_values(const std::map<std::string, Digest>& digests) {
+  Map map;
+  for (const auto& [name, digest] : digests) map.emplace_back(name, digest.text());
+  return map;
+}
+
+Map fields_of(const Candidate& earlier) {
+  Map fields{{"result", value_of(earlier.value)},
+             {"run", earlier.run.text()},
+             {"committed", timestamp_value(earlier.committed)},
+             {"inputs", digests_as_values(earlier.inputs)}};
+  if (earlier.expires) fields.emplace_back("expires", timestamp_value(*earlier.expires));
+  if (earlier.parameters) fields.emplace_back("parameters", digests_as_values(*earlier.parameters));
+  return fields;
+}
+
 // The state that a hook gave. @error invalid_argument: it is none
 Result<StateRecord> record_from(const Value& value) {
   const Value* state = value.find("state");
@@ -97,6 +113,9 @@ class Answering {
       case Question::Kind::cache_key:
         ask_for_key(outcome);
         break;
+      case Question::Kind::validator:
+        ask_validator(outcome);
+        break;
       case Question::Kind::hooks:
         ask_hooks(kind().hooks, outcome);
         break;
@@ -165,6 +184,51 @@ class Answering {
       outcome.state = TaskState::success;
     } catch (...) {
       set_failed(outcome, fmt::format("key function \"{}\": {}", escape_for_terminal(id),
+                                      described(std::current_exception())));
+    }
+  }
+
+  // What the task would be given now, as values and as the digests that keys are made of.
+  Payload present() const {
+    Map inputs, input_digests, parameters, parameter_digests;
+    for (const Argument& argument : attempt_.arguments) {
+      const Payload& value = argument.value.is_none() ? Payload::nil() : argument.value;
+      inputs.emplace_back(argument.name, value_of(value));
+      input_digests.emplace_back(argument.name, value.digest.text());
+    }
+    for (const auto& [name, value] : attempt_.context->parameters) {
+      parameters.emplace_back(name, value_of(value));
+      parameter_digests.emplace_back(name, value.digest.text());
+    }
+    return payload_or_nil(Value{Map{{"inputs", std::move(inputs)},
+                                    {"input_digests", std::move(input_digests)},
+                                    {"parameters", std::move(parameters)},
+                                    {"parameter_digests", std::move(parameter_digests)}}});
+  }
+
+  void ask_validator(Outcome& outcome) {
+    const std::string& id = kind().cache.validator_function;
+    const Payload now = present();
+    outcome.state = TaskState::success;
+    outcome.value = Payload::nil();
+    try {
+      for (std::size_t i = 0; i < question_.candidates.size() && !stop_.stop_requested(); ++i) {
+        const Argument arguments[] = {
+            {"earlier", payload_or_nil(Value{fields_of(question_.candidates[i])})}, {"now", now}};
+        const Value verdict = call(id, arguments);
+        const bool* is_valid = verdict.get_if<bool>();
+        if (is_valid == nullptr)
+          throw std::runtime_error("it gave neither true nor false: " +
+                                   shorten(to_json(verdict), 80));
+        if (!*is_valid) continue;
+        outcome.value = payload_or_nil(Value{static_cast<std::int64_t>(i)});
+        return;
+      }
+    } catch (Ending& ending) {
+      set(outcome, std::move(ending));
+      if (outcome.state == TaskState::success) outcome.value = Payload::nil();  // no position
+    } catch (...) {
+      set_failed(outcome, fmt::format("validator \"{}\": {}", escape_for_terminal(id),
                                       described(std::current_exception())));
     }
   }

@@ -1,6 +1,8 @@
 #include "worker/material.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -11,7 +13,11 @@
 
 #include "core/canon.hpp"
 #include "core/text.hpp"
+#include "flow/argument_scope.hpp"
+#include "flow/template.hpp"
+#include "worker/code_digest.hpp"
 #include "worker/command.hpp"
+#include "worker/shell_tokens.hpp"
 
 namespace reprise::worker {
 
@@ -107,87 +113,216 @@ Value text_value(std::string_view text) {
   return is_utf8(text) ? Value(text) : Value(Bytes{std::string(text)});
 }
 
-Result<Digest> digest_of_texts(const std::vector<std::string>& arguments, const std::string& script,
-                               const FileMarks& marks) {
-  const auto one = [&](const std::string& text) -> Result<Value> {
-    return text.find('\0') == std::string::npos ? Result<Value>(text_value(text))
-                                                : marks.restore(text);
-  };
-  if (arguments.empty()) {
-    auto value = one(script);
-    return value ? digest_of(*value) : Result<Digest>(tl::unexpected(value.error()));
+// Whether a text counts byte by byte, or by its tokens as a shell script.
+enum class Reading : std::uint8_t { bytes, tokens };
+
+Result<Value> restored(std::string_view text, const FileMarks& marks) {
+  return text.find('\0') == std::string_view::npos ? Result<Value>(text_value(text))
+                                                   : marks.restore(text);
+}
+
+Result<Value> script_value(const std::string& script, const FileMarks& marks, Reading reading) {
+  if (reading == Reading::bytes) return restored(script, marks);
+  const ShellTokens tokens = shell_tokens(script);
+  List words;
+  for (const std::string& word : tokens.words) {
+    auto value = restored(word, marks);
+    if (!value) return value;
+    words.push_back(*std::move(value));
   }
+  auto rest = restored(tokens.rest, marks);
+  if (!rest) return rest;
+  return tuple_value({Value("sh"), Value(std::move(words)), *std::move(rest)});
+}
+
+// The position of the script in an argv such as [sh, -ec, SCRIPT]; none: there is no script in it.
+std::optional<std::size_t> script_in(const std::vector<std::string>& arguments) {
+  if (arguments.size() < 3 || !is_shell(arguments[0])) return std::nullopt;
+  const std::string& flag = arguments[1];
+  const bool is_command = flag.size() > 1 && flag[0] == '-' && flag[1] != '-' && flag.back() == 'c';
+  return is_command ? std::optional<std::size_t>(2) : std::nullopt;
+}
+
+Result<Value> texts_value(const std::vector<std::string>& arguments, const std::string& script,
+                          const FileMarks& marks, Reading reading) {
+  if (arguments.empty()) return script_value(script, marks, reading);
+  const auto in_argv = script_in(arguments);
   List list;
-  for (const std::string& argument : arguments) {
-    auto value = one(argument);
-    if (!value) return tl::unexpected(value.error());
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    auto value = script_value(arguments[i], marks, in_argv == i ? reading : Reading::bytes);
+    if (!value) return value;
     list.push_back(*std::move(value));
   }
-  return digest_of(Value(std::move(list)));
+  return Value(std::move(list));
+}
+
+Result<Digest> digest_of_texts(const std::vector<std::string>& arguments, const std::string& script,
+                               const FileMarks& marks, Reading reading) {
+  auto value = texts_value(arguments, script, marks, reading);
+  return value ? digest_of(*value) : Result<Digest>(tl::unexpected(value.error()));
 }
 
 // ---- arguments
 // ------------------------------------------------------------------------------------------------------
 
-Status add_input_files(const Attempt& attempt, const CommandTexts& texts, FileHasher& hasher,
-                       Arguments& arguments) {
-  const fs::path folder = attempt.context->flow->folder;
-  const auto add = [&](const std::string& name, const FileValue& file) -> Status {
-    auto digest = digest_of(file.to_value());
+/// What one key is made with.
+struct Making {
+  const Attempt& attempt;
+  const CachePolicy& policy;
+  FileHasher& hasher;
+  std::vector<LocalInput>* read = nullptr;
+
+  [[nodiscard]] Reading reading() const {
+    return policy.code_auto ? Reading::tokens : Reading::bytes;
+  }
+  // What the user says stands for an input; none: its content counts.
+  [[nodiscard]] Result<std::optional<Digest>> hash_of(std::string_view name) const {
+    const auto found = policy.hashes.find(std::string(name));
+    if (found == policy.hashes.end()) return std::optional<Digest>();
+    const ArgumentScope scope(attempt.arguments, attempt.context->parameters);
+    auto text = evaluate_text(found->second.hash.text, scope);
+    if (!text) return tl::unexpected(text.error());
+    auto value = user_hash_value(found->second.method, *text);
+    if (!value) return tl::unexpected(value.error());
+    auto digest = digest_of(*value);
+    if (!digest) return tl::unexpected(digest.error());
+    return std::optional(*digest);
+  }
+  [[nodiscard]] fs::path path_of(const fs::path& path) const {
+    return path.is_absolute() ? path : fs::path(attempt.context->flow->folder) / path;
+  }
+  [[nodiscard]] Result<Digest> digest_of_local(const fs::path& path) const {
+    const fs::path whole = path_of(path);
+    const auto value = local_value(whole, hasher);
+    if (!value) return tl::unexpected(value.error());
+    auto digest = digest_of(*value);
+    if (digest && read != nullptr) read->push_back({whole, *digest});
+    return digest;
+  }
+};
+
+// The program of the flow's folder that the command runs, as it is written; empty: none. The name
+// of one that an upstream has built starts with the mark of its file and is in "command" already.
+std::string flow_program(const Attempt& attempt, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0].find('\0') != std::string::npos) return {};
+  if (!is_flow_program(arguments[0]) || attempt.context->flow->folder.empty()) return {};
+  return arguments[0];
+}
+
+Status add_input_files(const Making& making, const CommandTexts& texts, Arguments& arguments) {
+  const auto add = [&](const std::string& name, const InputFile& file) -> Status {
+    auto digest = [&]() -> Result<Digest> {
+      const auto given = making.hash_of(name);
+      if (!given) return tl::unexpected(given.error());
+      if (*given) return **given;
+      const auto* path = std::get_if<fs::path>(&file.source);
+      return path != nullptr ? making.digest_of_local(*path)
+                             : digest_of(std::get<FileValue>(file.source).to_value());
+    }();
     if (!digest) return tl::unexpected(digest.error());
     arguments.insert_or_assign("file:" + name, *digest);
     return {};
   };
-  const auto add_local = [&](const std::string& name, const fs::path& path) -> Status {
-    const auto file = hasher.hash(path.is_absolute() ? path : folder / path);
-    if (!file) return tl::unexpected(file.error());
-    return add(name, *file);
-  };
-  for (const InputFile& file : texts.files) {
-    const auto* path = std::get_if<fs::path>(&file.source);
-    auto added = path != nullptr ? add_local(file.name, *path)
-                                 : add(file.name, std::get<FileValue>(file.source));
-    if (!added) return added;
-  }
-  // The name of a program that an upstream has built starts with the mark of its file and is in
-  // "command" already.
-  if (texts.arguments.empty() || texts.arguments[0].find('\0') != std::string::npos) return {};
-  if (!is_flow_program(texts.arguments[0]) || folder.empty()) return {};
-  const std::string& program = texts.arguments[0];
-  // One that is an input file too is found among these first.
+  const std::string program = flow_program(making.attempt, texts.arguments);
   const std::string normal = fs::path(program).lexically_normal().string();
-  if (arguments.contains("file:" + normal)) return {};
-  return add_local(program, fs::path(program));
+  for (const InputFile& file : texts.files) {
+    if (making.policy.code_auto && !program.empty() && file.name == normal) continue;
+    if (auto added = add(file.name, file); !added) return added;
+  }
+  // One that is an input file too is found among these first; where the code counts it is there.
+  if (program.empty() || making.policy.code_auto || arguments.contains("file:" + normal)) return {};
+  return add(program, {program, fs::path(program)});
 }
 
-Status add_command(const Attempt& attempt, const CommandBody& body, FileHasher& hasher,
-                   Arguments& arguments, Environment& environment) {
+Result<std::string> content_of(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string content(std::istreambuf_iterator<char>(file), {});
+  if (file.bad() || !file.is_open())
+    return fail(ErrorCode::io,
+                fmt::format("cannot read \"{}\"", escape_for_terminal(path.string())));
+  return content;
+}
+
+// A program of the flow's folder: a shell script by its tokens, anything else by its content.
+Result<Value> program_value(const Making& making, const std::string& program) {
+  constexpr std::uint64_t script_bytes_max = 4 << 20;
+  const fs::path path = making.path_of(program);
+  const auto file = making.hasher.hash(path);
+  if (!file) return tl::unexpected(file.error());
+  auto content = making.digest_of_local(program);
+  if (!content) return tl::unexpected(content.error());
+  if (file->size > script_bytes_max) return file->to_value();
+  auto text = content_of(path);
+  if (!text) return tl::unexpected(text.error());
+  if (!is_shell_script(*text) || !is_utf8(*text) || text->find('\0') != std::string::npos)
+    return file->to_value();
+  return script_value(*text, FileMarks{}, Reading::tokens);
+}
+
+// What the author of the task wrote, without what runs put into it.
+Result<Digest> code_of(const Making& making, const CommandBody& body, const std::string& program) {
+  std::vector<std::string> texts;
+  for (const Template& argument : body.argv) texts.push_back(argument.text);
+  auto written = texts_value(texts, body.script.text, FileMarks{}, Reading::tokens);
+  if (!written) return tl::unexpected(written.error());
+  auto run = program.empty() ? Result<Value>(Value{}) : program_value(making, program);
+  if (!run) return tl::unexpected(run.error());
+  auto bytes = encode(Value(List{*std::move(written), *std::move(run)}));
+  if (!bytes) return tl::unexpected(bytes.error());
+  return digest_in("code", *bytes);
+}
+
+Status add_command(const Making& making, const CommandBody& body, Material& material) {
+  const Attempt& attempt = making.attempt;
   FileMarks marks;
   const auto texts = evaluate_command(
       attempt, body, [&](const FileValue& file, std::string_view) { return marks.add(file); });
   if (!texts) return tl::unexpected(texts.error());
-  auto command = digest_of_texts(texts->arguments, texts->script, marks);
+  auto command = digest_of_texts(texts->arguments, texts->script, marks, making.reading());
   if (!command) return tl::unexpected(command.error());
-  arguments.emplace("command", *command);
+  material.arguments.emplace("command", *command);
   for (const ExposedInput& input : exposed_inputs(attempt)) {
     if (input.variable.empty()) continue;
-    arguments.emplace(fmt::format("in:{}", input.name), input.value->digest);
+    const auto given = making.hash_of(input.name);
+    if (!given) return tl::unexpected(given.error());
+    material.arguments.emplace(fmt::format("in:{}", input.name),
+                               given->value_or(input.value->digest));
   }
-  if (auto added = add_input_files(attempt, *texts, hasher, arguments); !added) return added;
+  if (auto added = add_input_files(making, *texts, material.arguments); !added) return added;
+  if (making.policy.code_auto) {
+    auto code = code_of(making, body, flow_program(attempt, texts->arguments));
+    if (!code) return tl::unexpected(code.error());
+    material.code = *code;
+  }
 
   // A variable enters as text, with digests for files.
   if (body.environment.empty()) return {};
   const auto plain = evaluate_command(attempt, body, nullptr);
   if (!plain) return tl::unexpected(plain.error());
-  for (const auto& [name, value] : plain->environment) environment.insert_or_assign(name, value);
+  for (const auto& [name, value] : plain->environment)
+    material.environment.insert_or_assign(name, value);
+  return {};
+}
+
+Status add_function(const Making& making, Material& material) {
+  for (const Argument& argument : making.attempt.arguments) {
+    const auto given = making.hash_of(argument.name);
+    if (!given) return tl::unexpected(given.error());
+    const Payload& value = argument.value.is_none() ? Payload::nil() : argument.value;
+    material.arguments.emplace(argument.name, given->value_or(value.digest));
+  }
+  if (!making.policy.code_auto) return {};
+  const auto code = code_digest(nullptr);
+  if (!code) return tl::unexpected(code.error());
+  material.code = *code;
   return {};
 }
 
 // What remains of a command when nothing it is given counts: its text.
-Status add_unbound_command(const CommandBody& body, Arguments& arguments) {
+Status add_unbound_command(const CommandBody& body, Reading reading, Arguments& arguments) {
   std::vector<std::string> texts;
   for (const Template& argument : body.argv) texts.push_back(argument.text);
-  auto digest = digest_of_texts(texts, body.script.text, FileMarks{});
+  auto digest = digest_of_texts(texts, body.script.text, FileMarks{}, reading);
   if (!digest) return tl::unexpected(digest.error());
   arguments.insert_or_assign("command", *digest);
   return {};
@@ -211,6 +346,25 @@ Status leave_out_ignored(const CachePolicy& policy, const Signature& signature,
       return fail(ErrorCode::invalid_argument,
                   fmt::format("ignored input \"{}\" does not exist", escape_for_terminal(name)));
     }
+  }
+  return {};
+}
+
+// A hash that stands for nothing is a mistake that would go unseen.
+Status check_hashes(const CachePolicy& policy, const Signature& signature,
+                    const Arguments& arguments) {
+  for (const auto& [name, hash] : policy.hashes) {
+    const bool is_known =
+        std::any_of(arguments.begin(), arguments.end(),
+                    [&, &called = name](const auto& argument) {
+                      return is_called(argument.first, called);
+                    }) ||
+        std::any_of(signature.inputs.begin(), signature.inputs.end(),
+                    [&called = name](const auto& input) { return input.first == called; });
+    if (!is_known)
+      return fail(
+          ErrorCode::invalid_argument,
+          fmt::format("a hash is given for \"{}\", which is no input", escape_for_terminal(name)));
   }
   return {};
 }
@@ -262,8 +416,9 @@ Status apply_validator(const Attempt& attempt, const TaskKind& kind, Material& m
   switch (policy.validator) {
     case Validator::all_inputs:
     case Validator::never_use:
-    case Validator::custom:
       return {};
+    case Validator::custom:
+      return add_parameters(attempt.context->parameters, std::nullopt, material);
     case Validator::duration_only:
       material.arguments.clear();
       break;
@@ -281,7 +436,9 @@ Status apply_validator(const Attempt& attempt, const TaskKind& kind, Material& m
     }
   }
   const auto* command = std::get_if<CommandBody>(&kind.body);
-  return command != nullptr ? add_unbound_command(*command, material.arguments) : Status{};
+  if (command == nullptr) return {};
+  return add_unbound_command(*command, policy.code_auto ? Reading::tokens : Reading::bytes,
+                             material.arguments);
 }
 
 }  // namespace
@@ -297,8 +454,12 @@ bool looks_up(CacheMode mode, const CachePolicy& policy) {
   return reads(mode) || (mode == CacheMode::refresh && policy.refresh == false);
 }
 
-Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::string_view account,
-                             const Environment& environment) {
+const std::string& shared_name(const TaskKind& kind) {
+  return kind.cache.shared_key ? *kind.cache.shared_key : kind.cache_name;
+}
+
+Result<Material> material_of(const Attempt& attempt, FileHasher& files, const KeySpace& space,
+                             const Environment& environment, std::vector<LocalInput>* read) {
   const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
   const CachePolicy& policy = kind.cache;
   const auto* command = std::get_if<CommandBody>(&kind.body);
@@ -306,17 +467,16 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
     return fail(ErrorCode::invalid_argument, "the version of a cached task must not be blank");
   }
   Material material;
-  material.account = account;
-  material.name = policy.shared_key ? *policy.shared_key : kind.cache_name;
+  material.name = shared_name(kind);
+  material.salt = policy.salt;
   if (attempt.user_key) {
     // The user's key stands for all that the result depends on, but for what is declared besides.
+    space.apply_to(material);
     material.name = *attempt.user_key;
-    material.salt = policy.salt;
     material.arguments.emplace("key", *digest_of(Value("user")));
     return material;
   }
   material.version = kind.version;
-  material.salt = policy.salt;
   material.code = policy.code;
   material.dependencies = policy.dependencies;
   if (!policy.shared_key) {
@@ -327,20 +487,19 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
     if (const auto found = environment.find(name); found != environment.end())
       material.environment.insert(*found);
   }
+  const Making making{attempt, policy, files, read};
   if (command != nullptr) {
-    auto added = add_command(attempt, *command, files, material.arguments, material.environment);
-    if (!added) return tl::unexpected(added.error());
+    if (auto added = add_command(making, *command, material); !added)
+      return tl::unexpected(added.error());
     if (command->in_flow_folder) material.arguments.emplace("cwd", *digest_of(Value("flow")));
     material.dependencies.insert_or_assign("platform", *digest_of(Value(platform)));
-  } else {
-    for (const Argument& argument : attempt.arguments) {
-      const Payload& value = argument.value.is_none() ? Payload::nil() : argument.value;
-      material.arguments.emplace(argument.name, value.digest);
-    }
+  } else if (auto added = add_function(making, material); !added) {
+    return tl::unexpected(added.error());
   }
-  if (auto left = leave_out_ignored(policy, kind.signature, material.arguments); !left) {
+  if (auto known = check_hashes(policy, kind.signature, material.arguments); !known)
+    return tl::unexpected(known.error());
+  if (auto left = leave_out_ignored(policy, kind.signature, material.arguments); !left)
     return tl::unexpected(left.error());
-  }
   if (auto applied = apply_validator(attempt, kind, material); !applied)
     return tl::unexpected(applied.error());
   if (policy.per_parameters) {
@@ -349,6 +508,7 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, std::str
   }
   if (policy.per_run)
     material.dependencies.emplace("run", *digest_of(Value(attempt.context->run.text())));
+  space.apply_to(material);
   return material;
 }
 

@@ -62,14 +62,52 @@ Status copy_local(const FileDescriptor& from, const struct stat& info, const fs:
   return {};
 }
 
+bool lies_below(const fs::path& path, const fs::path& folder) {
+  std::error_code ignored;
+  const fs::path inner = fs::weakly_canonical(path, ignored);
+  const fs::path outer = fs::canonical(folder, ignored);
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
+Status copy_folder(const fs::path& from, const fs::path& to);
+Status make_one(const Staging::Place::Local& local, const fs::path& to, cache::BlobStore*);
+
+// One entry of a folder: links are copied as they are; what is neither file nor folder is refused.
+Status copy_entry(const fs::path& from, const fs::path& to) {
+  struct stat info {};
+  if (::lstat(from.c_str(), &info) != 0) return fail_io("look at", from);
+  if (S_ISDIR(info.st_mode)) return copy_folder(from, to);
+  if (S_ISLNK(info.st_mode)) {
+    std::error_code error;
+    fs::copy_symlink(from, to, error);
+    errno = error.value();
+    return error ? fail_io("copy link", from) : Status{};
+  }
+  return make_one(Staging::Place::Local{from}, to, nullptr);
+}
+
+// Files come as single ones do; the folders are read-only once they are full.
+Status copy_folder(const fs::path& from, const fs::path& to) {
+  if (::mkdir(to.c_str(), 0755) != 0) return fail_io("make folder", to);
+  std::error_code error;
+  for (fs::directory_iterator each(from, error), end; !error && each != end; each.increment(error))
+    if (auto copied = copy_entry(each->path(), to / each->path().filename()); !copied)
+      return copied;
+  errno = error.value();
+  if (error) return fail_io("read folder", from);
+  return ::chmod(to.c_str(), 0555) == 0 ? Status{} : fail_io("change mode of", to);
+}
+
 Status make_one(const Staging::Place::Local& local, const fs::path& to, cache::BlobStore*) {
   const FileDescriptor from(::open(local.from.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info {};
   if (!from.is_open() || ::fstat(from.get(), &info) != 0) return fail_io("input file", local.from);
   if (S_ISDIR(info.st_mode)) {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("input \"{}\" is a folder; name the files in it",
-                            escape_for_terminal(local.from.string())));
+    if (lies_below(to, local.from))
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("input \"{}\" holds the data directory, and so itself",
+                              escape_for_terminal(local.from.string())));
+    return copy_folder(local.from, to);
   }
   if (!S_ISREG(info.st_mode)) {
     return fail(ErrorCode::invalid_argument, fmt::format("input \"{}\" is no regular file",

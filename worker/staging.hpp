@@ -52,7 +52,7 @@ class Staging {
 
   /// Puts everything in place, read-only. Small files are copies, so that a command that overwrites
   /// its input harms nobody; large ones from the store are hard links, large local ones symbolic
-  /// links.
+  /// links. A local folder is made with all that is in it; links in it are copied, not followed.
   /// @error not_found, corrupt, io, exhausted
   [[nodiscard]] Status make(const std::filesystem::path& folder, cache::BlobStore* blobs) const;
 

@@ -113,6 +113,8 @@ void add_hook(flow_state& flow, std::string name, run_hook told, bool only_at_en
 void set_trigger(flow_state& flow, const node_ref& node, std::string name,
                  trigger_function may_run);
 void set_key_function(flow_state& flow, const node_ref& node, std::string name, key_function make);
+void set_validator(flow_state& flow, const node_ref& node, std::string name,
+                   validator_function is_valid);
 void make_cleanup(flow_state& flow, const node_ref& node);
 void set_reference_nodes(flow_state& flow, const std::vector<node_ref>& nodes);
 
@@ -144,6 +146,12 @@ class input {
     other.mapped_ = true;
     return other;
   }
+  /// A constant that enters the key by this hash instead of its content, see reprise::hashed().
+  [[nodiscard]] input hashed_as(std::string method, std::string hash) const {
+    input other = *this;
+    other.hash_ = {std::move(method), std::move(hash)};
+    return other;
+  }
   /// One call per element of the lists in it.
   [[nodiscard]] input flattened() const {
     input other = mapped();
@@ -156,6 +164,7 @@ class input {
   using parameter_ref = std::pair<std::shared_ptr<detail::flow_state>, std::uint32_t>;
   std::string name_;
   std::variant<detail::node_ref, parameter_ref, value> from_;
+  std::optional<std::pair<std::string, std::string>> hash_{};  // method and hash
   bool mapped_ = false;
   bool flattened_ = false;
 };
@@ -343,6 +352,14 @@ class flow {
   template <class T>
   void cache_key_by(const node<T>& node, std::string name, key_function make) {
     detail::set_key_function(*state_, node.ref(), std::move(name), std::move(make));
+  }
+
+  /// Which kept result is valid for the task, in place of `cached::validator`; it must be cached.
+  /// Without a function of this kind, a result is valid when its key is the same. Throws as
+  /// on_change().
+  template <class T>
+  void valid_by(const node<T>& node, std::string name, validator_function is_valid) {
+    detail::set_validator(*state_, node.ref(), std::move(name), std::move(is_valid));
   }
 
   /// These tasks decide how the run ended, instead of those that nothing depends on. None: back to

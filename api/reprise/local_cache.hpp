@@ -36,7 +36,10 @@ class local_cache {
 
   /// Does not touch the disk.
   /// @param data  data directory; empty: $XDG_DATA_HOME/reprise, else ~/.local/share/reprise
-  explicit local_cache(std::filesystem::path data = {});
+  /// @param account  whose results these are: those of others are not found; not empty
+  /// @param salt     another one finds nothing of what was kept so far, and deletes nothing
+  explicit local_cache(std::filesystem::path data = {}, std::string account = "default",
+                       std::string salt = {});
   ~local_cache();
   local_cache(const local_cache&) = delete;
   local_cache& operator=(const local_cache&) = delete;

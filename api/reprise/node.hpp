@@ -86,6 +86,22 @@ class param {
   std::uint32_t index_;
 };
 
+/// A value that enters the key of the result not by its content but by what `method` gave for it.
+template <class Argument>
+struct hashed_argument {
+  Argument argument;
+  std::string method;
+  std::string hash;
+};
+/// The task gets the value; for its key, equal methods and hashes are equal values. For what cannot
+/// be compared by its bytes, or has a name of its own: `hashed(table, "etag", "33a64df5")`. A
+/// constant of the flow all the same: another value is another flow.
+template <class Argument>
+[[nodiscard]] hashed_argument<std::decay_t<Argument>> hashed(Argument&& value, std::string method,
+                                                             std::string hash) {
+  return {std::forward<Argument>(value), std::move(method), std::move(hash)};
+}
+
 /// In flow::map: every element gets the whole of it.
 template <class Argument>
 struct unmapped_argument {

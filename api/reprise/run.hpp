@@ -54,6 +54,11 @@ struct engine_options {
   std::string redis{};  // address of a server that keeps cached results for several nodes, too:
                         // "redis://host:port"; empty: none
   std::filesystem::path redis_password_file{};
+  // Whose results these are: those of another account are never found. Not empty.
+  std::string account = "default";
+  // The operator's: another salt finds nothing of what was kept so far, and deletes nothing.
+  std::string salt{};
+  std::map<std::string, std::string> task_salts{};  // the same for single tasks, by name
 };
 
 /// What one run is asked for on an engine that is there.

@@ -219,6 +219,13 @@ BOOST_AUTO_TEST_CASE(a_dispatched_attempt_finds_its_run_and_its_flows_names) {
   question->kind = Question::Kind::trigger;
   question->after.state = TaskState::failed;
   question->upstreams = {{"a", {TaskState::success, "", value(1), {}}}};
+  question->candidates = {{Key{digest_in("key", "c")},
+                           value(3),
+                           {},
+                           Time(std::chrono::seconds(5)),
+                           Time(std::chrono::seconds(9)),
+                           {{"x", value(1).digest}},
+                           std::map<std::string, Digest>{{"p", value(2).digest}}}};
   one.attempt.question = question;
   one.lease = wire::Lease{"scheduler-1", 99};
   const wire::Dispatch sent{5, {one, one}};
@@ -238,6 +245,11 @@ BOOST_AUTO_TEST_CASE(a_dispatched_attempt_finds_its_run_and_its_flows_names) {
   BOOST_TEST((attempt.arguments[0].name.data() == brought.context->flow->names[1].data()));
   BOOST_TEST((attempt.key == one.attempt.key));
   BOOST_TEST((attempt.question->upstreams[0].state.result == value(1)));
+  const Candidate& candidate = attempt.question->candidates.at(0);
+  BOOST_TEST((candidate.key == question->candidates[0].key));
+  BOOST_TEST((candidate.value == value(3)));
+  BOOST_TEST((candidate.expires == question->candidates[0].expires));
+  BOOST_TEST((candidate.parameters == question->candidates[0].parameters));
   BOOST_TEST((read.attempts[1].lease == one.lease));
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     wire::Dispatch part;

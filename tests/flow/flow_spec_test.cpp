@@ -69,6 +69,9 @@ FlowSpec rich_flow() {
                      std::chrono::hours(48),
                      FailureCaching{std::chrono::minutes(1), {FailureClass::validation}, {65, 66}}};
   call.cache.code = sha256("build");
+  call.cache.code_auto = true;
+  call.cache.validator_function = "validator:mine@1";
+  call.cache.hashes = {{"big.bin", {"etag", {"${{ params.etag }}", {4, 2, 9}}}}};
   call.cache.validator = Validator::partial_inputs;
   call.cache.validate_on = std::vector<std::string>{"a"};
   call.cache.shared_key = "shared";

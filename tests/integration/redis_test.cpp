@@ -88,7 +88,7 @@ struct Trouble {
 };
 
 const std::vector<Trouble> troubles{
-    {"late, but in time", [](RedisServer&, TcpProxy& proxy) { proxy.be_late(50); }, "hit local"},
+    {"late, but in time", [](RedisServer&, TcpProxy& proxy) { proxy.be_late(50); }, "hit redis"},
     {"too late", [](RedisServer&, TcpProxy& proxy) { proxy.be_late(1000); }, "bypass tier_down"},
     {"cut", [](RedisServer&, TcpProxy& proxy) { proxy.set(Manner::cut); }, "bypass tier_down"},
     {"truncated", [](RedisServer&, TcpProxy& proxy) { proxy.set(Manner::truncate); },
@@ -111,12 +111,12 @@ const std::vector<Trouble> troubles{
     {"flushed", [](RedisServer& server, TcpProxy&) { server("FLUSHALL"); }, "miss first_seen",
      false},
     {"a replica", [](RedisServer& server, TcpProxy&) { server("REPLICAOF", "127.0.0.1", "1"); },
-     "hit local"},
+     "hit redis"},
     {"without enough replicas",
      [](RedisServer& server, TcpProxy&) { server("CONFIG", "SET", "min-replicas-to-write", "1"); },
-     "hit local"},
+     "hit redis"},
     {"full", [](RedisServer& server, TcpProxy&) { server("CONFIG", "SET", "maxmemory", "1"); },
-     "hit local"},
+     "hit redis"},
     {"evicting",
      [](RedisServer& server, TcpProxy&) {
        server("CONFIG", "SET", "maxmemory-policy", "allkeys-lru");

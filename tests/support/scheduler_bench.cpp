@@ -86,6 +86,10 @@ Outcome SchedulerBench::no_objection(const Question& question) {
     case Question::Kind::cache_key:
       outcome = success("a key");
       break;
+    case Question::Kind::validator:  // none is valid
+      outcome.state = TaskState::success;
+      outcome.value = Payload::nil();
+      break;
     case Question::Kind::hooks:
       outcome.state = question.after.state;
       outcome.message = question.after.message;

@@ -27,7 +27,7 @@ Digest of(const Value& value) {
 }
 
 Material material(OneTask& task, FakeHasher& files, const Environment& environment = {}) {
-  auto result = material_of(task.attempt(), files, "default", environment);
+  auto result = material_of(task.attempt(), files, {}, environment);
   BOOST_REQUIRE_MESSAGE(result, (result ? "" : result.error().message));
   return *std::move(result);
 }
@@ -85,6 +85,44 @@ BOOST_AUTO_TEST_CASE(ignored_arguments_are_left_out_and_must_exist) {
   BOOST_TEST(refusal(wrong) == "ignored input \"c\" does not exist");
 }
 
+BOOST_AUTO_TEST_CASE(a_hash_of_the_users_stands_for_the_value) {
+  const auto key_of = [](const Value& a, const char* method, const char* hash) {
+    OneTask task(reprise::FunctionBody{"pkg.add@1"}, "pkg.add");
+    task.kind().signature = {{{"a", "any"}}, {{"out", "i64"}}};
+    task.with_constant("a", a);
+    if (hash != nullptr) task.kind().cache.hashes["a"] = {method, {hash, {}}};
+    return material(task).arguments.at("a");
+  };
+  BOOST_TEST((key_of(Value(1), "etag", "x") == key_of(Value(2), "etag", "x")));
+  BOOST_TEST((key_of(Value(1), "etag", "x") != key_of(Value(1), "etag", "y")));
+  BOOST_TEST((key_of(Value(1), "etag", "x") != key_of(Value(1), "md5", "x")));
+  BOOST_TEST((key_of(Value(1), "etag", "x") != key_of(Value(1), "", nullptr)));
+  BOOST_TEST((key_of(Value(1), "etag", "x") == of(*user_hash_value("etag", "x"))));
+}
+
+BOOST_AUTO_TEST_CASE(a_hash_for_what_is_no_input_is_refused) {
+  OneTask task = add_task();
+  task.kind().cache.hashes["c"] = {"etag", {"x", {}}};
+  BOOST_TEST(refusal(task) == "a hash is given for \"c\", which is no input");
+}
+
+BOOST_AUTO_TEST_CASE(accounts_and_salts_of_the_operator_enter) {
+  OneTask task = add_task();
+  FakeHasher none;
+  const Material made =
+      material_of(task.attempt(), none, {.account = "lab", .salts = {{"pkg.add", "2"}}}).value();
+  BOOST_TEST(made.account == "lab");
+  BOOST_TEST(!made.salt.empty());
+}
+
+BOOST_AUTO_TEST_CASE(the_build_of_this_program_is_the_code_of_a_function) {
+  OneTask plain = add_task();
+  BOOST_TEST(!material(plain).code.has_value());
+  OneTask task = add_task();
+  task.kind().cache.code_auto = true;
+  BOOST_TEST(material(task).code.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(a_blank_version_is_refused) {
   OneTask task = add_task();
   task.kind().version = "  ";
@@ -103,6 +141,8 @@ BOOST_AUTO_TEST_CASE(validators_leave_ingredients_out_or_add_parameters) {
   BOOST_TEST((with(Validator::all_inputs, {}).arguments == all));
   BOOST_TEST((with(Validator::never_use, {}).arguments == all));
   BOOST_TEST((with(Validator::custom, {}).arguments == all));
+  BOOST_TEST((with(Validator::custom, {}).dependencies ==
+              Arguments{{"param:p", of(Value(1))}, {"param:q", of(Value(2))}}));
   BOOST_TEST(with(Validator::all_inputs, {}).dependencies.empty());
   BOOST_TEST(with(Validator::duration_only, {}).arguments.empty());
   BOOST_TEST(
@@ -217,6 +257,36 @@ BOOST_AUTO_TEST_CASE(input_files_and_own_programs_enter_by_content) {
   BOOST_TEST((arguments.at("file:data/x.csv") == of(file_of("1,2").to_value())));
   files.files.erase("/flows/data/x.csv");
   BOOST_TEST(!material_of(task.attempt(), files).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(an_input_file_with_a_hash_is_not_read) {
+  CommandBody body = argv({"wc", "big.bin"});
+  body.input_files = {{"big.bin", {}}};
+  OneTask task(body);
+  task.flow.folder = "/flows";
+  task.with_parameter("etag", Value("7d1"));
+  task.kind().cache.hashes["big.bin"] = {"etag", {"${{ params.etag }}", {}}};
+  BOOST_TEST((material(task).arguments.at("file:big.bin") == of(*user_hash_value("etag", "7d1"))));
+}
+
+BOOST_AUTO_TEST_CASE(where_code_counts_only_comments_and_blanks_of_a_script_do_not) {
+  const auto key_of = [](const char* script, bool is_auto) {
+    CommandBody body;
+    body.script.text = script;
+    OneTask task(body);
+    task.with_parameter("q", Value(1));
+    task.kind().cache.code_auto = is_auto;
+    return material(task);
+  };
+  const char* plain = "echo ${{ params.q }}";
+  const char* commented = "# says it\n  echo   ${{ params.q }}";
+  BOOST_TEST((key_of(plain, false) != key_of(commented, false)));
+  BOOST_TEST((key_of(plain, true) == key_of(commented, true)));
+  BOOST_TEST((key_of(plain, true) != key_of("echo x ${{ params.q }}", true)));
+  BOOST_TEST((key_of(plain, true).code != key_of("echo x ${{ params.q }}", true).code));
+  // What is put into it counts as the command, not as the code.
+  BOOST_TEST((key_of("echo 1", true).arguments == key_of(plain, true).arguments));
+  BOOST_TEST((key_of("echo 1", true).code != key_of(plain, true).code));
 }
 
 BOOST_AUTO_TEST_CASE(variables_the_task_sets_and_its_folder_count) {

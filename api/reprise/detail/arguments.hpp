@@ -45,6 +45,13 @@ inline constexpr bool is_handle = handle_of<std::remove_cvref_t<A>>::is_handle;
 template <class A>
 using behind = typename handle_of<std::remove_cvref_t<A>>::type;
 
+template <class A>
+struct hashed_of : std::false_type {};
+template <class A>
+struct hashed_of<hashed_argument<A>> : std::true_type {
+  using argument = A;
+};
+
 template <class T>
 struct is_dynamic_task : std::is_same<T, dynamic_task> {};
 
@@ -77,15 +84,35 @@ concept converts = std::convertible_to<Have, Want> &&
     !(std::integral<Want> && std::floating_point<std::remove_cvref_t<Have>>)&&!(
         std::same_as<Want, bool> && !std::same_as<std::remove_cvref_t<Have>, bool>);
 
+/// A value with a hash of the user's fits where the value does.
+template <class Want, class A>
+consteval bool fits_hashed() {
+  using plain = std::remove_cvref_t<A>;
+  if constexpr (!hashed_of<plain>::value)
+    return false;
+  else
+    return !is_handle<typename hashed_of<plain>::argument> &&
+           converts<Want, typename hashed_of<plain>::argument>;
+}
+template <class A>
+consteval bool carries_hashed() {
+  using plain = std::remove_cvref_t<A>;
+  if constexpr (!hashed_of<plain>::value)
+    return false;
+  else
+    return codec::carriable<typename hashed_of<plain>::argument>;
+}
+
 /// A dynamic task takes every value that can be carried, typed tasks what fits.
 template <class Want, class A>
 concept argument_for = (is_handle<A> && carries<Want, behind<A>>) ||
-                       (!is_handle<A> && converts<Want, A>);
+                       (!is_handle<A> && converts<Want, A>) || fits_hashed<Want, A>();
 
 template <class A>
 concept any_argument = (is_handle<A> && !std::is_void_v<behind<A>>) ||
                        (!is_handle<A> && (codec::carriable<std::decay_t<A>> ||
-                                          std::convertible_to<A, std::string_view>));
+                                          std::convertible_to<A, std::string_view>)) ||
+                       carries_hashed<A>();
 
 template <class D, class... A>
 consteval bool all_fit() {
@@ -231,6 +258,8 @@ struct argument_ref {
 };
 
 [[nodiscard]] std::uint32_t add_constant(flow_state& flow, codec::encoded value);
+/// @throws usage_error invalid_argument: no method, no hash, or not UTF-8
+void hash_constant(flow_state& flow, std::uint32_t constant, std::string method, std::string hash);
 /// @throws usage_error invalid_argument: the handle belongs to another flow
 [[nodiscard]] argument_ref refer(const flow_state& flow, const node_ref& node);
 [[nodiscard]] argument_ref refer(const flow_state& flow, const flow_state* owner,
@@ -263,7 +292,11 @@ argument_ref refer_to(flow_state& flow, const param<T>& handle) {
 
 template <class Want, class A>
 argument_ref take_whole(flow_state& flow, A&& argument) {
-  if constexpr (is_handle<A>)
+  if constexpr (hashed_of<std::remove_cvref_t<A>>::value) {
+    const argument_ref taken = take_whole<Want>(flow, argument.argument);
+    hash_constant(flow, taken.index, argument.method, argument.hash);
+    return taken;
+  } else if constexpr (is_handle<A>)
     return refer_to(flow, argument);
   else if constexpr (std::same_as<Want, value>)
     return {.index = add_constant(flow, codec::encode(argument))};

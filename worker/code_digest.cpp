@@ -1,4 +1,4 @@
-#include "api/code_digest.hpp"
+#include "worker/code_digest.hpp"
 
 #include <link.h>
 
@@ -11,7 +11,7 @@
 #include <mutex>
 #include <string>
 
-namespace reprise::detail {
+namespace reprise::worker {
 namespace {
 
 struct Module {
@@ -85,4 +85,4 @@ Result<Digest> code_digest(const void* address) {
   return known[path] = digest_in("code", content);
 }
 
-}  // namespace reprise::detail
+}  // namespace reprise::worker
