@@ -257,7 +257,8 @@ BOOST_AUTO_TEST_CASE(a_worker_that_was_cut_off_for_long_leaves_no_process_behind
   BOOST_REQUIRE(until([&] { return std::filesystem::exists(cluster.home.path / "first"); }));
   BOOST_TEST(attempts_alive(cluster.home.path) > 0);
   cluster.server->send(SIGSTOP);
-  BOOST_TEST(worker.shows("ending what runs"), worker.output());
+  BOOST_TEST(worker.shows("ending what runs"),
+             worker.output() << invoke(cluster.home, {"events", "last"}).shown());
   BOOST_TEST(until([&] { return attempts_alive(cluster.home.path) == 0; }));
   cluster.server->send(SIGCONT);
   const Outcome o = outcome_of(*client, std::chrono::steady_clock::now());

@@ -138,13 +138,16 @@ void RedisServer::kill() {
   process_ = -1;
 }
 
+// Without this guard a server that is gone would mean process -1: every process there is.
 void RedisServer::stop() {
+  if (process_ < 0) return;
   ::kill(process_, SIGSTOP);
   int status = 0;
   ::waitpid(process_, &status, WUNTRACED);  // until then it may still answer
 }
 
 void RedisServer::go_on() {
+  if (process_ < 0) return;
   ::kill(process_, SIGCONT);
 }
 
