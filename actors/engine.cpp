@@ -33,8 +33,10 @@
 #include "cache/tiered_store.hpp"
 #include "cache/upkeep.hpp"
 #include "journal/data_folder.hpp"
+#include "journal/history.hpp"
 #include "journal/sqlite_journal.hpp"
 #include "worker/local_runner.hpp"
+#include "worker/machine.hpp"
 #include "worker/process_tree.hpp"
 
 namespace reprise {
@@ -75,6 +77,29 @@ Parameters with_context_parameters(const FlowSpec& flow, const RunOptions& optio
     if (Result<Payload> payload = Payload::of(*value)) given.emplace(parameter.name, *payload);
   }
   return given;
+}
+
+// What earlier runs took is worth reading: some tasks have to wait for others, they differ, and the
+// flow does not say how long they take.
+bool order_matters(const FlowSpec& flow, unsigned slots) {
+  return flow.nodes.size() > slots && flow.kinds.size() > 1 &&
+         std::ranges::none_of(flow.nodes,
+                              [](const Node& node) { return node.expected_seconds > 0; });
+}
+
+// By node; of a few newest changes, since a run waits for them to be read. Empty: nothing is known.
+std::vector<float> usual_seconds(journal::Journal& journal, const FlowSpec& flow) {
+  constexpr std::uint32_t runs = 2;
+  constexpr std::size_t changes_max = 20'000;
+  const auto usual = journal::usual_durations(journal, flow.name, runs, changes_max);
+  if (usual.empty()) return {};
+  std::vector<float> all;
+  all.reserve(flow.nodes.size());
+  for (const Node& node : flow.nodes) {
+    const auto known = usual.find(node.name);
+    all.push_back(known == usual.end() ? 0.0F : static_cast<float>(seconds(known->second)));
+  }
+  return all;
 }
 
 /// Found in the environment of everything that a run's commands started.
@@ -126,6 +151,7 @@ class EmbeddedEngine final : public Engine {
  private:
   struct Entry {
     RunIndex index;
+    std::uint64_t tasks = 0;  // as they were written
     Time started;
     std::optional<journal::RunLock> lock;
     std::optional<RunResult> result;
@@ -141,9 +167,11 @@ class EmbeddedEngine final : public Engine {
 
   template <class Request>
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
+  [[nodiscard]] Status room_for(const FlowSpec& flow, const RunOptions& options);
   void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
   void start_actors();
   [[nodiscard]] caf::actor spawn_local_worker();
+  [[nodiscard]] scheduler::WorkerOffer local_offer() const;
   void close();
   void ended(RunEnd end);
   void journal_lost(const Error& error);
@@ -185,7 +213,8 @@ class EmbeddedEngine final : public Engine {
 
 Status EmbeddedEngine::open() {
   if (!options_.clock) options_.clock = std::make_shared<Clock>();
-  if (options_.slots == 0) options_.slots = std::max(1U, std::thread::hardware_concurrency());
+  const worker::Machine machine = worker::this_machine();
+  if (options_.slots == 0) options_.slots = worker::slots_for(options_.capacity.cpu_milli, machine);
   if (!options_.functions) {
     options_.functions = std::make_shared<worker::FunctionTable>();
     worker::add_builtins(*options_.functions);
@@ -307,7 +336,8 @@ void EmbeddedEngine::start_actors() {
   worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {epoch_, cache_, blobs_})
                                   : spawn_local_worker();
   actors::SchedulerActorOptions scheduler;
-  scheduler.slots = options_.spawn_worker ? 0 : options_.slots;
+  if (!options_.spawn_worker) scheduler.workers.push_back(local_offer());
+  scheduler.policy = options_.policy;
   scheduler.leads = static_cast<bool>(options_.spawn_worker);
   scheduler.durability = options_.durability;
   scheduler.cache = cache_;
@@ -321,10 +351,22 @@ void EmbeddedEngine::start_actors() {
   caf::anon_send(worker_, actors::Serve{scheduler_});
 }
 
+scheduler::WorkerOffer EmbeddedEngine::local_offer() const {
+  scheduler::WorkerOffer offer;
+  offer.name = "this process";
+  offer.slots = options_.slots;
+  offer.labels = options_.labels;
+  offer.is_local = true;
+  offer.memory_is_a_guess = options_.capacity.memory_bytes == 0;
+  offer.capacity = worker::capacity_of(options_.capacity, options_.slots, worker::this_machine());
+  return offer;
+}
+
 // Runs attempts on slots in this process.
 caf::actor EmbeddedEngine::spawn_local_worker() {
   actors::WorkerActorOptions worker;
   worker.slots = options_.slots;
+  worker.gpus = worker::gpus_in(options_.capacity);
   worker.runner = std::make_shared<worker::LocalRunner>(
       worker::LocalRunner::Options{.functions = options_.functions,
                                    .blobs = blobs_,
@@ -455,6 +497,9 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
 Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
                                           RunOptions options) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
+  if (const Status known = scheduler::check_limits(*flow, options_.policy.limits); !known)
+    return tl::unexpected(known.error());
+  if (const Status room = room_for(*flow, options); !room) return tl::unexpected(room.error());
   auto parameters =
       bind_parameters(*flow, with_context_parameters(*flow, options), options.shape.single_pass);
   if (!parameters) return tl::unexpected(parameters.error());
@@ -463,6 +508,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   started.id = RunId::generate(now());
   std::optional<journal::RunLock> lock;
   std::vector<journal::Batch> past;
+  std::vector<float> usual;
   if (has_journal_) {
     const std::string bytes = flow->encode();
     const Digest flow_digest = sha256(bytes);
@@ -481,6 +527,8 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
           options.parent = (*found)->options.parent;
           options.context = std::move((*found)->options.context);
           options.shape = std::move((*found)->options.shape);
+          options.ns = std::move((*found)->options.ns);
+          options.priority = (*found)->options.priority;
           return {};
         }
       }
@@ -505,6 +553,9 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
       started.stable = kept && options.submit_key;
       return kept;
     });
+    if (opened && order_matters(*flow, options_.slots))
+      usual =
+          with_journal([&](journal::Journal& journal) { return usual_seconds(journal, *flow); });
     if (!opened) return tl::unexpected(opened.error());
   }
   started.expanded = expanded_in(past, flow->nodes.size());
@@ -542,6 +593,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     index = RunIndex{next_index_++};
     Entry& entry = runs_[started.id];
     entry.index = index;
+    entry.tasks = context->flow->nodes.size();
     entry.started = context->started;
     entry.lock = std::move(lock);
     entry.result.reset();
@@ -550,8 +602,36 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   caf::anon_send(scheduler_,
                  actors::Begin{{index, std::move(context), std::move(past), !options.as_it_was,
                                 options.resume.has_value() && !options.as_it_was,
-                                std::move(options.resume_tasks), std::move(options.shape)}});
+                                std::move(options.resume_tasks), std::move(options.shape),
+                                std::move(options.ns), options.priority, std::move(usual)}});
   return started;
+}
+
+// Refused rather than taken in without end: whoever submits learns of it, and when to try again.
+// What was begun already goes on.
+Status EmbeddedEngine::room_for(const FlowSpec& flow, const RunOptions& options) {
+  if (options.resume || (options_.live_runs_max == 0 && options_.live_tasks_max == 0)) return {};
+  const std::lock_guard guard(mutex_);
+  std::uint64_t runs = 0, tasks = 0;
+  for (const auto& [id, entry] : runs_) {
+    if (entry.result) continue;
+    ++runs;
+    tasks += entry.tasks;
+  }
+  if (options_.live_runs_max > 0 && runs >= options_.live_runs_max)
+    return fail(ErrorCode::unavailable,
+                fmt::format("{} of at most {} runs are under way; try again in 10 s", runs,
+                            options_.live_runs_max));
+  if (options_.live_tasks_max > 0 && tasks + flow.nodes.size() > options_.live_tasks_max)
+    return runs == 0
+               ? fail(ErrorCode::conflict,
+                      fmt::format("the flow has {} tasks, and no more than {} may be under way",
+                                  flow.nodes.size(), options_.live_tasks_max))
+               : fail(ErrorCode::unavailable,
+                      fmt::format("{} tasks are under way; with the flow's {} they would be more "
+                                  "than the {} that may be; try again in 10 s",
+                                  tasks, flow.nodes.size(), options_.live_tasks_max));
+  return {};
 }
 
 void EmbeddedEngine::ended(RunEnd end) {

@@ -19,6 +19,7 @@
 #include "journal/journal.hpp"
 #include "redis/settings.hpp"
 #include "scheduler/events.hpp"
+#include "scheduler/policy.hpp"
 #include "worker/functions.hpp"
 
 namespace caf {
@@ -50,7 +51,14 @@ struct WorkerParts {
 struct EngineOptions {
   std::filesystem::path
       data;  // data directory; made when missing. Empty: everything in memory, nothing is kept
-  unsigned slots = 0;  // attempts at once; 0 = number of processors
+  unsigned slots = 0;  // attempts at once; 0 = as many as processors
+  // What attempts may take besides: cpu_milli 0 = a processor for each slot; memory_bytes 0 = what
+  // the machine has.
+  Resources capacity{0, 0, {}};
+  std::map<std::string, std::string> labels;  // that tasks may require
+  scheduler::Policy policy;
+  std::uint32_t live_runs_max = 0;   // a submit beyond is refused; 0 = unlimited
+  std::uint64_t live_tasks_max = 0;  // tasks of all live runs, as they were written; 0 = unlimited
   Durability durability = Durability::group;
   // That sign results for others in `redis`, and without which nothing from there is taken; null:
   // whoever may write there is believed.
@@ -88,6 +96,8 @@ struct RunOptions {
   bool as_it_was = false;  // with `resume`: what is paused stays so, what is cancelled is so
   // Came through a server, which goes on with it by itself: the client's key for it, maybe empty.
   std::optional<std::string> submit_key;
+  std::string ns;                          // namespace that it counts for; empty = the default one
+  std::int32_t priority = 0;               // added to those of its tasks
   std::map<std::string, Payload> context;  // the user's own keys, by name
   // For people, to find the run and its results by; what the run does does not depend on them.
   std::map<std::string, std::string> labels;

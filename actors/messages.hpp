@@ -93,6 +93,13 @@ struct Dispatch {
 struct Stop {
   std::vector<scheduler::AttemptRef> attempts;
 };
+/// Those of them that did not begin are wanted back: answered with Retracted by whom they wait at.
+struct Retract {
+  std::vector<scheduler::AttemptRef> attempts;
+};
+struct Retracted {
+  std::vector<scheduler::AttemptRef> attempts;
+};
 /// What was reported of these attempts is durable. Only where SchedulerActorOptions say so.
 struct Recorded {
   std::vector<scheduler::AttemptRef> attempts;
@@ -165,6 +172,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Serve)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Retract)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Retracted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Recorded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Withdraw)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Store)
@@ -180,6 +189,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::KeepResults)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Reported)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Began)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Adopted)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::SlotsChanged)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::Returned)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::scheduler::WorkersChanged)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::Result<reprise::Payload>)

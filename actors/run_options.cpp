@@ -1,5 +1,6 @@
 #include "actors/run_options.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/canon.hpp"
@@ -68,6 +69,8 @@ Value to_value(const RunOptions& options, bool with_cache) {
           {"start_at", to_value(shape.start_at)}};
   if (shape.finished_as) map.emplace_back("finished_as", name(*shape.finished_as));
   if (options.submit_key) map.emplace_back("submit_key", Bytes{*options.submit_key});
+  if (!options.ns.empty()) map.emplace_back("namespace", Bytes{options.ns});
+  if (options.priority != 0) map.emplace_back("priority", options.priority);
   if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
@@ -161,6 +164,9 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   options.as_of = reader.time(value->find("as_of"));
   if (const Value* key = value->find("submit_key"))
     options.submit_key = reader.get<Bytes>(key).data;
+  options.ns = reader.get<Bytes>(value->find("namespace")).data;
+  options.priority = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+      reader.get<std::int64_t>(value->find("priority")), priority_least, priority_most));
   options.context = reader.payloads(value->find("context"));
   for (const auto& [name, text] : reader.get<Map>(value->find("labels")))
     options.labels.emplace(reader.get<std::string>(&name), reader.get<std::string>(&text));

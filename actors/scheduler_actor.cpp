@@ -77,6 +77,8 @@ void release(Self* self, scheduler::Effects& effects) {
   if (!effects.dispatches.empty())
     self->send(state.options.worker, Dispatch{std::move(effects.dispatches)});
   if (!effects.stops.empty()) self->send(state.options.worker, Stop{std::move(effects.stops)});
+  if (!effects.retracts.empty())
+    self->send(state.options.worker, Retract{std::move(effects.retracts)});
 }
 
 void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
@@ -227,7 +229,8 @@ void check_lead_later(Self* self) {
 
 caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptions> options) {
   self->state.options = std::move(*options);
-  self->state.core = scheduler::Scheduler{self->state.options.slots};
+  self->state.core = scheduler::Scheduler{std::move(self->state.options.workers),
+                                          std::move(self->state.options.policy)};
   if (self->state.options.leads && self->state.options.journal) check_lead_later(self);
   const auto handle = [self](scheduler::Event event) {
     perform(self, self->state.core.handle(std::move(event), self->state.options.clock->now()));
@@ -245,7 +248,8 @@ caf::behavior scheduler_behavior(Self* self, std::shared_ptr<SchedulerActorOptio
       },
       [handle](scheduler::Began& event) { handle(std::move(event)); },
       [handle](scheduler::Adopted& event) { handle(std::move(event)); },
-      [handle](const scheduler::SlotsChanged& event) { handle(event); },
+      [handle](scheduler::Returned& event) { handle(std::move(event)); },
+      [handle](scheduler::WorkersChanged& event) { handle(std::move(event)); },
       [self, handle](const Wake& wake) {
         if (wake.generation != self->state.wake_generation) return;
         self->state.wake_at.reset();

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
@@ -22,7 +23,8 @@ struct RunEnd {
 };
 
 struct SchedulerActorOptions {
-  std::uint32_t slots = 1;
+  std::vector<scheduler::WorkerOffer> workers;  // at the beginning
+  scheduler::Policy policy;
   Durability durability = Durability::group;
   caf::actor cache;
   caf::actor worker;

@@ -5,6 +5,7 @@
 #include "actors/finished_queue.hpp"
 #include "actors/messages.hpp"
 #include "actors/result_keeper.hpp"
+#include "worker/gpu_set.hpp"
 #include "worker/slot_pool.hpp"
 
 namespace reprise::actors {
@@ -38,6 +39,7 @@ struct WorkerState {
   static inline const char* name = "worker";
   WorkerActorOptions options;
   std::shared_ptr<FinishedQueue<Finished>> queue = std::make_shared<FinishedQueue<Finished>>();
+  worker::GpuSet gpus;
   std::unique_ptr<worker::SlotPool> pool;  // after the queue: its slots use it until it is closed
   caf::actor_addr scheduler;
   ResultKeeper keeper;
@@ -51,6 +53,16 @@ using Self = caf::stateful_actor<WorkerState>;
 
 scheduler::AttemptRef to_ref(const worker::AttemptId& id) {
   return {scheduler::RunIndex{id.run}, id.task, id.number};
+}
+
+worker::AttemptId to_id(const scheduler::AttemptRef& attempt) {
+  return {attempt.run.value, attempt.task, attempt.number};
+}
+
+std::vector<worker::AttemptId> to_ids(const std::vector<scheduler::AttemptRef>& attempts) {
+  std::vector<worker::AttemptId> ids;
+  for (const scheduler::AttemptRef& attempt : attempts) ids.push_back(to_id(attempt));
+  return ids;
 }
 
 void report(Self* self, std::vector<scheduler::Report> reports) {
@@ -84,9 +96,11 @@ void look(Self* self) {
 
 void finished(Self* self, std::vector<Finished> batch) {
   WorkerState& state = self->state;
-  for (const Finished& item : batch)
+  for (const Finished& item : batch) {
     state.mean_body_seconds +=
         0.1 * (seconds(item.report.outcome.duration) - state.mean_body_seconds);
+    if (state.options.gpus > 0) state.gpus.release(to_id(item.report.attempt));
+  }
   ResultKeeper::Step step =
       state.keeper.finished(std::move(batch), static_cast<bool>(state.options.cache));
   if (!step.given_up.keys.empty() && state.options.cache)
@@ -121,9 +135,36 @@ void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::B
   if (const auto actor = caf::actor_cast<caf::actor>(to)) caf::anon_send(actor, Collect{});
 }
 
+// Whoever sent the attempts has counted the GPUs: there are as many as they ask for. Those of an
+// attempt that is over are free before anybody hears of its end.
+void give_gpus(Self* self, std::vector<Attempt>& attempts) {
+  if (self->state.options.gpus == 0) return;
+  for (Attempt& attempt : attempts) {
+    if (attempt.question) continue;
+    const auto& custom = attempt.context->flow->kind_of(attempt.node).resources.custom;
+    const auto wanted = custom.find(std::string(gpus_name));
+    if (wanted == custom.end() || wanted->second == 0) continue;
+    auto taken = self->state.gpus.take({attempt.run, attempt.task, attempt.number}, wanted->second);
+    if (taken) attempt.gpus = *std::move(taken);
+  }
+}
+
+void retract(Self* self, const Retract& wanted) {
+  WorkerState& state = self->state;
+  Retracted answer;
+  for (const worker::AttemptId& id : state.pool->retract(to_ids(wanted.attempts))) {
+    state.gpus.release(id);
+    answer.attempts.push_back(to_ref(id));
+  }
+  state.in_flight -= std::min(state.in_flight, answer.attempts.size());
+  if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+    self->send(to, std::move(answer));
+}
+
 caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> options) {
   WorkerState& state = self->state;
   state.options = std::move(*options);
+  state.gpus = worker::GpuSet{state.options.gpus};
   worker::SlotPool::Options pool;
   pool.slots = state.options.slots;
   pool.grace = state.options.grace;
@@ -140,18 +181,15 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
       },
       [self](Dispatch& dispatch) {
         self->state.in_flight += dispatch.attempts.size();
+        give_gpus(self, dispatch.attempts);
         self->state.pool->submit(std::move(dispatch.attempts));
         look_again(self);
         if (self->state.mean_body_seconds < short_body_seconds &&
             self->state.in_flight <= self->state.options.slots)
           finished(self, self->state.queue->poll(patience));
       },
-      [self](const Stop& stop) {
-        std::vector<worker::AttemptId> ids;
-        for (const scheduler::AttemptRef& attempt : stop.attempts)
-          ids.push_back({attempt.run.value, attempt.task, attempt.number});
-        self->state.pool->cancel(ids);
-      },
+      [self](const Stop& stop) { self->state.pool->cancel(to_ids(stop.attempts)); },
+      [self](const Retract& wanted) { retract(self, wanted); },
       [self](const Withdraw&) { self->state.pool->cancel_waiting(); },
       [self](const Collect&) { finished(self, self->state.queue->take()); },
       [self](const Stored& answer) { report(self, self->state.keeper.stored(answer)); },

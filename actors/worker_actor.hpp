@@ -17,6 +17,7 @@ namespace reprise::actors {
 
 struct WorkerActorOptions {
   std::uint32_t slots = 1;
+  std::uint32_t gpus = 0;  // that there are, by index; an attempt that asks for some is told which
   std::shared_ptr<worker::Runner> runner;
   std::shared_ptr<cache::BlobStore>
       blobs;  // for results too large for the journal; null: none are kept
@@ -25,8 +26,8 @@ struct WorkerActorOptions {
   caf::actor cache;
 };
 
-/// Handles Serve, Dispatch, Stop, RunOver, Finished (from its slots) and Stored. News go to whom
-/// Serve named.
+/// Handles Serve, Dispatch, Stop, Retract, RunOver, Finished (from its slots) and Stored. News go
+/// to whom Serve named.
 [[nodiscard]] caf::actor spawn_worker_actor(caf::actor_system& system, WorkerActorOptions options);
 
 }  // namespace reprise::actors

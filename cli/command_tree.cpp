@@ -1,5 +1,6 @@
 #include "cli/command_tree.hpp"
 
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
@@ -129,6 +130,47 @@ const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic},
                                          {"json", ProgressChoice::json},
                                          {"none", ProgressChoice::none}};
 
+/// A whole number from `least` to `most` that may be below zero.
+CLI::Option* add_priority(CLI::App& app, std::int32_t& target) {
+  return app
+      .add_option("--priority", target, "Added to the priorities of its tasks, -1000 to 1000")
+      ->check(CLI::Range(priority_least, priority_most))
+      ->type_name("N");
+}
+
+/// What there is for tasks to take.
+void add_machine(CLI::App& app, CommandLine& s, const char* label_flag) {
+  MachineOptions& machine = s.globals.machine;
+  bind(s,
+       app.add_option("--cpus", machine.cpus,
+                      "Processors that tasks may take (default: one for each slot)")
+           ->type_name("NUMBER"),
+       "cpus");
+  bind(s,
+       add_bytes(app, "--memory", machine.memory,
+                 "Memory that tasks may take (default: what there is)"),
+       "memory");
+  bind(s,
+       add_number(app, "--gpus", machine.gpus, 0, 1024,
+                  "GPUs; each task that asks for some is told which are its own"),
+       "gpus");
+  bind(s,
+       add_list(app, "--resource", machine.resources, "NAME=COUNT",
+                "Something else that tasks may ask for; may be repeated"),
+       "resources");
+  bind(s,
+       add_list(app, label_flag, machine.labels, "NAME=VALUE",
+                "A label that tasks may require; may be repeated"),
+       "labels");
+}
+
+void add_limits(CLI::App& app, CommandLine& s) {
+  bind(s,
+       add_list(app, "--limit", s.globals.machine.limits, "NAME=COUNT",
+                "So many tasks that count against this limit run at once; may be repeated"),
+       "limits");
+}
+
 void add_selection(CLI::App& app, CacheSelectOptions& select) {
   app.add_option("KEY", select.keys, "Keys or their beginnings");
   app.add_option("--task", select.task, "Of this task")->type_name("TASK");
@@ -250,6 +292,8 @@ void add_execution(CLI::App& app, CommandLine& s, unsigned& slots, std::string& 
        add_duration(app, "--grace", grace,
                     "Time a task gets to stop before it is killed (default: 10s)"),
        "grace");
+  add_machine(app, s, "--worker-label");  // --label: of the run
+  add_limits(app, s);
 }
 
 void add_moment(CLI::App& app, std::string& target) {
@@ -297,6 +341,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
       ->required();
   add_source(*run, s.run.parameters, s.run.parameter_files, s.run.mode, s.run.scale, s.run.touches);
   add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace, s.run.secrets);
+  add_priority(*run, s.run.priority);
   bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
   run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
   add_moment(*run, s.run.as_of);
@@ -360,6 +405,8 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
        add_number(*replay, "--slots", s.replay.slots, 1, 65536,
                   "Tasks at once (default: number of processors)"),
        "slots");
+  add_machine(*replay, s, "--worker-label");
+  add_limits(*replay, s);
 
   CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
                                 [&s](Console& c) { return check_command(s.check, c); });
@@ -390,6 +437,13 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
       *diff, "--only", s.diff.only,
       {{"state", "state"}, {"key", "key"}, {"time", "time"}, {"output", "output"}},
       "Only differences of this kind");
+
+  CLI::App* explain = add_command(app, s, "explain", "Tell why a task waits, or what became of it",
+                                  [&s](Console& c) { return explain_task_command(s.explain, c); });
+  add_server(*explain, s);
+  explain->add_option("RUN", s.explain.run, "Id, beginning of an id, last or last:FLOW")
+      ->required();
+  explain->add_option("TASK", s.explain.task, "Name of the task, such as align[s3]")->required();
 
   CLI::App* ps = add_command(app, s, "ps", "List runs that are not finished",
                              [&s](Console& c) { return ps_command(s.ps, c); });
@@ -615,6 +669,11 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
       ->add_option("--id-key", s.submit.key,
                    "Name of this submission: the same again is the same run, not a second one")
       ->type_name("KEY");
+  add_priority(*submit, s.submit.priority);
+  submit
+      ->add_option("--namespace", s.submit.ns,
+                   "What it counts for: namespaces share the workers by their weights")
+      ->type_name("NAME");
   submit->add_flag("--wait", s.submit.wait,
                    "Stay until the run is finished; the exit code is its result");
   add_duration(*submit, "--timeout", s.submit.timeout,
@@ -658,6 +717,24 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
                       "How long runs that go on wait, after the start, for workers that still have "
                       "their attempts (default: 3s)"),
          "reconcile_window");
+    add_limits(*start, s);
+    MachineOptions& machine = s.globals.machine;
+    bind(s,
+         add_list(*start, "--weight", machine.weights, "NAMESPACE=NUMBER",
+                  "Share of a namespace beside the others' (default: 1); may be repeated"),
+         "weights");
+    bind(s,
+         add_number(*start, "--lost-limit", machine.lost_limit, 1, 1000,
+                    "A task that so many workers in a row were lost with fails (default: 5)"),
+         "lost_limit");
+    bind(s,
+         add_number(*start, "--max-runs", machine.max_runs, 1, 1'000'000,
+                    "Refuse what is submitted while so many runs are under way"),
+         "max_runs");
+    bind(s,
+         add_number(*start, "--max-tasks", machine.max_tasks, 1, 1'000'000'000,
+                    "Refuse what would bring more tasks than this under way"),
+         "max_tasks");
     add_credentials(*start, s);
   }
 
@@ -682,6 +759,7 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
        add_duration(*start, "--grace", s.worker_start.grace,
                     "Time a task gets to stop before it is killed (default: 10s)"),
        "grace");
+  add_machine(*start, s, "--label");
   add_duration(*start, "--link-patience", s.worker_start.link_patience,
                "A cut link that does not come back so long is over, and another one begins "
                "(default: 30s)");
@@ -693,6 +771,18 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
   CLI::App* list = add_command(*worker, s, "ls", "List the workers of a server",
                                [](Console& c) { return worker_list_command(c); });
   add_server(*list, s);
+  constexpr std::array<std::pair<const char*, const char*>, 3> steering{
+      {{"drain", "Give a worker nothing new; it finishes what it has, and stays"},
+       {"undrain", "Give a worker work again"},
+       {"stop", "Have a worker finish what it has, and end"}}};
+  for (const auto& [verb, help] : steering) {
+    CLI::App* steer =
+        add_command(*worker, s, verb, help, [&s, what = std::string(verb)](Console& c) {
+          return worker_steer_command(what, s.worker_steer, c);
+        });
+    steer->add_option("NAME", s.worker_steer.name, "Of the worker")->required();
+    add_server(*steer, s);
+  }
 
   CLI::App* cluster = app.add_subcommand("cluster", "Make the certificates of a cluster");
   cluster->fallthrough()->require_subcommand(1, 1);

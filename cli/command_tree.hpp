@@ -23,6 +23,8 @@ struct CommandLine {
   SubmitOptions submit;
   ServerStartOptions server_start;
   WorkerStartOptions worker_start;
+  WorkerSteerOptions worker_steer;
+  TaskExplainOptions explain;
   ClusterOptions cluster;
   ResumeOptions resume;
   DiffOptions diff;

@@ -20,6 +20,11 @@ int server_start_command(const ServerStartOptions& options,
 int worker_start_command(const WorkerStartOptions& options,
                          Console& console);  // worker_command.cpp
 int worker_list_command(Console& console);
+/// @param verb  drain, undrain or stop
+int worker_steer_command(std::string_view verb, const WorkerSteerOptions& options,
+                         Console& console);
+int explain_task_command(const TaskExplainOptions& options,
+                         Console& console);  // explain_task_command.cpp
 int cluster_init_command(const ClusterOptions& options, Console& console);  // cluster_command.cpp
 int cluster_add_node_command(const ClusterOptions& options, Console& console);
 int check_command(const CheckOptions& options, Console& console);  // check_command.cpp

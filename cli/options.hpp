@@ -15,6 +15,20 @@ namespace reprise::cli {
 
 enum class ProgressChoice { automatic, bar, counter, json, none };
 
+/// What tasks may take of this machine, and how many of some kind may run at once.
+struct MachineOptions {
+  std::string cpus;                     // "2", "0.5"; empty = a processor for each slot
+  std::optional<std::uint64_t> memory;  // bytes; none = what the machine has
+  std::uint32_t gpus = 0;
+  std::vector<std::string> resources;  // "NAME=COUNT", or several after commas; so are the others
+  std::vector<std::string> labels;     // "NAME=VALUE"
+  std::vector<std::string> limits;     // "NAME=COUNT"
+  std::vector<std::string> weights;    // "NAMESPACE=NUMBER"
+  std::uint32_t lost_limit = 5;        // workers that a task may take with it
+  std::uint32_t max_runs = 0;          // at once; 0 = unlimited
+  std::uint64_t max_tasks = 0;         // of those, as they were written; 0 = unlimited
+};
+
 /// Accepted before and after the command.
 struct GlobalOptions {
   bool json = false;                // one document on stdout
@@ -37,6 +51,7 @@ struct GlobalOptions {
   bool no_input = false;     // never ask
   bool yes = false;          // do not ask, do it
 
+  MachineOptions machine;          // of commands that run tasks, or have them run
   std::string config;              // the one file of settings to read; empty = as they are found
   std::string project_from = ".";  // folder from which reprise.toml is looked for upwards
   std::map<std::string, std::string> given;  // settings that flags gave, by key
@@ -54,7 +69,8 @@ struct RunCommandOptions {
   unsigned slots = 0;                    // 0 = number of processors
   CacheMode cache = CacheMode::normal;
   bool no_cache = false;
-  std::string as_of;  // time or run; empty = now
+  std::int32_t priority = 0;  // added to those of the tasks
+  std::string as_of;          // time or run; empty = now
   bool always_new = false;
   std::string out = ".";  // where files among the outputs go
   Durability durability = Durability::group;
@@ -72,7 +88,9 @@ struct SubmitOptions {
   std::optional<double> scale;
   std::vector<std::string> touches;  // "TASK=TEXT"
   CacheMode cache = CacheMode::normal;
-  std::string key;  // the same again is the same run; empty = none
+  std::string key;            // the same again is the same run; empty = none
+  std::int32_t priority = 0;  // added to those of the tasks
+  std::string ns;             // namespace that it counts for; empty = the default one
   bool wait = false;
   std::optional<Duration> timeout;  // of the waiting
 };
@@ -94,6 +112,15 @@ struct WorkerStartOptions {
   Duration grace{std::chrono::seconds{10}};
   Duration link_patience{std::chrono::seconds{30}};  // for a cut link to come back
   Duration orphan_after{std::chrono::seconds{60}};   // what runs is ended without a server
+};
+
+struct WorkerSteerOptions {  // worker drain, undrain, stop
+  std::string name;
+};
+
+struct TaskExplainOptions {  // explain
+  std::string run;
+  std::string task;
 };
 
 struct ClusterOptions {

@@ -93,8 +93,8 @@ Result<std::string> carry_out(std::string_view body, const GlobalOptions& here) 
 }  // namespace
 
 bool is_remote_command(const std::string& path) {
-  constexpr std::array known{"reprise status", "reprise ps",   "reprise history",
-                             "reprise events", "reprise diff", "reprise wait"};
+  constexpr std::array known{"reprise status", "reprise ps",   "reprise history", "reprise events",
+                             "reprise diff",   "reprise wait", "reprise explain"};
   return std::ranges::find(known, path) != known.end();
 }
 

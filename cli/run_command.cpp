@@ -11,6 +11,7 @@
 #include "cli/execution.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
+#include "cli/machine.hpp"
 #include "cli/moment.hpp"
 #include "cli/redis_server.hpp"
 #include "cli/run_selector.hpp"
@@ -40,6 +41,15 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   engine.data = std::filesystem::absolute(*path, error);
   if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   engine.slots = slots;
+  auto machine = parse_machine(globals.machine);
+  if (!machine) return tl::unexpected(machine.error());
+  engine.capacity = std::move(machine->capacity);
+  engine.labels = std::move(machine->labels);
+  engine.policy.limits = std::move(machine->limits);
+  engine.policy.weights = std::move(machine->weights);
+  engine.policy.lost_limit = globals.machine.lost_limit;
+  engine.live_runs_max = globals.machine.max_runs;
+  engine.live_tasks_max = globals.machine.max_tasks;
   engine.durability = durability;
   engine.grace = grace;
   auto redis = redis_settings(globals);
@@ -131,6 +141,7 @@ int run_command(const RunCommandOptions& options, Console& console) {
   how.run.parameters = *parameters;
   how.run.cache = options.no_cache ? CacheMode::off : options.cache;
   how.run.always_new = options.always_new;
+  how.run.priority = options.priority;
   if (!options.as_of.empty()) {
     if (how.run.cache != CacheMode::normal && how.run.cache != CacheMode::read_only &&
         how.run.cache != CacheMode::only)

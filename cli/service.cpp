@@ -72,7 +72,10 @@ ServiceSignals::ServiceSignals()
 int ServiceSignals::wait() {
   std::unique_lock guard(mutex_);
   changed_.wait(guard, [&] { return signals_ > 0 || woken_; });
-  if (signals_ == 0) return 0;
+  if (signals_ == 0) {
+    woken_ = false;
+    return 0;
+  }
   --signals_;
   return last_;
 }

@@ -80,11 +80,13 @@ int submit_command(const SubmitOptions& options, Console& console) {
   if (!client) return console.fail(client.error());
   RunOptions run;
   run.cache = options.cache;
+  run.priority = options.priority;
+  run.ns = options.ns;
   const auto submitted = (*client)->submit({.request = 0,
                                             .idempotency = options.key,
                                             .flow = flow,
                                             .options = actors::encode_options(run),
-                                            .ns = {},
+                                            .ns = options.ns,
                                             .parameters = *parameters});
   if (!submitted) return console.fail(submitted.error());
   const std::string id = submitted->run.text();

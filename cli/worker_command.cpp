@@ -5,9 +5,11 @@
 
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/machine.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
 #include "cli/table.hpp"
+#include "cli/version.hpp"
 #include "cluster/worker_list.hpp"
 #include "cluster/worker_node.hpp"
 #include "core/text.hpp"
@@ -26,6 +28,24 @@ std::string_view word_of(cluster::WorkerView::Health health) {
       return "draining";
   }
   return "";
+}
+
+std::string cpus_text(std::uint32_t milli) {
+  return fmt::format("{:.3g}", static_cast<double>(milli) / 1000);
+}
+
+std::string memory_text(const cluster::ListedWorker& worker) {
+  const std::uint64_t all = worker.capacity.memory_bytes;
+  return describe_bytes(worker.memory_bytes) + "/" +
+         (all == UINT64_MAX ? std::string("?") : describe_bytes(all));
+}
+
+template <class Value>
+std::string listed(const std::map<std::string, Value>& entries) {
+  std::string text;
+  for (const auto& [name, value] : entries)
+    text += escape_for_terminal(fmt::format("{}{}={}", text.empty() ? "" : " ", name, value));
+  return text.empty() ? "–" : text;
 }
 
 }  // namespace
@@ -59,6 +79,12 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.name = name;
   worker.credentials = *std::move(credentials);
   worker.slots = options.slots;
+  auto machine = parse_machine(globals.machine);
+  if (!machine) return console.fail(machine.error(), exit_invalid);
+  worker.capacity = std::move(machine->capacity);
+  worker.labels = std::move(machine->labels);
+  worker.version = version_text;
+  worker.on_stop = [&signals] { signals.wake(); };
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
   worker.orphan_after = options.orphan_after;
@@ -66,13 +92,32 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
   console.say(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
-  const int first = signals.wait();
-  console.say("leaving once what runs has ended; again to stop it now");
+  const bool is_told = signals.wait() == 0;
+  console.say(is_told
+                  ? "leaving as the server says, once what runs has ended; a signal stops it now"
+                  : "leaving once what runs has ended; again to stop it now");
   (*node)->leave([&signals] { signals.wake(); });
   const int second = signals.wait();
-  (void)first;
   node->reset();
   return second == 0 ? static_cast<int>(exit_ok) : 128 + second;
+}
+
+int worker_steer_command(std::string_view verb, const WorkerSteerOptions& options,
+                         Console& console) {
+  if (console.options().server.empty())
+    return console.fail(
+        {ErrorCode::invalid_argument,
+         fmt::format("worker {} asks a server: name it with --server HOST:PORT", verb)},
+        exit_invalid);
+  auto client = connect_client(console.options());
+  if (!client) return console.fail(client.error());
+  const auto answer = (*client)->query(fmt::format("worker.{}", verb), options.name);
+  if (!answer) return console.fail(answer.error());
+  if (console.is_json())
+    return console.document(
+        {{"schema", "reprise.worker_steer/1"}, {"worker", options.name}, {"asked", verb}});
+  console.say(fmt::format("worker \"{}\": {} asked for", escape_for_terminal(options.name), verb));
+  return exit_ok;
 }
 
 int worker_list_command(Console& console) {
@@ -93,18 +138,31 @@ int worker_list_command(Console& console) {
                       {"state", word_of(each.health)},
                       {"slots", each.slots},
                       {"in_hand", each.in_hand},
+                      {"cpus", static_cast<double>(each.capacity.cpu_milli) / 1000},
+                      {"cpus_asked", static_cast<double>(each.cpu_milli) / 1000},
+                      {"memory_bytes", each.capacity.memory_bytes},
+                      {"memory_asked_bytes", each.memory_bytes},
+                      {"resources", each.capacity.custom},
+                      {"labels", each.labels},
+                      {"functions", each.functions},
+                      {"enforcement", each.enforcement},
+                      {"version", each.version},
                       {"silence_s", seconds(each.silence)},
                       {"age_s", seconds(each.age)}});
     return console.document({{"schema", "reprise.workers/1"}, {"workers", std::move(list)}},
                             exit_ok, "workers");
   }
-  Table table{{"WORKER", "STATE", "SLOTS", "IN HAND", "BEAT", "UP SINCE"},
-              {false, false, true, true, true, true},
+  Table table{{"WORKER", "STATE", "IN HAND", "CPUS", "MEMORY", "RESOURCES", "LABELS", "LIMITS BY",
+               "BEAT", "UP SINCE", "VERSION"},
+              {false, false, true, true, true, false, false, false, true, true, false},
               {}};
   for (const cluster::ListedWorker& each : *workers)
     table.rows.push_back({escape_for_terminal(each.name), Cell{std::string(word_of(each.health))},
-                          std::to_string(each.slots), std::to_string(each.in_hand),
-                          describe(each.silence), describe(each.age)});
+                          fmt::format("{}/{}", each.in_hand, each.slots),
+                          cpus_text(each.cpu_milli) + "/" + cpus_text(each.capacity.cpu_milli),
+                          memory_text(each), listed(each.capacity.custom), listed(each.labels),
+                          escape_for_terminal(each.enforcement), describe(each.silence),
+                          describe(each.age), escape_for_terminal(each.version)});
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   return exit_ok;

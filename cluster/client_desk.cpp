@@ -230,6 +230,7 @@ void ClientDesk::submit(Client& client, const wire::Submit& request) {
   options->always_new = true;
   options->resume.reset();
   options->submit_key = request.idempotency;
+  if (!request.ns.empty()) options->ns = request.ns;
   const Digest what = digest_of(request.flow->encode(), request.parameters, *options);
   if (const auto known = by_key_.find(request.idempotency);
       !request.idempotency.empty() && known != by_key_.end()) {

@@ -29,7 +29,8 @@ std::uint32_t Fleet::width_of(const Attempt& attempt) {
 }
 
 bool Fleet::takes_work(const Worker& worker) {
-  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && worker.card.slots > 0;
+  return !worker.is_suspect && !worker.is_cut && !worker.is_draining && !worker.is_aside &&
+         worker.card.slots > 0;
 }
 
 // A worker is free where it has nothing of a server before, either.
@@ -43,6 +44,7 @@ void Fleet::joined(WorkerId id, WorkerCard card, Time now, std::vector<Inventory
   REPRISE_ASSERT(!workers_.contains(id), id);
   Worker& worker = workers_[id];
   worker.card = std::move(card);
+  std::ranges::sort(worker.card.functions);
   worker.joined = worker.heard = now;
   for (InventoryItem& item : inventory) {
     const bool is_lost = !is_foreign(item.attempt);  // it was given up when its link ended
@@ -58,7 +60,7 @@ void Fleet::joined(WorkerId id, WorkerCard card, Time now, std::vector<Inventory
   }
   if (holds_until_ && expected_ && expected_->erase(worker.card.name) > 0 && expected_->empty())
     release_held();
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -71,7 +73,7 @@ void Fleet::heard(WorkerId id, Time now) {
   if (found == workers_.end()) return;
   found->second.heard = std::max(found->second.heard, now);
   if (!std::exchange(found->second.is_suspect, false)) return;
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -79,7 +81,7 @@ void Fleet::connected(WorkerId id, bool is_connected) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   found->second.is_cut = !is_connected;
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -147,7 +149,8 @@ void Fleet::began(WorkerId id, const scheduler::Began& began) {
   }
 }
 
-void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts) {
+void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attempts,
+                    const std::string& reason) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   for (const scheduler::AttemptRef& each : attempts) {
@@ -159,7 +162,14 @@ void Fleet::refused(WorkerId id, const std::vector<scheduler::AttemptRef>& attem
       name = adopted->second;
       found->second.adopted.erase(adopted);
     }
-    if (auto attempt = let_go(found->second, name)) waiting_.push_back(*std::move(attempt));
+    auto attempt = let_go(found->second, name);
+    if (!attempt) continue;
+    if (attempt->worker != 0)
+      // One that leaves has nothing against the attempt.
+      effects_.returned.attempts.push_back(
+          {own_ref(name), reason, !reason.empty() && takes_work(found->second)});
+    else
+      waiting_.push_back(*std::move(attempt));
   }
   settle(id, found->second);
 }
@@ -169,13 +179,33 @@ void Fleet::drain(WorkerId id, bool draining) {
   if (found == workers_.end()) return;
   found->second.is_draining = draining;
   found->second.told_drained = false;
-  count_slots();
+  offer();
   settle(id, found->second);
+}
+
+void Fleet::measured(WorkerId id, Duration round_trip) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  Duration& known = found->second.round_trip;
+  // Only what differs much is worth telling.
+  if (known > Duration::zero() && round_trip < known * 2 && round_trip * 2 > known) return;
+  known = round_trip;
+  offer();
+}
+
+std::optional<WorkerId> Fleet::set_aside(std::string_view name, bool is_aside) {
+  for (auto& [id, worker] : workers_) {
+    if (worker.card.name != name) continue;
+    worker.is_aside = is_aside;
+    offer();
+    hand_out();
+    return id;
+  }
+  return std::nullopt;
 }
 
 // After a worker's hand has become emptier.
 void Fleet::settle(WorkerId id, Worker& worker) {
-  if (!takes_work(worker)) count_slots();
   const auto is_its = [id](const auto& each) { return each.second == id; };
   if (worker.is_draining && worker.in_hand.empty() && worker.orphans.empty() &&
       !worker.told_drained && std::ranges::none_of(unrecorded_, is_its)) {
@@ -186,11 +216,13 @@ void Fleet::settle(WorkerId id, Worker& worker) {
 }
 
 void Fleet::dispatch(std::vector<Attempt> attempts) {
+  const bool had_orphans = has_orphans_;
   for (Attempt& attempt : attempts) {
     if (adopt(attempt)) continue;
     const bool may_be_had = holds_until_ && attempt.context->continued;
     (may_be_had && outlives_its_server(attempt) ? held_ : waiting_).push_back(std::move(attempt));
   }
+  if (had_orphans) offer();
   hand_out();
 }
 
@@ -211,11 +243,20 @@ std::optional<WorkerId> Fleet::choose() const {
   return best;
 }
 
-// How far ahead attempts are sent is the scheduler's decision: here nothing waits that somebody
-// could have.
+// What the scheduler chose a worker for goes there, or back to it when that one takes nothing any
+// more; the rest goes to anybody, as soon as somebody takes work.
 void Fleet::hand_out() {
   while (!waiting_.empty()) {
-    const auto id = choose();
+    const WorkerId chosen = waiting_.front().worker;
+    const auto known = workers_.find(chosen);
+    if (chosen != 0 && (known == workers_.end() || !takes_work(known->second))) {
+      const Attempt& attempt = waiting_.front();
+      effects_.returned.attempts.push_back(
+          {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, {}, false});
+      waiting_.pop_front();
+      continue;
+    }
+    const auto id = chosen != 0 ? std::optional(chosen) : choose();
     if (!id) return;
     Worker& worker = workers_.at(*id);
     Attempt attempt = std::move(waiting_.front());
@@ -254,12 +295,19 @@ void Fleet::stop(const std::vector<scheduler::AttemptRef>& attempts, Time now) {
   }
 }
 
+void Fleet::retract(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts)
+    if (const auto holder = holder_.find(name_of(each)); holder != holder_.end())
+      retracts_[holder->second].push_back(as_known_to(workers_.at(holder->second), name_of(each)));
+}
+
 void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
   const auto found = workers_.find(id);
   Worker worker = std::move(found->second);
   workers_.erase(found);
   dispatches_.erase(id);
   stops_.erase(id);
+  retracts_.erase(id);
   acknowledged_.erase(id);
   std::erase_if(unrecorded_, [id](const auto& each) { return each.second == id; });
   for (auto& [name, attempt] : worker.in_hand) {
@@ -272,7 +320,7 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
     outcome.started = now;
     effects_.ended.push_back({std::move(attempt), std::move(outcome)});
   }
-  count_slots();
+  offer();
   hand_out();
 }
 
@@ -339,10 +387,14 @@ bool Fleet::adopt(Attempt& attempt) {
 void Fleet::take_over(WorkerId id, Worker& worker, const Foreign& theirs, Attempt attempt) {
   Orphan orphan = std::move(worker.orphans.extract(theirs).mapped());
   const std::uint32_t number = orphan.item.attempt.number;
-  if (number != attempt.number)
+  const bool has_ended = orphan.outcome.has_value();
+  if (number != attempt.number || (attempt.worker != 0 && !has_ended))
     effects_.adopted.attempts.push_back(
-        {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number}, number});
+        {{scheduler::RunIndex{attempt.run}, attempt.task, attempt.number},
+         number,
+         has_ended || attempt.worker == 0 ? 0 : id});
   attempt.number = number;
+  if (attempt.worker != 0) attempt.worker = id;
   const Name name{attempt.run, attempt.task.value, number};
   worker.adopted.insert_or_assign(theirs, name);
   if (orphan.outcome) {
@@ -438,7 +490,7 @@ void Fleet::tick(Time now) {
       effects_.pings.push_back(id);
     }
   }
-  if (has_changed) count_slots();
+  if (has_changed) offer();
   for (const WorkerId id : lost) {
     give_up(id, fmt::format("it said nothing for {}", describe(options_.lost_after)), now);
     effects_.lost.push_back(id);
@@ -446,23 +498,38 @@ void Fleet::tick(Time now) {
   hand_out();
 }
 
-// To the scheduler a worker that gets nothing new has the slots that are taken there: so what it
-// still has in hand keeps nobody else from working. What it has of a server before counts, too: it
-// is taken over when it is dispatched.
-void Fleet::count_slots() {
-  std::uint64_t slots = 0;
-  for (const auto& [id, worker] : workers_)
-    slots += takes_work(worker) ? worker.card.slots : worker.load + worker.orphans.size();
-  const auto counted = static_cast<std::uint32_t>(std::min<std::uint64_t>(slots, UINT32_MAX));
-  if (counted == slots_) return;
-  slots_ = counted;
-  effects_.slots = counted;
+std::vector<scheduler::WorkerOffer> Fleet::offers() const {
+  std::vector<scheduler::WorkerOffer> offers;
+  for (const auto& [id, worker] : workers_) {
+    scheduler::WorkerOffer& offer = offers.emplace_back();
+    offer.id = id;
+    offer.name = worker.card.name;
+    offer.slots = worker.card.slots;
+    offer.capacity = worker.card.capacity;
+    if (offer.capacity.cpu_milli == 0) offer.capacity.cpu_milli = offer.slots * 1000;
+    offer.labels = worker.card.labels;
+    offer.functions = worker.card.functions;
+    offer.takes_work = takes_work(worker);
+    if (!offer.takes_work) offer.kept = static_cast<std::uint32_t>(worker.orphans.size());
+    offer.round_trip = worker.round_trip;
+  }
+  return offers;
+}
+
+// Tells the scheduler what has changed of this.
+void Fleet::offer() {
+  std::vector<scheduler::WorkerOffer> now = offers();
+  if (now == offered_) return;
+  offered_ = now;
+  effects_.workers = scheduler::WorkersChanged{std::move(now)};
 }
 
 FleetEffects Fleet::take_effects() {
   for (auto& [id, attempts] : dispatches_)
     effects_.dispatches.emplace_back(id, std::move(attempts));
   for (auto& [id, attempts] : stops_) effects_.stops.emplace_back(id, std::move(attempts));
+  for (auto& [id, attempts] : retracts_) effects_.retracts.emplace_back(id, std::move(attempts));
+  retracts_.clear();
   for (auto& [id, attempts] : acknowledged_)
     effects_.acknowledged.emplace_back(id, std::move(attempts));
   dispatches_.clear();
@@ -475,10 +542,22 @@ std::vector<WorkerView> Fleet::workers() const {
   using Health = WorkerView::Health;
   std::vector<WorkerView> views;
   for (const auto& [id, worker] : workers_) {
-    const Health health = worker.is_suspect || worker.is_cut ? Health::suspect
-                          : worker.is_draining               ? Health::draining
-                                                             : Health::alive;
-    views.push_back({id, worker.card, health, worker.in_hand.size(), worker.joined, worker.heard});
+    const Health health = worker.is_suspect || worker.is_cut      ? Health::suspect
+                          : worker.is_draining || worker.is_aside ? Health::draining
+                                                                  : Health::alive;
+    WorkerView& view = views.emplace_back();
+    view.id = id;
+    view.card = worker.card;
+    view.health = health;
+    view.in_hand = worker.in_hand.size();
+    view.joined = worker.joined;
+    view.heard = worker.heard;
+    for (const auto& [name, attempt] : worker.in_hand) {
+      if (attempt.question || attempt.task == run_task) continue;
+      const Resources& own = attempt.context->flow->kind_of(attempt.node).resources;
+      view.cpu_milli += own.cpu_milli;
+      view.memory_bytes += own.memory_bytes;
+    }
   }
   return views;
 }

@@ -1,10 +1,11 @@
 // The workers of a scheduler: who is there, what each has in hand, and who went silent.
 //
-// To the scheduler a fleet is one worker with the slots of all: it is sent attempts and reports how
-// they ended. The fleet chooses who runs what, sends nothing to whom it has not heard of for a
-// while (suspect), and gives up on whom it has not heard of for long (lost): the attempts such a
-// worker had are reported as lost with it, and whatever it says of them later is not listened to.
-// So of one attempt exactly one end is reported, by whoever holds it.
+// The scheduler is told who is there and what each has to give, and says with each attempt who is
+// to run it. The fleet sends nothing to whom it has not heard of for a while (suspect): what was
+// meant for one that takes nothing any more goes back to the scheduler. It gives up on whom it has
+// not heard of for long (lost): the attempts such a worker had are reported as lost with it, and
+// whatever it says of them later is not listened to. So of one attempt exactly one end is reported,
+// by whoever holds it.
 //
 // A worker may outlive its server. What it still has from a server before (inventory.hpp) waits
 // here until the scheduler, which makes its attempts anew from the journal, dispatches the same:
@@ -22,6 +23,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -34,7 +36,7 @@
 namespace reprise::cluster {
 
 /// A worker, for as long as its process and its link live: the number of the link.
-using WorkerId = std::uint64_t;
+using scheduler::WorkerId;
 
 struct FleetOptions {
   Duration ping_every{std::chrono::seconds{1}};
@@ -49,6 +51,11 @@ struct FleetOptions {
 struct WorkerCard {
   std::string name;         // shown to people
   std::uint32_t slots = 1;  // attempts at once; 0 takes none
+  Resources capacity{0, 0, {}};
+  std::map<std::string, std::string> labels{};
+  std::vector<std::string> functions{};  // "name@version" that it can run
+  std::string enforcement{};             // how it holds tasks to what they declared
+  std::string version{};                 // of its program
 };
 
 /// A worker as people are shown it.
@@ -57,7 +64,9 @@ struct WorkerView {
   WorkerId id = 0;
   WorkerCard card;
   Health health = Health::alive;
-  std::size_t in_hand = 0;  // attempts
+  std::size_t in_hand = 0;         // attempts
+  std::uint32_t cpu_milli = 0;     // that these take
+  std::uint64_t memory_bytes = 0;  // that these may take
   Time joined;
   Time heard;
 };
@@ -72,15 +81,17 @@ struct EndedAttempt {
 struct FleetEffects {
   std::vector<std::pair<WorkerId, std::vector<Attempt>>> dispatches;
   std::vector<std::pair<WorkerId, std::vector<scheduler::AttemptRef>>> stops;
+  std::vector<std::pair<WorkerId, std::vector<scheduler::AttemptRef>>> retracts;
   std::vector<WorkerId> pings;
   std::vector<WorkerId> lost;     // to be told good-bye: it must not go on
   std::vector<WorkerId> drained;  // has nothing in hand and gets nothing any more
   // Reports that are on disk, or of no interest: the worker may forget them.
   std::vector<std::pair<WorkerId, std::vector<scheduler::AttemptRef>>> acknowledged;
-  scheduler::Adopted adopted;          // for the scheduler
-  scheduler::Began began;              // for the scheduler
-  std::vector<EndedAttempt> ended;     // without anything to keep
-  std::optional<std::uint32_t> slots;  // changed: of all together, for the scheduler
+  std::optional<scheduler::WorkersChanged> workers;  // for the scheduler
+  scheduler::Adopted adopted;                        // for the scheduler
+  scheduler::Began began;                            // for the scheduler
+  std::vector<EndedAttempt> ended;                   // without anything to keep
+  scheduler::Returned returned;                      // for the scheduler
 };
 
 class Fleet {
@@ -102,14 +113,24 @@ class Fleet {
   std::vector<EndedAttempt> reported(WorkerId worker, std::vector<scheduler::Report> reports,
                                      Time now);
   void began(WorkerId worker, const scheduler::Began& began);
-  /// It does not take these; somebody else gets them.
-  void refused(WorkerId worker, const std::vector<scheduler::AttemptRef>& attempts);
+  /// It does not take these, or gives them back; somebody else gets them.
+  /// @param reason  of a rejection; empty: it was asked for them
+  void refused(WorkerId worker, const std::vector<scheduler::AttemptRef>& attempts,
+               const std::string& reason = {});
   /// It finishes what it has in hand and gets nothing new; or gets work again.
   void drain(WorkerId worker, bool draining);
+  /// How long it takes to it and back.
+  void measured(WorkerId worker, Duration round_trip);
+
+  // ---- of people
+  /// It gets nothing new until it is told otherwise, and stays. @return the worker of that name
+  std::optional<WorkerId> set_aside(std::string_view name, bool is_aside);
 
   // ---- of the scheduler
   void dispatch(std::vector<Attempt> attempts);
   void stop(const std::vector<scheduler::AttemptRef>& attempts, Time now);
+  /// Those of them that did not begin are wanted back.
+  void retract(const std::vector<scheduler::AttemptRef>& attempts);
   /// What was reported of these attempts is on disk.
   void recorded(const std::vector<scheduler::AttemptRef>& attempts);
 
@@ -148,6 +169,8 @@ class Fleet {
     bool is_suspect = false;
     bool is_cut = false;
     bool is_draining = false;
+    bool is_aside = false;  // a person said so
+    Duration round_trip{0};
     bool told_drained = false;
     std::map<Name, Attempt> in_hand;
     std::uint32_t load = 0;  // slots that these take
@@ -170,10 +193,11 @@ class Fleet {
   void acknowledge(WorkerId worker, const scheduler::AttemptRef& attempt);
   void release_held();
   [[nodiscard]] std::optional<WorkerId> choose() const;
+  [[nodiscard]] std::vector<scheduler::WorkerOffer> offers() const;
   void hand_out();
   std::optional<Attempt> let_go(Worker& worker, const Name& name);
   void give_up(WorkerId id, const std::string& why, Time now);
-  void count_slots();
+  void offer();
   void settle(WorkerId id, Worker& worker);
 
   FleetOptions options_;
@@ -186,9 +210,10 @@ class Fleet {
   std::optional<std::set<RunId>> going_on_;
   bool has_orphans_ = false;  // some worker may have some: no other attempt looks for one
   std::map<Name, WorkerId> unrecorded_;  // reported by this worker, not recorded yet; with an epoch
-  std::uint32_t slots_ = 0;              // as the scheduler was told
+  std::vector<scheduler::WorkerOffer> offered_;  // as the scheduler was told
   std::map<WorkerId, std::vector<Attempt>> dispatches_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> stops_;
+  std::map<WorkerId, std::vector<scheduler::AttemptRef>> retracts_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> acknowledged_;
   FleetEffects effects_;
 };

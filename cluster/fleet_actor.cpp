@@ -1,5 +1,6 @@
 #include "cluster/fleet_actor.hpp"
 
+#include <chrono>
 #include <fstream>
 #include <list>
 #include <map>
@@ -33,6 +34,9 @@ namespace reprise::cluster {
 
 namespace {
 
+// Workers of wire version 1 do not say how much they have: it is taken to be enough for any task.
+constexpr std::uint64_t memory_of_older_workers = std::uint64_t{1} << 50;
+
 // A report whose result is not all here yet.
 struct Coming {
   scheduler::Report report;
@@ -42,8 +46,9 @@ struct Coming {
 struct WorkerLink {
   Peer peer;
   std::shared_ptr<LinkSender> sender;
-  bool joined = false;               // it has said hello
-  std::set<std::uint32_t> contexts;  // runs that it knows
+  bool joined = false;                                                     // it has said hello
+  std::pair<std::uint64_t, std::chrono::steady_clock::time_point> pinged;  // last number, and when
+  std::set<std::uint32_t> contexts;                                        // runs that it knows
   std::unique_ptr<BlobFetches> fetches;
   std::list<Coming> coming;
 };
@@ -179,8 +184,14 @@ void perform(Self* self) {
       send(self, link, Kind::acknowledged,
            encode(wire::Attempts{self->state.options.epoch.number, std::move(known)}));
     });
+  for (auto& [number, attempts] : effects.retracts)
+    with_link(number, [self, &wanted = attempts](WorkerLink& link) {
+      send(self, link, Kind::retract,
+           encode(wire::Attempts{self->state.options.epoch.number, std::move(wanted)}));
+    });
   for (const WorkerId number : effects.pings)
     with_link(number, [&](WorkerLink& link) {
+      link.pinged = {state.pings + 1, std::chrono::steady_clock::now()};
       send(self, link, Kind::ping, encode(wire::Ping{++state.pings}));
     });
   for (const WorkerId number : effects.lost)
@@ -193,16 +204,20 @@ void perform(Self* self) {
     with_link(number, [&](WorkerLink& link) {
       link.sender->close({ErrorCode::cancelled, "it is drained: nothing is left to do"});
     });
+  // First: a worker is known before it is told what it has.
+  if (effects.workers)
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, *std::move(effects.workers));
   if (!effects.adopted.attempts.empty())
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
       self->send(to, std::move(effects.adopted));
   if (!effects.began.starts.empty())
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
       self->send(to, std::move(effects.began));
-  if (effects.slots)
-    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
-      self->send(to, scheduler::SlotsChanged{*effects.slots});
   conclude(self, std::move(effects.ended));
+  if (!effects.returned.attempts.empty())
+    if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
+      self->send(to, std::move(effects.returned));
   if (state.options.board) state.options.board->set(state.fleet.workers());
   write_members(self);
 }
@@ -280,8 +295,12 @@ Status hello(Self* self, LinkNumber number, WorkerLink& link, wire::WorkerHello&
   if (link.joined) return fail(ErrorCode::conflict, "a worker says hello once");
   link.joined = true;
   const std::size_t brought = message.running.size();
-  self->state.fleet.joined(number, {link.peer.identity.name, message.slots}, self->state.now(),
-                           std::move(message.running));
+  if (message.capacity.cpu_milli == 0) message.capacity.cpu_milli = message.slots * 1000;
+  if (message.version.empty() && message.capacity.memory_bytes == 0)
+    message.capacity.memory_bytes = memory_of_older_workers;
+  WorkerCard card{link.peer.identity.name, message.slots,       message.capacity, message.labels,
+                  message.functions,       message.enforcement, message.version};
+  self->state.fleet.joined(number, std::move(card), self->state.now(), std::move(message.running));
   say(self,
       fmt::format("{} joined from {}, slots: {}{}", name_of(link), link.peer.address, message.slots,
                   brought > 0 ? fmt::format(", with {} attempts in hand", brought) : ""));
@@ -314,7 +333,7 @@ Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& me
     case Kind::rejected:
     case Kind::retracted:
       return with<wire::Refused>(message.bytes, [&](const wire::Refused& m) -> Status {
-        state.fleet.refused(number, m.attempts);
+        state.fleet.refused(number, m.attempts, escape_for_terminal(m.reason));
         return {};
       });
     case Kind::draining:
@@ -336,7 +355,14 @@ Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& me
     case Kind::ping:
       send(self, link, Kind::pong, message.bytes);
       return {};
-    default:  // pong and what a newer worker may say
+    case Kind::pong:
+      return with<wire::Ping>(message.bytes, [&](const wire::Ping& m) -> Status {
+        if (m.number == link.pinged.first)
+          state.fleet.measured(number, std::chrono::duration_cast<Duration>(
+                                           std::chrono::steady_clock::now() - link.pinged.second));
+        return {};
+      });
+    default:  // what a newer worker may say
       return {};
   }
 }
@@ -354,6 +380,20 @@ void messages(Self* self, LinkMessages& got) {
     break;
   }
   perform(self);
+}
+
+Status set_aside(Self* self, const SetAside& request) {
+  FleetState& state = self->state;
+  const bool is_aside = request.what != SetAside::What::undrain;
+  const auto worker = state.fleet.set_aside(request.name, is_aside);
+  if (!worker)
+    return fail(ErrorCode::not_found,
+                fmt::format("no worker \"{}\" is there", escape_for_terminal(request.name)));
+  const auto link = state.links.find(*worker);
+  if (request.what == SetAside::What::stop && link != state.links.end())
+    send(self, link->second, Kind::drain, encode(wire::Drain{true}));
+  perform(self);
+  return {};
 }
 
 void look_round_later(Self* self) {
@@ -384,6 +424,11 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         self->state.fleet.stop(stop.attempts, self->state.now());
         perform(self);
       },
+      [self](const actors::Retract& wanted) {
+        self->state.fleet.retract(wanted.attempts);
+        perform(self);
+      },
+      [self](const SetAside& request) -> Status { return set_aside(self, request); },
       [self](const actors::Stored& answer) {
         tell_scheduler(self, self->state.keeper.stored(answer));
       },

@@ -58,10 +58,22 @@ struct FleetActorOptions {
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
 };
 
-/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, Recorded, RunOver, Stored),
-/// RunsGoOn and the events of links of workers (link_actor.hpp).
+/// A person decides about a worker; answered with Status. @error not_found
+struct SetAside {
+  enum class What : std::uint8_t {
+    drain,    // it gets nothing new, finishes what it has, and stays
+    undrain,  // it gets work again
+    stop,     // it gets nothing new, finishes what it has, and its process ends
+  };
+  What what = What::drain;
+  std::string name;
+};
+
+/// Handles what the engine sends to its worker (Serve, Dispatch, Stop, Retract, Recorded, RunOver,
+/// Stored), RunsGoOn, SetAside and the events of links of workers (link_actor.hpp).
 [[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
 
 }  // namespace reprise::cluster
 
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::SetAside)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::RunsGoOn)

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/assert.hpp"
+#include "core/text.hpp"
 
 namespace reprise::cluster {
 
@@ -21,6 +22,13 @@ Outcome ended_early(TaskState state, FailureClass failure, std::string message, 
 
 scheduler::AttemptRef ref_of(const Attempt& attempt) {
   return {scheduler::RunIndex{attempt.run}, attempt.task, attempt.number};
+}
+
+Resources own_of(const Attempt& attempt) {
+  if (attempt.question) return {0, 0, {}};
+  Resources own = attempt.context->flow->kind_of(attempt.node).resources;
+  std::erase_if(own.custom, [](const auto& each) { return each.second == 0; });
+  return own;
 }
 
 // Came back from the slots without having begun, and nobody had asked for that.
@@ -166,7 +174,12 @@ Status Node::dispatched(std::uint64_t epoch, std::vector<Attempt> attempts) {
       effects_.refused.push_back(ref_of(attempt));
       continue;
     }
-    gathering_[*name] = {};
+    Resources own = own_of(attempt);
+    if (auto reason = lacks_room_for(own)) {
+      effects_.rejected.emplace_back(ref_of(attempt), *std::move(reason));
+      continue;
+    }
+    gathering_[*name] = {{}, {}, std::move(own)};
     attempt.run = std::get<0>(*name);
     effects_.gathers.push_back(std::move(attempt));
   }
@@ -205,12 +218,15 @@ void Node::gathered(Attempt attempt, std::set<Digest> missing) {
   const auto found = gathering_.find(name);
   if (found == gathering_.end()) return;  // stopped meanwhile
   if (!missing.empty()) {
-    found->second = {std::move(attempt), std::move(missing)};
+    found->second.attempt = std::move(attempt);
+    found->second.missing = std::move(missing);
     return;
   }
+  Resources own = std::move(found->second.own);
   gathering_.erase(found);
   if (is_cut_off_) return give_back(name);
   Running& running = running_[name];
+  running.own = std::move(own);
   running.item.attempt = with_epoch(name);
   running.outlives = has_epochs_ && outlives_its_server(attempt);
   if (running.outlives) {
@@ -318,6 +334,54 @@ void Node::forget_scheduler() {
   for (auto& [number, run] : runs_) run.is_over = true;
 }
 
+Status Node::retract(std::uint64_t epoch, const std::vector<scheduler::AttemptRef>& attempts) {
+  if (Status valid = check_epoch(epoch); !valid) return valid;
+  for (const scheduler::AttemptRef& each : attempts) {
+    const auto name = name_of(each);
+    if (!name) continue;
+    if (gathering_.erase(*name) > 0)
+      effects_.retracted.push_back(to_scheduler(with_epoch(*name)));
+    else if (running_.contains(*name))
+      effects_.retracts.push_back(ref_on_slots(*name));
+  }
+  settle();
+  return {};
+}
+
+void Node::retracted(const std::vector<scheduler::AttemptRef>& attempts) {
+  for (const scheduler::AttemptRef& each : attempts) {
+    const auto found = running_.find(name_on_slots(each));
+    if (found == running_.end()) continue;
+    if (has_joined_ && !found->second.is_nobodys)
+      effects_.retracted.push_back(to_scheduler(found->second.item.attempt));
+    running_.erase(found);
+  }
+  settle();
+}
+
+// The scheduler counts, too; but what this node has is this node's word.
+std::optional<std::string> Node::lacks_room_for(const Resources& own) const {
+  if (!options_.capacity || (own.memory_bytes == 0 && own.custom.empty())) return std::nullopt;
+  std::uint64_t memory = own.memory_bytes;
+  std::map<std::string, std::uint64_t> custom = own.custom;
+  const auto add = [&](const Resources& taken) {
+    memory += taken.memory_bytes;
+    for (auto& [thing, count] : custom)
+      if (const auto same = taken.custom.find(thing); same != taken.custom.end())
+        count += same->second;
+  };
+  for (const auto& [name, gathering] : gathering_) add(gathering.own);
+  for (const auto& [name, running] : running_) add(running.own);
+  if (own.memory_bytes > 0 && memory > options_.capacity->memory_bytes)
+    return "not so much memory is free";
+  for (const auto& [thing, count] : custom) {
+    const auto has = options_.capacity->custom.find(thing);
+    if (count > (has == options_.capacity->custom.end() ? 0 : has->second))
+      return fmt::format("not so many of \"{}\" are free", escape_for_terminal(thing));
+  }
+  return std::nullopt;
+}
+
 void Node::leave() {
   is_leaving_ = true;
   settle();
@@ -382,6 +446,11 @@ void Node::check_invariants() const {
   REPRISE_ASSERT(ends_.size() == end_order_.size(), ends_.size());
   REPRISE_ASSERT(ends_.size() <= options_.ends_kept, ends_.size());
   for (const auto& [theirs, ours] : run_numbers_) REPRISE_ASSERT(runs_.contains(ours), ours);
+  if (!options_.capacity) return;
+  std::uint64_t memory = 0;
+  for (const auto& [name, gathering] : gathering_) memory += gathering.own.memory_bytes;
+  for (const auto& [name, running] : running_) memory += running.own.memory_bytes;
+  REPRISE_ASSERT(memory <= options_.capacity->memory_bytes, memory);
 }
 
 }  // namespace reprise::cluster

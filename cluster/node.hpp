@@ -48,6 +48,9 @@ struct NodeOptions {
   // Ends that are kept until they are acknowledged. More: the oldest are forgotten, and what they
   // are about is run again if their server is lost, too.
   std::size_t ends_kept = 4096;
+  // Of memory and countable things no more than this is taken at once, whatever the scheduler
+  // thinks; none: the scheduler knows.
+  std::optional<Resources> capacity{};
 };
 
 /// The first thing to say on a link.
@@ -61,19 +64,22 @@ struct NodeEffects {
   std::optional<NodeHello> hello;              // to the scheduler: here I am
   bool draining = false;                       // to the scheduler: nothing new, I leave
   std::vector<scheduler::AttemptRef> refused;  // to the scheduler: not taken
-  scheduler::Began began;                      // to the scheduler
-  std::vector<scheduler::Report> reports;      // to the scheduler
-  std::vector<Attempt> gathers;                // look again what is missing, then gathered()
-  std::vector<Attempt> starts;                 // to the slots
-  std::vector<scheduler::AttemptRef> stops;    // to the slots
-  bool withdraw = false;                       // to the slots: give back what has not started
-  std::size_t abandoned = 0;                   // of the stops: so many for want of a scheduler
-  bool left = false;                           // nothing is in hand any more, after leave()
+  std::vector<std::pair<scheduler::AttemptRef, std::string>> rejected;  // the same, and why
+  std::vector<scheduler::AttemptRef> retracted;  // to the scheduler: given back, it had asked
+  scheduler::Began began;                        // to the scheduler
+  std::vector<scheduler::Report> reports;        // to the scheduler
+  std::vector<Attempt> gathers;                  // look again what is missing, then gathered()
+  std::vector<Attempt> starts;                   // to the slots
+  std::vector<scheduler::AttemptRef> stops;      // to the slots
+  std::vector<scheduler::AttemptRef> retracts;   // to the slots: wanted back, then retracted()
+  bool withdraw = false;                         // to the slots: give back what has not started
+  std::size_t abandoned = 0;                     // of the stops: so many for want of a scheduler
+  bool left = false;                             // nothing is in hand any more, after leave()
 };
 
 class Node {
  public:
-  explicit Node(NodeOptions options = {}) : options_(options) {}
+  explicit Node(NodeOptions options = {}) : options_(std::move(options)) {}
 
   // ---- of the link
   /// @param has_epochs  the scheduler will say welcome; otherwise it speaks an older version
@@ -97,6 +103,9 @@ class Node {
   /// @error denied: as above
   [[nodiscard]] Status stop(std::uint64_t epoch, const std::vector<scheduler::AttemptRef>& attempts,
                             Time now);
+  /// Those of them that did not begin are wanted back. @error denied: as above
+  [[nodiscard]] Status retract(std::uint64_t epoch,
+                               const std::vector<scheduler::AttemptRef>& attempts);
   /// The reports of these are on disk, or of no interest.
   void acknowledged(const std::vector<scheduler::AttemptRef>& attempts);
 
@@ -108,6 +117,8 @@ class Node {
   /// How attempts ended on the slots.
   void reported(std::vector<scheduler::Report> reports);
   void began(const scheduler::Began& news);
+  /// These did not begin, and will not.
+  void retracted(const std::vector<scheduler::AttemptRef>& attempts);
   /// Take nothing more, and leave once what is in hand is finished.
   void leave();
 
@@ -134,9 +145,11 @@ class Node {
   struct Gathering {
     Attempt attempt;
     std::set<Digest> missing;
+    Resources own;  // that it takes besides slots and processors
   };
   struct Running {
     InventoryItem item;
+    Resources own;
     std::optional<Time> began;
     bool outlives = false;    // its server
     bool is_nobodys = false;  // its scheduler is another one now: its end is no news
@@ -167,6 +180,7 @@ class Node {
   void forget_end(std::map<Foreign, End>::iterator end);
   void forget_runs();
   void settle();
+  [[nodiscard]] std::optional<std::string> lacks_room_for(const Resources& own) const;
 
   NodeOptions options_;
   bool is_linked_ = false;

@@ -74,8 +74,11 @@ void say_hello(Self* self, NodeHello known) {
   hello.epoch = known.epoch;
   hello.running = std::move(known.inventory);
   hello.slots = state.options.slots;
-  hello.capacity.cpu_milli = state.options.slots * 1000;
+  hello.capacity = state.options.capacity;
+  hello.labels = state.options.labels;
+  hello.enforcement = state.options.enforcement;
   hello.functions = state.options.functions;
+  hello.version = state.options.version;
   send(self, Kind::worker_hello, encode(hello));
   say(self, fmt::format("serving scheduler \"{}\" at {}",
                         escape_for_terminal(state.peer->identity.name), state.peer->address));
@@ -114,8 +117,11 @@ void perform(Self* self) {
   if (effects.hello) say_hello(self, *std::move(effects.hello));
   if (effects.draining) send(self, Kind::draining, encode(wire::Draining{true}));
   if (!effects.refused.empty())
-    send(self, Kind::rejected,
-         encode(wire::Refused{std::move(effects.refused), "it takes nothing new"}));
+    send(self, Kind::rejected, encode(wire::Refused{std::move(effects.refused), {}}));
+  for (auto& [attempt, reason] : effects.rejected)
+    send(self, Kind::rejected, encode(wire::Refused{{attempt}, std::move(reason)}));
+  if (!effects.retracted.empty())
+    send(self, Kind::retracted, encode(wire::Refused{std::move(effects.retracted), {}}));
   if (!effects.began.starts.empty())
     send(self, Kind::began, encode(wire::Began{std::move(effects.began.starts)}));
   if (!effects.reports.empty())
@@ -124,6 +130,8 @@ void perform(Self* self) {
     self->send(state.options.worker, actors::Dispatch{std::move(effects.starts)});
   if (!effects.stops.empty())
     self->send(state.options.worker, actors::Stop{std::move(effects.stops)});
+  if (!effects.retracts.empty())
+    self->send(state.options.worker, actors::Retract{std::move(effects.retracts)});
   if (effects.withdraw) self->send(state.options.worker, actors::Withdraw{});
   if (effects.abandoned > 0)
     say(self, fmt::format("nothing was heard of the scheduler for {}: ending what runs ({})",
@@ -204,6 +212,13 @@ Status handle(Self* self, const Message& message) {
         state.node.acknowledged(m.attempts);
         return {};
       });
+    case Kind::retract:
+      return with<wire::Attempts>(message.bytes, [&](const wire::Attempts& m) -> Status {
+        return state.node.retract(m.epoch, m.attempts);
+      });
+    case Kind::drain:
+      if (state.options.on_stop) state.options.on_stop();
+      return {};
     case Kind::forget_run:
       return with<wire::ForgetRun>(message.bytes, [&](const wire::ForgetRun& m) -> Status {
         state.node.run_over(m.run);
@@ -266,6 +281,7 @@ void look_round_later(Self* self) {
 caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> options) {
   NodeState& state = self->state;
   state.options = std::move(*options);
+  state.options.node.capacity = state.options.capacity;
   state.node = Node{state.options.node};
   look_round_later(self);
   state.source.emplace(state.options.blobs);
@@ -277,6 +293,10 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
       },
       [self](const scheduler::Began& news) {
         self->state.node.began(news);
+        perform(self);
+      },
+      [self](const actors::Retracted& news) {
+        self->state.node.retracted(news.attempts);
         perform(self);
       },
       [self](const LookAround&) {

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,11 +27,16 @@ struct NodeActorOptions {
   NodeOptions node;
   caf::actor worker;  // actors::spawn_worker_actor without a cache; told here whom to serve
   std::uint32_t slots = 1;
+  Resources capacity{0, 0, {}};
+  std::map<std::string, std::string> labels;
+  std::string enforcement;  // how tasks are held to what they declared
+  std::string version;      // of this program
   std::shared_ptr<cache::BlobStore> blobs;
   std::filesystem::path incoming;        // folder for files that are still coming
   std::filesystem::path runs;            // folder for the folders of runs
   std::vector<std::string> functions;    // "name@version" that it can run
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
+  std::function<void()> on_stop;         // the scheduler's operator wants this process to end
   std::function<void()> on_left;         // nothing is in hand any more, after Leave
 };
 

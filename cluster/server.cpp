@@ -1,11 +1,14 @@
 #include "cluster/server.hpp"
 
+#include <array>
 #include <atomic>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 #include <caf/actor.hpp>
+#include <caf/actor_system.hpp>
+#include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
 #include "cluster/client_desk.hpp"
@@ -24,6 +27,10 @@ class Server::State {
 
  private:
   void route(LinkEvent event);
+  Result<std::string> answer(
+      const std::string& op, const std::string& body,
+      const std::function<Result<std::string>(const std::string&, const std::string&)>& others);
+  Status set_worker_aside(SetAside request);
 
   std::function<void(std::string)> say_;
   FolderLock lock_;
@@ -74,8 +81,12 @@ Status Server::State::open(ServerOptions options) {
   if (!opened) return tl::unexpected(opened.error());
   hub_ = *std::move(opened);
   engine_->start();
+  const auto query = [this, others = options.query](const std::string& op,
+                                                    const std::string& body) {
+    return answer(op, body, others);
+  };
   auto desk = ClientDesk::open(
-      {.engine = *engine_, .data = data, .board = board_, .query = options.query, .say = say_});
+      {.engine = *engine_, .data = data, .board = board_, .query = query, .say = say_});
   if (!desk) return tl::unexpected(desk.error());
   desk_ = *std::move(desk);
   at_desk_ = desk_.get();
@@ -96,6 +107,32 @@ Server::State::~State() {
   fleet_ = {};
   if (desk_) desk_->stop();
   engine_.reset();  // it may tell of ended runs until it is gone
+}
+
+// What is about workers is answered here, the rest by whoever opened the server.
+Result<std::string> Server::State::answer(
+    const std::string& op, const std::string& body,
+    const std::function<Result<std::string>(const std::string&, const std::string&)>& others) {
+  constexpr std::array<std::pair<std::string_view, SetAside::What>, 3> known{
+      {{"worker.drain", SetAside::What::drain},
+       {"worker.undrain", SetAside::What::undrain},
+       {"worker.stop", SetAside::What::stop}}};
+  for (const auto& [name, what] : known) {
+    if (op != name) continue;
+    if (const Status done = set_worker_aside({what, body}); !done)
+      return tl::unexpected(done.error());
+    return std::string();
+  }
+  if (!others) return fail(ErrorCode::not_found, "no such query");
+  return others(op, body);
+}
+
+Status Server::State::set_worker_aside(SetAside request) {
+  Status answer = fail(ErrorCode::unavailable, "the server is busy");
+  caf::scoped_actor self{fleet_.home_system()};
+  self->request(fleet_, caf::duration{std::chrono::seconds{10}}, std::move(request))
+      .receive([&](Status& status) { answer = std::move(status); }, [](const caf::error&) {});
+  return answer;
 }
 
 void Server::State::route(LinkEvent event) {

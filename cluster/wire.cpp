@@ -83,8 +83,6 @@ REPRISE_WIRE_CODEC(Query, m.request, m.op, m.body)
 REPRISE_WIRE_CODEC(Answer, m.request, m.status, m.body)
 REPRISE_WIRE_CODEC(Changes, m.request, m.first, m.batches)
 REPRISE_WIRE_CODEC(Welcome, m.epoch.number, m.epoch.nonce, m.epoch.journal, m.lost_after)
-REPRISE_WIRE_CODEC(WorkerHello, m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch,
-                   m.running)
 REPRISE_WIRE_CODEC(Credits, m.slots, m.free)
 REPRISE_WIRE_CODEC(Began, m.starts)
 REPRISE_WIRE_CODEC(Reports, m.reports)
@@ -96,6 +94,24 @@ REPRISE_WIRE_CODEC(ForgetRun, m.run)
 REPRISE_WIRE_CODEC(Ping, m.number)
 REPRISE_WIRE_CODEC(BlobRequest, m.digest, m.offset)
 #undef REPRISE_WIRE_CODEC
+
+std::string encode(const WorkerHello& m) {
+  std::string bytes;
+  Writer(bytes).all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running,
+                    m.version);
+  return bytes;
+}
+
+Status decode(std::string_view bytes, WorkerHello& m) {
+  m.version.clear();
+  Reader reader(bytes);
+  if (Unpacker(bytes).array() < 8)
+    reader.all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running);
+  else
+    reader.all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running,
+               m.version);
+  return reader.done();
+}
 
 std::string encode(const BlobChunk& m) {
   std::string bytes;

@@ -18,6 +18,13 @@ struct ListedWorker {
   std::uint64_t in_hand = 0;  // attempts that it has and did not report
   Duration silence{0};        // since it was heard of
   Duration age{0};            // since it joined
+  Resources capacity{0, 0, {}};
+  std::uint32_t cpu_milli = 0;     // that what it has in hand asked for
+  std::uint64_t memory_bytes = 0;  // … may take
+  std::map<std::string, std::string> labels;
+  std::vector<std::string> functions;
+  std::string enforcement;
+  std::string version;
 };
 
 [[nodiscard]] std::string encode_workers(const std::vector<WorkerView>& workers, Time now);

@@ -16,6 +16,7 @@
 #include "cluster/link_actor.hpp"
 #include "cluster/node_actor.hpp"
 #include "worker/local_runner.hpp"
+#include "worker/machine.hpp"
 #include "worker/process_tree.hpp"
 
 namespace reprise::cluster {
@@ -45,7 +46,9 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   // A server that was started again waits for its workers, but not for long.
   hub.exchange.dial_max = std::chrono::seconds{1};
   name_ = hub.exchange.self.name;
-  if (options.slots == 0) options.slots = std::max(1U, std::thread::hardware_concurrency());
+  const worker::Machine machine = worker::this_machine();
+  if (options.slots == 0) options.slots = worker::slots_for(options.capacity.cpu_milli, machine);
+  options.capacity = worker::capacity_of(std::move(options.capacity), options.slots, machine);
   if (!options.functions) {
     options.functions = std::make_shared<worker::FunctionTable>();
     worker::add_builtins(*options.functions);
@@ -69,6 +72,7 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   system_ = std::make_unique<caf::actor_system>(config_);
   actors::WorkerActorOptions worker;
   worker.slots = options.slots;
+  worker.gpus = worker::gpus_in(options.capacity);
   worker.runner = std::make_shared<worker::LocalRunner>(
       worker::LocalRunner::Options{.functions = options.functions,
                                    .blobs = blobs_,
@@ -83,6 +87,11 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   node.node.orphan_after = options.orphan_after;
   node.worker = worker_;
   node.slots = options.slots;
+  node.capacity = options.capacity;
+  node.labels = options.labels;
+  node.enforcement = "none";
+  node.version = options.version;
+  node.on_stop = options.on_stop;
   node.blobs = blobs_;
   node.incoming = options.data / "incoming";
   node.runs = runs;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -21,7 +22,12 @@ struct WorkerNodeOptions {
   std::filesystem::path data;  // made when missing; used by one worker at a time
   std::string name;            // empty: of host and process; one worker of a name at a time
   Credentials credentials;
-  unsigned slots = 0;  // attempts at once; 0 = number of processors
+  unsigned slots = 0;  // attempts at once; 0 = as many as processors
+  // What attempts may take: cpu_milli 0 = a processor for each slot; memory_bytes 0 = what the
+  // machine has.
+  Resources capacity{0, 0, {}};
+  std::map<std::string, std::string> labels;  // that tasks may require
+  std::string version;                        // of this program, shown to people
   Duration grace{std::chrono::seconds{10}};
   // A cut link that does not come back in time is over, and another one begins.
   Duration resume_window{std::chrono::seconds{30}};
@@ -29,7 +35,8 @@ struct WorkerNodeOptions {
   Duration orphan_after{std::chrono::seconds{60}};
   std::filesystem::path secrets;                     // folder of secrets; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
-  std::function<void(std::string)> say;              // one line for people, any thread; required
+  std::function<void()> on_stop;  // whoever runs the server wants this worker to leave; any thread
+  std::function<void(std::string)> say;  // one line for people, any thread; required
 };
 
 class WorkerNode {

@@ -115,6 +115,8 @@ struct Attempt {
   // may take the place of this one (Adopted).
   std::uint32_t begun_before = 0;
   std::shared_ptr<const Question> question;  // not the body is run, but this is answered
+  std::uint64_t worker = 0;         // that was chosen for it; 0 = the only one, or any. Not sent
+  std::vector<std::uint32_t> gpus;  // indices that it has for itself, given where it runs. Not sent
 };
 
 /// How an attempt ended.

@@ -15,6 +15,11 @@ namespace {
 
 constexpr std::uint64_t format_version = 3;
 
+// Where and in which order its tasks run: written only where it says something.
+bool has_wishes(const TaskKind& kind) {
+  return !kind.require.empty() || !kind.limits.empty() || kind.priority != 0;
+}
+
 // ----------------------------------------------------------------------------------------------------------
 // writing
 
@@ -204,7 +209,8 @@ class Writer {
     map(resources.custom);
   }
   void write(const TaskKind& kind) {
-    array(17);
+    const bool is_choosy = has_wishes(kind);
+    array(is_choosy ? 20 : 17);
     write(kind.cache_name);
     write(kind.version);
     write(kind.body);
@@ -222,6 +228,10 @@ class Writer {
     write(kind.reduce_fanin);
     list(kind.hooks);
     write(kind.target);
+    if (!is_choosy) return;
+    map(kind.require);
+    list(kind.limits);
+    pack_.integer(kind.priority);
   }
 
   /// Without the position of the first input: inputs lie one after the other.
@@ -499,7 +509,8 @@ class Reader {
     map(resources.custom);
   }
   void read(TaskKind& kind) {
-    unpack_.array(17);
+    const std::uint32_t fields = unpack_.array();
+    if (fields != 17 && fields != 20) return unpack_.fail();
     read(kind.cache_name);
     read(kind.version);
     read(kind.body);
@@ -517,6 +528,13 @@ class Reader {
     read(kind.reduce_fanin);
     list(kind.hooks);
     read(kind.target);
+    if (fields == 17) return;
+    map(kind.require);
+    list(kind.limits);
+    const std::int64_t priority = unpack_.integer();
+    kind.priority = static_cast<std::int32_t>(priority);
+    // One way to write a flow.
+    if (priority < priority_least || priority > priority_most || !has_wishes(kind)) unpack_.fail();
   }
 
   void read(Node& node) {

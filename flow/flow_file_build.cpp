@@ -122,6 +122,9 @@ class Builder {
     if (!policy.timeout) policy.timeout = defaults.timeout;
     if (!policy.retry) policy.retry = defaults.retry;
     if (!policy.resources) policy.resources = defaults.resources;
+    if (!policy.require) policy.require = defaults.require;
+    if (!policy.limits) policy.limits = defaults.limits;
+    if (!policy.priority) policy.priority = defaults.priority;
     if (!policy.cache) {
       policy.cache = defaults.cache;
       policy.cache_version = defaults.cache_version;
@@ -165,6 +168,9 @@ class Builder {
     for (const HashDraft& given : policy.cache_hashes)
       kind.cache.hashes[as_staged(given.input.text)] = {given.method.text, template_of(given.hash)};
     if (policy.resources) kind.resources = *policy.resources;
+    if (policy.require) kind.require = *policy.require;
+    if (policy.limits) kind.limits = *policy.limits;
+    kind.priority = policy.priority.value_or(0);
     kind.isolated = task.isolated;
     if (task.when) {
       kind.when = condition(task.when.text);

@@ -37,6 +37,9 @@ struct PolicyDraft {
   std::vector<HashDraft> cache_hashes;
   std::optional<Resources> resources;
   std::optional<Resources> preset;  // with the cache on; what is said besides goes before it
+  std::optional<std::map<std::string, std::string>> require;
+  std::optional<std::vector<std::string>> limits;
+  std::optional<std::int32_t> priority;
   std::vector<std::pair<std::string, Text>> environment;
 };
 

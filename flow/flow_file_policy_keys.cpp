@@ -84,6 +84,29 @@ void read_resources(Decoder& decoder, const Node& value, PolicyDraft& policy) {
   policy.resources = std::move(resources);
 }
 
+void read_require(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  if (!decoder.is_map(value, "a map of labels such as {zone: a}")) return;
+  std::map<std::string, std::string> labels;
+  for (const yaml::Entry& entry : value.entries) {
+    if (entry.value->broken) continue;
+    if (auto text = decoder.written(*entry.value)) labels[entry.key->text] = *std::move(text);
+  }
+  policy.require = std::move(labels);
+}
+
+void read_limits(Decoder& decoder, const Node& value, PolicyDraft& policy) {
+  std::vector<std::string> names;
+  if (value.is_scalar()) {
+    if (auto name = decoder.text(value, "the name of a limit, or a list of names"))
+      names.push_back(*std::move(name));
+  } else {
+    for (Text& name : decoder.texts(value, "a list of names of limits", true))
+      names.push_back(std::move(name.text));
+  }
+  std::ranges::sort(names);
+  policy.limits = std::move(names);
+}
+
 CachePolicy& cache_of(PolicyDraft& policy) {
   if (!policy.cache) policy.cache = CachePolicy{};
   return *policy.cache;
@@ -478,6 +501,22 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
              resources.cpu_milli = sizes[*word].first * 1000;
              resources.memory_bytes = sizes[*word].second << 30;
              policy.preset = std::move(resources);
+           }},
+      Rule{
+          "require",
+          R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})",
+          "Labels that the worker must have that runs it.", read_require},
+      Rule{
+          "limit",
+          R"({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": true}]})",
+          "Concurrency limits that it counts against; the server, or the settings, say how many "
+          "tasks each allows at once.",
+          read_limits},
+      Rule{"priority", R"({"type": "integer", "minimum": -1000, "maximum": 1000})",
+           "Higher ones go first; default 0.",
+           [](Decoder& d, const Node& v, PolicyDraft& policy) {
+             if (const auto priority = d.integer(v, priority_least, priority_most))
+               policy.priority = static_cast<std::int32_t>(*priority);
            }},
   };
   return rules;

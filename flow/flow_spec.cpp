@@ -220,6 +220,14 @@ Status check(const FlowSpec& flow) {
     if (kind.reduce_fanin == 1)  // would never end
       return bad(fmt::format("task \"{}\" reduces lists of one value; a fan-in is at least 2",
                              shown(kind.cache_name)));
+  for (const TaskKind& kind : flow.kinds) {
+    if (kind.priority < priority_least || kind.priority > priority_most)
+      return bad(fmt::format("task \"{}\" has priority {}; they go from {} to {}",
+                             shown(kind.cache_name), kind.priority, priority_least, priority_most));
+    if (std::ranges::adjacent_find(kind.limits, std::ranges::greater_equal{}) != kind.limits.end())
+      return bad(fmt::format("the limits of task \"{}\" are not in order, or named twice",
+                             shown(kind.cache_name)));
+  }
   if (auto fine = check_parameters(flow); !fine) return fine;
   if (auto fine = check_nodes(flow); !fine) return fine;
   if (auto fine = check_references(flow); !fine) return fine;

@@ -178,9 +178,14 @@ struct Hook {
 struct Resources {
   std::uint32_t cpu_milli = 1000;
   std::uint64_t memory_bytes = 0;               // 0 = undeclared
-  std::map<std::string, std::uint64_t> custom;  // countable things by name
+  std::map<std::string, std::uint64_t> custom;  // countable things by name; "gpus" have indices
   bool operator==(const Resources&) const = default;
 };
+
+/// The countable thing whose pieces are told apart: an attempt is told which ones it has.
+inline constexpr std::string_view gpus_name = "gpus";
+
+inline constexpr std::int32_t priority_least = -1000, priority_most = 1000;
 
 /// What tasks of one sort have in common.
 struct TaskKind {
@@ -205,6 +210,9 @@ struct TaskKind {
   // Where the result is kept besides, as a file; when it is there already, the body does not run.
   // A path, relative to the flow's folder; empty = nowhere.
   Template target;
+  std::map<std::string, std::string> require;  // labels that its worker has, by name
+  std::vector<std::string> limits;  // concurrency limits that it counts against; sorted, distinct
+  std::int32_t priority = 0;        // priority_least … priority_most; higher ones go first
 
   bool operator==(const TaskKind&) const = default;
 };

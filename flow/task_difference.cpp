@@ -114,10 +114,10 @@ std::map<std::uint32_t, TaskState> exits_of(const TaskKind& kind) {
 bool same_policies(const TaskKind& a, const TaskKind& b) {
   return a.trigger == b.trigger && a.skip_on_upstream_skip == b.skip_on_upstream_skip &&
          a.retry == b.retry && a.timeout == b.timeout && a.cache == b.cache &&
-         a.resources == b.resources && a.isolated == b.isolated &&
-         a.max_parallel == b.max_parallel && a.reduce_fanin == b.reduce_fanin &&
-         a.hooks.size() == b.hooks.size() && a.target.text == b.target.text &&
-         exits_of(a) == exits_of(b);
+         a.resources == b.resources && a.require == b.require && a.limits == b.limits &&
+         a.priority == b.priority && a.isolated == b.isolated && a.max_parallel == b.max_parallel &&
+         a.reduce_fanin == b.reduce_fanin && a.hooks.size() == b.hooks.size() &&
+         a.target.text == b.target.text && exits_of(a) == exits_of(b);
 }
 
 }  // namespace

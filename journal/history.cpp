@@ -9,7 +9,7 @@
 namespace reprise::journal {
 namespace {
 
-constexpr std::size_t changes_read = 200'000;
+constexpr std::size_t elements_max = 200'000;
 constexpr std::uint32_t runs_looked_at = 50;  // newest ones, until enough of them are finished
 
 // Only names and expansions matter here, so a view of the whole run would be wasted work.
@@ -20,7 +20,7 @@ class Collector {
   void add(const TaskChange& change, std::map<std::string, std::vector<Duration>>& durations) {
     const auto nodes = static_cast<std::uint32_t>(flow_.nodes.size());
     if (change.state == TaskState::mapped && change.detail && change.task.value < nodes &&
-        change.detail->width <= changes_read && elements_.size() <= changes_read) {
+        change.detail->width <= elements_max && elements_.size() <= elements_max) {
       std::uint32_t& width =
           widths_[change.task.value];  // told again: no new elements, as in RunView
       if (width != change.detail->width)
@@ -45,7 +45,7 @@ class Collector {
 }  // namespace
 
 std::map<std::string, Duration> usual_durations(Journal& journal, std::string_view flow_name,
-                                                std::uint32_t limit) {
+                                                std::uint32_t limit, std::size_t changes_max) {
   std::map<std::string, Duration> usual;
   RunQuery query;
   query.flow_name = flow_name;
@@ -70,7 +70,7 @@ std::map<std::string, Duration> usual_durations(Journal& journal, std::string_vi
       flow = std::move(*spec);
       decoded = row.flow;
     }
-    auto entries = journal.read(row.id, 0, changes_read);
+    auto entries = journal.read(row.id, 0, changes_max);
     if (!entries) continue;
     ++used;
     Collector collector(*flow);

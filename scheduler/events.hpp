@@ -12,6 +12,7 @@
 #include "flow/attempt.hpp"
 #include "flow/cache_life.hpp"
 #include "journal/records.hpp"
+#include "scheduler/placement.hpp"
 #include "scheduler/ready_queue.hpp"
 
 namespace reprise::scheduler {
@@ -66,6 +67,11 @@ struct Submit {
   bool resume = false;         // a person said go on: paused tasks do
   std::vector<std::string> resume_tasks{};  // only these, by name as shown; empty = all
   RunShape shape{};
+  std::string ns{};           // namespace that it counts for
+  std::int32_t priority = 0;  // added to those of its tasks
+  // How long nodes usually take, by number; for those of which the flow does not say. Empty = not
+  // known
+  std::vector<float> usual_seconds{};
 };
 
 /// A result past its expiry that stands in when computing it anew fails.
@@ -139,7 +145,8 @@ struct Began {
 struct Adopted {
   struct One {
     AttemptRef attempt;        // as dispatched
-    std::uint32_t number = 0;  // that it has from now on
+    std::uint32_t number = 0;  // that it has from now on; may be the same
+    WorkerId worker = 0;       // that has it; 0: it has ended there
   };
   std::vector<One> attempts;
 };
@@ -159,9 +166,19 @@ struct Pause {
   std::string reason;
 };
 
-/// A worker has this many slots from now on.
-struct SlotsChanged {
-  std::uint32_t slots = 0;
+/// These are the workers from now on.
+struct WorkersChanged {
+  std::vector<WorkerOffer> workers;
+};
+
+/// Attempts that were sent out and never began: they are as if they had not been.
+struct Returned {
+  struct Attempt {
+    AttemptRef attempt;
+    std::string reason;     // why the worker did not take it, one line; empty: it was asked for it
+    bool rejected = false;  // by the worker, which is not to be asked again soon
+  };
+  std::vector<Attempt> attempts;
 };
 
 /// Time has passed: retries may be due.
@@ -172,8 +189,8 @@ struct Forget {
   RunIndex run;
 };
 
-using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Adopted, Cancel, Pause,
-                           SlotsChanged, Tick, Forget>;
+using Event = std::variant<Submit, LookedUp, Kept, Reported, Began, Adopted, Returned, Cancel,
+                           Pause, WorkersChanged, Tick, Forget>;
 
 // ---- effects ----
 
@@ -206,6 +223,7 @@ struct Effects {
   std::vector<Keep> keeps;              // answered with Kept, each
   std::vector<Attempt> dispatches;      // one message to the worker
   std::vector<AttemptRef> stops;        // attempts to end
+  std::vector<AttemptRef> retracts;     // to be given back, those that did not begin
   std::vector<Ended> ended;             // to be told once `batches` are durable
   std::optional<Time> wake_at;          // a Tick is wanted then at the latest
 };

@@ -4,7 +4,7 @@
 
 namespace reprise::scheduler {
 
-FlowGraph::FlowGraph(const FlowSpec& flow)
+FlowGraph::FlowGraph(const FlowSpec& flow, const std::vector<float>& usual_seconds)
     : begin_(flow.nodes.size() + 1, 0),
       indegree_(flow.nodes.size(), 0),
       mapped_(flow.nodes.size()) {
@@ -30,10 +30,12 @@ FlowGraph::FlowGraph(const FlowSpec& flow)
       edges_[next[from.value]++] = Edge{NodeId{n}, elementwise};
     });
   }
-  compute_ranks(flow);
+  compute_ranks(flow, usual_seconds);
 }
 
-void FlowGraph::compute_ranks(const FlowSpec& flow) {
+// A node of which nothing is known takes as long as the others on average; a second when nothing is
+// known of any. One that is said to take no time at all has its word for it when others are known.
+void FlowGraph::compute_ranks(const FlowSpec& flow, const std::vector<float>& usual_seconds) {
   const auto count = static_cast<std::uint32_t>(flow.nodes.size());
   rank_.assign(count, 0);
   std::vector<std::uint32_t> order;
@@ -44,14 +46,28 @@ void FlowGraph::compute_ranks(const FlowSpec& flow) {
   for (std::size_t i = 0; i < order.size(); ++i)
     for (const Edge& edge : downstream(NodeId{order[i]}))
       if (--left[edge.to.value] == 0) order.push_back(edge.to.value);
-  bool any_expected = std::any_of(flow.nodes.begin(), flow.nodes.end(),
-                                  [](const Node& node) { return node.expected_seconds > 0; });
+  const bool any_expected = std::any_of(flow.nodes.begin(), flow.nodes.end(),
+                                        [](const Node& node) { return node.expected_seconds > 0; });
+  const auto usual = [&](std::uint32_t n) {
+    return n < usual_seconds.size() ? usual_seconds[n] : 0.0F;
+  };
+  double sum = 0;
+  std::size_t known = 0;
+  for (std::uint32_t n = 0; n < count; ++n) {
+    if (usual(n) <= 0) continue;
+    sum += static_cast<double>(usual(n));
+    ++known;
+  }
+  const auto otherwise = any_expected ? 0.0F
+                         : known > 0  ? static_cast<float>(sum / static_cast<double>(known))
+                                      : 1.0F;
   for (std::size_t i = order.size(); i-- > 0;) {
     const std::uint32_t n = order[i];
     float longest = 0;
     for (const Edge& edge : downstream(NodeId{n}))
       longest = std::max(longest, rank_[edge.to.value]);
-    rank_[n] = longest + (any_expected ? flow.nodes[n].expected_seconds : 1.0F);
+    const float own = flow.nodes[n].expected_seconds;
+    rank_[n] = longest + (own > 0 ? own : usual(n) > 0 ? usual(n) : otherwise);
   }
 }
 

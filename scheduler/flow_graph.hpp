@@ -20,7 +20,11 @@ struct Edge {
 
 class FlowGraph {
  public:
-  explicit FlowGraph(const FlowSpec& flow);
+  /// @param usual_seconds  by node, for those of which the flow does not say how long they take;
+  /// empty = not known
+  explicit FlowGraph(const FlowSpec& flow, const std::vector<float>& usual_seconds = {});
+  /// The ranks by these.
+  void compute_ranks(const FlowSpec& flow, const std::vector<float>& usual_seconds);
 
   [[nodiscard]] std::span<const Edge> downstream(NodeId node) const {
     return {edges_.data() + begin_[node.value], begin_[node.value + 1] - begin_[node.value]};
@@ -54,8 +58,6 @@ class FlowGraph {
   }
 
  private:
-  void compute_ranks(const FlowSpec& flow);
-
   std::vector<std::uint32_t> begin_;  // per node + 1, into edges_
   std::vector<Edge> edges_;
   std::vector<std::uint32_t> indegree_;

@@ -13,7 +13,6 @@ namespace reprise::scheduler {
 namespace {
 
 constexpr std::uint32_t no_group = UINT32_MAX;
-constexpr std::uint32_t lost_limit = 5;
 constexpr std::uint32_t loop_limit = 10'000;
 constexpr std::uint32_t attempt_limit = 20'000;  // more than all retries that may be asked for
 
@@ -39,8 +38,12 @@ Duration retry_delay(const RetryPolicy& policy, const RunId& run, TaskId task,
 
 }  // namespace
 
-Run::Run(RunIndex index, std::shared_ptr<const RunContext> context)
-    : index_(index), context_(std::move(context)), flow_(*context_->flow), graph_(flow_) {
+Run::Run(RunIndex index, std::shared_ptr<const RunContext> context, std::uint32_t lost_limit)
+    : index_(index),
+      lost_limit_(lost_limit),
+      context_(std::move(context)),
+      flow_(*context_->flow),
+      graph_(flow_) {
   const std::size_t count = flow_.nodes.size();
   waiting_.assign(count, 0);
   node_done_.assign(count, false);
@@ -308,7 +311,7 @@ void Run::want_slot(TaskId task, Step& step) {
     ++group->in_flight;
   }
   enter_active(task, queued);
-  step.ready.push(graph_.rank(node), ReadyTask{index_, task});
+  step.ready.push(body_lane(task), graph_.rank(node), ReadyTask{index_, task});
 }
 
 void Run::release_held(Group& group, Step& step) {
@@ -387,7 +390,6 @@ std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, W
   enter_active(task, dispatched);
   leave_active(task, queued);
   ++run_count_[task.value];
-  begun_before_.erase(task);
   state_[task.value] = TaskState::submitted;
   return std::move(*attempt);
 }
@@ -449,6 +451,7 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   }
   // Late news about an attempt that another one has replaced changes nothing.
   if (report.attempt.number != run_count_[task.value]) return;
+  begun_before_.erase(task);
   const Outcome& outcome = report.outcome;
   if (outcome.executed && (flags_[task.value] & announced) == 0) {
     journal::TaskChange running = change_to(task, TaskState::running, outcome.started);
@@ -583,9 +586,9 @@ bool Run::repeat_lost(TaskId task, Outcome& outcome, Step& step) {
   const RetryPolicy& policy = flow_.kind_of(node_of(task)).retry;
   if (std::find(policy.on.begin(), policy.on.end(), FailureClass::worker_lost) != policy.on.end())
     return false;
-  if (++lost_[task] >= lost_limit) {
-    outcome.message = fmt::format("{} workers in a row were lost with it; the last: {}", lost_limit,
-                                  outcome.message);
+  if (++lost_[task] >= lost_limit_) {
+    outcome.message = fmt::format("{} workers in a row were lost with it; the last: {}",
+                                  lost_limit_, outcome.message);
     return false;
   }
   state_[task.value] = TaskState::pending;

@@ -33,7 +33,8 @@ namespace reprise::scheduler {
 
 class Run {
  public:
-  Run(RunIndex index, std::shared_ptr<const RunContext> context);
+  /// @param lost_limit  workers in a row that may be lost with a task before it is given up
+  Run(RunIndex index, std::shared_ptr<const RunContext> context, std::uint32_t lost_limit = 5);
 
   /// What the run wants after an event, besides ready tasks.
   struct Wants {
@@ -52,6 +53,14 @@ class Run {
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
   void adopted(const Adopted::One& news);
+  /// An attempt was given back: it is as if it had never been sent.
+  void returned(const AttemptRef& attempt, Time now, ReadyQueue& ready, Wants& wants);
+  /// A ready task can never run here.
+  void cannot_run(TaskId task, std::string why, Time now, ReadyQueue& ready, Wants& wants);
+  /// Nothing comes of the result that the attempt was to have: others need not wait for it.
+  void give_up_key(const AttemptRef& attempt, Wants& wants);
+  /// Why a ready task waits is recorded, for people.
+  void tell_waiting(TaskId task, const Obstacle& obstacle, Time now, Wants& wants);
   void cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants);
   void pause(const Pause& request, Time now, ReadyQueue& ready, Wants& wants);
   void tick(Time now, ReadyQueue& ready, Wants& wants);
@@ -68,7 +77,16 @@ class Run {
   [[nodiscard]] bool is_busy() const {
     return !ended_ && (active_ > 0 || run_question_ || !refreshes_.empty());
   }
-  [[nodiscard]] std::uint32_t slots_of(TaskId task) const;
+  /// It is in this lane of the queue, and not only its remains.
+  [[nodiscard]] bool wants_slot(TaskId task, LaneId lane) const;
+  /// It was sent, and is the task's latest: its end is not known yet.
+  [[nodiscard]] bool is_out(const AttemptRef& attempt) const;
+  /// An earlier process had begun it, and a worker may still have it.
+  [[nodiscard]] bool has_begun_before(TaskId task) const { return begun_before_.contains(task); }
+  /// The lane that a dispatched attempt came from.
+  [[nodiscard]] LaneId lane_of(const AttemptRef& attempt) const;
+  /// The run is over and leaves its lanes.
+  void leave(ReadyQueue& ready);
 
   [[nodiscard]] const RunContext& context() const { return *context_; }
   [[nodiscard]] TaskState state(TaskId task) const { return state_[task.value]; }
@@ -202,6 +220,11 @@ class Run {
   void count_reduction_waits(const Group& group);
   void task_ready(TaskId task, Step& step);
   void want_slot(TaskId task, Step& step);
+  void open_lanes(const Submit& submit, ReadyQueue& ready);
+  [[nodiscard]] LaneId body_lane(TaskId task) const {
+    return lanes_[flow_.nodes[node_of(task).value].kind];
+  }
+  [[nodiscard]] LaneId question_lane(TaskId task) const;
   void judged(TaskId task, Verdict verdict, Step& step);
   void admit(TaskId task, Step& step);  // nothing upstream objects: cache, then body
   void look_up(TaskId task, Step& step);
@@ -293,6 +316,7 @@ class Run {
   [[nodiscard]] Result<Attempt> make_attempt(TaskId task);
 
   RunIndex index_;
+  std::uint32_t lost_limit_;
   std::shared_ptr<const RunContext> context_;
   const FlowSpec& flow_;
   FlowGraph graph_;
@@ -302,6 +326,10 @@ class Run {
   std::vector<bool> node_done_;             // finished, with all its elements
   std::vector<std::uint32_t> group_index_;  // of mapped nodes once expanded; none otherwise
   std::vector<Group> groups_;               // in order of expansion
+
+  std::vector<LaneId> lanes_;                  // per kind: of its tasks' bodies
+  std::map<std::uint32_t, LaneId> ask_lanes_;  // per kind: of questions about its tasks, if any
+  LaneId run_lane_ = 0;                        // of questions about the run
 
   // per task
   std::vector<TaskState> state_;

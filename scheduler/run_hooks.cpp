@@ -113,7 +113,7 @@ void Run::ask(TaskId task, Arrival arrival, Step& step) {
   arrivals_.insert_or_assign(task, std::move(arrival));
   enter_active(task, queued);
   flags_[task.value] = static_cast<std::uint8_t>(flags_[task.value] | asking);
-  step.ready.push(graph_.rank(node_of(task)), ReadyTask{index_, task});
+  step.ready.push(question_lane(task), graph_.rank(node_of(task)), ReadyTask{index_, task});
 }
 
 // Its validator says which of the earlier results is valid, if any.
@@ -361,7 +361,7 @@ void Run::ask_run_hooks(RunState after, std::string message, Step& step) {
 
 void Run::ask_run_again(Step& step) {
   run_question_sent_ = false;
-  step.ready.push(0, ReadyTask{index_, run_task});
+  step.ready.push(run_lane_, 0, ReadyTask{index_, run_task});
 }
 
 // outcome.state stands for the run's: success, failed, cancelled, paused; running = as it was.

@@ -139,7 +139,7 @@ void Run::queue_refresh(TaskId task, Step& step) {
   refresh.is_queued = true;
   if (is_element(task)) ++group_of(node_of(task))->in_flight;
   // After everything that somebody waits for.
-  step.ready.push(refresh_rank, ReadyTask{index_, task});
+  step.ready.push(body_lane(task), refresh_rank, ReadyTask{index_, task});
 }
 
 std::optional<Attempt> Run::dispatch_refresh(TaskId task) {

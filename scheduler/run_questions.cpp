@@ -95,12 +95,6 @@ std::optional<Time> Run::next_timer() const {
   return timers_.top().at;
 }
 
-std::uint32_t Run::slots_of(TaskId task) const {
-  if (task == run_task) return 1;
-  return std::max<std::uint32_t>(1,
-                                 (flow_.kind_of(node_of(task)).resources.cpu_milli + 999) / 1000);
-}
-
 std::optional<NodeId> Run::find_node(std::string_view name) const {
   for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
     if (flow_.nodes[n].name == name) return NodeId{n};

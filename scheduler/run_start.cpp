@@ -156,6 +156,8 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
 
 void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants) {
   Step step{ready, wants, now};
+  open_lanes(submit, ready);
+  if (!submit.usual_seconds.empty()) graph_.compute_ranks(flow_, submit.usual_seconds);
   single_pass_ = submit.shape.single_pass;
   finished_as_ = submit.shape.finished_as;
   add_initial(submit.shape, step);

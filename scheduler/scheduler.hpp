@@ -1,19 +1,25 @@
-// The scheduler: all runs, one queue of ready tasks, and the worker's free slots. Events in,
+// The scheduler: all runs, one queue of ready tasks, and what workers have to give. Events in,
 // effects out; nothing else changes it.
 //
-// Dispatch follows credits. A worker is sent as many attempts as it has slots plus a prefetch that
-// covers the way of a report to here and of the next attempt back: none for long tasks (order by
-// rank stays possible until the last moment), many for tasks of a microsecond, which would
-// otherwise spend their time waiting for messages.
+// Which task is next the ReadyQueue says, who runs it the Placement, and whether there may be one
+// more of its sort the Limits. Where a lane's next task cannot go anywhere now, the whole lane
+// waits for the next event; the others go on.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "scheduler/events.hpp"
+#include "scheduler/limits.hpp"
+#include "scheduler/placement.hpp"
+#include "scheduler/policy.hpp"
 #include "scheduler/ready_queue.hpp"
 #include "scheduler/run.hpp"
 
@@ -21,8 +27,10 @@ namespace reprise::scheduler {
 
 class Scheduler {
  public:
-  /// @param slots  of all workers together; may change by SlotsChanged. 0: nothing is dispatched
-  explicit Scheduler(std::uint32_t slots) : slots_(slots) {}
+  /// One worker that has of everything but slots what is asked for. 0: nothing is dispatched
+  explicit Scheduler(std::uint32_t slots);
+  /// @param workers  at the beginning; WorkersChanged brings others
+  Scheduler(std::vector<WorkerOffer> workers, Policy policy);
 
   /// Applies one event. Bounded work: proportional to what the event touches.
   [[nodiscard]] Effects handle(Event event, Time now);
@@ -32,6 +40,8 @@ class Scheduler {
   /// Nothing is under way: only time, or a person, can make anything happen.
   [[nodiscard]] bool is_idle() const;
   [[nodiscard]] std::size_t ready_count() const { return ready_.size(); }
+  [[nodiscard]] const Placement& placement() const { return placement_; }
+  [[nodiscard]] const Limits& limits() const { return limits_; }
   void check_invariants() const;
 
  private:
@@ -43,15 +53,45 @@ class Scheduler {
   void on(Adopted& event, Time now, Effects& effects);
   void on(Cancel& event, Time now, Effects& effects);
   void on(Pause& event, Time now, Effects& effects);
-  void on(SlotsChanged& event, Time now, Effects& effects);
+  void on(Returned& event, Time now, Effects& effects);
+  void on(WorkersChanged& event, Time now, Effects& effects);
   void on(Tick& event, Time now, Effects& effects);
   void on(Forget& event, Time now, Effects& effects);
 
+  using Key = std::pair<RunIndex, TaskId>;  // one attempt of a task is out at a time
+  // What is known of a lane besides what waits in it.
+  struct LaneState {
+    // Of its recent attempts; starts high, so that nothing is queued at workers at first.
+    double mean_seconds = 1;
+    std::optional<Time> blocked_since;  // its next task found no place
+    bool has_told = false;              // why, or that it is slots
+    struct Cooling {
+      Time until;
+      Duration pause{0};
+    };
+    std::map<WorkerId, Cooling> cooling;  // who rejected the last attempt
+  };
+  struct Placed {
+    WorkerId worker = 0;
+    std::uint64_t serial = 0;
+    AttemptRef attempt;
+  };
+  struct Rejections {
+    std::uint32_t count = 0;
+    std::string reason;
+  };
+
   void dispatch(Time now, Effects& effects);
+  void send(LaneId lane, WorkerId worker, Time now, Effects& effects);
+  void drop_remains(LaneId lane);
+  void block(LaneId lane, std::optional<Obstacle> obstacle, Time now, Effects& effects);
+  void retract(Effects& effects);
+  [[nodiscard]] LaneState& state_of(LaneId lane);
+  [[nodiscard]] std::set<WorkerId> cooling(LaneState& state, Time now, Effects& effects) const;
   void collect(Run& run, Run::Wants& wants, Effects& effects);
-  [[nodiscard]] std::uint32_t prefetch() const;
-  std::uint32_t taken_by(const AttemptRef& attempt);
-  void learn(const Outcome& outcome);
+  /// The attempt is out no more. @return who had it
+  WorkerId let_go(const AttemptRef& attempt, LaneId lane);
+  void learn(LaneId lane, const Outcome& outcome);
 
   /// Applies `f` to runs of events that follow each other, so that a batch of reports makes one
   /// journal batch a run.
@@ -59,13 +99,17 @@ class Scheduler {
   void for_each_run(Items& items, RunOf run_of, F f, Effects& effects);
 
   std::unordered_map<RunIndex, std::unique_ptr<Run>> runs_;
+  Policy policy_;
   ReadyQueue ready_;
-  std::uint32_t slots_;
-  std::uint32_t in_flight_ = 0;  // slots taken by dispatched attempts
-  // Of these, the ones that take more than one slot: as many as there were to take.
-  std::map<std::pair<RunIndex, TaskId>, std::uint32_t> wide_;
-  double mean_seconds_ =
-      1;  // of recent attempts; starts high, so that nothing is prefetched at first
+  Placement placement_;
+  Limits limits_;
+  std::vector<LaneState> lanes_;  // by number
+  // Of attempts at workers elsewhere; of the one in this process nothing is to be known.
+  std::map<Key, Placed> placed_;
+  std::map<WorkerId, std::map<std::uint64_t, AttemptRef>> at_worker_;  // in the order sent
+  std::map<Key, Rejections> rejections_;
+  std::set<WorkerId> retracting_;  // were asked for something back
+  std::uint64_t last_serial_ = 0;
 };
 
 }  // namespace reprise::scheduler

@@ -160,6 +160,10 @@ void describe_attempt(const Attempt& attempt, BoundCommand& command) {
       name.find('\0') == std::string::npos ? name : escape_for_terminal(name);
   environment["REPRISE_RUN_COUNT"] = std::to_string(attempt.run_count);
   if (attempt.map_index >= 0) environment["REPRISE_MAP_INDEX"] = std::to_string(attempt.map_index);
+  if (attempt.gpus.empty()) return;
+  const std::string gpus = fmt::format("{}", fmt::join(attempt.gpus, ","));
+  environment["REPRISE_GPUS"] = gpus;
+  environment["CUDA_VISIBLE_DEVICES"] = gpus;
 }
 
 Environment allowed(const Environment& inherited, const CachePolicy& cache) {

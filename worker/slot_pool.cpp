@@ -100,6 +100,26 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     arm(first);
   }
 
+  std::vector<AttemptId> retract(std::span<const AttemptId> attempts) {
+    const std::set<AttemptId> wanted(attempts.begin(), attempts.end());
+    std::vector<AttemptId> back;
+    const auto take_from = [&](Range& range) {
+      for (std::size_t i = range.next; i < range.end; ++i) {
+        Attempt& attempt = range.batch->attempts[i];
+        if (!attempt.context || !wanted.contains(id_of(attempt))) continue;
+        back.push_back(id_of(attempt));
+        attempt.context.reset();
+      }
+    };
+    const std::scoped_lock lock(queue_mutex_);
+    for (Range& range : queue_) take_from(range);
+    for (const auto& slot : slots_) {
+      const std::scoped_lock slot_lock(slot->mutex);
+      take_from(slot->range);
+    }
+    return back;
+  }
+
   void cancel_waiting() {
     std::vector<Finished> gone;
     const auto all = [](const Attempt&) { return true; };
@@ -569,6 +589,10 @@ void SlotPool::cancel_waiting() {
 
 void SlotPool::cancel_run(std::uint32_t run) {
   state_->cancel([run](const Attempt& attempt) { return attempt.run == run; });
+}
+
+std::vector<AttemptId> SlotPool::retract(std::span<const AttemptId> attempts) {
+  return state_->retract(attempts);
 }
 
 std::vector<RunningAttempt> SlotPool::running() const {

@@ -75,6 +75,9 @@ class SlotPool {
   void cancel(std::span<const AttemptId> attempts);
   void cancel(AttemptId attempt) { cancel({&attempt, 1}); }
   void cancel_run(std::uint32_t run);
+  /// Takes back those that did not start: they do not come through the sink.
+  /// @return which
+  [[nodiscard]] std::vector<AttemptId> retract(std::span<const AttemptId> attempts);
   /// Only what is in the queue comes back.
   void cancel_waiting();
 

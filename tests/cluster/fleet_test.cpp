@@ -34,6 +34,12 @@ Attempt attempt(std::uint32_t number, std::uint32_t slots = 1) {
   return made;
 }
 
+Attempt meant_for(WorkerId worker, std::uint32_t number) {
+  Attempt made = attempt(number);
+  made.worker = worker;
+  return made;
+}
+
 AttemptRef ref(std::uint32_t number) {
   return {RunIndex{0}, TaskId{0}, number};
 }
@@ -49,10 +55,12 @@ struct Bench {
   Fleet fleet{FleetOptions{1s, 3s, 10s}};
   Time now{std::chrono::hours{24}};
   FleetEffects wants;
+  std::vector<scheduler::WorkerOffer> offers;
 
   void step() {
     fleet.check_invariants();
     wants = fleet.take_effects();
+    if (wants.workers) offers = wants.workers->workers;
   }
   void join(WorkerId id, std::uint32_t slots) {
     fleet.joined(id, {"w" + std::to_string(id), slots}, now);
@@ -71,6 +79,12 @@ struct Bench {
     auto counted = fleet.reported(id, {success_of(number)}, now);
     step();
     return counted;
+  }
+  /// Slots of those that take work, as the scheduler was told last.
+  [[nodiscard]] std::uint32_t slots() const {
+    std::uint32_t all = 0;
+    for (const scheduler::WorkerOffer& each : offers) all += each.takes_work ? each.slots : 0;
+    return all;
   }
   /// Worker and number of what is sent: "1:1 1:2 2:3".
   [[nodiscard]] std::string sent() const {
@@ -91,13 +105,13 @@ BOOST_AUTO_TEST_CASE(attempts_wait_for_the_first_worker) {
   BOOST_TEST(sent().empty());
   join(1, 2);
   BOOST_TEST(sent() == "1:1");
-  BOOST_TEST(wants.slots.value() == 2u);
+  BOOST_TEST(slots() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(whoever_has_most_room_gets_the_next) {
   join(1, 1);
   join(2, 3);
-  BOOST_TEST(wants.slots.value() == 4u);
+  BOOST_TEST(slots() == 4u);
   dispatch({attempt(1), attempt(2), attempt(3), attempt(4)});
   BOOST_TEST(sent() == "1:2 2:1 2:3 2:4");
 }
@@ -107,13 +121,13 @@ BOOST_AUTO_TEST_CASE(a_worker_whose_connection_broke_keeps_what_it_has_and_gets_
   dispatch({attempt(1)});
   fleet.connected(1, false);
   step();
-  BOOST_TEST(wants.slots.value() == 1u);  // those that are taken
+  BOOST_TEST(slots() == 0u);
   dispatch({attempt(2)});
   BOOST_TEST(sent().empty());
   fleet.connected(1, true);
   step();
   BOOST_TEST(sent() == "1:2");
-  BOOST_TEST(wants.slots.value() == 2u);
+  BOOST_TEST(slots() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(a_wide_attempt_counts_for_the_slots_it_takes) {
@@ -132,7 +146,7 @@ BOOST_AUTO_TEST_CASE(a_silent_worker_gets_nothing_new_and_is_given_up_after_a_wh
   wait(1s);
   BOOST_TEST(wants.pings.size() == 2u);
   BOOST_TEST((fleet.workers()[0].health == WorkerView::Health::suspect));
-  BOOST_TEST(!wants.slots.has_value());  // what it has in hand takes nobody else's place
+  BOOST_TEST(slots() == 1u);  // it is not counted on
   dispatch({attempt(3)});
   BOOST_TEST(sent() == "2:3");
   now += 6s;
@@ -142,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_silent_worker_gets_nothing_new_and_is_given_up_after_a_wh
   BOOST_REQUIRE(wants.ended.size() == 1u);
   BOOST_TEST((wants.ended[0].attempt.number == 1u));
   BOOST_TEST((wants.ended[0].outcome.failure == FailureClass::worker_lost));
-  BOOST_TEST(wants.slots.value() == 1u);
+  BOOST_TEST(slots() == 1u);
   BOOST_TEST(report(1, 1).empty());  // too late
 }
 
@@ -178,7 +192,7 @@ BOOST_AUTO_TEST_CASE(a_draining_worker_ends_what_it_has_and_gets_nothing_new) {
   dispatch({attempt(1)});
   fleet.drain(1, true);
   step();
-  BOOST_TEST(wants.slots.value() == 1u);
+  BOOST_TEST(slots() == 0u);
   dispatch({attempt(2)});
   BOOST_TEST(sent().empty());
   BOOST_TEST(report(1, 1).size() == 1u);
@@ -186,6 +200,78 @@ BOOST_AUTO_TEST_CASE(a_draining_worker_ends_what_it_has_and_gets_nothing_new) {
   fleet.drain(1, false);
   step();
   BOOST_TEST(sent() == "1:2");
+}
+
+BOOST_AUTO_TEST_CASE(what_was_meant_for_one_goes_there_or_back) {
+  join(1, 1);
+  join(2, 4);
+  dispatch({meant_for(1, 1), meant_for(1, 2)});
+  BOOST_TEST(sent() == "1:1 1:2");  // the scheduler knows how much it can have
+  BOOST_TEST(wants.returned.attempts.empty());
+  fleet.connected(1, false);
+  step();
+  dispatch({meant_for(1, 3), meant_for(7, 4), meant_for(2, 5)});
+  BOOST_TEST(sent() == "2:5");
+  BOOST_REQUIRE(wants.returned.attempts.size() == 2u);
+  BOOST_TEST((wants.returned.attempts[0].attempt == ref(3)));
+  BOOST_TEST(!wants.returned.attempts[0].rejected);
+  BOOST_TEST(fleet.waiting() == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_rejection_goes_back_with_its_reason) {
+  join(1, 1);
+  dispatch({meant_for(1, 1), meant_for(1, 2)});
+  fleet.refused(1, {ref(1)}, "its disk is full");
+  step();
+  BOOST_REQUIRE(wants.returned.attempts.size() == 1u);
+  BOOST_TEST(wants.returned.attempts[0].rejected);
+  BOOST_TEST(wants.returned.attempts[0].reason == "its disk is full");
+  BOOST_TEST(report(1, 1).empty());
+  // Asked for and given back is no rejection.
+  fleet.retract({ref(1), ref(2)});
+  step();
+  BOOST_REQUIRE(wants.retracts.size() == 1u);
+  BOOST_TEST((wants.retracts[0].second == std::vector<AttemptRef>{ref(2)}));
+  fleet.refused(1, {ref(2)});
+  step();
+  BOOST_TEST(!wants.returned.attempts.at(0).rejected);
+}
+
+BOOST_AUTO_TEST_CASE(a_person_sets_a_worker_aside_by_name_and_it_stays) {
+  join(1, 2);
+  dispatch({meant_for(1, 1)});
+  BOOST_TEST(fleet.set_aside("w1", true).value() == 1u);
+  BOOST_TEST(!fleet.set_aside("w9", true));
+  step();
+  BOOST_TEST(slots() == 0u);
+  BOOST_TEST((fleet.workers()[0].health == WorkerView::Health::draining));
+  BOOST_TEST(report(1, 1).size() == 1u);
+  BOOST_TEST(wants.drained.empty());
+  BOOST_TEST(fleet.set_aside("w1", false).value() == 1u);
+  step();
+  BOOST_TEST(slots() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(the_scheduler_is_told_what_a_worker_has_and_what_changes_much) {
+  WorkerCard card{"big", 2};
+  card.capacity = {4000, 1 << 30, {{"gpus", 2}}};
+  card.labels = {{"zone", "a"}};
+  card.functions = {"b@1", "a@1"};
+  fleet.joined(1, card, now);
+  step();
+  BOOST_REQUIRE(offers.size() == 1u);
+  BOOST_TEST((offers[0].capacity == card.capacity));
+  BOOST_TEST((offers[0].labels == card.labels));
+  BOOST_TEST((offers[0].functions == std::vector<std::string>{"a@1", "b@1"}));
+  fleet.measured(1, 1ms);
+  step();
+  BOOST_TEST((offers[0].round_trip == 1ms));
+  fleet.measured(1, 1500us);
+  step();
+  BOOST_TEST(!wants.workers);
+  fleet.measured(1, 5ms);
+  step();
+  BOOST_TEST((offers[0].round_trip == 5ms));
 }
 
 BOOST_AUTO_TEST_CASE(stopping_reaches_whoever_holds_it_or_ends_it_on_the_spot) {
@@ -483,14 +569,14 @@ BOOST_AUTO_TEST_CASE(who_only_hands_over_what_it_has_gets_it_asked_for_and_goes)
   fleet.drain(1, true);
   step();
   BOOST_TEST(wants.drained.empty());
-  BOOST_TEST(!wants.slots.has_value());  // one still
+  BOOST_TEST(offers.at(0).kept == 1u);
   dispatch({again(1)});
   BOOST_TEST(wants.ended.size() == 1u);
   fleet.recorded({ours(1)});
   step();
   BOOST_TEST((known() == std::vector{theirs(1)}));
   BOOST_TEST(wants.drained.size() == 1u);
-  BOOST_TEST(wants.slots.value() == 0u);
+  BOOST_TEST(offers.at(0).kept == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(what_comes_back_unbegun_is_handed_out_anew) {

@@ -22,14 +22,19 @@ constexpr journal::Epoch second_epoch{2, 22, 11};
 
 /// A node with its clock, and what it wanted since the last step.
 struct Bench {
-  cluster::Node node{NodeOptions{60s, 10s, 3}};
+  cluster::Node node{NodeOptions{60s, 10s, 3, {}}};
+  Bench() = default;
+  explicit Bench(Resources capacity) : node(NodeOptions{60s, 10s, 3, std::move(capacity)}) {}
   Time now{std::chrono::hours{24}};
   NodeEffects wants;
   std::uint64_t epoch = 0;
   std::shared_ptr<const RunContext> context = [] {
     auto made = std::make_shared<RunContext>();
     made->run = RunId::generate(Time{std::chrono::hours{1}});
-    made->flow = test::flow("a");
+    TaskKind large;
+    large.resources.memory_bytes = 3 << 20;
+    large.resources.custom = {{"license", 1}};
+    made->flow = test::flow("a; b", {{"b", large}});
     made->folder = "runs/1";
     return made;
   }();
@@ -357,6 +362,60 @@ BOOST_AUTO_TEST_CASE(who_leaves_hands_over_what_ended_while_there_was_no_server)
   bench.node.acknowledged({{RunIndex{0}, TaskId{0}, 1, 1}});
   bench.unlink();
   BOOST_TEST(bench.wants.left);
+}
+
+BOOST_AUTO_TEST_CASE(more_than_it_has_is_not_taken_whatever_the_scheduler_thinks) {
+  Bench bench({4000, 4 << 20, {{"license", 2}}});
+  BOOST_REQUIRE(bench.link(first_epoch));
+  const auto large = [&](std::uint32_t number) {
+    Attempt made = bench.attempt(number);
+    made.task = TaskId{1};
+    made.node = NodeId{1};
+    return made;
+  };
+  const auto send = [&](std::uint32_t number, std::set<Digest> missing = {}) {
+    BOOST_TEST(bench.node.dispatched(bench.epoch, {large(number)}).has_value());
+    auto effects = bench.node.take_effects();
+    for (Attempt& each : effects.gathers) bench.node.gathered(std::move(each), missing);
+    bench.step();
+    for (const Attempt& each : bench.wants.starts)
+      bench.on_slots[each.number] = {RunIndex{each.run}, each.task, each.number};
+    for (auto& each : effects.rejected) bench.wants.rejected.push_back(std::move(each));
+  };
+  send(1);
+  BOOST_TEST(bench.started() == "1");
+  send(2);
+  BOOST_REQUIRE(bench.wants.rejected.size() == 1U);
+  BOOST_TEST(bench.wants.rejected[0].second == "not so much memory is free");
+  bench.dispatch(3);  // needs none of it
+  BOOST_TEST(bench.started() == "3");
+  bench.report(1);
+  // What waits for its inputs has its share already.
+  send(4, {absent});
+  send(5);
+  BOOST_TEST(bench.wants.rejected.size() == 1U);
+  bench.stop({RunIndex{0}, TaskId{1}, 4});
+  send(6);
+  BOOST_TEST(bench.started() == "6");
+}
+
+BOOST_AUTO_TEST_CASE(what_did_not_begin_is_given_back_and_what_runs_stays) {
+  Bench bench;
+  BOOST_REQUIRE(bench.link(first_epoch));
+  bench.dispatch(1, {absent});
+  bench.dispatch(2);
+  bench.dispatch(3);
+  BOOST_TEST(bench.node.retract(bench.epoch, {ref(1), ref(2), ref(3), ref(4)}).has_value());
+  bench.step();
+  BOOST_TEST((bench.wants.retracted == std::vector{ref(1)}));
+  BOOST_TEST((bench.wants.retracts == std::vector{bench.on_slots.at(2), bench.on_slots.at(3)}));
+  BOOST_TEST(!bench.node.retract(bench.epoch + 1, {ref(2)}));
+  bench.node.retracted({bench.on_slots.at(3)});
+  bench.step();
+  BOOST_TEST((bench.wants.retracted == std::vector{ref(3)}));
+  BOOST_TEST(bench.node.in_hand() == 1U);
+  bench.report(2);
+  BOOST_TEST(bench.reported() == "2:success");
 }
 
 BOOST_AUTO_TEST_CASE(folders_of_runs_that_are_over_are_not_in_use) {

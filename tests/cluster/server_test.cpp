@@ -308,6 +308,7 @@ BOOST_AUTO_TEST_CASE(a_worker_of_the_version_before_serves_a_server_of_this_one)
   BOOST_REQUIRE(worker.hub->connect(connect).has_value());
   wire::WorkerHello hello;
   hello.slots = 1;
+  hello.functions = {"a@1"};
   worker.send(wire::Kind::worker_hello, encode(hello));
   const auto client = place.client();
   const RunId run = submit(*client);

@@ -140,9 +140,19 @@ BOOST_AUTO_TEST_CASE(worker_messages_arrive_as_they_were) {
   scheduler::AttemptRef older = ref(1);
   older.epoch = 3;
   hello.running = {{older, RunId::generate(Time{}), NodeId{2}, 7, sha256("work")}};
+  hello.version = "1.2.0";
   const auto read = travel(hello);
   BOOST_TEST((read.capacity == hello.capacity));
   BOOST_TEST((read.running == hello.running));
+  BOOST_TEST(read.version == "1.2.0");
+  // Older workers say seven things of themselves.
+  std::string old = wire::encode(hello);
+  old[0] = static_cast<char>(0x97);
+  old.resize(old.size() - 7);
+  wire::WorkerHello of_old;
+  BOOST_TEST(wire::decode(old, of_old).has_value());
+  BOOST_TEST((of_old.running == hello.running));
+  BOOST_TEST(of_old.version.empty());
   travel(wire::Credits{3, hello.capacity});
   travel(wire::Began{{{ref(1), Time(Duration(5))}}});
   travel(wire::Refused{{ref(1)}, "no such function"});

@@ -555,6 +555,21 @@ BOOST_AUTO_TEST_CASE(every_policy_reaches_the_task) {
   BOOST_TEST(spec.kind_of(NodeId{2}).version == "7");
 }
 
+BOOST_AUTO_TEST_CASE(where_and_in_which_order_tasks_run_is_theirs_or_the_default) {
+  const FlowSpec spec = flow(
+      "version: 1\ndefaults: {require: {zone: a}, limit: db, priority: 3}\ntasks:\n"
+      "  a: {run: [x]}\n"
+      "  b: {run: [x], require: {disk: ssd, rack: 7}, limit: [net, db], priority: -1000}\n");
+  const TaskKind& a = spec.kind_of(NodeId{0});
+  BOOST_TEST((a.require == std::map<std::string, std::string>{{"zone", "a"}}));
+  BOOST_TEST((a.limits == Strings{"db"}));
+  BOOST_TEST(a.priority == 3);
+  const TaskKind& b = spec.kind_of(NodeId{1});
+  BOOST_TEST((b.require == std::map<std::string, std::string>{{"disk", "ssd"}, {"rack", "7"}}));
+  BOOST_TEST((b.limits == Strings{"db", "net"}));
+  BOOST_TEST(b.priority == -1000);
+}
+
 BOOST_AUTO_TEST_CASE(scalars_are_those_of_the_core_schema) {
   const auto value = [](std::string text) {
     std::vector<Diagnostic> none;
@@ -729,6 +744,9 @@ BOOST_AUTO_TEST_CASE(the_schema_lists_every_key_and_is_draft_07) {
                           "cwd",
                           "version",
                           "description",
+                          "require",
+                          "limit",
+                          "priority",
                           "on"}) {
     BOOST_TEST(schema["definitions"]["task"]["properties"].contains(key), key);
   }

@@ -80,6 +80,9 @@ FlowSpec rich_flow() {
   call.cache.environment = {"TZ"};
   call.cache.dependencies = {{"image", sha256("img")}};
   call.resources = {2000, 1 << 30, {{"gpu", 1}}};
+  call.require = {{"zone", "a"}};
+  call.limits = {"db", "net"};
+  call.priority = -7;
   call.isolated = true;
   call.when = "params.quality >= 20";
   call.when_span = {3, 5, 25};
@@ -343,6 +346,9 @@ BOOST_AUTO_TEST_CASE(names_and_indices_are_checked) {
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].input_count = 99; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { ++f.nodes[1].first_input; }), "\"align\""));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.nodes[1].expected_seconds = -1; }), "\"align\""));
+  BOOST_TEST(
+      mentions(broken([](FlowSpec& f) { f.kinds[0].priority = 1001; }), "has priority 1001"));
+  BOOST_TEST(mentions(broken([](FlowSpec& f) { f.kinds[0].limits = {"b", "a"}; }), "not in order"));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.inputs.emplace_back(); }), "no task"));
   BOOST_TEST(mentions(broken([](FlowSpec& f) { f.parameters[1].name = "quality"; }),
                       "\"quality\" is declared twice"));

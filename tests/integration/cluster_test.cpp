@@ -301,6 +301,79 @@ BOOST_AUTO_TEST_CASE(a_worker_that_is_asked_to_end_finishes_what_it_runs_first) 
   BOOST_TEST(o.counted("executed") == 1);
 }
 
+BOOST_AUTO_TEST_CASE(a_task_gets_what_it_asks_for_and_explains_itself_until_then) {
+  Cluster cluster;
+  cluster.home.write("gpu.yaml", R"(version: 1
+name: gpu
+tasks:
+  train:
+    resources: {gpus: 2, memory: 1MiB}
+    require: {zone: a}
+    shell: printf '%s %s' "$REPRISE_GPUS" "$CUDA_VISIBLE_DEVICES"
+outputs: {gpus: "${{ train.stdout }}"}
+)");
+  cluster.start_worker("plain");
+  const auto begin = std::chrono::steady_clock::now();
+  auto client = cluster.home.start(cluster.submit("gpu.yaml"));
+  const Arguments explain{"explain", "last", "train", "--server", cluster.place};
+  BOOST_REQUIRE(until([&] {
+    const Outcome o = invoke(cluster.home, explain);
+    return o.code == 0 && o.at("/waiting/reason") == "no_worker_for_task";
+  }));
+  BOOST_TEST(invoke(cluster.home, explain).at("/waiting/text") ==
+             "it requires zone=a; none of 1 worker has it");
+  auto& worker = cluster.workers["big"];
+  worker = cluster.home.start({"worker", "start", "--server", cluster.place, "--name", "big",
+                               "--slots", "2", "--gpus", "3", "--label", "zone=a,disk=ssd"});
+  const Outcome o = outcome_of(*client, begin);
+  BOOST_TEST(o.code == 0, o.shown());
+  BOOST_TEST(o.at("/outputs/gpus") == "0,1 0,1");
+  const Outcome list = invoke(cluster.home, {"worker", "ls", "--server", cluster.place});
+  bool is_listed = false;
+  for (const Json& each : list.at("/workers"))
+    is_listed |= each["worker"] == "big" && each["resources"]["gpus"] == 3 &&
+                 each["labels"]["zone"] == "a" && each["memory_bytes"] > 0 && each["version"] != "";
+  BOOST_TEST(is_listed, list.shown());
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_is_drained_and_stopped_from_elsewhere) {
+  Cluster cluster;
+  cluster.home.write("one.yaml", "version: 1\nname: one\ntasks: {a: {run: [\"true\"]}}\n");
+  Program& worker = cluster.start_worker("w1");
+  const auto steer = [&](const char* verb, const char* name) {
+    return invoke(cluster.home, {"worker", verb, name, "--server", cluster.place});
+  };
+  BOOST_TEST(steer("drain", "nobody").code == 5);
+  BOOST_TEST(steer("drain", "w1").code == 0);
+  const auto begin = std::chrono::steady_clock::now();
+  auto client = cluster.home.start(cluster.submit("one.yaml"));
+  BOOST_REQUIRE(until([&] {
+    const Outcome o = invoke(cluster.home, {"explain", "last", "a", "--server", cluster.place});
+    return o.at("/waiting/text") == "no worker takes new work now";
+  }));
+  BOOST_TEST(steer("undrain", "w1").code == 0);
+  BOOST_TEST(outcome_of(*client, begin).code == 0);
+  BOOST_TEST(steer("stop", "w1").code == 0);
+  BOOST_TEST(worker.wait().code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_has_enough_to_do_says_so) {
+  Home home;
+  home.write("slow.yaml", "version: 1\nname: slow\ntasks: {a: {run: [\"true\"], limit: db}}\n");
+  auto server = home.start({"server", "start", "--listen", "127.0.0.1:0", "--port-file", "port",
+                            "--max-runs", "1", "--limit", "db=1"});
+  BOOST_REQUIRE(until([&] { return std::filesystem::exists(home.path / "port"); }));
+  const std::string place = "127.0.0.1:" + lines_of(home.read("port")).at(0);
+  BOOST_TEST(invoke(home, {"submit", "slow.yaml", "--server", place}).code == 0);
+  const Outcome refused = invoke(home, {"submit", "slow.yaml", "--server", place});
+  BOOST_TEST(refused.code == 3, refused.shown());
+  BOOST_TEST(refused.err.find("1 of at most 1 runs are under way; try again in 10 s") !=
+             std::string::npos);
+  home.write("odd.yaml", "version: 1\nname: odd\ntasks: {a: {run: [\"true\"], limit: net}}\n");
+  const Outcome odd = invoke(home, {"submit", "odd.yaml", "--server", place});
+  BOOST_TEST(odd.code == 2, odd.shown());
+}
+
 BOOST_AUTO_TEST_CASE(a_worker_with_another_secret_is_turned_away) {
   Cluster cluster;
   cluster.home.write("other", std::string(64, 'x'));

@@ -29,6 +29,7 @@ void SchedulerBench::handle(scheduler::Event event) {
   for (Attempt& attempt : effects.dispatches) sent.push_back(std::move(attempt));
   for (Attempt& attempt : effects.look_ups) look_ups.push_back(std::move(attempt));
   stops.insert(stops.end(), effects.stops.begin(), effects.stops.end());
+  retracts.insert(retracts.end(), effects.retracts.begin(), effects.retracts.end());
   for (journal::Batch& batch : effects.batches) {
     // What is journalled is what its bytes say.
     auto copy = journal::decode(batch.run, journal::encode(batch));

@@ -16,6 +16,8 @@ namespace reprise::test {
 class SchedulerBench {
  public:
   explicit SchedulerBench(std::uint32_t slots = 2) : scheduler_(slots) {}
+  SchedulerBench(std::vector<scheduler::WorkerOffer> workers, scheduler::Policy policy)
+      : scheduler_(std::move(workers), std::move(policy)) {}
 
   /// Submits a run. Attempts that the scheduler sends out wait in `sent` until the test reports
   /// them.
@@ -42,6 +44,7 @@ class SchedulerBench {
 
   [[nodiscard]] std::string name_of(const Attempt& attempt) const;
   [[nodiscard]] TaskState state(const std::string& task);
+  [[nodiscard]] scheduler::Scheduler& scheduler() { return scheduler_; }
   [[nodiscard]] scheduler::Run& run() { return *scheduler_.find(scheduler::RunIndex{0}); }
   /// Names of what waits in `sent`, sorted: "a b c[0]".
   [[nodiscard]] std::string sent_names() const;
@@ -49,6 +52,7 @@ class SchedulerBench {
   std::vector<Attempt> sent;
   std::vector<Attempt> look_ups;
   std::vector<scheduler::AttemptRef> stops;
+  std::vector<scheduler::AttemptRef> retracts;
   std::vector<scheduler::Keep> keeps;  // that the cache was asked for
   std::vector<journal::Batch> journal;
   std::vector<scheduler::Ended> ended;

@@ -230,6 +230,27 @@ BOOST_AUTO_TEST_CASE(cancelling_takes_waiting_ones_back_at_once_and_stops_runnin
   BOOST_TEST(bodies == 3);
 }
 
+BOOST_AUTO_TEST_CASE(what_did_not_start_is_given_back_and_never_heard_of_again) {
+  OneTask task(PassBody{});
+  Received received;
+  Gate gate;
+  SlotPool pool(
+      {.slots = 1},
+      std::make_shared<FakeRunner>([&](const Attempt&, std::stop_token stop) { gate.pass(stop); }),
+      received.sink());
+  pool.submit(attempts(task, 0, 5));
+  BOOST_REQUIRE(eventually([&] { return gate.waiting == 1; }));
+  const std::vector<AttemptId> wanted{id(0), id(2), id(4), id(77)};
+  BOOST_TEST((pool.retract(wanted) == std::vector<AttemptId>{id(2), id(4)}));
+  BOOST_TEST(pool.retract(wanted).empty());
+  gate.open();
+  BOOST_REQUIRE(received.wait_for(3));
+  BOOST_TEST((received.outcome_of(0).state == TaskState::success));
+  BOOST_TEST((received.outcome_of(3).state == TaskState::success));
+  pool.close();
+  BOOST_TEST(received.count() == 3U);
+}
+
 BOOST_AUTO_TEST_CASE(a_whole_run_is_cancelled_and_others_are_not) {
   OneTask task(PassBody{});
   Received received;
