@@ -14,8 +14,7 @@ void add(std::vector<std::string>& functions, const Body& body) {
 void settle(std::vector<std::string>& functions) {
   std::erase(functions, std::string());
   std::ranges::sort(functions);
-  const auto rest = std::ranges::unique(functions);
-  functions.erase(rest.begin(), rest.end());
+  functions.erase(std::unique(functions.begin(), functions.end()), functions.end());
 }
 
 }  // namespace
