@@ -4,6 +4,7 @@
 #include <iostream>
 
 #include "tests/integration/support.hpp"
+#include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace reprise::integration;
@@ -99,6 +100,32 @@ BOOST_AUTO_TEST_CASE(the_programs_reuse_results_across_processes) {
       BOOST_TEST(second.err.find(" 0 came from the cache") == std::string::npos, second.err);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(the_cluster_of_the_readme_survives_a_killed_worker) {
+  const std::filesystem::path source = std::getenv("REPRISE_SOURCE_DIR");
+  const std::string readme = reprise::testing::read_file(source / "README.md");
+  const std::string begin = "```sh\n";
+  const auto from = readme.find(begin, readme.find("## A cluster on one machine"));
+  BOOST_REQUIRE(from != std::string::npos);
+  std::string block = readme.substr(from + begin.size());
+  block.resize(block.find("```"));
+  for (const std::string port : {"4747", "6390"}) {
+    const std::string free = std::to_string(reprise::testing::free_port());
+    for (auto at = block.find(port); at != std::string::npos; at = block.find(port, at))
+      block.replace(at, port.size(), free);
+    if (port == "4747") environment["REPRISE_LISTEN"] = "127.0.0.1:" + free;
+  }
+  environment["PATH"] = std::string(std::getenv("REPRISE_BIN_DIR")) + ":/usr/bin:/bin";
+  environment["TMPDIR"] = path.string();
+  const std::string tidy = "trap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n";
+  const Finished o = Program({"/bin/bash", "-c", tidy + block}, environment, source,
+                             reprise::cli::test::Wiring::pipes)
+                         .wait();
+  const std::string all = o.out + o.err;
+  BOOST_TEST(o.out.find("81b1df2a") != std::string::npos, all);
+  BOOST_TEST(all.find("worker \"w1\" was lost") != std::string::npos, all);
+  BOOST_TEST(o.out.find("photo-album  ✓ success") != std::string::npos, all);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,9 +13,6 @@
 #include <unistd.h>
 
 namespace reprise::testing {
-namespace {
-
-using namespace std::chrono_literals;
 
 std::uint16_t free_port() {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -29,6 +26,10 @@ std::uint16_t free_port() {
   ::close(descriptor);
   return ntohs(address.sin_port);
 }
+
+namespace {
+
+using namespace std::chrono_literals;
 
 redis::Deadline in(std::chrono::steady_clock::duration time) {
   return std::chrono::steady_clock::now() + time;

@@ -13,6 +13,9 @@
 
 namespace reprise::testing {
 
+/// A TCP port of loopback that nobody has at this moment.
+[[nodiscard]] std::uint16_t free_port();
+
 class RedisServer {
  public:
   /// @param arguments  as on redis-server's command line: {"--maxmemory", "10mb"}
