@@ -144,6 +144,7 @@ class EmbeddedEngine final : public Engine {
   Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
   Result<std::map<std::string, scheduler::InitialState>> states(const RunId& run) override;
+  bool is_responding(Duration limit) override;
   void forget(const RunId& run) override;
   void abandon() override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
@@ -526,6 +527,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
           options.as_of = (*found)->options.as_of;
           options.parent = (*found)->options.parent;
           options.context = std::move((*found)->options.context);
+          options.files = std::move((*found)->options.files);
           options.shape = std::move((*found)->options.shape);
           options.ns = std::move((*found)->options.ns);
           options.priority = (*found)->options.priority;
@@ -584,6 +586,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   context->started = options_.clock->now();
   context->continued = started.continued;
   context->context = options.context;
+  context->files = options.files;
   context->clock = options_.clock;
 
   start_actors();
@@ -737,6 +740,16 @@ Result<std::map<std::string, scheduler::InitialState>> EmbeddedEngine::states(co
   self->request(scheduler_, caf::duration{std::chrono::seconds{30}}, actors::AskStates{*index})
       .receive([&](States& states) { answer = std::move(states); }, [](const caf::error&) {});
   return answer;
+}
+
+bool EmbeddedEngine::is_responding(Duration limit) {
+  if (!scheduler_) return true;  // nobody has asked it for anything yet
+  bool answered = false;
+  caf::scoped_actor self{*system_};
+  // Of a run that there never is: the answer does not matter.
+  self->request(scheduler_, caf::duration{limit}, actors::AskStates{RunIndex{UINT32_MAX}})
+      .receive([&](const actors::StatesAnswer&) { answered = true; }, [](const caf::error&) {});
+  return answered;
 }
 
 void EmbeddedEngine::forget(const RunId& run) {

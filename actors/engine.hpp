@@ -101,6 +101,9 @@ struct RunOptions {
   std::map<std::string, Payload> context;  // the user's own keys, by name
   // For people, to find the run and its results by; what the run does does not depend on them.
   std::map<std::string, std::string> labels;
+  // Input files that come with the flow, as RunContext::files; their contents are in the blob
+  // store.
+  std::map<std::string, FileValue> files;
   scheduler::RunShape shape;
 };
 
@@ -164,6 +167,9 @@ class Engine {
   /// @error not_found; unavailable: the engine did not answer
   [[nodiscard]] virtual Result<std::map<std::string, scheduler::InitialState>> states(
       const RunId& run) = 0;
+
+  /// The scheduler answers within `limit`. Blocks for as long.
+  [[nodiscard]] virtual bool is_responding(Duration limit) = 0;
 
   /// Leaves all runs as they are, now: nothing more is recorded, what they started is ended by
   /// force, and they become interrupted. Nothing may be called afterwards but the destructor, which

@@ -58,6 +58,7 @@ Result<Material> material_anew(const ExplainSources& sources, const RunRow& row,
   context->cache = CacheMode::read_only;
   context->started = row.submitted;
   context->context = options->context;
+  context->files = options->files;
   scheduler::Scheduler core{1u << 30};
   options->shape.start_at.reset();
   const auto effects = core.handle(scheduler::Submit{scheduler::RunIndex{0},

@@ -73,6 +73,11 @@ Value to_value(const RunOptions& options, bool with_cache) {
   if (options.priority != 0) map.emplace_back("priority", options.priority);
   if (options.parent) map.emplace_back("parent", options.parent->text());
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
+  if (!options.files.empty()) {
+    Map files;
+    for (const auto& [path, file] : options.files) files.emplace_back(Bytes{path}, file.to_value());
+    map.emplace_back("files", std::move(files));
+  }
   if (with_cache) map.emplace_back("cache", static_cast<int>(options.cache));
   if (with_cache && !options.labels.empty()) {
     Map labels;
@@ -170,6 +175,11 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   options.context = reader.payloads(value->find("context"));
   for (const auto& [name, text] : reader.get<Map>(value->find("labels")))
     options.labels.emplace(reader.get<std::string>(&name), reader.get<std::string>(&text));
+  for (const auto& [path, file] : reader.get<Map>(value->find("files"))) {
+    const auto known = as_file(file);
+    if (!known) reader.failed = true;
+    if (known) options.files.emplace(reader.get<Bytes>(&path).data, *known);
+  }
   for (const auto& [name, state] : reader.get<Map>(value->find("initial")))
     options.shape.initial.emplace(reader.get<std::string>(&name), reader.initial(state));
   for (const Value& name : reader.get<List>(value->find("start_tasks")))

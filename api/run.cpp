@@ -49,11 +49,11 @@ void check_owner(const live_run& run, const node_ref& node) {
 }  // namespace detail
 
 std::string run::id() const {
-  return state_->started().id.text();
+  return state_->id();
 }
 
 bool run::continued() const {
-  return state_->started().continued;
+  return state_->continued();
 }
 
 run_result run::wait() const {
@@ -74,53 +74,22 @@ std::map<std::string, given_state> run::states() const {
   return state_->states();
 }
 
-std::vector<event> run::events() const {
-  return state_->events();
+event_stream run::events(std::uint64_t after) const {
+  return event_stream(state_->events(after));
+}
+
+std::optional<event> event_stream::next() {
+  expected<std::optional<event>> found = source_->next(std::nullopt);
+  if (!found) throw usage_error(std::move(found.error()));
+  return std::move(*found);
+}
+
+expected<std::optional<event>> event_stream::try_next(std::chrono::nanoseconds timeout) {
+  return source_->next(timeout);
 }
 
 expected<void> run::cancel_tasks(std::vector<std::string> tasks, std::string reason) const {
   return state_->cancel(std::move(tasks), std::move(reason));
-}
-
-engine::engine(const engine_options& options) {
-  auto opened = detail::engine_state::open(options);
-  if (!opened) throw usage_error(detail::to_public(opened.error()));
-  state_ = std::move(*opened);
-}
-
-expected<engine> engine::open(const engine_options& options) {
-  auto opened = detail::engine_state::open(options);
-  if (!opened) return tl::unexpected(detail::to_public(opened.error()));
-  return engine(std::move(*opened));
-}
-
-expected<run> engine::try_run(const flow& flow, const submit_options& options) const {
-  auto started = detail::engine_state::submit(state_, flow.state(), options);
-  if (!started) return tl::unexpected(detail::to_public(started.error()));
-  return reprise::run(std::move(*started));
-}
-
-run engine::run(const flow& flow, const submit_options& options) const {
-  expected<reprise::run> started = try_run(flow, options);
-  if (!started) throw usage_error(std::move(started.error()));
-  return std::move(*started);
-}
-
-run flow::run() const {
-  return run(run_options{});
-}
-
-run flow::run(const run_options& options) const {
-  const engine own({.data = options.data,
-                    .in_memory = options.in_memory,
-                    .slots = options.slots,
-                    .durability = options.durability,
-                    .grace = options.grace,
-                    .warn = options.warn});
-  return own.run(*this, {.parameters = options.parameters,
-                         .cache = options.cache,
-                         .always_new = options.always_new,
-                         .resume = options.resume});
 }
 
 }  // namespace reprise

@@ -319,10 +319,21 @@ void add_credentials(CLI::App& app, CommandLine& s) {
 /// For commands that a server can be asked for.
 void add_server(CLI::App& app, CommandLine& s) {
   bind(s,
-       app.add_option("--server", s.globals.server, "Ask this server, not the data directory")
+       app.add_option("--server", s.globals.server, "Of this server, not of the data directory")
            ->type_name("HOST:PORT"),
        "server");
   add_credentials(app, s);
+}
+
+void add_log(CLI::App& app, ServiceLogOptions& log) {
+  static const Choices<LogFormat> formats{
+      {"text", LogFormat::text}, {"logfmt", LogFormat::logfmt}, {"json", LogFormat::json}};
+  static const Choices<LogLevel> levels{{"debug", LogLevel::debug},
+                                        {"info", LogLevel::info},
+                                        {"warning", LogLevel::warning},
+                                        {"error", LogLevel::error}};
+  add_choice(app, "--log-format", log.format, formats, "How it tells of itself on stderr");
+  add_choice(app, "--log-level", log.least, levels, "The least that is told");
 }
 
 CLI::App* add_command(CLI::App& app, CommandLine& s, const char* name, const char* description,
@@ -347,6 +358,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_moment(*run, s.run.as_of);
   run->add_flag("--new", s.run.always_new,
                 "Do not continue an interrupted run of the same flow and parameters");
+  add_server(*run, s);
 
   add_list(*run, "-c,--context", s.run.context, "KEY=VALUE",
            "An entry of the context, as JSON or else text; may be repeated");
@@ -365,6 +377,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
   add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace,
                 s.resume.secrets);
+  add_server(*resume, s);
 
   CLI::App* fork = add_command(
       app, s, "fork", "Start a run that takes another one's results and does only some tasks again",
@@ -382,6 +395,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
        "cache");
   add_execution(*fork, s, s.fork.slots, s.fork.out, s.fork.durability, s.fork.grace,
                 s.fork.secrets);
+  add_server(*fork, s);
 
   CLI::App* retry = add_command(
       app, s, "retry",
@@ -393,6 +407,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_list(*retry, "--task", s.retry.tasks, "TASK", "Only this one; may be repeated");
   add_execution(*retry, s, s.retry.slots, s.retry.out, s.retry.durability, s.retry.grace,
                 s.retry.secrets);
+  add_server(*retry, s);
 
   CLI::App* replay =
       add_command(app, s, "replay", "Show a run as it happened, or do it again and compare",
@@ -465,6 +480,7 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
   status->add_option("RUN", s.status.run,
                      "Id, beginning of an id, last or last:FLOW (default: last)");
   status->add_flag("--ready", s.status.ready, "Only tell whether runs can be started here");
+  status->add_flag("--live", s.status.live, "Only tell whether the server answers");
 
   CLI::App* history = add_command(app, s, "history", "Look across runs: of a flow, or of one task",
                                   [&s](Console& c) { return history_command(s.history, c); });
@@ -483,12 +499,14 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
                                  [&s](Console& c) { return events_command(s.events, c); });
   add_server(*events, s);
   events->add_option("RUN", s.events.run, "Id, beginning of an id, last or last:FLOW")->required();
+  events->add_flag("-f,--follow", s.events.follow, "Go on until the run is finished");
   events->add_flag("--jsonl", s.events.lines, "One JSON object a line");
   add_number(*events, "--after", s.events.after, 0, UINT64_MAX, "Only what follows this offset")
       ->type_name("OFFSET");
 
   CLI::App* logs = add_command(app, s, "logs", "Print what the commands of a run printed",
                                [&s](Console& c) { return logs_command(s.logs, c); });
+  add_server(*logs, s);
   logs->add_option("RUN", s.logs.run, "Id, beginning of an id, last or last:FLOW")->required();
   logs->add_option("TASK", s.logs.task, "One task: align[s3], or align for all of its elements");
   logs->add_flag("-f,--follow", s.logs.follow, "Go on until the run is finished");
@@ -598,6 +616,7 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
       ->required();
   explain->add_option("TASK", s.cache_explain.task, "Name of the task, such as align[s3]")
       ->required();
+  add_server(*explain, s);
   add_command(*cache, s, "init-redis", "Load what the cache needs into the Redis server (--redis)",
               [](Console& c) { return cache_init_redis_command(c); });
   CLI::App* remove =
@@ -736,6 +755,7 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
                     "Refuse what would bring more tasks than this under way"),
          "max_tasks");
     add_credentials(*start, s);
+    add_log(*start, s.server_start.log);
   }
 
   CLI::App* worker = app.add_subcommand("worker", "Run tasks for a server, or list who does");
@@ -768,6 +788,7 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
                     "What runs is ended when nothing was heard of a server so long (default: 60s)"),
        "orphan_after");
   add_server(*start, s);
+  add_log(*start, s.worker_start.log);
   CLI::App* list = add_command(*worker, s, "ls", "List the workers of a server",
                                [](Console& c) { return worker_list_command(c); });
   add_server(*list, s);

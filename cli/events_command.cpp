@@ -1,9 +1,13 @@
 // `reprise events`: a run's changes of state with their offsets.
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/run_place.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 
@@ -11,6 +15,8 @@ namespace reprise::cli {
 namespace {
 
 constexpr std::size_t changes_per_read = 10'000;
+constexpr auto poll_least = std::chrono::milliseconds{50};
+constexpr auto poll_most = std::chrono::milliseconds{250};
 
 /// The states on the way to the last one, each as a change of its own. What the attempt was belongs
 /// to the state it ended in; what followed is the change's own state.
@@ -65,11 +71,15 @@ std::string run_line(journal::Offset offset, const journal::RunChange& change, S
 }  // namespace
 
 int events_command(const EventsOptions& options, Console& console) {
-  const auto reading = open_for_reading(console.options());
-  if (!reading) return console.fail(reading.error());
-  const auto row = find_run(options.run, *reading->journal);
+  if (options.follow && console.is_json() && !options.lines)
+    return console.fail(
+        {ErrorCode::invalid_argument, "a stream is no one document: use --jsonl with -f"});
+  const auto place = RunPlace::open(console.options());
+  if (!place) return console.fail(place.error());
+  journal::Journal& journal = (*place)->journal();
+  auto row = find_run(options.run, journal);
   if (!row) return console.fail(row.error());
-  const auto flow = flow_of(*reading->journal, *row);
+  const auto flow = flow_of(journal, *row);
   if (!flow) return console.fail(flow.error());
 
   // Names of elements come from earlier changes, so reading starts at the beginning whatever
@@ -77,10 +87,25 @@ int events_command(const EventsOptions& options, Console& console) {
   journal::RunView view(*flow);
   Json events = Json::array();
   journal::Offset position = 0;
+  bool is_last = !options.follow;
+  auto pause = poll_least;
   while (console.is_open()) {
-    const auto entries = reading->journal->read(row->id, position, changes_per_read);
+    const auto entries = journal.read(row->id, position, changes_per_read);
     if (!entries) return console.fail(entries.error());
-    if (entries->empty()) break;
+    if (entries->empty()) {
+      if (is_last) break;
+      // Asked before looking a last time: what was told until then is read.
+      const auto state = (*place)->state(*row);
+      if (!state) return console.fail(state.error());
+      is_last =
+          is_finished(*state) || *state == RunState::interrupted || *state == RunState::paused;
+      if (is_last) continue;
+      console.flush();
+      std::this_thread::sleep_for(pause);
+      pause = std::min<std::chrono::milliseconds>(pause * 3 / 2, poll_most);
+      continue;
+    }
+    pause = poll_least;
     for (const auto& [first, batch] : *entries) {
       if (const auto status = view.apply(batch); !status) return console.fail(status.error());
       journal::Offset offset = first;

@@ -18,6 +18,7 @@
 #include "cli/outputs.hpp"
 #include "cli/plan_line.hpp"
 #include "cli/progress.hpp"
+#include "cli/run_ending.hpp"
 #include "cli/signals.hpp"
 #include "cli/text.hpp"
 #include "cluster/run_control.hpp"
@@ -28,7 +29,6 @@ namespace {
 
 constexpr Duration poll_interval =
     std::chrono::milliseconds{50};  // how soon a signal is acted upon
-constexpr std::size_t value_columns_max = 200;
 
 /// What the signals asked for so far; written by the watcher's thread, read by the main one.
 struct Wishes {
@@ -47,7 +47,7 @@ class Follower {
         watcher_([this](int signal) { on_signal(signal); }) {}
 
   int go() {
-    if (const auto status = check_out(); !status)
+    if (const auto status = check_out_folder(*options_.flow, options_.out); !status)
       return console_.fail(status.error(), exit_invalid);
     options_.engine.warn = [this](const std::string& line) { warn(line); };
     auto engine = Engine::open(options_.engine);
@@ -74,23 +74,8 @@ class Follower {
   }
 
  private:
-  Status check_out() {
-    std::error_code error;
-    if (!may_give_files(*options_.flow) || !std::filesystem::exists(options_.out, error)) return {};
-    if (!std::filesystem::is_directory(options_.out, error))
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("--out \"{}\" is no directory", escape_for_terminal(options_.out)));
-    return {};
-  }
-
   void make_progress() {
-    Progress::Options how;
-    how.choice =
-        resolve(console_.options().progress, is_terminal(STDERR_FILENO), std::getenv("TERM"));
-    const char* github = std::getenv("GITHUB_ACTIONS");
-    how.github = github && std::string_view(github) == "true";
-    how.flow_file =
-        options_.flow->source_file.empty() ? options_.flow_name : options_.flow->source_file;
+    Progress::Options how = progress_options(*options_.flow, options_.flow_name, console_);
     const std::lock_guard lock(progress_mutex_);
     progress_ = std::make_unique<Progress>(options_.flow, now(), console_, std::move(how));
     engine_->listen([this](const journal::Batch& batch) { progress_->take(batch); });
@@ -192,27 +177,14 @@ class Follower {
 
   int conclude(const RunResult& result) {
     std::map<std::string, std::string> files;
-    int code = exit_code_of(result.state);
     Status put_status;
     if (!result.outputs.empty()) put_status = put(result, files);
-    if (!put_status) {
-      if (code == exit_ok) code = exit_failed;
-      if (!console_.is_json())
-        console_.fail(put_status.error(), code);
-      else
-        console_.warn(escape_for_terminal(put_status.error().message));
-    }
-    const auto& failures = progress_->failures();
-    if (console_.is_json())
-      code = console_.document(
-          run_json({result, options_.flow->name, started_.continued, files, failures}), code);
-    else if (console_.options().progress == ProgressChoice::json)
-      console_.out(
-          to_line(run_json({result, options_.flow->name, started_.continued, files, failures})));
-    else if (!console_.is_quiet())
-      print_outputs(result, files);
-    print_end(result);
-    return code;
+    return tell_ending({.result = result,
+                        .flow_name = options_.flow->name,
+                        .continued = started_.continued,
+                        .files = files,
+                        .put_status = put_status},
+                       *progress_, console_);
   }
 
   Status put(const RunResult& result, std::map<std::string, std::string>& files) {
@@ -221,75 +193,15 @@ class Follower {
     if (!folder) return tl::unexpected(folder.error());
     auto blobs = cache::BlobStore::open({folder->blobs(), false});
     if (!blobs) return tl::unexpected(blobs.error());
-    auto placed = put_files(*options_.flow, result.outputs, **blobs, options_.out);
+    auto placed = put_files(
+        *options_.flow, result.outputs,
+        [&](const FileValue& file, const std::filesystem::path& path) {
+          return (*blobs)->restore(file, path, false);
+        },
+        options_.out);
     if (!placed) return tl::unexpected(placed.error());
     files = std::move(*placed);
     return {};
-  }
-
-  void print_outputs(const RunResult& result, const std::map<std::string, std::string>& files) {
-    for (const auto& [name, payload] : result.outputs) {
-      const std::string shown = escape_for_terminal(name);
-      if (const auto file = files.find(name); file != files.end()) {
-        console_.out(fmt::format("output {} → {}", shown, escape_for_terminal(file->second)));
-        continue;
-      }
-      const Json value = value_json(payload);
-      const std::string* words = value.is_string() ? value.get_ptr<const std::string*>() : nullptr;
-      if (words && words->find('\n') < words->size() - 1) {  // several lines: as a block
-        console_.out(fmt::format("output {} =", shown));
-        for (const std::string& line : lines_of(*words)) console_.out("  " + escape_log_line(line));
-        continue;
-      }
-      std::string text =
-          words ? escape_for_terminal(words->ends_with('\n') ? words->substr(0, words->size() - 1)
-                                                             : *words)
-                : to_line(value);
-      if (console_.options().verbosity == 0 && is_terminal(STDOUT_FILENO))
-        text = shorten(text, value_columns_max);
-      console_.out(fmt::format("output {} = {}", shown, text));
-    }
-    console_.flush();
-  }
-
-  /// "success in 2m 04s — 8 tasks: 5 cached, 3 ran (1 retried). Slowest: align[s3] 1m 04s."
-  void print_end(const RunResult& result) {
-    const Style style = console_.err_style();
-    const journal::Summary& sum = result.summary;
-    std::vector<std::string> parts;
-    const auto add = [&](std::uint64_t count, std::string_view what) {
-      if (count > 0) parts.push_back(fmt::format("{} {}", grouped(count), what));
-    };
-    add(sum.cached, "cached");
-    add(sum.executed, "ran");
-    if (sum.executed > 0 && progress_->retried() > 0)
-      parts.back() += fmt::format(" ({} retried)", grouped(progress_->retried()));
-    add(sum.failed, "failed");
-    add(sum.skipped, "skipped");
-    add(sum.cancelled, "cancelled");
-    std::string line =
-        style(ink(result.state), name(result.state)) +
-        fmt::format(" in {} — {}", describe(result.makespan), counted(sum.tasks, "task"));
-    if (!parts.empty()) line += fmt::format(": {}", fmt::join(parts, ", "));
-    if (const auto& slowest = progress_->slowest();
-        slowest && sum.executed > 1 && slowest->duration >= std::chrono::seconds{1})
-      line += fmt::format(". Slowest: {} {}", escape_for_terminal(slowest->name),
-                          describe(slowest->duration));
-    console_.say(line);
-    if (!result.message.empty()) console_.say("  " + escape_for_terminal(result.message));
-    const std::string run = started_.id.short_text();
-    if (progress_->failure_count() > progress_->failures().size())
-      console_.say(fmt::format("  … {} more failures",
-                               progress_->failure_count() - progress_->failures().size()));
-    if (result.state == RunState::failed)
-      console_.say(
-          style(Ink::dim,
-                fmt::format("next: reprise status {}   ·   reprise logs {} --failed", run, run)));
-    else if (result.state == RunState::paused)
-      console_.say(
-          style(Ink::dim, fmt::format("the run waits for a person: reprise status {}", run)));
-    else if (is_terminal(STDERR_FILENO))
-      console_.say(style(Ink::dim, "details: reprise status last"));
   }
 
   void on_signal(int signal) {

@@ -11,6 +11,7 @@
 #include "cli/execution.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
+#include "cli/remote_runs.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 
@@ -42,11 +43,37 @@ tl::expected<std::shared_ptr<const FlowSpec>, int> touched_flow(const journal::R
   return std::make_shared<const FlowSpec>(std::move(source->flow));
 }
 
+int fork_there(const ForkOptions& options, Console& console) {
+  if (!options.touches.empty())
+    return console.fail({ErrorCode::invalid_argument,
+                         "--touch reads the trace again, which a server cannot; run it anew"},
+                        exit_invalid);
+  const auto fork = [&](cluster::Client& client, const RunThere& old) -> Result<RunId> {
+    auto parameters = read_parameters(*old.flow, options.parameters, options.parameter_files);
+    if (!parameters) return tl::unexpected(parameters.error());
+    cluster::wire::AskFork question;
+    question.run = old.row.id;
+    question.at = options.at;
+    question.parameters = *std::move(parameters);
+    question.cache = static_cast<std::uint32_t>(options.cache);
+    question.idempotency = RunId::generate(now()).text();
+    const auto bytes = client.query("fork", encode(question));
+    if (!bytes) return tl::unexpected(bytes.error());
+    cluster::wire::Forked forked;
+    if (Status read = decode(*bytes, forked); !read) return tl::unexpected(read.error());
+    console.say(fmt::format("fork of run {}: {} taken, {} done again", old.row.id.short_text(),
+                            counted(forked.given, "result"), counted(forked.again, "task")));
+    return forked.run;
+  };
+  return follow_there({options.run, options.out, false}, fork, console);
+}
+
 }  // namespace
 
 int fork_command(const ForkOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
+  if (!console.options().server.empty()) return fork_there(options, console);
   FollowOptions how;
   {
     const auto reading = open_for_reading(console.options());
@@ -77,6 +104,7 @@ int fork_command(const ForkOptions& options, Console& console) {
     if (!began) return console.fail(began.error());
     how.run = std::move(fork->run);
     how.run.context = began->context;
+    how.run.files = began->files;
     how.run.cache = options.cache;
     console.say(fmt::format("fork of run {}: {} taken, {} done again", row->id.short_text(),
                             counted(fork->given, "result"), counted(fork->again, "task")));
@@ -93,6 +121,13 @@ int fork_command(const ForkOptions& options, Console& console) {
 int retry_command(const RetryOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
+  if (!console.options().server.empty()) {
+    cluster::wire::AskAgain question;
+    question.failed = options.failed;
+    question.cancelled = options.cancelled;
+    question.tasks = options.tasks;
+    return go_on_there({options.run, "retry", options.out}, question, console);
+  }
   const auto engine = engine_options(console.options(), options.slots, options.durability,
                                      options.grace, options.secrets);
   if (!engine) return console.fail(engine.error(), exit_invalid);

@@ -11,9 +11,9 @@
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
-#include "cli/data_access.hpp"
 #include "cli/documents.hpp"
 #include "cli/progress_view.hpp"
+#include "cli/run_place.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 #include "worker/task_log.hpp"
@@ -58,13 +58,7 @@ class Pattern {
   std::unique_ptr<regex_t, Free> compiled_;
 };
 
-/// One log file: a stream of an attempt of a task.
-struct Source {
-  TaskId task;
-  std::uint32_t attempt = 1;
-  worker::Stream stream = worker::Stream::out;
-  auto operator<=>(const Source&) const = default;
-};
+using Source = LogSource;
 
 /// How far a log was read.
 struct Position {
@@ -74,12 +68,12 @@ struct Position {
 
 class LogPrinter {
  public:
-  LogPrinter(const LogsOptions& options, Pattern pattern, const RunId& run,
-             std::filesystem::path folder, Console& console)
+  LogPrinter(const LogsOptions& options, Pattern pattern, const RunId& run, RunPlace& place,
+             Console& console)
       : options_(options),
         pattern_(std::move(pattern)),
         run_(run),
-        folder_(std::move(folder)),
+        place_(place),
         console_(console) {}
 
   /// Prints what is new in the logs of these tasks. true: something was.
@@ -101,10 +95,14 @@ class LogPrinter {
 
  private:
   std::vector<Source> sources_of(const journal::RunView& view, TaskId task) const {
+    const bool has_ended = is_finished(view.state(task));
+    // Nothing was printed by what never began; where asking costs little, better ask.
+    if (place_.is_far() && view.run_count(task) == 0 && !may_print(view.state(task))) return {};
     std::uint32_t last = std::max(view.run_count(task), 1u);
     // A running attempt is not counted before it ends in every journal: look one further.
-    if (!is_finished(view.state(task)) &&
-        worker::open_log(folder_, task, last + 1, worker::Stream::out))
+    if (!has_ended && place_.read_log(run_, {task, last + 1, worker::Stream::out}, 0, 1)
+                          .map([](const std::string& bytes) { return !bytes.empty(); })
+                          .value_or(false))
       ++last;
     std::uint32_t first = last;
     if (options_.attempt == "all") {
@@ -124,6 +122,11 @@ class LogPrinter {
     return sources;
   }
 
+  static bool may_print(TaskState state) {
+    return state == TaskState::running || state == TaskState::submitted ||
+           state == TaskState::cancelling || state == TaskState::lost;
+  }
+
   /// While following, attempts that began meanwhile are all shown, the one before to its end.
   std::uint32_t first_followed(TaskId task, std::uint32_t last) const {
     for (const auto& [source, position] : positions_)
@@ -133,14 +136,9 @@ class LogPrinter {
 
   Result<bool> read(const journal::RunView& view, const Source& source, bool many, bool is_last) {
     Position& position = positions_[source];
-    const auto log = worker::open_log(folder_, source.task, source.attempt, source.stream);
-    if (!log) {
-      if (log.error().code == ErrorCode::not_found) return false;
-      return tl::unexpected(log.error());
-    }
     bool found = false;
     for (;;) {
-      const auto bytes = log->read(position.offset, bytes_per_read);
+      const auto bytes = place_.read_log(run_, source, position.offset, bytes_per_read);
       if (!bytes) return tl::unexpected(bytes.error());
       if (bytes->empty()) break;
       found = true;
@@ -209,7 +207,7 @@ class LogPrinter {
   const LogsOptions& options_;
   Pattern pattern_;
   RunId run_;
-  std::filesystem::path folder_;
+  RunPlace& place_;
   Console& console_;
   std::map<Source, Position> positions_;
   Json entries_ = Json::array();
@@ -271,12 +269,12 @@ int logs_command(const LogsOptions& options, Console& console) {
         {ErrorCode::invalid_argument, "a stream is no one document: use --jsonl with -f"});
   auto pattern = Pattern::compile(options.pattern);
   if (!pattern) return console.fail(pattern.error());
-  auto reading = open_for_reading(console.options());
-  if (!reading) return console.fail(reading.error());
-  auto row = find_run(options.run, *reading->journal);
+  auto place = RunPlace::open(console.options());
+  if (!place) return console.fail(place.error());
+  auto row = find_run(options.run, (*place)->journal());
   if (!row) return console.fail(row.error());
   journal::Offset offset = 0;
-  auto view = journal::load_run(*reading->journal, *row, &offset);
+  auto view = journal::load_run((*place)->journal(), *row, &offset);
   if (!view) return console.fail(view.error());
   if (!options.task.empty() && !view->find_task(options.task))
     return console.fail(
@@ -284,17 +282,16 @@ int logs_command(const LogsOptions& options, Console& console) {
          fmt::format("run {} has no task \"{}\"{}", row->id.short_text(),
                      escape_for_terminal(options.task), view->did_you_mean_task(options.task))});
 
-  LogPrinter printer(options, std::move(*pattern), row->id, reading->folder.run_folder(row->id),
-                     console);
+  LogPrinter printer(options, std::move(*pattern), row->id, **place, console);
   auto pause = poll_least;
   for (;;) {
     bool is_last = true;
     if (options.follow) {
-      const auto state = current_state(*reading, *row);
+      const auto state = (*place)->state(*row);
       if (!state) return console.fail(state.error());
       is_last =
           is_finished(*state) || *state == RunState::interrupted || *state == RunState::paused;
-      const auto entries = reading->journal->read(row->id, offset);
+      const auto entries = (*place)->journal().read(row->id, offset);
       if (!entries) return console.fail(entries.error());
       for (const auto& [first, batch] : *entries) {
         if (const auto status = view->apply(batch); !status) return console.fail(status.error());

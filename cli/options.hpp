@@ -95,7 +95,17 @@ struct SubmitOptions {
   std::optional<Duration> timeout;  // of the waiting
 };
 
+enum class LogFormat : std::uint8_t { text, logfmt, json };
+enum class LogLevel : std::uint8_t { debug, info, warning, error };
+
+/// How a service tells of itself.
+struct ServiceLogOptions {
+  LogFormat format = LogFormat::text;
+  LogLevel least = LogLevel::info;
+};
+
 struct ServerStartOptions {
+  ServiceLogOptions log;
   std::string listen = "127.0.0.1:4747";
   std::string name;       // of the node; empty = of the host
   std::string port_file;  // the port is written there once it is open; empty = nowhere
@@ -106,6 +116,7 @@ struct ServerStartOptions {
 };
 
 struct WorkerStartOptions {
+  ServiceLogOptions log;
   std::string name;    // empty = of the host
   unsigned slots = 0;  // 0 = number of processors
   std::string secrets;
@@ -196,6 +207,7 @@ struct PlanOptions {
 struct StatusOptions {
   std::string run = "last";
   bool ready = false;  // only: can this data directory be used?
+  bool live = false;   // only: does anybody answer?
 };
 
 struct ListOptions {  // ps and history
@@ -209,6 +221,7 @@ struct ListOptions {  // ps and history
 
 struct EventsOptions {
   std::string run;
+  bool follow = false;
   bool lines = false;  // --jsonl
   std::uint64_t after = 0;
 };

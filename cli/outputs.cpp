@@ -27,13 +27,13 @@ Error with_path(const Error& error, const std::filesystem::path& path) {
 }
 
 /// Puts one file at `path` in one step: people see the old one or the new one.
-Status put(const FileValue& file, cache::BlobStore& blobs, const std::filesystem::path& path) {
+Status put(const FileValue& file, const RestoreFile& restore, const std::filesystem::path& path) {
   std::filesystem::path temporary = path;
   temporary.replace_filename(
       fmt::format(".{}.{}.tmp", path.filename().string().substr(0, 100), ::getpid()));
   std::error_code error;
   std::filesystem::remove(temporary, error);
-  if (auto restored = blobs.restore(file, temporary, false); !restored)
+  if (auto restored = restore(file, temporary); !restored)
     return tl::unexpected(with_path(restored.error(), path));
   std::filesystem::rename(temporary, path, error);
   if (!error) return {};
@@ -68,7 +68,7 @@ bool may_give_files(const FlowSpec& flow) {
 
 Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow,
                                                      const std::map<std::string, Payload>& outputs,
-                                                     cache::BlobStore& blobs,
+                                                     const RestoreFile& restore,
                                                      const std::filesystem::path& folder) {
   std::map<std::string, std::string> places;
   std::set<std::string> taken;
@@ -92,7 +92,7 @@ Result<std::map<std::string, std::string>> put_files(const FlowSpec& flow,
                   fmt::format("make the folder \"{}\": {}", escape_for_terminal(folder.string()),
                               error.message()));
     const std::filesystem::path path = folder / file_name;
-    if (auto status = put(*file, blobs, path); !status) return tl::unexpected(status.error());
+    if (auto status = put(*file, restore, path); !status) return tl::unexpected(status.error());
     places[output.name] = path.string();
   }
   return places;

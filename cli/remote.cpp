@@ -6,10 +6,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "actors/run_options.hpp"
 #include "cli/data_access.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/service.hpp"
 #include "cli/terminal.hpp"
+#include "cluster/input_files.hpp"
 #include "core/pack.hpp"
 #include "core/text.hpp"
 
@@ -93,8 +95,9 @@ Result<std::string> carry_out(std::string_view body, const GlobalOptions& here) 
 }  // namespace
 
 bool is_remote_command(const std::string& path) {
-  constexpr std::array known{"reprise status", "reprise ps",   "reprise history", "reprise events",
-                             "reprise diff",   "reprise wait", "reprise explain"};
+  constexpr std::array known{"reprise status",       "reprise ps",   "reprise history",
+                             "reprise diff",         "reprise wait", "reprise explain",
+                             "reprise cache explain"};
   return std::ranges::find(known, path) != known.end();
 }
 
@@ -113,6 +116,25 @@ Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& glo
         client.error().code,
         fmt::format("server {}: {}", escape_for_terminal(globals.server), client.error().message));
   return client;
+}
+
+Result<cluster::wire::Submitted> submit_to(cluster::Client& client,
+                                           std::shared_ptr<const FlowSpec> flow,
+                                           const RunOptions& run, const std::string& key) {
+  cluster::wire::Submit request;
+  request.idempotency = key;
+  request.flow = std::move(flow);
+  auto bound = bind_parameters(*request.flow, run.parameters, run.shape.single_pass);
+  if (!bound) return tl::unexpected(bound.error());
+  const auto brought = cluster::find_input_files(*request.flow, *bound);
+  if (!brought) return tl::unexpected(brought.error());
+  client.offer(brought->places);
+  RunOptions with_files = run;
+  with_files.files = brought->files;
+  request.options = actors::encode_options(with_files);
+  request.ns = run.ns;
+  request.parameters = run.parameters;
+  return client.submit(std::move(request));
 }
 
 Result<RunId> find_remote_run(const std::string& text, cluster::Client& client) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "actors/engine.hpp"
 #include "cli/app.hpp"
 #include "cli/console.hpp"
 #include "cluster/client.hpp"
@@ -13,6 +14,14 @@ namespace reprise::cli {
 
 /// A client of --server. @error as Client::connect()
 [[nodiscard]] Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& globals);
+
+/// Gives a flow to a server, with what it needs from here.
+/// @param key  the same again is the same run; empty: none
+/// @error as Client::submit(); not_found, io: an input file
+[[nodiscard]] Result<cluster::wire::Submitted> submit_to(cluster::Client& client,
+                                                         std::shared_ptr<const FlowSpec> flow,
+                                                         const RunOptions& run,
+                                                         const std::string& key);
 
 /// The run of the server that `text` selects.
 [[nodiscard]] Result<RunId> find_remote_run(const std::string& text, cluster::Client& client);

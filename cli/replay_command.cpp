@@ -165,6 +165,7 @@ int verify(const journal::RunRow& row, const journal::RunView& was, const Replay
     RunOptions run;
     run.parameters = row.parameters;
     run.context = began->context;
+    run.files = began->files;
     run.always_new = true;
     const auto started = (*engine)->submit(was.shared_flow(), std::move(run));
     if (!started) return console.fail(started.error());

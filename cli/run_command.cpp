@@ -11,9 +11,12 @@
 #include "cli/execution.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/follow.hpp"
+#include "cli/follow_remote.hpp"
 #include "cli/machine.hpp"
 #include "cli/moment.hpp"
 #include "cli/redis_server.hpp"
+#include "cli/remote.hpp"
+#include "cli/remote_runs.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 
@@ -114,6 +117,21 @@ Status check_start_tasks(const FlowSpec& flow, const std::vector<std::string>& n
   return {};
 }
 
+/// On --server instead of here.
+int run_there(FollowOptions how, Console& console) {
+  RemoteFollowOptions there;
+  there.flow = how.flow;
+  there.flow_name = std::move(how.flow_name);
+  there.out = std::move(how.out);
+  there.start = [flow = std::move(how.flow), run = std::move(how.run)](
+                    cluster::Client& client) -> Result<RemoteFollowOptions::Started> {
+    const auto submitted = submit_to(client, flow, run, {});
+    if (!submitted) return tl::unexpected(submitted.error());
+    return RemoteFollowOptions::Started{submitted->run, false};
+  };
+  return follow_remote(there, console);
+}
+
 }  // namespace
 
 int run_command(const RunCommandOptions& options, Console& console) {
@@ -130,14 +148,9 @@ int run_command(const RunCommandOptions& options, Console& console) {
   if (!labels) return console.fail(labels.error(), exit_invalid);
   if (const auto known = check_start_tasks(*flow, options.start_tasks); !known)
     return console.fail(known.error(), exit_invalid);
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
-                               options.secrets);
-  if (!engine) return console.fail(engine.error(), exit_invalid);
-
   FollowOptions how;
   how.flow = flow;
   how.flow_name = options.flow;
-  how.engine = std::move(*engine);
   how.run.parameters = *parameters;
   how.run.cache = options.no_cache ? CacheMode::off : options.cache;
   how.run.always_new = options.always_new;
@@ -158,6 +171,11 @@ int run_command(const RunCommandOptions& options, Console& console) {
   how.run.shape.start_tasks = options.start_tasks;
   how.run.shape.single_pass = options.single_pass;
   how.out = options.out;
+  if (!console.options().server.empty()) return run_there(std::move(how), console);
+  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
+                               options.secrets);
+  if (!engine) return console.fail(engine.error(), exit_invalid);
+  how.engine = std::move(*engine);
   return follow(std::move(how), console);
 }
 
@@ -237,9 +255,19 @@ int resume_all(const ResumeOptions& options, const EngineOptions& engine, Consol
                           "runs");
 }
 
+int resume_there(const ResumeOptions& options, Console& console) {
+  if (options.all)
+    return console.fail({ErrorCode::invalid_argument,
+                         "a server goes on with interrupted runs by itself; name a paused one"},
+                        exit_invalid);
+  cluster::wire::AskAgain question;
+  return go_on_there({options.run, "resume", options.out}, question, console);
+}
+
 }  // namespace
 
 int resume_command(const ResumeOptions& options, Console& console) {
+  if (!console.options().server.empty()) return resume_there(options, console);
   if (options.all == !options.run.empty())
     return console.fail({ErrorCode::invalid_argument,
                          "resume takes either a run or --all; `reprise ps` lists the runs that "

@@ -11,11 +11,16 @@
 #include "cli/execution.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
+#include "cli/service_log.hpp"
+#include "cli/text.hpp"
 #include "cluster/server.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cli {
 namespace {
+
+// A scheduler that is silent for so long is stuck.
+constexpr Duration answer_limit = std::chrono::seconds{5};
 
 /// Complete or not at all: whoever waits for the file never reads half a number.
 Status write_port(const std::string& file, std::uint16_t port) {
@@ -61,10 +66,12 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   if (!credentials) return console.fail(credentials.error(), exit_invalid);
 
   ServiceSignals signals;  // before any thread
-  const auto say = [&console](std::string line) { console.say(escape_for_terminal(line)); };
+  ServiceManager manager;
+  ServiceLog log(console, options.log.format, options.log.least);
+  const auto say = [&log](const std::string& line) { log.info(line); };
   cluster::ServerOptions server;
   server.engine = *std::move(engine);
-  server.engine.warn = say;
+  server.engine.warn = [&log](const std::string& line) { log(LogLevel::warning, line); };
   server.listen.host = place->host;
   server.listen.port = place->port;
   server.name = options.name.empty() ? cluster::host_name() : options.name;
@@ -87,17 +94,21 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   if (!opened) return console.fail(opened.error());
   const std::string host =
       place->host.find(':') == std::string::npos ? place->host : "[" + place->host + "]";
-  console.say(fmt::format("listening on {}:{}", host, (*opened)->port()));
+  log.info(fmt::format("listening on {}:{}", host, (*opened)->port()));
   if (!options.port_file.empty())
     if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
       return console.fail(written.error());
-  signals.wait();
+  cluster::Server& serving = **opened;
+  (void)serve(
+      signals, manager, [&] { return serving.is_responding(answer_limit); },
+      [&] { return fmt::format("{} connected", counted(serving.worker_count(), "worker")); });
+  manager.stopping("ending");
   if (is_superseded) {
-    console.say("ending; the runs are the other server's");
+    log(LogLevel::error, "ending; the runs are the other server's");
     opened->reset();
     return exit_failed;
   }
-  console.say("ending; runs that are not finished go on at the next start");
+  log.info("ending; runs that are not finished go on at the next start");
   opened->reset();
   return exit_ok;
 }

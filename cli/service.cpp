@@ -1,6 +1,6 @@
 #include "cli/service.hpp"
 
-#include <charconv>
+#include <algorithm>
 #include <csignal>
 
 #include <fmt/format.h>
@@ -10,37 +10,11 @@
 #include "core/text.hpp"
 
 namespace reprise::cli {
+namespace {
 
-Result<HostPort> parse_host_port(std::string_view text, std::string_view option) {
-  HostPort place{"127.0.0.1", cluster::default_port};
-  const auto refuse = [&] {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("{} \"{}\" is no HOST:PORT, as 127.0.0.1:4747 or [::1]:4747", option,
-                            escape_for_terminal(text)));
-  };
-  std::string_view port;
-  if (text.starts_with("[")) {
-    const std::size_t end = text.find(']');
-    if (end == std::string_view::npos) return refuse();
-    place.host = text.substr(1, end - 1);
-    port = text.substr(end + 1);
-    if (!port.empty() && port[0] != ':') return refuse();
-    if (!port.empty()) port.remove_prefix(1);
-  } else {
-    const std::size_t colon = text.rfind(':');
-    if (colon != 0) place.host = text.substr(0, colon);
-    if (colon != std::string_view::npos) {
-      port = text.substr(colon + 1);
-      if (port.empty()) return refuse();
-    }
-  }
-  if (place.host.empty() || (text[0] != '[' && place.host.find(':') != std::string::npos))
-    return refuse();
-  if (port.empty()) return place;
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), place.port);
-  if (error != std::errc{} || end != port.data() + port.size()) return refuse();
-  return place;
-}
+constexpr Duration status_every = std::chrono::seconds{5};
+
+}  // namespace
 
 Result<cluster::Credentials> credentials_of(const GlobalOptions& globals) {
   if (!globals.certificates.empty() || !globals.secret_file.empty())
@@ -54,6 +28,22 @@ Result<cluster::Credentials> credentials_of(const GlobalOptions& globals) {
                             "or certificates with --certs",
                             escape_for_terminal(data->string())));
   return credentials;
+}
+
+int serve(ServiceSignals& signals, ServiceManager& manager, const std::function<bool()>& is_alive,
+          const std::function<std::string()>& status) {
+  std::string told = status();
+  manager.ready(told);
+  const Duration pause =
+      std::min<Duration>(manager.watchdog().value_or(status_every), status_every);
+  for (;;) {
+    if (const auto signal = signals.wait_for(pause)) return *signal;
+    if (manager.watchdog() && is_alive()) manager.alive();
+    if (std::string now_so = status(); now_so != told) {
+      told = std::move(now_so);
+      manager.status(told);
+    }
+  }
 }
 
 ServiceSignals::ServiceSignals()
@@ -72,6 +62,17 @@ ServiceSignals::ServiceSignals()
 int ServiceSignals::wait() {
   std::unique_lock guard(mutex_);
   changed_.wait(guard, [&] { return signals_ > 0 || woken_; });
+  return take();
+}
+
+std::optional<int> ServiceSignals::wait_for(Duration limit) {
+  std::unique_lock guard(mutex_);
+  if (!changed_.wait_for(guard, limit, [&] { return signals_ > 0 || woken_; })) return std::nullopt;
+  return take();
+}
+
+// The mutex is held, and something came.
+int ServiceSignals::take() {
   if (signals_ == 0) {
     woken_ = false;
     return 0;

@@ -153,6 +153,11 @@ int ready(Console& console) {
 
 int status_command(const StatusOptions& options, Console& console) {
   if (options.ready) return ready(console);
+  if (options.live) {  // whoever carries this out is
+    if (console.is_json()) return console.document({{"schema", "reprise.live/1"}, {"live", true}});
+    console.say("live");
+    return exit_ok;
+  }
   const auto reading = open_for_reading(console.options());
   if (!reading) return console.fail(reading.error());
   const auto row = find_run(options.run, *reading->journal);

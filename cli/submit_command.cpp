@@ -82,12 +82,8 @@ int submit_command(const SubmitOptions& options, Console& console) {
   run.cache = options.cache;
   run.priority = options.priority;
   run.ns = options.ns;
-  const auto submitted = (*client)->submit({.request = 0,
-                                            .idempotency = options.key,
-                                            .flow = flow,
-                                            .options = actors::encode_options(run),
-                                            .ns = options.ns,
-                                            .parameters = *parameters});
+  run.parameters = *parameters;
+  const auto submitted = submit_to(**client, flow, run, options.key);
   if (!submitted) return console.fail(submitted.error());
   const std::string id = submitted->run.text();
   if (!options.wait) {
@@ -97,6 +93,8 @@ int submit_command(const SubmitOptions& options, Console& console) {
                                {"continued", submitted->continued},
                                {"durability", submitted->stable ? "stable" : "accepted"}});
     console.out(id);
+    if (!submitted->stable)
+      console.warn("the server keeps no journal: the run is accepted, and lost if it ends");
     return exit_ok;
   }
   if (!console.is_json()) console.out(id);

@@ -8,6 +8,7 @@
 #include "cli/machine.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
+#include "cli/service_log.hpp"
 #include "cli/table.hpp"
 #include "cli/version.hpp"
 #include "cluster/worker_list.hpp"
@@ -88,14 +89,19 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
   worker.orphan_after = options.orphan_after;
-  worker.say = [&console](std::string line) { console.say(escape_for_terminal(line)); };
+  ServiceManager manager;
+  ServiceLog log(console, options.log.format, options.log.least);
+  worker.say = [&log](const std::string& line) { log.info(line); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
-  console.say(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
-  const bool is_told = signals.wait() == 0;
-  console.say(is_told
-                  ? "leaving as the server says, once what runs has ended; a signal stops it now"
-                  : "leaving once what runs has ended; again to stop it now");
+  log.info(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
+  const bool is_told =
+      serve(
+          signals, manager, [] { return true; },
+          [&] { return fmt::format("serves {}:{}", place->host, place->port); }) == 0;
+  manager.stopping("finishing what runs");
+  log.info(is_told ? "leaving as the server says, once what runs has ended; a signal stops it now"
+                   : "leaving once what runs has ended; again to stop it now");
   (*node)->leave([&signals] { signals.wake(); });
   const int second = signals.wait();
   node->reset();

@@ -1,10 +1,17 @@
 // What clients ask of a server, one request after the other, on a thread of its own: requests wait
 // for the disk.
+//
+// A client that follows a run is sent what is durable of its changes, read from the journal when
+// the engine has news of the run, a part at a time and only while the client takes it: a slow one
+// falls behind in the journal, not in this process's memory.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -12,12 +19,14 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
 #include "actors/engine.hpp"
 #include "cluster/fleet_actor.hpp"
 #include "cluster/hub.hpp"
+#include "cluster/run_records.hpp"
 #include "cluster/wire.hpp"
 #include "journal/journal.hpp"
 
@@ -29,8 +38,11 @@ class ClientDesk {
     Engine& engine;              // outlives the desk
     std::filesystem::path data;  // of the engine
     std::shared_ptr<FleetBoard> board;
+    /// Asks the workers for a part of a log; the answer comes from any thread.
+    std::function<void(const wire::AskLog&, std::function<void(Result<wire::LogPart>)>)> find_log;
     /// Answers queries that the desk does not know; on the desk's thread. May be empty.
     std::function<Result<std::string>(const std::string& op, const std::string& body)> query;
+    bool is_stable = true;  // what is answered is on disk
     std::function<void(std::string)> say;
   };
   /// @error what the data directory and its journal say
@@ -51,17 +63,37 @@ class ClientDesk {
   void take(LinkEvent event);
   /// A run came to rest. Returns at once; any thread.
   void run_ended(const RunId& run);
+  /// A run has changes, durable soon. Returns at once; any thread.
+  void run_changed(const RunId& run);
 
  private:
+  /// A flow whose input files are not all here yet.
+  struct Coming {
+    wire::Submit request;
+    std::set<Digest> missing;
+  };
   struct Client {
     Peer peer;
     std::shared_ptr<LinkSender> sender;
+    std::unique_ptr<BlobFetches> fetches{};
+    std::list<Coming> coming{};
   };
+  using Moment = std::chrono::steady_clock::time_point;
   struct Watcher {
+    RunId run;
     LinkNumber link = 0;
     std::uint64_t request = 0;
+    journal::Offset next = 0;           // the first change not yet sent; 0: only the end is wanted
+    Moment due{};                       // when to look for changes again
+    int fruitless = 0;                  // looks in a row without any
+    std::optional<wire::RunEnded> end;  // to be told once all changes are
   };
-  using Event = std::variant<LinkEvent, RunId>;
+  struct LogFound {
+    LinkNumber link = 0;
+    std::uint64_t request = 0;
+    Result<wire::LogPart> part;
+  };
+  using Event = std::variant<LinkEvent, RunId, LogFound>;
 
   explicit ClientDesk(Options options) : options_(std::move(options)) {}
   Status resume_runs();
@@ -69,20 +101,42 @@ class ClientDesk {
   void loop();
   void handle(Event& event);
   void handle(Client& client, const Message& message);
-  void submit(Client& client, const wire::Submit& request);
+  void submit(Client& client, wire::Submit request);
+  void begin(Client& client, const wire::Submit& request);
+  void take_part(Client& client, const wire::BlobChunk& part);
+  void ask_for_parts(Client& client);
+  void query(Client& client, const wire::Query& request);
+  [[nodiscard]] Result<std::string> answer_here(const wire::Query& request, const Client& client);
+  [[nodiscard]] Result<std::string> result(const std::string& body);
+  void log(Client& client, const wire::Query& request);
+  [[nodiscard]] Status go_on(const wire::AskAgain& request);
+  [[nodiscard]] Status retry(const wire::AskAgain& request);
+  [[nodiscard]] Result<std::string> fork(const wire::AskFork& request, const Client& client);
+  /// Starts a run, unless the key says that it was started before.
+  [[nodiscard]] Result<wire::Submitted> start_run(std::shared_ptr<const FlowSpec> flow,
+                                                  RunOptions options, const std::string& key,
+                                                  const Client& client);
+  [[nodiscard]] Status continue_run(const journal::RunRow& row, RunOptions options);
+  [[nodiscard]] Result<journal::RunRow> known_row(const RunId& run);
+
   void watch(Client& client, const wire::Watch& request);
   void ended(const RunId& run);
-  void tell_end(Client& client, std::uint64_t request, const journal::RunRow& row);
+  [[nodiscard]] wire::RunEnded end_of(const journal::RunRow& row) const;
+  void note_changes();
+  void serve_watchers();
+  /// Sends what there is. @return nothing more is to be told
+  [[nodiscard]] bool serve(Watcher& watcher, Client& client);
+  [[nodiscard]] Result<bool> send_changes(Watcher& watcher, Client& client);
+  [[nodiscard]] Moment next_look() const;
   template <class Action>
   void steer(Client& client, const std::string& bytes, Action action);
   void send(Client& client, wire::Kind kind, std::string bytes);
   void answer(Client& client, std::uint64_t request, Status status, std::string body = {});
-  [[nodiscard]] Result<std::optional<journal::RunRow>> row_of(const RunId& run);
 
   Options options_;
-  std::unique_ptr<journal::Journal> journal_;  // for reading what the engine has written
+  std::unique_ptr<RunRecords> records_;
   std::map<LinkNumber, Client> clients_;
-  std::map<RunId, std::vector<Watcher>> watchers_;
+  std::vector<Watcher> watchers_;
   struct Submitted {
     RunId run;
     Digest what;  // of flow, parameters and options
@@ -95,7 +149,9 @@ class ClientDesk {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Event> events_;
+  std::unordered_set<RunId> changed_runs_;
   bool ending_ = false;
+  std::atomic<bool> anybody_follows_{false};
   std::thread thread_;
 };
 

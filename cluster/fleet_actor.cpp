@@ -15,6 +15,7 @@
 #include "actors/result_keeper.hpp"
 #include "cluster/blob_transfer.hpp"
 #include "cluster/link_actor.hpp"
+#include "cluster/log_relay.hpp"
 #include "cluster/wire.hpp"
 #include "core/text.hpp"
 
@@ -60,6 +61,7 @@ struct FleetState {
   std::optional<BlobSource> source;
   std::map<LinkNumber, WorkerLink> links;
   actors::ResultKeeper keeper;
+  LogRelay logs;
   caf::actor_addr scheduler;
   std::uint64_t pings = 0;
   std::set<std::string> members;  // as written down
@@ -352,6 +354,11 @@ Status handle(Self* self, LinkNumber number, WorkerLink& link, const Message& me
         look_at_coming(self, number, link);
         return {};
       });
+    case Kind::log_answer:
+      return with<wire::LogAnswer>(message.bytes, [&](wire::LogAnswer& m) -> Status {
+        state.logs.answered(number, std::move(m));
+        return {};
+      });
     case Kind::ping:
       send(self, link, Kind::pong, message.bytes);
       return {};
@@ -394,6 +401,18 @@ Status set_aside(Self* self, const SetAside& request) {
     send(self, link->second, Kind::drain, encode(wire::Drain{true}));
   perform(self);
   return {};
+}
+
+// Workers of wire version 1 know no such question.
+void find_log(Self* self, const FindLog& question) {
+  FleetState& state = self->state;
+  std::set<LinkNumber> asked;
+  for (const auto& [number, link] : state.links)
+    if (link.joined && link.peer.version >= wire::version_of_epochs) asked.insert(number);
+  const std::string request =
+      encode(state.logs.ask(question.what, asked, question.answer, state.now()));
+  for (const LinkNumber number : asked)
+    send(self, state.links.at(number), Kind::log_request, request);
 }
 
 void look_round_later(Self* self) {
@@ -450,8 +469,10 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
       [self](const LookRound&) {
         look_round_later(self);
         self->state.fleet.tick(self->state.now());
+        self->state.logs.tick(self->state.now());
         perform(self);
       },
+      [self](const FindLog& question) { find_log(self, question); },
       [self](LinkUp& up) {
         WorkerLink& link = self->state.links[up.peer.link];
         link.peer = std::move(up.peer);
@@ -469,6 +490,7 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         if (found == self->state.links.end()) return;
         say(self, fmt::format("{} is gone: {}", name_of(found->second), down.why.message));
         self->state.links.erase(found);
+        self->state.logs.left(down.link);
         self->state.fleet.left(down.link, down.why.message, self->state.now());
         perform(self);
       },

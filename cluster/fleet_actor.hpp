@@ -20,6 +20,7 @@
 
 #include "cache/blob_store.hpp"
 #include "cluster/fleet.hpp"
+#include "cluster/run_queries.hpp"
 #include "journal/journal.hpp"
 
 namespace reprise::cluster {
@@ -69,11 +70,18 @@ struct SetAside {
   std::string name;
 };
 
+/// server → fleet: what a worker has of a log; `answer` is called on the actor's thread.
+struct FindLog {
+  wire::AskLog what;
+  std::function<void(Result<wire::LogPart>)> answer;
+};
+
 /// Handles what the engine sends to its worker (Serve, Dispatch, Stop, Retract, Recorded, RunOver,
-/// Stored), RunsGoOn, SetAside and the events of links of workers (link_actor.hpp).
+/// Stored), RunsGoOn, SetAside, FindLog and the events of links of workers (link_actor.hpp).
 [[nodiscard]] caf::actor spawn_fleet_actor(caf::actor_system& system, FleetActorOptions options);
 
 }  // namespace reprise::cluster
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::SetAside)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::RunsGoOn)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::FindLog)

@@ -11,6 +11,7 @@
 #include "actors/messages.hpp"
 #include "cluster/blob_transfer.hpp"
 #include "cluster/link_actor.hpp"
+#include "cluster/log_relay.hpp"
 #include "cluster/node.hpp"
 #include "core/text.hpp"
 
@@ -46,6 +47,7 @@ struct NodeState {
   std::optional<Peer> peer;  // the scheduler, while there is a link
   std::shared_ptr<LinkSender> sender;
   std::unique_ptr<BlobFetches> fetches;
+  std::set<Digest> brought;  // files that came with flows and are here
   // Silence is measured by a clock that nobody sets.
   const Time begun = reprise::now();
   const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
@@ -93,6 +95,15 @@ std::set<Digest> gather(Self* self, Attempt& attempt) {
       self->state.fetches->want(each);
     }
   };
+  for (const auto& [path, file] : attempt.context->files) {
+    if (self->state.brought.contains(file.content)) continue;
+    if (self->state.options.blobs->contains(file.content)) {
+      self->state.brought.insert(file.content);
+      continue;
+    }
+    missing.insert(file.content);
+    self->state.fetches->want({file.content, false});
+  }
   look_at(attempt.loop_result);
   for (Argument& argument : attempt.arguments) look_at(argument.value);
   if (!attempt.question) return missing;
@@ -164,6 +175,7 @@ Status run_began(Self* self, wire::Context message) {
 // The logs of a run stay until newer ones need the room.
 void make_room(Self* self) {
   NodeState& state = self->state;
+  state.brought.clear();  // looked at again where they are still wanted
   const std::set<std::string> in_use = state.node.folders_in_use();
   std::vector<std::filesystem::path> folders;
   std::error_code ignored;
@@ -223,6 +235,16 @@ Status handle(Self* self, const Message& message) {
       return with<wire::ForgetRun>(message.bytes, [&](const wire::ForgetRun& m) -> Status {
         state.node.run_over(m.run);
         make_room(self);
+        return {};
+      });
+    case Kind::log_request:
+      return with<wire::LogRequest>(message.bytes, [&](const wire::LogRequest& m) -> Status {
+        wire::AskLog what;
+        if (Status decoded = decode(m.what, what); !decoded) return decoded;
+        const auto part = read_log(state.options.runs, what);
+        send(self, Kind::log_answer,
+             encode(part ? wire::LogAnswer{m.number, {}, encode(*part)}
+                         : wire::LogAnswer{m.number, tl::unexpected(part.error()), {}}));
         return {};
       });
     case Kind::blob_request:

@@ -24,6 +24,8 @@ class Server::State {
   Status open(ServerOptions options);
   ~State();
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] Engine& engine() { return *engine_; }
+  [[nodiscard]] const FleetBoard& board() const { return *board_; }
 
  private:
   void route(LinkEvent event);
@@ -80,13 +82,25 @@ Status Server::State::open(ServerOptions options) {
   auto opened = Hub::open(std::move(hub));
   if (!opened) return tl::unexpected(opened.error());
   hub_ = *std::move(opened);
+  engine_->listen([this](const journal::Batch& batch) {
+    if (ClientDesk* at_work = at_desk_.load()) at_work->run_changed(batch.run);
+  });
   engine_->start();
   const auto query = [this, others = options.query](const std::string& op,
                                                     const std::string& body) {
     return answer(op, body, others);
   };
-  auto desk = ClientDesk::open(
-      {.engine = *engine_, .data = data, .board = board_, .query = query, .say = say_});
+  const auto find_log = [this](const wire::AskLog& what,
+                               std::function<void(Result<wire::LogPart>)> answer) {
+    caf::anon_send(fleet_, FindLog{what, std::move(answer)});
+  };
+  auto desk = ClientDesk::open({.engine = *engine_,
+                                .data = data,
+                                .board = board_,
+                                .find_log = find_log,
+                                .query = query,
+                                .is_stable = options.engine.durability != Durability::none,
+                                .say = say_});
   if (!desk) return tl::unexpected(desk.error());
   desk_ = *std::move(desk);
   at_desk_ = desk_.get();
@@ -104,8 +118,8 @@ Status Server::State::open(ServerOptions options) {
 Server::State::~State() {
   is_ending_ = true;
   hub_.reset();
-  fleet_ = {};
   if (desk_) desk_->stop();
+  fleet_ = {};
   engine_.reset();  // it may tell of ended runs until it is gone
 }
 
@@ -164,6 +178,14 @@ Server::~Server() = default;
 
 std::uint16_t Server::port() const {
   return state_->port();
+}
+
+bool Server::is_responding(Duration limit) {
+  return state_->engine().is_responding(limit);
+}
+
+std::size_t Server::worker_count() const {
+  return state_->board().workers().size();
 }
 
 Result<std::unique_ptr<Server>> Server::open(ServerOptions options) {

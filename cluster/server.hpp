@@ -41,6 +41,9 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   [[nodiscard]] std::uint16_t port() const;
+  /// The scheduler answers in time. Blocks for as long.
+  [[nodiscard]] bool is_responding(Duration limit);
+  [[nodiscard]] std::size_t worker_count() const;
 
  private:
   class State;

@@ -46,6 +46,7 @@ bool may_send(Role role, std::uint16_t kind) {
     case Kind::forget_run:
     case Kind::welcome:
     case Kind::acknowledged:
+    case Kind::log_request:
       return role == Role::scheduler;
     case Kind::worker_hello:
     case Kind::credits:
@@ -54,6 +55,7 @@ bool may_send(Role role, std::uint16_t kind) {
     case Kind::rejected:
     case Kind::retracted:
     case Kind::draining:
+    case Kind::log_answer:
       return role == Role::worker;
     case Kind::ping:
     case Kind::pong:
@@ -91,6 +93,8 @@ REPRISE_WIRE_CODEC(Draining, m.draining)
 REPRISE_WIRE_CODEC(Attempts, m.epoch, m.attempts)
 REPRISE_WIRE_CODEC(Drain, m.draining)
 REPRISE_WIRE_CODEC(ForgetRun, m.run)
+REPRISE_WIRE_CODEC(LogRequest, m.number, m.what)
+REPRISE_WIRE_CODEC(LogAnswer, m.number, m.status, m.part)
 REPRISE_WIRE_CODEC(Ping, m.number)
 REPRISE_WIRE_CODEC(BlobRequest, m.digest, m.offset)
 #undef REPRISE_WIRE_CODEC
@@ -181,7 +185,7 @@ std::string encode(const Context& m) {
   Writer(bytes).all(m.run, context.run, context.flow->encode(), context.flow->folder,
                     context.flow->source_file, journal::encode_parameters(context.parameters),
                     context.cache, context.as_of, context.started,
-                    journal::encode_parameters(context.context));
+                    journal::encode_parameters(context.context), context.files);
   return bytes;
 }
 
@@ -193,8 +197,13 @@ Status decode(std::string_view bytes, Context& m) {
   std::string parameters;
   std::string keys;
   Reader reader(bytes);
-  reader.all(m.run, context->run, flow_bytes, folder, source_file, parameters, context->cache,
-             context->as_of, context->started, keys);
+  // Older programs bring no files.
+  if (Unpacker(bytes).array() < 11)
+    reader.all(m.run, context->run, flow_bytes, folder, source_file, parameters, context->cache,
+               context->as_of, context->started, keys);
+  else
+    reader.all(m.run, context->run, flow_bytes, folder, source_file, parameters, context->cache,
+               context->as_of, context->started, keys, context->files);
   if (auto done = reader.done(); !done) return done;
   auto flow = FlowSpec::decode(flow_bytes);
   if (!flow) return tl::unexpected(flow.error());

@@ -52,6 +52,7 @@ enum class Kind : std::uint16_t {
   rejected = 36,
   retracted = 37,
   draining = 38,
+  log_answer = 44,
   // scheduler → worker
   run_context = 48,
   dispatch = 49,
@@ -61,6 +62,7 @@ enum class Kind : std::uint16_t {
   forget_run = 53,
   welcome = 54,
   acknowledged = 55,
+  log_request = 60,
   // everybody
   ping = 64,
   pong = 65,
@@ -98,13 +100,15 @@ struct Steer {
   std::vector<std::string> tasks;  // as shown; empty = all
   std::string reason;
 };
-/// Changes of a run, or of all runs, from an offset on; they come as Changes until the link ends.
+/// The end of a run, told as RunEnded once it is at rest, and before it, as Changes, what is
+/// durable of its changes.
 struct Watch {
   std::uint64_t request = 0;
   std::optional<RunId> run;
-  journal::Offset from = 0;  // the first one wanted
+  journal::Offset from = 0;  // the first change wanted; 0: none, only the end
 };
-/// A question that is rare: "status", "workers", "runs" …; `body` is msgpack as the op says.
+/// A question that is rare: "workers", "runs" …; `body` is msgpack as the op says
+/// (run_queries.hpp).
 struct Query {
   std::uint64_t request = 0;
   std::string op;
@@ -118,7 +122,7 @@ struct Answer {
 };
 struct Changes {
   std::uint64_t request = 0;  // of the Watch
-  journal::Offset first = 0;  // of the first change
+  journal::Offset first = 0;  // of the first change; the others follow without a gap
   std::vector<journal::Batch> batches;
 };
 struct RunEnded {
@@ -205,6 +209,16 @@ struct Drain {
 struct ForgetRun {
   std::uint32_t run = 0;
 };
+/// Asks for a part of a log, should the worker have it; answered with LogAnswer.
+struct LogRequest {
+  std::uint64_t number = 0;  // the scheduler's, repeated by the answer
+  std::string what;          // an AskLog (run_queries.hpp)
+};
+struct LogAnswer {
+  std::uint64_t number = 0;
+  Status status;
+  std::string part;  // a LogPart
+};
 
 // ---- everybody ----
 
@@ -246,6 +260,8 @@ REPRISE_WIRE_MESSAGE(Context);
 REPRISE_WIRE_MESSAGE(Attempts);
 REPRISE_WIRE_MESSAGE(Drain);
 REPRISE_WIRE_MESSAGE(ForgetRun);
+REPRISE_WIRE_MESSAGE(LogRequest);
+REPRISE_WIRE_MESSAGE(LogAnswer);
 REPRISE_WIRE_MESSAGE(Ping);
 REPRISE_WIRE_MESSAGE(BlobRequest);
 REPRISE_WIRE_MESSAGE(BlobChunk);

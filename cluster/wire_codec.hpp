@@ -71,6 +71,7 @@ class Writer {
       return pack.bytes(payload.view());
     all(payload.digest, payload.size);
   }
+  void write(const FileValue& value) { all(value.content, value.size, value.executable); }
   void write(const Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
   void write(const scheduler::AttemptRef& value) {
     if (value.epoch == 0) return all(value.run, value.task, value.number);
@@ -209,6 +210,7 @@ class Reader {
       in.fail();
     }
   }
+  void read(FileValue& value) { all(value.content, value.size, value.executable); }
   void read(Resources& value) { all(value.cpu_milli, value.memory_bytes, value.custom); }
   void read(scheduler::AttemptRef& value) {
     std::uint32_t count = in.array();

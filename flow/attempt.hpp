@@ -33,7 +33,10 @@ struct RunContext {
   Time started;
   bool continued = false;  // a process before worked at the run
   std::map<std::string, Payload>
-      context;                   // the user's own keys, over the ones that are always there
+      context;  // the user's own keys, over the ones that are always there
+  // Input files that came with the flow, by their paths as commands name them, normalised; others
+  // are looked for in the flow's folder.
+  std::map<std::string, FileValue> files;
   std::shared_ptr<Clock> clock;  // null: the world's
 
   [[nodiscard]] Time now() const { return clock ? clock->now() : reprise::now(); }

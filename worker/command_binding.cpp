@@ -295,6 +295,14 @@ Result<CommandTexts> evaluate_command(const Attempt& attempt, const CommandBody&
   for (const Template& file : body.input_files) {
     auto input = evaluate_input_file(file, scope);
     if (!input) return tl::unexpected(input.error());
+    // What runs in the flow's folder reads what is there.
+    const auto* path = std::get_if<fs::path>(&input->source);
+    if (path != nullptr && !body.in_flow_folder) {
+      const auto& brought = attempt.context->files;
+      if (const auto found = brought.find(path->lexically_normal().string());
+          found != brought.end())
+        input->source = found->second;
+    }
     texts.files.push_back(*std::move(input));
   }
   return texts;

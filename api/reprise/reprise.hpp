@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reprise/adapt.hpp"
+#include "reprise/client.hpp"
 #include "reprise/clock.hpp"
 #include "reprise/codec.hpp"
 #include "reprise/context.hpp"
@@ -15,3 +16,4 @@
 #include "reprise/state.hpp"
 #include "reprise/task.hpp"
 #include "reprise/value.hpp"
+#include "reprise/worker.hpp"

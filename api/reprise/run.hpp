@@ -1,10 +1,12 @@
-// Running flows in this process: engines, runs and their results.
+// Running flows: runs and their results, and engines that run them in this process. Runs of a
+// server: reprise/client.hpp.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -61,7 +63,7 @@ struct engine_options {
   std::map<std::string, std::string> task_salts{};  // the same for single tasks, by name
 };
 
-/// What one run is asked for on an engine that is there.
+/// What one run is asked for on an engine or a server that is there.
 struct submit_options {
   std::map<std::string, value> parameters{};  // by name; the flow's own values fill in the rest
   cache_mode cache = cache_mode::normal;
@@ -79,7 +81,11 @@ struct submit_options {
   std::optional<run_state> finished_as{};  // the run is finished already: no task is looked at
   std::optional<std::chrono::system_clock::time_point> start_at{};  // not before
 
-  bool record_events = false;  // keep them for run::events()
+  bool record_events = false;  // an engine keeps them for run::events(); a server always does
+
+  // Of a client: the same again is the same run, also after a restart of either side. At most 64
+  // bytes; empty: none.
+  std::string idempotency_key{};
 };
 
 /// A change of a task's state.
@@ -89,6 +95,9 @@ struct event {
   task_state state = task_state::pending;
   std::string message;
   std::chrono::system_clock::time_point at;
+  // Position among the run's changes, growing: for run::events() to go on after it. States that a
+  // task only went through have the same one.
+  std::uint64_t offset = 0;
 };
 
 /// Both, for flow::run(), which makes an engine of its own.
@@ -126,6 +135,7 @@ struct run_result {
 namespace detail {
 
 class engine_state;
+class event_source;
 class live_run;
 
 /// A result's bytes, why the task has none, or why they could not be had.
@@ -194,9 +204,54 @@ class result {
   detail::node_ref node_;
 };
 
+/// The changes of a run, one by one, those that come as well: for (const event& e : r.events()) …
+/// It ends when the run is at rest. Reads a part at a time, so a slow reader costs no memory.
+/// Copies share the position; for one thread at a time.
+class event_stream {
+ public:
+  explicit event_stream(std::shared_ptr<detail::event_source> source)
+      : source_(std::move(source)) {}
+
+  /// Blocks for the next. nullopt: the run is at rest and all was told. A server that is away is
+  /// waited for.
+  /// @throws usage_error: the run is not known there any more; corrupt; internal
+  std::optional<event> next();
+  /// As next(), blocking for at most `timeout`. @error unavailable: nothing came; others as above
+  [[nodiscard]] expected<std::optional<event>> try_next(std::chrono::nanoseconds timeout);
+
+  class iterator {
+   public:
+    using iterator_concept = std::input_iterator_tag;
+    using value_type = event;
+    using difference_type = std::ptrdiff_t;
+    iterator() = default;
+    explicit iterator(event_stream* stream) : stream_(stream), current_(stream->next()) {}
+    const event& operator*() const { return *current_; }
+    const event* operator->() const { return &*current_; }
+    iterator& operator++() {
+      current_ = stream_->next();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    friend bool operator==(const iterator& it, std::default_sentinel_t) {
+      return !it.current_.has_value();
+    }
+
+   private:
+    event_stream* stream_ = nullptr;
+    std::optional<event> current_;
+  };
+  /// Takes the next one, so it is to be called once.
+  [[nodiscard]] iterator begin() { return iterator(this); }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+
+ private:
+  std::shared_ptr<detail::event_source> source_;
+};
+
 /// A run that goes on in the background. Copies stand for the same run; safe from any thread. The
 /// run is not cancelled when the last handle goes, but an engine of its own (flow::run) ends then,
-/// and an unfinished run is left interrupted: wait().
+/// and an unfinished run is left interrupted: wait(). A server's run goes on.
 class [[nodiscard]] run {
  public:
   explicit run(std::shared_ptr<detail::live_run> state) : state_(std::move(state)) {}
@@ -223,9 +278,10 @@ class [[nodiscard]] run {
   /// may be given as initial_states. May be asked while the run goes on.
   /// @throws usage_error unavailable: the engine did not answer
   [[nodiscard]] std::map<std::string, given_state> states() const;
-  /// All changes so far, in order, each state on the way told by itself; of a run that goes on,
-  /// those since it did. Only with submit_options::record_events.
-  [[nodiscard]] std::vector<event> events() const;
+  /// Its changes after the offset `after`, in order, each state on the way told by itself. Of an
+  /// engine only with submit_options::record_events, and of a run that goes on those since it did.
+  /// Of a server's run offsets stay valid when it or the client is started again.
+  [[nodiscard]] event_stream events(std::uint64_t after = 0) const;
 
   /// Lets nothing more of the run, or of the named tasks, begin; what runs goes on to its end. The
   /// run then rests as paused; submit_options::resume goes on with it.

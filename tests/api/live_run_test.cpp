@@ -1,4 +1,4 @@
-#include "api/live_run.hpp"
+#include "api/engine_run.hpp"
 
 #include <thread>
 
@@ -43,6 +43,7 @@ class fake_engine final : public Engine {
   Result<std::map<std::string, scheduler::InitialState>> states(const RunId&) override {
     return std::map<std::string, scheduler::InitialState>{};
   }
+  bool is_responding(Duration) override { return true; }
   void forget(const RunId&) override { ++forgotten; }
   void abandon() override {}
   void start() override {}

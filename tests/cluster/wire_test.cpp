@@ -2,6 +2,7 @@
 
 #include <rapidcheck.h>
 
+#include "cluster/run_queries.hpp"
 #include "cluster/wire.hpp"
 #include "tests/support/flow_text.hpp"
 
@@ -207,10 +208,12 @@ BOOST_AUTO_TEST_CASE(a_dispatched_attempt_finds_its_run_and_its_flows_names) {
   context->as_of = Time(Duration(5));
   context->started = Time(Duration(6));
   context->context = {{"user", value(2)}};
+  context->files = {{"data/x.csv", {sha256("x"), 1, true}}};
   const auto brought = travel(wire::Context{12, context});
   BOOST_TEST((brought.context->run == context->run));
   BOOST_TEST((brought.context->parameters == context->parameters));
   BOOST_TEST((brought.context->context == context->context));
+  BOOST_TEST((brought.context->files == context->files));
   BOOST_TEST((brought.context->as_of == context->as_of));
 
   wire::Dispatched one;
@@ -295,6 +298,39 @@ BOOST_AUTO_TEST_CASE(many_tiny_elements_are_refused) {
   BOOST_TEST(!wire::decode(bytes, reports).has_value());
 }
 
+BOOST_AUTO_TEST_CASE(questions_about_runs_arrive) {
+  journal::RunQuery query;
+  query.id_prefix = "01J";
+  query.state = RunState::failed;
+  query.since = Time(Duration(5));
+  query.limit = 7;
+  const auto asked = travel(wire::AskRuns{query}).query;
+  BOOST_TEST((asked.id_prefix == query.id_prefix && asked.state == query.state));
+  BOOST_TEST((asked.since == query.since && !asked.flow_name && asked.limit == 7));
+  BOOST_TEST(travel(wire::AskChanges{run_id(1), 12, 3}).after == 12u);
+  BOOST_TEST(travel(wire::AskLog{run_id(1), TaskId{2}, 3, true, 4, true, 5}).limit == 5u);
+  BOOST_TEST(travel(wire::LogPart{6, "bytes"}).bytes == "bytes");
+  BOOST_TEST((travel(wire::NodeResult{value(9)}).value == value(9)));
+  BOOST_TEST(travel(wire::AskAgain{run_id(1), {"a[1]"}, true, false}).failed);
+  wire::AskFork fork;
+  fork.at = {"a"};
+  fork.parameters = {{"p", value(1)}};
+  fork.cache = 2;
+  BOOST_TEST((travel(fork).parameters == fork.parameters));
+  journal::Batch batch;
+  batch.run = run_id(1);
+  batch.change = journal::RunChange{RunState::success, Time(Duration(1)), "m"};
+  const auto entries = travel(wire::RunEntries{{{41, batch}}}).entries;
+  BOOST_REQUIRE(entries.size() == 1u);
+  BOOST_TEST((entries[0].first == 41u && entries[0].batch == batch));
+  journal::RunRow row;
+  row.id = run_id(3);
+  row.flow_name = "f";
+  BOOST_TEST((travel(wire::RunRows{{row}}).rows.at(0) == row));
+  BOOST_TEST(travel(wire::LogRequest{8, "what"}).number == 8u);
+  BOOST_TEST(!travel(wire::LogAnswer{8, fail(ErrorCode::not_found, "no"), {}}).status.has_value());
+}
+
 BOOST_AUTO_TEST_CASE(each_kind_belongs_to_the_roles_that_need_it) {
   const auto who = [](wire::Kind kind) {
     std::string roles;
@@ -305,6 +341,8 @@ BOOST_AUTO_TEST_CASE(each_kind_belongs_to_the_roles_that_need_it) {
   BOOST_TEST(who(wire::Kind::submit) == "c");
   BOOST_TEST(who(wire::Kind::reports) == "w");
   BOOST_TEST(who(wire::Kind::dispatch) == "s");
+  BOOST_TEST(who(wire::Kind::log_request) == "s");
+  BOOST_TEST(who(wire::Kind::log_answer) == "w");
   BOOST_TEST(who(wire::Kind::ping) == "wcs");
   BOOST_TEST(who(static_cast<wire::Kind>(999)) == "");
 }
