@@ -121,6 +121,65 @@ bool CacheService::look_at_candidates(const Attempt& attempt, const Material& ma
   return true;
 }
 
+// Results of accounts that are read, too, for those whose own account has nothing under the key.
+// One look at the store for all. What is not fresh there is of no use: nobody would refresh it.
+void CacheService::look_at_other_accounts(std::vector<Asked>& asked,
+                                          std::vector<scheduler::Answer>& known, Time now) {
+  if (options_.space.also_read.empty() || asked.empty()) return;
+  std::vector<cache::Query> queries;
+  std::vector<std::size_t> begins;  // of the queries of each that is asked: its own key, the others
+  for (const Asked& each : asked) {
+    begins.push_back(queries.size());
+    queries.push_back(cache::query_of(policy_of(each.attempt), each.key));
+    const auto made = made_.find(each.key);
+    const auto material = made == made_.end() ? fail(ErrorCode::not_found, "")
+                                              : Material::decode(made->second.material);
+    if (!material) continue;
+    for (const Key& key : options_.space.keys_elsewhere(*material))
+      queries.push_back(cache::query_of(policy_of(each.attempt), key));
+  }
+  begins.push_back(queries.size());
+  auto found = options_.store->search(queries, now);
+  if (!found) return;  // the look-up that follows finds that, too, and says so
+  std::vector<Asked> rest;
+  for (std::size_t i = 0; i < asked.size(); ++i) {
+    cache::FoundOrLeased hit;
+    if (!(*found)[begins[i]].record)
+      for (std::size_t k = begins[i] + 1; k < begins[i + 1] && !hit.record; ++k) {
+        cache::Found& each = (*found)[k];
+        if (!each.record || !has_its_files(each.record->value)) continue;
+        if (cache::use_of(policy_of(asked[i].attempt), *each.record, now) != cache::Use::hit)
+          continue;
+        hit.record = std::move(each.record);
+        hit.tier = each.tier;
+      }
+    if (!hit.record) {
+      rest.push_back(std::move(asked[i]));
+      continue;
+    }
+    scheduler::Answer answer = answer_to(asked[i].attempt);
+    made_.erase(asked[i].key);
+    answer.key = hit.record->key;
+    answer.value = hit.record->value;
+    answer.origin = hit.record->run;
+    count_hit(asked[i], hit, now, answer);
+    known.push_back(std::move(answer));
+  }
+  asked = std::move(rest);
+}
+
+// The key that had a result then: the own one, or that of an account that is read, too.
+Key CacheService::key_as_of(const Material& material, const Key& own, Time moment) const {
+  if (options_.space.also_read.empty()) return own;
+  std::vector<Key> keys{own};
+  for (const Key& key : options_.space.keys_elsewhere(material)) keys.push_back(key);
+  const auto past = options_.store->look_up_as_of(keys, moment);
+  if (!past) return own;
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if ((*past)[i].record || (*past)[i].horizon) return keys[i];
+  return own;
+}
+
 scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
   std::vector<scheduler::Answer> known;
   std::vector<Asked> asked;
@@ -162,13 +221,15 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
       asked.push_back({std::move(attempt), key, now});
       continue;
     }
-    if (asks)
+    if (asks) {
+      answer.key = key_as_of(*material, key, *attempt.context->as_of);
       look_up_as_of(attempt, answer);
-    else
+    } else
       counts_.add("bypass.refresh");
     if (!writes(attempt.context->cache)) made_.erase(key);
     known.push_back(std::move(answer));
   }
+  look_at_other_accounts(asked, known, now);
   scheduler::LookedUp answers = find_or_wait(std::move(asked));
   answers.answers.insert(answers.answers.end(), std::move_iterator(known.begin()),
                          std::move_iterator(known.end()));

@@ -85,6 +85,9 @@ class CacheService {
   [[nodiscard]] bool look_at_candidates(const Attempt& attempt, const Material& material,
                                         cache::CandidateSearch& search, scheduler::Answer& answer);
   [[nodiscard]] std::string changed_input(const Made& made);
+  void look_at_other_accounts(std::vector<Asked>& asked, std::vector<scheduler::Answer>& known,
+                              Time now);
+  [[nodiscard]] Key key_as_of(const Material& material, const Key& own, Time moment) const;
   void look_at_target(const Attempt& attempt, scheduler::Answer& answer);
   void look_up_as_of(const Attempt& attempt, scheduler::Answer& answer);
   [[nodiscard]] scheduler::LookedUp find_or_wait(std::vector<Asked> asked);

@@ -118,6 +118,19 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     Prediction& prediction = findings.predictions[each.attempt.task];
     const Time moment = findings.as_of.value_or(findings.at);
     auto& record = (*records)[i];
+    if (!record && !findings.space.also_read.empty()) {
+      std::vector<cache::Query> elsewhere;
+      for (const Key& key : findings.space.keys_elsewhere(asked[i].second))
+        elsewhere.push_back(cache::query_of(*policies[i], key));
+      auto others = look_up(findings, elsewhere);
+      if (!others) return tl::unexpected(others.error());
+      for (auto& other : *others)
+        if (other && cache::use_of(*policies[i], *other, moment) == cache::Use::hit) {
+          prediction.key = each.key = other->key;
+          record = std::move(other);
+          break;
+        }
+    }
     const auto use = record ? cache::use_of(*policies[i], *record, moment) : cache::Use::fallback;
     auto failure = use == cache::Use::failure ? KeptFailure::decode(record->value)
                                               : Result<KeptFailure>(KeptFailure{});

@@ -59,6 +59,7 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   if (!space) return tl::unexpected(space.error());
   internal.space = *std::move(space);
   internal.space.salts = options.task_salts;
+  internal.space.also_read = options.also_read;
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   const auto warn = internal.warn;

@@ -231,7 +231,8 @@ Result<std::unique_ptr<Upkeep>> Upkeep::open(const fs::path& path, std::shared_p
 
 Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
   std::vector<Record> chosen;
-  const auto extra = selection.version ? State::Extra::material : State::Extra::none;
+  const bool reads = selection.version || selection.with_material;
+  const auto extra = reads ? State::Extra::material : State::Extra::none;
   const auto choose = [&](std::vector<UpkeepRow>& rows) -> Status {
     for (UpkeepRow& row : rows) {
       Record& record = row.record;
@@ -243,7 +244,7 @@ Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
         const auto material = Material::decode(record.material);
         if (!material || material->version != *selection.version) continue;
       }
-      record.material.clear();
+      if (!selection.with_material) record.material.clear();
       chosen.push_back(std::move(record));
     }
     return {};

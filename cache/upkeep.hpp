@@ -33,6 +33,7 @@ struct Selection {
   std::optional<std::string> name{};     // of the task in the key, or as shown in its run
   std::optional<std::string> version{};  // of the task
   std::optional<RunId> run{};            // that made it
+  bool with_material = false;            // the records are to have theirs
 };
 
 /// How often and when a result was of use, for the order in which results go.

@@ -227,6 +227,12 @@ void add_globals(CLI::App& app, CommandLine& s) {
            ->group(group),
        "account");
   bind(s,
+       app.add_option("--also-read", g.also_read,
+                      "Accounts whose results are taken, too, with commas between")
+           ->type_name("NAMES")
+           ->group(group),
+       "also_read");
+  bind(s,
        app.add_option("--salt", g.salt, "The operator's part of every key: another disowns results")
            ->type_name("TEXT")
            ->group(group),
@@ -627,6 +633,14 @@ void add_cache_commands(CLI::App& app, CommandLine& s) {
            "Made by runs with this label; may be repeated: with all of them");
   remove->add_flag("--downstream", s.cache_remove.downstream, "And everything made of them");
   remove->add_flag("--dry-run", s.cache_remove.dry_run, "Only tell what would go");
+  CLI::App* promote = add_command(
+      *cache, s, "promote", "Take results of another account over into the own one (--account)",
+      [&s](Console& c) { return cache_promote_command(s.cache_promote, c); });
+  add_selection(*promote, s.cache_promote.select);
+  promote->add_option("--from", s.cache_promote.from, "Account that has them")
+      ->required()
+      ->type_name("NAME");
+  promote->add_flag("--dry-run", s.cache_promote.dry_run, "Only tell what would be taken over");
   CLI::App* erase =
       add_command(*cache, s, "erase", "Erase results for good, with their history, everywhere",
                   [&s](Console& c) { return cache_erase_command(s.cache_erase, c); });

@@ -49,6 +49,7 @@ struct CommandLine {
   CacheShowOptions cache_show;
   ExplainOptions cache_explain;
   CacheRemoveOptions cache_remove;
+  CachePromoteOptions cache_promote;
   CachePinOptions cache_pin;
   CacheCollectOptions cache_collect;
   CacheVerifyOptions cache_verify;

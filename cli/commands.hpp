@@ -43,6 +43,8 @@ int runs_collect_command(const CollectOptions& options, Console& console);
 int cache_list_command(const CacheListOptions& options, Console& console);  // cache_command.cpp
 int cache_get_command(const CacheGetOptions& options, Console& console);
 int cache_show_command(const CacheShowOptions& options, Console& console);
+/// Takes results of another account over into the own one.
+int cache_promote_command(const CachePromoteOptions& options, Console& console);
 int cache_remove_command(const CacheRemoveOptions& options,
                          Console& console);  // upkeep_command.cpp
 int cache_pin_command(const CachePinOptions& options, Console& console);

@@ -34,7 +34,7 @@ Result<std::filesystem::path> data_path(const GlobalOptions& options) {
 }
 
 Result<KeySpace> key_space(const GlobalOptions& options) {
-  return KeySpace::parse(options.account, options.salt, options.task_salts);
+  return KeySpace::parse(options.account, options.salt, options.task_salts, options.also_read);
 }
 
 Result<Reading> open_for_reading(const GlobalOptions& options) {

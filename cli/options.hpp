@@ -41,6 +41,7 @@ struct GlobalOptions {
   std::string redis_mac_key_file;   // of keys that sign results there; empty = none
   std::optional<std::uint64_t> max_value;  // bytes of a result that is cached; none = 1 GiB
   std::string account = "default";         // of the keys of the cache
+  std::string also_read;                   // accounts: "acme/main, …"
   std::string salt;                        // in all of them; empty = none
   std::string task_salts;                  // "TASK=SALT, …"
   std::string server;        // HOST:PORT of the server that is asked instead; empty = none
@@ -293,6 +294,12 @@ struct CacheRemoveOptions {
   CacheSelectOptions select;
   std::vector<std::string> labels;  // "name=text": made by runs that have all of them
   bool downstream = false;          // and what was made of them
+  bool dry_run = false;
+};
+
+struct CachePromoteOptions {
+  CacheSelectOptions select;
+  std::string from;  // account
   bool dry_run = false;
 };
 

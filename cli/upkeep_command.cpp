@@ -8,6 +8,7 @@
 #include "actors/lineage.hpp"
 #include "actors/run_options.hpp"
 #include "cache/key_prefix.hpp"
+#include "cache/promotion.hpp"
 #include "cache/redis_functions.hpp"
 #include "cache/redis_invalidations.hpp"
 #include "cache/upkeep.hpp"
@@ -277,6 +278,47 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
   console.say(fmt::format("{}removed {}; {}", options.dry_run ? "would have " : "",
                           removed == 1 ? "1 entry" : grouped(removed) + " entries",
                           "--as-of still sees what was there before"));
+  return exit_ok;
+}
+
+int cache_promote_command(const CachePromoteOptions& options, Console& console) {
+  auto opened = open_upkeep(console.options());
+  if (!opened) return console.fail(opened.error());
+  auto selection = selection_of(options.select, *opened->store, opened->reading.journal.get());
+  if (!selection) return console.fail(selection.error());
+  selection->with_material = true;
+  const auto records = opened->upkeep->select(*selection);
+  if (!records) return console.fail(records.error());
+  auto blobs = cache::BlobStore::open({opened->reading.folder.blobs(), true});
+  if (!blobs) return console.fail(blobs.error());
+  cache::SqliteStore::Options writing;
+  writing.path = opened->reading.folder.cache_file();
+  writing.blobs = *std::move(blobs);
+  auto store = cache::SqliteStore::open(std::move(writing));
+  if (!store) return console.fail(store.error());
+  auto promoted = cache::promote(**store, *records, options.from, console.options().account, now(),
+                                 options.dry_run);
+  if (!promoted) return console.fail(promoted.error());
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Record& record : promoted->records) list.push_back(record_json(record));
+    return console.document({{"schema", "reprise.cache-promoted/1"},
+                             {"dry_run", options.dry_run},
+                             {"from", options.from},
+                             {"account", console.options().account},
+                             {"promoted", promoted->records.size()},
+                             {"added", promoted->added},
+                             {"entries", std::move(list)}},
+                            exit_ok, "entries");
+  }
+  if (options.dry_run) list_entries(promoted->records, console);
+  console.say(fmt::format(
+      "{} of account \"{}\" {} account \"{}\"{}",
+      promoted->records.size() == 1 ? "1 result" : grouped(promoted->records.size()) + " results",
+      escape_for_terminal(options.from),
+      options.dry_run ? "would be taken over into" : "taken over into",
+      escape_for_terminal(console.options().account),
+      options.dry_run ? std::string() : fmt::format(", {} of them new", promoted->added)));
   return exit_ok;
 }
 

@@ -141,6 +141,16 @@ std::span<const Setting> known_settings() {
        .example = "",
        .trade_off = "One account for all shares the most. It is a name, not a lock: what others "
                     "may read and write is up to files and servers."},
+      {.key = "also_read",
+       .kind = Kind::text,
+       .meaning = "Accounts whose results are taken, too, where the own one has none, in this "
+                  "order, with commas between.",
+       .standard = "",
+       .computed = "none",
+       .example = "acme/main",
+       .trade_off = "Work that is tried out uses what is known to be good, and nothing it makes "
+                    "gets there before `cache promote`. Each account is one more look-up of what "
+                    "misses."},
       {.key = "salt",
        .kind = Kind::text,
        .meaning = "The operator's part of every key of the cache. Another text disowns all results "

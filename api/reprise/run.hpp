@@ -61,6 +61,9 @@ struct engine_options {
   // The operator's: another salt finds nothing of what was kept so far, and deletes nothing.
   std::string salt{};
   std::map<std::string, std::string> task_salts{};  // the same for single tasks, by name
+  // Accounts whose results are taken, too, where the own one has none, in this order; nothing is
+  // kept for them.
+  std::vector<std::string> also_read{};
 };
 
 /// What one run is asked for on an engine or a server that is there.

@@ -225,6 +225,41 @@ BOOST_AUTO_TEST_CASE(accounts_and_salts_come_from_flags_variables_and_files) {
   BOOST_TEST(run({"run", "flow.yaml", "--task-salts", "b"}).code == 2);
 }
 
+BOOST_AUTO_TEST_CASE(an_account_may_take_the_results_of_others_which_never_take_its_own) {
+  const std::string flow = "  a: {run: [id, -u], cache: true}\n  b: {run: [id, -g], cache: true}\n";
+  const std::string more = flow + "  c: {run: [id, -n, -u], cache: true}\n";
+  const auto cached = [&](const std::string& account, const std::string& also = {}) {
+    std::vector<std::string> plan{"plan", "flow.yaml", "--account", account, "--also-read", also};
+    const auto predicted = document(plan)["summary"]["cached"];
+    plan[0] = "run";
+    plan.emplace_back("--new");
+    const auto actual = document(plan)["summary"]["cached"];
+    BOOST_TEST(predicted == actual, predicted.dump() << " and not " << actual.dump());
+    return actual.get<int>();
+  };
+  write("flow.yaml", "version: 1\ntasks:\n" + flow);
+  BOOST_TEST(cached("main") == 0);
+  BOOST_TEST(cached("try", "other, main") == 2);
+  // What the other account has is taken, not copied.
+  BOOST_TEST(cached("else", "try") == 0);
+  write("flow.yaml", "version: 1\ntasks:\n" + more);
+  BOOST_TEST(cached("try", "main") == 2);
+  BOOST_TEST(cached("try", "main") == 3);
+  const auto promoted = [&](std::vector<std::string> more_words) {
+    std::vector<std::string> words{"cache", "promote", "--from", "try", "--account", "main"};
+    words.insert(words.end(), more_words.begin(), more_words.end());
+    return document(words);
+  };
+  BOOST_TEST(promoted({"--dry-run"})["promoted"] == 1);
+  BOOST_TEST(document({"plan", "flow.yaml", "--account", "main"})["summary"]["cached"] == 2);
+  BOOST_TEST(promoted({"--task", "a"})["promoted"] == 0);
+  BOOST_TEST(promoted({})["added"] == 1);
+  BOOST_TEST(promoted({})["added"] == 0);
+  BOOST_TEST(cached("main") == 3);
+  BOOST_TEST(run({"cache", "promote", "--from", "try", "--account", "try"}).code == 2);
+  BOOST_TEST(run({"run", "flow.yaml", "--also-read", "a,,b"}).code == 2);
+}
+
 BOOST_AUTO_TEST_CASE(results_of_runs_with_a_label_are_removed) {
   const auto task = [](const char* name) {
     return std::string("  ") + name + ": {run: [echo, " + name + "], cache: true}\n";
