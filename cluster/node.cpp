@@ -104,7 +104,11 @@ Status Node::welcomed(const journal::Epoch& epoch, Duration lost_after, Time now
                             epoch.number));
   heard(now);
   if (!is_known) forget_scheduler();  // somebody else's work is nothing to this one
-  for (auto& [number, run] : runs_) run.is_over |= run.epoch != epoch.number;
+  // What it goes on with it tells of again; the end of others may have been told to a link that
+  // was.
+  for (auto& [number, run] : runs_) run.is_over = true;
+  // Whether what a server before wanted to end is to be run at all is the journal's to say.
+  for (auto& [name, running] : running_) running.is_nobodys |= running.is_stopping;
   epoch_ = epoch;
   options_.lost_after = lost_after;
   if (is_leaving_ && in_hand() == 0 && ends_.empty()) {
@@ -297,6 +301,8 @@ void Node::reported(std::vector<scheduler::Report> reports) {
 void Node::ended(const Running& running, Outcome outcome) {
   if (has_joined_) effects_.reports.push_back({to_scheduler(running.item.attempt), outcome});
   if (!running.outlives) return;
+  // To end it was the wish of one server; the next, which may know nothing of it, runs it anew.
+  if (running.is_stopping && outcome.state == TaskState::cancelled) return;
   // Longer values are in the store of this node, and are asked for.
   if (outcome.value.size > journal::inline_result_bytes) outcome.value.bytes.reset();
   const Foreign name = foreign(running.item.attempt);

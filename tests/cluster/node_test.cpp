@@ -418,6 +418,47 @@ BOOST_AUTO_TEST_CASE(what_did_not_begin_is_given_back_and_what_runs_stays) {
   BOOST_TEST(bench.reported() == "2:success");
 }
 
+// A cancellation that was not recorded came back as the end of an attempt, and failed the run.
+BOOST_AUTO_TEST_CASE(what_a_server_before_had_cancelled_is_no_end_for_the_next) {
+  Bench bench;
+  BOOST_TEST(bench.link(first_epoch).has_value());
+  bench.dispatch(1);
+  bench.dispatch(2);
+  bench.stop(ref(1));
+  bench.stop(ref(2));
+  bench.report(1, TaskState::cancelled);
+  BOOST_TEST(bench.reported() == "1:cancelled");
+  bench.unlink();
+  BOOST_TEST(bench.link(second_epoch).has_value());
+  BOOST_TEST(bench.wants.hello->inventory.empty());
+  BOOST_TEST(bench.reported() == "");
+  bench.report(2, TaskState::cancelled);
+  BOOST_TEST(bench.reported() == "");
+}
+
+BOOST_AUTO_TEST_CASE(what_ended_well_although_it_was_to_be_cancelled_is_an_end) {
+  Bench bench;
+  BOOST_TEST(bench.link(first_epoch).has_value());
+  bench.dispatch(1);
+  bench.stop(ref(1));
+  bench.report(1);
+  bench.unlink();
+  BOOST_TEST(bench.link(second_epoch).has_value());
+  BOOST_TEST(bench.wants.hello->inventory.size() == 1U);
+}
+
+// Each run that ended while a link was down was remembered for as long as the server lived.
+BOOST_AUTO_TEST_CASE(a_run_that_the_server_does_not_tell_of_again_is_forgotten) {
+  Bench bench;
+  BOOST_TEST(bench.link(first_epoch).has_value());
+  BOOST_TEST(bench.node.folders_in_use().size() == 1U);
+  bench.unlink();
+  bench.node.linked(true, bench.now);
+  BOOST_TEST(bench.node.welcomed(first_epoch, 10s, bench.now).has_value());
+  bench.step();
+  BOOST_TEST(bench.node.folders_in_use().empty());
+}
+
 BOOST_AUTO_TEST_CASE(folders_of_runs_that_are_over_are_not_in_use) {
   Bench bench;
   BOOST_REQUIRE(bench.link(first_epoch));
