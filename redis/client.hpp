@@ -41,7 +41,9 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
-/// Safe from any thread; one batch at a time is on its way, further ones wait their turn.
+/// Safe from any thread; one batch at a time is on its way, further ones wait their turn. What is
+/// virtual lets a simulated server take the place of a real one (tests/sim): beside a round trip
+/// that costs nothing.
 class Client {
  public:
   enum class Needs : std::uint8_t { nothing, functions };
@@ -50,7 +52,7 @@ class Client {
   /// @param library  for batches that need functions; name empty = none
   /// @param clock    for the breaker's pauses
   explicit Client(Settings settings, Library library = {}, std::function<Time()> clock = now);
-  ~Client();
+  virtual ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
@@ -63,8 +65,8 @@ class Client {
   /// nobody at the moment (loading, busy, refusing writes for want of disk); corrupt: no sense;
   /// denied: wrong password, or `functions` are needed and neither there nor allowed to be loaded.
   /// Blocks.
-  [[nodiscard]] Result<std::vector<Reply>> run(const Commands& batch, Duration budget,
-                                               Needs needs = Needs::nothing);
+  [[nodiscard]] virtual Result<std::vector<Reply>> run(const Commands& batch, Duration budget,
+                                                       Needs needs = Needs::nothing);
 
   /// Loads the functions, whatever is there. Connects when needed.
   /// @error as run(); denied: the user may not
