@@ -40,6 +40,11 @@ std::string task_of(const Attempt& attempt) {
 
 }  // namespace
 
+// Whoever computes it for another run still needs it for the commit.
+void CacheService::forget_made(const Key& key) {
+  if (!flights_.is_computed(key)) made_.erase(key);
+}
+
 // What was true then, or that nobody knows: never something newer instead.
 void CacheService::look_up_as_of(const Attempt& attempt, scheduler::Answer& answer) {
   const Time moment = *attempt.context->as_of;
@@ -114,7 +119,7 @@ bool CacheService::look_at_candidates(const Attempt& attempt, const Material& ma
   counts_.add("hit.local");
   counts_.add("saved.ns", (*record)->cost.count());
   counts_.add("bytes.read", static_cast<std::int64_t>((*record)->value.size));
-  made_.erase(*answer.key);
+  forget_made(*answer.key);
   answer.key = (*record)->key;
   answer.value = std::move((*record)->value);
   answer.origin = (*record)->run;
@@ -158,7 +163,7 @@ void CacheService::look_at_other_accounts(std::vector<Asked>& asked,
       continue;
     }
     scheduler::Answer answer = answer_to(asked[i].attempt);
-    made_.erase(asked[i].key);
+    forget_made(asked[i].key);
     answer.key = hit.record->key;
     answer.value = hit.record->value;
     answer.origin = hit.record->run;
@@ -453,7 +458,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       answer.reason = "tier_down: " + found[i].error().message;
     } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
       count_hit(asked[i], *found[i], now, answer);
-      if (!flights_.is_computed(key)) made_.erase(key);
+      forget_made(key);
       answers.answers.push_back(std::move(answer));
       continue;
     } else if (is_shared(attempt)) {

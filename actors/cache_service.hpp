@@ -85,6 +85,7 @@ class CacheService {
   [[nodiscard]] bool look_at_candidates(const Attempt& attempt, const Material& material,
                                         cache::CandidateSearch& search, scheduler::Answer& answer);
   [[nodiscard]] std::string changed_input(const Made& made);
+  void forget_made(const Key& key);
   void look_at_other_accounts(std::vector<Asked>& asked, std::vector<scheduler::Answer>& known,
                               Time now);
   [[nodiscard]] Key key_as_of(const Material& material, const Key& own, Time moment) const;

@@ -168,12 +168,8 @@ int cache_explain_command(const ExplainOptions& options, Console& console) {
   if (!row) return console.fail(row.error());
   const auto view = journal::load_run(*reading->journal, *row);
   if (!view) return console.fail(view.error());
-  const auto task = view->find_task(options.task);
-  if (!task)
-    return console.fail(
-        {ErrorCode::not_found,
-         fmt::format("run {} has no task \"{}\"{}", row->id.short_text(),
-                     escape_for_terminal(options.task), view->did_you_mean_task(options.task))});
+  const auto task = find_task(options.task, *row, *view);
+  if (!task) return console.fail(task.error());
   std::unique_ptr<cache::Store> store = std::make_unique<cache::MemoryStore>();
   auto opened = open_cache(console.options());
   if (opened)

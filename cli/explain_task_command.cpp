@@ -58,12 +58,8 @@ int explain_task_command(const TaskExplainOptions& options, Console& console) {
   if (!row) return console.fail(row.error());
   const auto view = journal::load_run(*reading->journal, *row);
   if (!view) return console.fail(view.error());
-  const auto task = view->find_task(options.task);
-  if (!task)
-    return console.fail(
-        {ErrorCode::not_found,
-         fmt::format("run {} has no task \"{}\"{}", row->id.short_text(),
-                     escape_for_terminal(options.task), view->did_you_mean_task(options.task))});
+  const auto task = find_task(options.task, *row, *view);
+  if (!task) return console.fail(task.error());
   const RunState run_state = reading->folder.effective_state(*row);
   const TaskState state = view->state(*task);
   const std::string name_shown = escape_for_terminal(view->task_name(*task));

@@ -276,11 +276,9 @@ int logs_command(const LogsOptions& options, Console& console) {
   journal::Offset offset = 0;
   auto view = journal::load_run((*place)->journal(), *row, &offset);
   if (!view) return console.fail(view.error());
-  if (!options.task.empty() && !view->find_task(options.task))
-    return console.fail(
-        {ErrorCode::not_found,
-         fmt::format("run {} has no task \"{}\"{}", row->id.short_text(),
-                     escape_for_terminal(options.task), view->did_you_mean_task(options.task))});
+  if (!options.task.empty())
+    if (const auto task = find_task(options.task, *row, *view); !task)
+      return console.fail(task.error());
 
   LogPrinter printer(options, std::move(*pattern), row->id, **place, console);
   auto pause = poll_least;

@@ -96,6 +96,14 @@ Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journa
                           escape_for_terminal(text), list, rows->size() > listed_max ? ", …" : ""));
 }
 
+Result<TaskId> find_task(const std::string& text, const journal::RunRow& row,
+                         const journal::RunView& view) {
+  if (const auto task = view.find_task(text)) return *task;
+  return fail(ErrorCode::not_found,
+              fmt::format("run {} has no task \"{}\"{}", row.id.short_text(),
+                          escape_for_terminal(text), view.did_you_mean_task(text)));
+}
+
 Result<std::vector<journal::RunRow>> find_runs(const std::vector<std::string>& texts,
                                                journal::Journal& journal) {
   std::vector<journal::RunRow> rows;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "journal/journal.hpp"
+#include "journal/run_view.hpp"
 
 namespace reprise::cli {
 
@@ -26,6 +27,9 @@ struct RunSelector {
 /// @error not_found: no such run, with a suggestion, or several, which are listed; else what the
 /// journal says
 [[nodiscard]] Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journal);
+/// A task of a run by its name. @error not_found: with the name that may be meant
+[[nodiscard]] Result<TaskId> find_task(const std::string& text, const journal::RunRow& row,
+                                       const journal::RunView& view);
 
 /// All of them, each once, in the order given.
 [[nodiscard]] Result<std::vector<journal::RunRow>> find_runs(const std::vector<std::string>& texts,

@@ -449,4 +449,17 @@ void Exchange::tick(Instant now) {
     if (dial.again && *dial.again <= now) call(number);
 }
 
+LinkNumber link_of(const LinkEvent& event) {
+  return std::visit(
+      [](const auto& one) -> LinkNumber {
+        if constexpr (requires { one.link; })
+          return one.link;
+        else if constexpr (requires { one.peer.link; })
+          return one.peer.link;
+        else
+          return 0;
+      },
+      event);
+}
+
 }  // namespace reprise::cluster

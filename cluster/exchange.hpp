@@ -90,6 +90,8 @@ struct LinkTrouble {
 };
 using LinkEvent =
     std::variant<LinkUp, LinkMessages, LinkCut, LinkBack, LinkDown, LinkRoom, LinkTrouble>;
+/// The link that it is about; 0 for trouble, which has none.
+[[nodiscard]] LinkNumber link_of(const LinkEvent& event);
 
 struct ExchangeOptions {
   Identity self;

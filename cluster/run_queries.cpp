@@ -7,17 +7,6 @@
 
 namespace reprise::cluster::wire {
 
-#define REPRISE_WIRE_CODEC(Type, ...)              \
-  std::string encode(const Type& m) {              \
-    std::string bytes;                             \
-    Writer(bytes).all(__VA_ARGS__);                \
-    return bytes;                                  \
-  }                                                \
-  Status decode(std::string_view bytes, Type& m) { \
-    Reader reader(bytes);                          \
-    reader.all(__VA_ARGS__);                       \
-    return reader.done();                          \
-  }
 REPRISE_WIRE_CODEC(AskFlow, m.flow)
 REPRISE_WIRE_CODEC(AskChanges, m.run, m.after, m.limit)
 REPRISE_WIRE_CODEC(AskResult, m.run, m.node)
@@ -28,7 +17,6 @@ REPRISE_WIRE_CODEC(AskAgain, m.run, m.tasks, m.failed, m.cancelled)
 REPRISE_WIRE_CODEC(Forked, m.run, m.given, m.again)
 REPRISE_WIRE_CODEC(AskRuns, m.query.id_prefix, m.query.flow_name, m.query.state, m.query.flow,
                    m.query.parameters_digest, m.query.since, m.query.limit)
-#undef REPRISE_WIRE_CODEC
 
 std::string encode(const AskFork& m) {
   std::string bytes;

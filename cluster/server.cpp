@@ -158,16 +158,7 @@ void Server::State::route(LinkEvent event) {
   if (const auto* up = std::get_if<LinkUp>(&event);
       up != nullptr && up->peer.identity.role == Role::worker)
     worker_links_.insert(up->peer.link);
-  const LinkNumber link = std::visit(
-      [](const auto& one) -> LinkNumber {
-        if constexpr (requires { one.link; })
-          return one.link;
-        else if constexpr (requires { one.peer.link; })
-          return one.peer.link;
-        else
-          return 0;
-      },
-      event);
+  const LinkNumber link = link_of(event);
   if (!worker_links_.contains(link)) return desk_->take(std::move(event));
   if (std::holds_alternative<LinkDown>(event)) worker_links_.erase(link);
   std::visit([&](auto& one) { caf::anon_send(fleet_, std::move(one)); }, event);

@@ -66,18 +66,7 @@ bool may_send(Role role, std::uint16_t kind) {
   return false;
 }
 
-// Plain messages: their fields, in order, once for both directions.
-#define REPRISE_WIRE_CODEC(Type, ...)              \
-  std::string encode(const Type& m) {              \
-    std::string bytes;                             \
-    Writer(bytes).all(__VA_ARGS__);                \
-    return bytes;                                  \
-  }                                                \
-  Status decode(std::string_view bytes, Type& m) { \
-    Reader reader(bytes);                          \
-    reader.all(__VA_ARGS__);                       \
-    return reader.done();                          \
-  }
+// Plain messages.
 REPRISE_WIRE_CODEC(Submitted, m.request, m.run, m.continued, m.stable)
 REPRISE_WIRE_CODEC(Steer, m.request, m.run, m.tasks, m.reason)
 REPRISE_WIRE_CODEC(Watch, m.request, m.run, m.from)
@@ -97,7 +86,6 @@ REPRISE_WIRE_CODEC(LogRequest, m.number, m.what)
 REPRISE_WIRE_CODEC(LogAnswer, m.number, m.status, m.part)
 REPRISE_WIRE_CODEC(Ping, m.number)
 REPRISE_WIRE_CODEC(BlobRequest, m.digest, m.offset)
-#undef REPRISE_WIRE_CODEC
 
 std::string encode(const WorkerHello& m) {
   std::string bytes;

@@ -273,4 +273,17 @@ class Reader {
   }
 };
 
+// A plain message: its fields, in order, once for both directions.
+#define REPRISE_WIRE_CODEC(Type, ...)              \
+  std::string encode(const Type& m) {              \
+    std::string bytes;                             \
+    Writer(bytes).all(__VA_ARGS__);                \
+    return bytes;                                  \
+  }                                                \
+  Status decode(std::string_view bytes, Type& m) { \
+    Reader reader(bytes);                          \
+    reader.all(__VA_ARGS__);                       \
+    return reader.done();                          \
+  }
+
 }  // namespace reprise::cluster::wire

@@ -1,11 +1,13 @@
 // Results shared between engines: through one data folder, and through a Redis server.
 #include <atomic>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include <boost/test/unit_test.hpp>
 
 #include "actors/engine.hpp"
+#include "cache/sqlite_store.hpp"
 #include "flow/flow_builder.hpp"
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -48,8 +50,9 @@ std::shared_ptr<const FlowSpec> flow_of(const std::string& name, int tasks = 1) 
 }
 
 std::unique_ptr<Engine> open(const Counted& bodies, const std::string& data,
-                             std::optional<redis::Settings> redis = {}) {
+                             std::optional<redis::Settings> redis = {}, KeySpace space = {}) {
   EngineOptions options;
+  options.space = std::move(space);
   options.data = data;
   options.slots = 2;
   options.grace = 1s;
@@ -130,6 +133,34 @@ BOOST_AUTO_TEST_CASE(who_waits_computes_when_the_other_one_is_cancelled) {
   BOOST_REQUIRE(first->wait(runs.leader, 60s).has_value());
   bodies.is_open = true;
   BOOST_TEST(second->wait(runs.waiter, 60s)->summary.executed == 1U);
+}
+
+// What went into the key was forgotten, and the result kept without it.
+BOOST_AUTO_TEST_CASE(a_hit_in_another_account_leaves_alone_what_is_computed_in_the_own_one) {
+  Counted held, free;
+  TemporaryFolder data;
+  const auto trying = open(held, data.path(), {}, {.account = "try", .also_read = {"main"}});
+  held.is_open = false;
+  const auto slow = trying->submit(flow_of("slow"), {});
+  BOOST_REQUIRE(slow.has_value());
+  while (held.calls == 0) std::this_thread::yield();
+  BOOST_TEST(
+      run(*open(free, data.path(), {}, {.account = "main"}), flow_of("good")).summary.executed ==
+      1U);
+  BOOST_TEST(run(*trying, flow_of("other")).summary.cached == 1U);
+  held.is_open = true;
+  BOOST_TEST(trying->wait(slow->id, 60s)->summary.executed == 1U);
+  const auto store = cache::SqliteStore::open({.path = data.path() / "cache.db"});
+  BOOST_REQUIRE(store.has_value());
+  const auto kept = (*store)->recent("count", now(), 10);
+  BOOST_REQUIRE(kept.has_value());
+  std::set<std::string> accounts;
+  for (const cache::Record& record : *kept) {
+    const auto material = Material::decode(record.material);
+    BOOST_REQUIRE(material.has_value());
+    accounts.insert(material->account);
+  }
+  BOOST_TEST((accounts == std::set<std::string>{"main", "try"}));
 }
 
 // Such a record was taken for somebody's computation that is under way, and waited for.

@@ -23,11 +23,7 @@ namespace {
 struct Place : Home {
   Json document(std::vector<std::string> arguments) {
     arguments.emplace_back("--json");
-    const Finished f = run(arguments);
-    Json parsed = Json::parse(f.out, nullptr, false);
-    BOOST_REQUIRE_MESSAGE(!parsed.is_discarded(), f.out + f.err);
-    BOOST_TEST(violation(parsed) == "", f.out);
-    return parsed;
+    return document_in(run(std::move(arguments)));
   }
 
   /// A flow with one task `a`, which appends a line to "ran" and then does what `then` says.

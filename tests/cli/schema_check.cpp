@@ -5,6 +5,8 @@
 #include <fstream>
 #include <regex>
 
+#include <boost/test/unit_test.hpp>
+
 namespace reprise::cli::test {
 namespace {
 
@@ -95,6 +97,13 @@ std::string violation(const Json& document) {
   const Json schema = load(folder / (file + ".json"));
   if (schema.is_discarded()) return "no schema " + file + ".json";
   return violation(document, schema, folder);
+}
+
+nlohmann::json document_in(const Finished& program) {
+  nlohmann::json parsed = nlohmann::json::parse(program.out, nullptr, false);
+  BOOST_REQUIRE_MESSAGE(!parsed.is_discarded(), program.out + program.err);
+  BOOST_TEST(violation(parsed) == "", program.out);
+  return parsed;
 }
 
 }  // namespace reprise::cli::test

@@ -28,11 +28,7 @@ struct Place : Home {
 
   Json document(std::vector<std::string> arguments) {
     arguments.emplace_back("--json");
-    const Finished f = run(arguments);
-    Json parsed = Json::parse(f.out, nullptr, false);
-    BOOST_REQUIRE_MESSAGE(!parsed.is_discarded(), f.out + f.err);
-    BOOST_TEST(violation(parsed) == "", f.out);
-    return parsed;
+    return document_in(run(std::move(arguments)));
   }
 
   /// The states of a task in the last run, in order.

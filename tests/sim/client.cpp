@@ -27,19 +27,8 @@ Client::Client(World& world, Net& net, const Config& config, Checker& checker, s
 
 void Client::on_start() {
   hub_to_client_.emplace(*this, 1us, 40us);
-  cluster::ExchangeOptions options;
-  options.self.role = cluster::Role::client;
-  options.self.name = name();
-  options.secret = std::string(cluster::min_secret_bytes, 's');
-  options.accepted = {};
-  options.resume_window = config_.resume_window;
-  options.times.silence = config_.silence;
-  options.may_send = wire::may_send;
-  open_exchange(std::move(options));
-  cluster::DialOptions dial;
-  dial.address = "server";
-  static_cast<void>(exchange->dial(std::move(dial)));
-  net().pump(*this);
+  open_exchange(cluster::Role::client, config_);
+  dial_server();
   const auto again = [this](const auto& self) -> void {
     for (Asked& asked : asked_) ask(asked);
     world().after(1s, *this, [self] { self(self); });

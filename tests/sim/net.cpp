@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "cluster/wire.hpp"
 #include "core/assert.hpp"
+#include "tests/sim/config.hpp"
 
 namespace reprise::sim {
 
@@ -10,7 +12,17 @@ using namespace std::chrono_literals;
 
 // ---- NetNode
 
-void NetNode::open_exchange(cluster::ExchangeOptions options) {
+void NetNode::open_exchange(cluster::Role role, const Config& config) {
+  cluster::ExchangeOptions options;
+  options.self.role = role;
+  options.self.name = name();
+  options.secret = std::string(cluster::min_secret_bytes, 's');
+  options.accepted.clear();
+  if (role == cluster::Role::scheduler)
+    options.accepted = {cluster::Role::worker, cluster::Role::client};
+  options.resume_window = config.resume_window;
+  options.times.silence = config.silence;
+  options.may_send = cluster::wire::may_send;
   for (auto& byte : options.self.incarnation)
     byte = static_cast<std::uint8_t>(world().random.next());
   auto opened = cluster::Exchange::open(
@@ -25,6 +37,13 @@ void NetNode::open_exchange(cluster::ExchangeOptions options) {
     world().after(200ms, *this, [again] { again(again); });
   };
   world().after(world().random.between(0ms, 200ms), *this, [tick] { tick(tick); });
+}
+
+void NetNode::dial_server() {
+  cluster::DialOptions dial;
+  dial.address = "server";
+  static_cast<void>(exchange->dial(std::move(dial)));
+  net_.pump(*this);
 }
 
 void NetNode::close_exchange() {

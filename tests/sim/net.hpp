@@ -17,6 +17,7 @@
 namespace reprise::sim {
 
 class Net;
+struct Config;
 
 /// A process with an exchange.
 class NetNode : public Process {
@@ -28,7 +29,8 @@ class NetNode : public Process {
 
  protected:
   /// A fresh exchange, as a process that starts has one.
-  void open_exchange(cluster::ExchangeOptions options);
+  void open_exchange(cluster::Role role, const Config& config);
+  void dial_server();
   void close_exchange();
   void send(cluster::LinkNumber link, std::uint16_t kind, std::string bytes);
   void close(cluster::LinkNumber link, const Error& why);

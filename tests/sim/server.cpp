@@ -161,15 +161,7 @@ void Server::on_start() {
     fleet_perform();
   });
   world().after(100ms, *this, [this] { disk_.write_late(); });
-  cluster::ExchangeOptions options;
-  options.self.role = cluster::Role::scheduler;
-  options.self.name = name();
-  options.secret = std::string(cluster::min_secret_bytes, 's');
-  options.accepted = {cluster::Role::worker, cluster::Role::client};
-  options.resume_window = config_.resume_window;
-  options.times.silence = config_.silence;
-  options.may_send = wire::may_send;
-  open_exchange(std::move(options));
+  open_exchange(cluster::Role::scheduler, config_);
   const auto look_round = [this](const auto& again) -> void {
     life_->fleet.tick(world().now());
     fleet_perform();
@@ -189,16 +181,7 @@ void Server::on_link(cluster::LinkEvent& event) {
   if (const auto* up = std::get_if<cluster::LinkUp>(&event);
       up != nullptr && up->peer.identity.role == cluster::Role::worker)
     life_->worker_links.insert(up->peer.link);
-  const LinkNumber link = std::visit(
-      [](const auto& one) -> LinkNumber {
-        if constexpr (requires { one.link; })
-          return one.link;
-        else if constexpr (requires { one.peer.link; })
-          return one.peer.link;
-        else
-          return 0;
-      },
-      event);
+  const LinkNumber link = cluster::link_of(event);
   auto shared = std::make_shared<cluster::LinkEvent>(std::move(event));
   if (!life_->worker_links.contains(link)) {
     life_->hub_to_desk.send([this, shared] { desk([this, shared] { desk_link(*shared); }); });

@@ -40,19 +40,8 @@ void Worker::on_start() {
   make_node();
   hub_to_node_.emplace(*this, 1us, 40us);
   slots_to_node_.emplace(*this, 1us, 200us);
-  cluster::ExchangeOptions options;
-  options.self.role = cluster::Role::worker;
-  options.self.name = name();
-  options.secret = std::string(cluster::min_secret_bytes, 's');
-  options.accepted = {};
-  options.resume_window = config_.resume_window;
-  options.times.silence = config_.silence;
-  options.may_send = wire::may_send;
-  open_exchange(std::move(options));
-  cluster::DialOptions dial;
-  dial.address = "server";
-  static_cast<void>(exchange->dial(std::move(dial)));
-  net().pump(*this);
+  open_exchange(cluster::Role::worker, config_);
+  dial_server();
   const auto look_around = [this](const auto& again) -> void {
     node_->tick(world().now());
     perform();
