@@ -373,7 +373,9 @@ caf::actor EmbeddedEngine::spawn_local_worker() {
                                    .blobs = blobs_,
                                    .grace = options_.grace,
                                    .secrets = options_.secrets,
-                                   .warn = options_.warn});
+                                   .warn = options_.warn,
+                                   .pool = options_.pool,
+                                   .enforcement = options_.enforcement});
   worker.blobs = blobs_;
   worker.grace = options_.grace;
   worker.warn = options_.warn;

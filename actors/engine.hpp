@@ -33,6 +33,10 @@ namespace cache {
 class BlobStore;
 class MacKeys;
 }  // namespace cache
+namespace worker {
+class Enforcement;
+class FunctionPool;
+}  // namespace worker
 
 /// What has to be on disk before people are told (docs/durability.md).
 enum class Durability : std::uint8_t {
@@ -67,6 +71,8 @@ struct EngineOptions {
   Duration grace{std::chrono::seconds{10}};  // between asking a task to stop and ending it by force
   std::filesystem::path secrets;  // folder of the secrets that commands ask for; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
+  std::shared_ptr<worker::FunctionPool> pool;        // null: no function gets its own process
+  std::shared_ptr<worker::Enforcement> enforcement;  // null: memory is limited by RLIMIT_AS
   std::function<void(std::string)> warn;  // one line for people, from any thread; may be empty
   std::shared_ptr<Clock> clock;           // null: the world's; shared with whoever moves it
   std::optional<redis::Settings> redis;   // a server that keeps results for several nodes, too

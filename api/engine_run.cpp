@@ -12,6 +12,8 @@
 #include "api/states.hpp"
 #include "core/text.hpp"
 #include "journal/data_folder.hpp"
+#include "worker/function_pool.hpp"
+#include "worker/function_server.hpp"
 #include "worker/task_log.hpp"
 
 namespace reprise::detail {
@@ -60,6 +62,13 @@ Result<std::shared_ptr<engine_state>> engine_state::open(const engine_options& o
   internal.space = *std::move(space);
   internal.space.salts = options.task_salts;
   internal.space.also_read = options.also_read;
+  if (worker::can_serve_functions()) {
+    worker::FunctionPool::Options processes;
+    processes.grace = options.grace;
+    auto pool = worker::FunctionPool::open(std::move(processes));
+    if (!pool) return tl::unexpected(pool.error());
+    internal.pool = *std::move(pool);
+  }
   if (options.warn) internal.warn = [warn = options.warn](const std::string& line) { warn(line); };
   const auto functions = internal.functions;
   const auto warn = internal.warn;
@@ -131,6 +140,14 @@ Result<std::shared_ptr<live_run>> engine_state::submit(const std::shared_ptr<eng
     if (!id) return tl::unexpected(id.error());
     internal.resume = *id;
   }
+  for (const TaskKind& kind : built->kinds)
+    if (kind.isolated && std::holds_alternative<FunctionBody>(kind.body) &&
+        !worker::can_serve_functions())
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("task \"{}\" is isolated, and this program cannot give it a process "
+                              "of its own; call reprise::init(argc, argv, tasks...) first thing "
+                              "in main, or leave out `isolated`",
+                              escape_for_terminal(kind.cache_name)));
   if (Status registered = self->register_functions(*flow, *built); !registered)
     return tl::unexpected(std::move(registered.error()));
   auto spec = std::make_shared<const FlowSpec>(std::move(*built));

@@ -3,6 +3,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,15 +13,18 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "api/body.hpp"
 #include "api/remote_run.hpp"
+#include "api/served.hpp"
 #include "cluster/credentials.hpp"
 #include "cluster/host_port.hpp"
 #include "cluster/peer.hpp"
 #include "cluster/worker_node.hpp"
 #include "core/text.hpp"
+#include "core/time.hpp"
 #include "journal/data_folder.hpp"
-#include "reprise/worker.hpp"
+#include "worker/enforcement.hpp"
+#include "worker/function_pool.hpp"
+#include "worker/function_server.hpp"
 #include "worker/functions.hpp"
 #include "worker/process_tree.hpp"
 
@@ -33,6 +39,7 @@ struct WorkerArguments {
   std::string name;
   std::filesystem::path data;
   unsigned slots = 0;
+  Duration grace{std::chrono::seconds{10}};
 };
 
 Status set(WorkerArguments& arguments, std::string_view option, const std::string& value) {
@@ -52,10 +59,14 @@ Status set(WorkerArguments& arguments, std::string_view option, const std::strin
     if (error != std::errc{} || end != value.data() + value.size() || arguments.slots == 0)
       return fail(ErrorCode::invalid_argument,
                   fmt::format("--slots \"{}\" is no number above 0", escape_for_terminal(value)));
+  } else if (option == "--grace") {
+    const auto grace = parse_duration(value);
+    if (!grace) return tl::unexpected(grace.error());
+    arguments.grace = *grace;
   } else {
     return fail(ErrorCode::invalid_argument,
-                fmt::format("no option \"{}\"; there are --server, --name, --slots, --data, "
-                            "--secret-file and --certs",
+                fmt::format("no option \"{}\"; there are --server, --name, --slots, --grace, "
+                            "--data, --secret-file and --certs",
                             escape_for_terminal(option)));
   }
   return {};
@@ -76,19 +87,8 @@ Result<WorkerArguments> read_arguments(int argc, char** argv) {
   return arguments;
 }
 
-Result<std::shared_ptr<worker::FunctionTable>> table_of(std::vector<task_record> functions) {
-  auto table = std::make_shared<worker::FunctionTable>();
-  worker::add_builtins(*table);
-  for (task_record& each : functions)
-    if (Status added = table->add(
-            {std::move(each.name), std::move(each.version), {}, to_worker_body(each.body)});
-        !added)
-      return tl::unexpected(added.error());
-  return table;
-}
-
 Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
-                                                std::vector<task_record> functions) {
+                                                std::shared_ptr<worker::FunctionTable> functions) {
   auto arguments = read_arguments(argc, argv);
   if (!arguments) return tl::unexpected(arguments.error());
   const auto link = load_client_options(arguments->link);
@@ -97,8 +97,6 @@ Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
   if (!place) return tl::unexpected(place.error());
   auto credentials = cluster::load_credentials({link->certificates, link->secret_file});
   if (!credentials) return tl::unexpected(credentials.error());
-  auto table = table_of(std::move(functions));
-  if (!table) return tl::unexpected(table.error());
   cluster::WorkerNodeOptions worker;
   worker.name = credentials->tls          ? credentials->tls->self().name
                 : arguments->name.empty() ? cluster::host_name()
@@ -119,7 +117,18 @@ Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
   worker.server.port = place->port;
   worker.credentials = *std::move(credentials);
   worker.slots = arguments->slots;
-  worker.functions = *std::move(table);
+  worker.grace = arguments->grace;
+  worker.functions = std::move(functions);
+  worker.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
+  worker.enforcement->prepare();
+  auto pool = worker::FunctionPool::open({.program = {},
+                                          .plugins = {},
+                                          .environment = worker::current_environment(),
+                                          .grace = worker.grace,
+                                          .enforcement = worker.enforcement});
+  if (!pool) return tl::unexpected(pool.error());
+  worker.pool = *std::move(pool);
+  worker.isolates_functions = true;
   return worker;
 }
 
@@ -154,16 +163,30 @@ class Endings {
 
 }  // namespace
 
-int serve_as_worker(int argc, char** argv, std::vector<task_record> functions) {
+int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
+  auto table = table_of(std::move(tasks));
+  if (!table) {
+    say("error: " + table.error().message);
+    return exit_invalid;
+  }
+  worker::serve_functions_if_asked(argc, argv, [&](std::span<char*>) { return table; });
   const Endings endings;    // before any thread
   worker::adopt_orphans();  // background processes of commands stay ours to end
-  auto options = options_from(argc, argv, std::move(functions));
+  auto options = options_from(argc, argv, *table);
   if (!options) {
     say("error: " + options.error().message);
     return exit_invalid;
   }
   options->say = [](const std::string& line) { say(line); };
   options->on_stop = Endings::wake;
+  std::mutex mutex;
+  std::optional<Error> refused;
+  options->on_refused = [&](const Error& why) {
+    const std::lock_guard guard(mutex);
+    refused = why;
+    Endings::wake();
+  };
+  const std::string limits = options->enforcement->describe();
   const std::string place = fmt::format("{}:{}", options->server.host, options->server.port);
   auto node = cluster::WorkerNode::open(*std::move(options));
   if (!node) {
@@ -171,7 +194,12 @@ int serve_as_worker(int argc, char** argv, std::vector<task_record> functions) {
     return exit_unavailable;
   }
   say(fmt::format("worker \"{}\" for the server at {}", (*node)->name(), place));
+  say("limits: " + limits);
   (void)endings.wait();
+  if (const std::lock_guard guard(mutex); refused) {
+    say("error: " + refused->message);
+    return exit_invalid;
+  }
   say("leaving once what runs has ended; a signal stops it now");
   (*node)->leave(Endings::wake);
   const int second = endings.wait();

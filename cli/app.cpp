@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include "cli/version.hpp"
 #include "core/fail_point.hpp"
 #include "core/text.hpp"
+#include "worker/function_server.hpp"
+#include "worker/plugin.hpp"
 #include "worker/process_tree.hpp"
 
 namespace reprise::cli {
@@ -234,7 +237,22 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
   return invocation;
 }
 
+namespace {
+
+/// What a process that only runs functions serves: the built-in ones, and those of the plugins.
+Result<std::shared_ptr<worker::FunctionTable>> functions_with(std::span<char*> plugins) {
+  auto table = std::make_shared<worker::FunctionTable>();
+  worker::add_builtins(*table);
+  for (const char* path : plugins)
+    if (Status loaded = worker::load_plugin(path, *table); !loaded)
+      return tl::unexpected(loaded.error());
+  return table;
+}
+
+}  // namespace
+
 int main_program(int argc, char** argv) {
+  worker::serve_functions_if_asked(argc, argv, functions_with);
   ignore_broken_pipes();
   worker::adopt_orphans();  // a task's background processes stay ours to end
   const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);

@@ -18,7 +18,11 @@ int check_command(const CheckOptions& options, Console& console) {
                         exit_invalid);
   int code = exit_ok;
   Json files = Json::array();
-  auto how = load_options({});
+  auto functions = plugin_functions(options.plugins);
+  if (!functions) return console.fail(functions.error(), exit_invalid);
+  SourceOptions source;
+  source.functions = *std::move(functions);
+  auto how = load_options(source);
   if (!how) return console.fail(how.error(), exit_invalid);
   for (const std::string& path : options.files) {
     const auto loaded = load_flow(path, *how);

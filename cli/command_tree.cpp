@@ -302,6 +302,11 @@ void add_execution(CLI::App& app, CommandLine& s, unsigned& slots, std::string& 
   add_limits(app, s);
 }
 
+void add_plugins(CLI::App& app, std::vector<std::string>& target) {
+  add_list(app, "--plugin", target, "FILE",
+           "Shared object with functions that flow files may call; may be repeated");
+}
+
 void add_moment(CLI::App& app, std::string& target) {
   app.add_option("--as-of", target,
                  "The cache as it was then: 2h for two hours ago, a time, or the end of a run")
@@ -360,6 +365,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace, s.run.secrets);
   add_priority(*run, s.run.priority);
   bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
+  add_plugins(*run, s.run.plugins);
   run->add_flag("--no-cache", s.run.no_cache, "The same as --cache off");
   add_moment(*run, s.run.as_of);
   run->add_flag("--new", s.run.always_new,
@@ -432,6 +438,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   CLI::App* check = add_command(app, s, "check", "Find the mistakes in flow files; runs nothing",
                                 [&s](Console& c) { return check_command(s.check, c); });
   check->add_option("FLOW", s.check.files, "Files; - is stdin");
+  add_plugins(*check, s.check.plugins);
   check->add_flag("--print-schema", s.check.print_schema,
                   "Print the JSON schema of flow files, for editors, and check nothing");
 
@@ -443,6 +450,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale,
              s.plan.touches);
   add_moment(*plan, s.plan.as_of);
+  add_plugins(*plan, s.plan.plugins);
   plan->add_flag("--exit-code", s.plan.exit_code, "Exit with 10 when something would run");
 }
 
@@ -801,6 +809,12 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
        add_duration(*start, "--orphan-after", s.worker_start.orphan_after,
                     "What runs is ended when nothing was heard of a server so long (default: 60s)"),
        "orphan_after");
+  add_plugins(*start, s.worker_start.plugins);
+  bind(s,
+       add_choice<bool>(
+           *start, "--isolation", s.worker_start.isolates, {{"process", true}, {"task", false}},
+           "Functions run in processes of their own: users' all, or as their tasks ask"),
+       "isolation");
   add_server(*start, s);
   add_log(*start, s.worker_start.log);
   CLI::App* list = add_command(*worker, s, "ls", "List the workers of a server",

@@ -1,6 +1,5 @@
 // `reprise doctor`: what is wrong with this machine and this data directory, and the way out.
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <system_error>
 #include <thread>
@@ -19,6 +18,7 @@
 #include "cli/settings.hpp"
 #include "cli/text.hpp"
 #include "sqlite/health.hpp"
+#include "worker/enforcement.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -158,20 +158,10 @@ std::vector<Finding> check_limits() {
   return findings;
 }
 
-Finding check_cgroup() {
-  std::ifstream file("/proc/self/cgroup");
-  std::string line;
-  while (std::getline(file, line)) {
-    if (!line.starts_with("0::")) continue;
-    const std::string folder = "/sys/fs/cgroup" + line.substr(3);
-    if (::access((folder + "/cgroup.procs").c_str(), W_OK) == 0 &&
-        ::access(folder.c_str(), W_OK) == 0)
-      return {"cgroup", Verdict::good, "v2, delegated", {}};
-  }
-  return {"cgroup",
-          Verdict::good,
-          "v2 not delegated: process trees are ended by group and subreaper",
-          {}};
+Finding check_enforcement() {
+  worker::Enforcement enforcement{worker::Enforcement::own_folder()};
+  enforcement.prepare();
+  return {"cgroup", Verdict::good, enforcement.describe(), {}};
 }
 
 std::vector<Finding> check_settings(const GlobalOptions& globals) {
@@ -252,7 +242,7 @@ int doctor_command(Console& console) {
         {"data", Verdict::problem, path.error().message, "set HOME, XDG_DATA_HOME or --data DIR"});
   }
   for (Finding& finding : check_limits()) findings.push_back(std::move(finding));
-  findings.push_back(check_cgroup());
+  findings.push_back(check_enforcement());
   findings.push_back(check_slots());
   for (Finding& finding : check_redis(console.options())) findings.push_back(std::move(finding));
 

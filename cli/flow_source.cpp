@@ -9,6 +9,7 @@
 #include "flow/input_file.hpp"
 #include "flow/yaml.hpp"
 #include "worker/functions.hpp"
+#include "worker/plugin.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -66,6 +67,28 @@ std::string json_path(const std::string& path) {
 
 }  // namespace
 
+Result<std::shared_ptr<worker::FunctionPool>> function_pool(
+    const std::vector<std::string>& plugins, Duration grace,
+    std::shared_ptr<worker::Enforcement> enforcement) {
+  worker::FunctionPool::Options options;
+  for (const std::string& plugin : plugins) {
+    auto path = worker::check_plugin(plugin);
+    if (!path) return tl::unexpected(path.error());
+    options.plugins.push_back(path->string());
+  }
+  options.grace = grace;
+  options.enforcement = std::move(enforcement);
+  return worker::FunctionPool::open(std::move(options));
+}
+
+Result<std::vector<worker::KnownFunction>> plugin_functions(
+    const std::vector<std::string>& plugins) {
+  if (plugins.empty()) return std::vector<worker::KnownFunction>{};
+  auto pool = function_pool(plugins, Duration{0});
+  if (!pool) return tl::unexpected(pool.error());
+  return (*pool)->functions();
+}
+
 Result<LoadOptions> load_options(const SourceOptions& source) {
   LoadOptions options;
   options.trace_options_given = !source.mode.empty() || source.scale || !source.touches.empty();
@@ -79,7 +102,10 @@ Result<LoadOptions> load_options(const SourceOptions& source) {
       return fail(ErrorCode::invalid_argument,
                   fmt::format("--touch names task \"{}\" twice", escape_for_terminal(touch->name)));
   }
-  options.flow_file.functions = known_functions();
+  auto functions = known_functions();
+  for (const worker::KnownFunction& each : source.functions)
+    functions.emplace(each.id(), each.signature);
+  options.flow_file.functions = std::move(functions);
   return options;
 }
 

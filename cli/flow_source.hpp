@@ -8,6 +8,7 @@
 
 #include "cli/console.hpp"
 #include "flow/load.hpp"
+#include "worker/function_pool.hpp"
 
 namespace reprise::cli {
 
@@ -16,7 +17,18 @@ struct SourceOptions {
   std::string mode;  // of a trace; empty = by the file's kind
   std::optional<double> scale;
   std::vector<std::string> touches;  // "TASK=TEXT"
+  // What a flow file may call besides this program's own functions.
+  std::vector<worker::KnownFunction> functions{};
 };
+
+/// Processes of this program for functions that are to have one of their own, with these plugins.
+/// @error invalid_argument, denied, not_found: a plugin is not to be loaded
+[[nodiscard]] Result<std::shared_ptr<worker::FunctionPool>> function_pool(
+    const std::vector<std::string>& plugins, Duration grace,
+    std::shared_ptr<worker::Enforcement> enforcement = nullptr);
+/// The functions of plugins, as processes that have loaded them tell.
+[[nodiscard]] Result<std::vector<worker::KnownFunction>> plugin_functions(
+    const std::vector<std::string>& plugins);
 
 /// What load_flow() is to know. @error invalid_argument: a --touch that is no assignment
 [[nodiscard]] Result<LoadOptions> load_options(const SourceOptions& source);

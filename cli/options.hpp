@@ -10,6 +10,7 @@
 #include "actors/engine.hpp"
 #include "cli/style.hpp"
 #include "core/time.hpp"
+#include "worker/functions.hpp"
 
 namespace reprise::cli {
 
@@ -79,6 +80,7 @@ struct RunCommandOptions {
   std::optional<double> scale;       // seconds slept for each recorded one
   std::vector<std::string> touches;  // "TASK=TEXT"
   Duration grace{std::chrono::seconds{10}};
+  std::vector<std::string> plugins;  // paths
 };
 
 struct SubmitOptions {
@@ -124,6 +126,8 @@ struct WorkerStartOptions {
   Duration grace{std::chrono::seconds{10}};
   Duration link_patience{std::chrono::seconds{30}};  // for a cut link to come back
   Duration orphan_after{std::chrono::seconds{60}};   // what runs is ended without a server
+  std::vector<std::string> plugins;                  // paths
+  bool isolates = true;  // users' functions run in processes of their own
 };
 
 struct WorkerSteerOptions {  // worker drain, undrain, stop
@@ -191,7 +195,8 @@ struct ResumeOptions {
 
 struct CheckOptions {
   std::vector<std::string> files;
-  bool print_schema = false;  // instead of checking anything
+  bool print_schema = false;         // instead of checking anything
+  std::vector<std::string> plugins;  // paths
 };
 
 struct PlanOptions {
@@ -201,8 +206,9 @@ struct PlanOptions {
   std::string mode;
   std::optional<double> scale;  // seconds slept for each recorded one
   std::vector<std::string> touches;
-  bool exit_code = false;  // 10 when something would run
-  std::string as_of;       // time or run; empty = now
+  bool exit_code = false;            // 10 when something would run
+  std::vector<std::string> plugins;  // paths
+  std::string as_of;                 // time or run; empty = now
 };
 
 struct StatusOptions {

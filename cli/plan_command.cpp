@@ -108,8 +108,10 @@ void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
 }  // namespace
 
 int plan_command(const PlanOptions& options, Console& console) {
-  const auto source =
-      load_source({options.flow, options.mode, options.scale, options.touches}, console);
+  auto functions = plugin_functions(options.plugins);
+  if (!functions) return console.fail(functions.error(), exit_invalid);
+  const auto source = load_source(
+      {options.flow, options.mode, options.scale, options.touches, *std::move(functions)}, console);
   if (!source) return source.error();
   const auto parameters =
       read_parameters(source->flow, options.parameters, options.parameter_files);

@@ -101,6 +101,12 @@ bool is_remote_command(const std::string& path) {
   return std::ranges::find(known, path) != known.end();
 }
 
+std::vector<worker::KnownFunction> offered_functions(cluster::Client& client) {
+  if (const auto answer = client.query("functions"))
+    if (auto functions = worker::decode_known(*answer)) return *std::move(functions);
+  return {};
+}
+
 Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& globals) {
   const auto place = parse_host_port(globals.server, "--server");
   if (!place) return tl::unexpected(place.error());

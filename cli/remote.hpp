@@ -9,11 +9,15 @@
 #include "cli/app.hpp"
 #include "cli/console.hpp"
 #include "cluster/client.hpp"
+#include "worker/function_message.hpp"
 
 namespace reprise::cli {
 
 /// A client of --server. @error as Client::connect()
 [[nodiscard]] Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& globals);
+
+/// The functions that some worker of the server has; none when it does not say.
+[[nodiscard]] std::vector<worker::KnownFunction> offered_functions(cluster::Client& client);
 
 /// Gives a flow to a server, with what it needs from here.
 /// @param key  the same again is the same run; empty: none

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <system_error>
 
 #include "cache/mac_keys.hpp"
@@ -36,7 +37,8 @@ Status check_run_fields(const GlobalOptions& globals) {
 
 Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slots,
                                      Durability durability, Duration grace,
-                                     const std::string& secrets) {
+                                     const std::string& secrets,
+                                     const std::vector<std::string>& plugins) {
   const auto path = data_path(globals);
   if (!path) return tl::unexpected(path.error());
   EngineOptions engine;
@@ -67,6 +69,15 @@ Result<EngineOptions> engine_options(const GlobalOptions& globals, unsigned slot
   auto space = key_space(globals);
   if (!space) return tl::unexpected(space.error());
   engine.space = *std::move(space);
+  engine.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
+  auto pool = function_pool(plugins, grace, engine.enforcement);
+  if (!pool) return tl::unexpected(pool.error());
+  engine.pool = *std::move(pool);
+  engine.functions = std::make_shared<worker::FunctionTable>();
+  worker::add_builtins(*engine.functions);
+  if (!plugins.empty())
+    if (Status added = worker::add_functions_of(engine.pool, *engine.functions); !added)
+      return tl::unexpected(added.error());
   if (!secrets.empty()) engine.secrets = std::filesystem::absolute(secrets, error);
   if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
   return engine;
@@ -137,7 +148,23 @@ int run_there(FollowOptions how, Console& console) {
 int run_command(const RunCommandOptions& options, Console& console) {
   if (const auto status = check_run_fields(console.options()); !status)
     return console.fail(status.error(), exit_invalid);
-  auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
+  SourceOptions from{options.flow, options.mode, options.scale, options.touches};
+  if (!options.plugins.empty() && !console.options().server.empty())
+    return console.fail({ErrorCode::invalid_argument,
+                         "--plugin is for what runs here; on a server the workers have the "
+                         "functions: give it to \"reprise worker start\""},
+                        exit_invalid);
+  std::optional<EngineOptions> engine;  // none: a server has it
+  if (console.options().server.empty()) {
+    auto made = engine_options(console.options(), options.slots, options.durability, options.grace,
+                               options.secrets, options.plugins);
+    if (!made) return console.fail(made.error(), exit_invalid);
+    from.functions = worker::known_functions(*made->functions);
+    engine = *std::move(made);
+  } else if (const auto client = connect_client(console.options())) {
+    from.functions = offered_functions(**client);
+  }
+  auto source = load_source(from, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
   const auto parameters = read_parameters(*flow, options.parameters, options.parameter_files);
@@ -171,10 +198,7 @@ int run_command(const RunCommandOptions& options, Console& console) {
   how.run.shape.start_tasks = options.start_tasks;
   how.run.shape.single_pass = options.single_pass;
   how.out = options.out;
-  if (!console.options().server.empty()) return run_there(std::move(how), console);
-  auto engine = engine_options(console.options(), options.slots, options.durability, options.grace,
-                               options.secrets);
-  if (!engine) return console.fail(engine.error(), exit_invalid);
+  if (!engine) return run_there(std::move(how), console);
   how.engine = std::move(*engine);
   return follow(std::move(how), console);
 }

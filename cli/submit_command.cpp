@@ -71,12 +71,15 @@ int submit_command(const SubmitOptions& options, Console& console) {
   if (options.key.size() > 64)
     return console.fail({ErrorCode::invalid_argument, "--id-key has more than 64 bytes"},
                         exit_invalid);
-  auto source = load_source({options.flow, options.mode, options.scale, options.touches}, console);
+  // What is wrong with the flow is of more use than that the server cannot be asked.
+  auto client = connect_client(console.options());
+  SourceOptions from{options.flow, options.mode, options.scale, options.touches};
+  if (client) from.functions = offered_functions(**client);
+  auto source = load_source(from, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
   const auto parameters = read_parameters(*flow, options.parameters, options.parameter_files);
   if (!parameters) return console.fail(parameters.error(), exit_invalid);
-  auto client = connect_client(console.options());
   if (!client) return console.fail(client.error());
   RunOptions run;
   run.cache = options.cache;

@@ -1,10 +1,12 @@
 // `reprise worker start` and `reprise worker ls`.
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
+#include "cli/flow_source.hpp"
 #include "cli/machine.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
@@ -89,16 +91,38 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.grace = options.grace;
   worker.resume_window = options.link_patience;
   worker.orphan_after = options.orphan_after;
+  worker.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
+  worker.enforcement->prepare();
+  auto pool = function_pool(options.plugins, options.grace, worker.enforcement);
+  if (!pool) return console.fail(pool.error(), exit_invalid);
+  worker.pool = *pool;
+  worker.isolates_functions = options.isolates;
+  worker.functions = std::make_shared<worker::FunctionTable>();
+  worker::add_builtins(*worker.functions);
+  if (!options.plugins.empty())
+    if (const Status added = worker::add_functions_of(*pool, *worker.functions); !added)
+      return console.fail(added.error(), exit_invalid);
+  const std::string limits = worker.enforcement->describe();
+  std::optional<Error> refused;
+  worker.on_refused = [&](const Error& why) {
+    refused = why;
+    signals.wake();
+  };
   ServiceManager manager;
   ServiceLog log(console, options.log.format, options.log.least);
   worker.say = [&log](const std::string& line) { log.info(line); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
   log.info(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
+  log.info("limits: " + limits);
   const bool is_told =
       serve(
           signals, manager, [] { return true; },
           [&] { return fmt::format("serves {}:{}", place->host, place->port); }) == 0;
+  if (is_told && refused) {
+    node->reset();
+    return console.fail(*refused, exit_invalid);
+  }
   manager.stopping("finishing what runs");
   log.info(is_told ? "leaving as the server says, once what runs has ended; a signal stops it now"
                    : "leaving once what runs has ended; again to stop it now");
@@ -167,8 +191,8 @@ int worker_list_command(Console& console) {
                           fmt::format("{}/{}", each.in_hand, each.slots),
                           cpus_text(each.cpu_milli) + "/" + cpus_text(each.capacity.cpu_milli),
                           memory_text(each), listed(each.capacity.custom), listed(each.labels),
-                          escape_for_terminal(each.enforcement), describe(each.silence),
-                          describe(each.age), escape_for_terminal(each.version)});
+                          escape_for_terminal(each.enforcement), reprise::describe(each.silence),
+                          reprise::describe(each.age), escape_for_terminal(each.version)});
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   return exit_ok;

@@ -366,6 +366,7 @@ Result<std::string> ClientDesk::answer_here(const wire::Query& request, const Cl
     return std::string();
   };
   if (request.op == "workers") return encode_workers(options_.board->workers(), now());
+  if (request.op == "functions") return worker::encode_known(options_.board->functions());
   if (auto answered = records_->answer(request.op, request.body)) return *std::move(answered);
   if (request.op == "result") return result(request.body);
   if (request.op == "resume" || request.op == "retry") {

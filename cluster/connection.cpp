@@ -25,14 +25,18 @@ std::string encode_farewell(const Error& why) {
   return body;
 }
 
-std::optional<std::string> decode_farewell(std::string_view body) {
+std::optional<Error> decode_farewell(std::string_view body) {
   Unpacker in(body);
   const std::uint32_t count = in.array();
   if (count < 3 || in.unsigned_integer() != farewell_frame) return std::nullopt;
-  (void)in.unsigned_integer();  // for programs; whatever it is, the link is over
+  const std::uint64_t code = in.unsigned_integer();
   const std::string_view text = in.bytes();
   if (in.failed()) return std::nullopt;
-  return escape_for_terminal(text.substr(0, max_farewell_text));
+  // Whatever it is, the link is over; only of a conflict coming again makes no sense.
+  const bool is_conflict = code == static_cast<std::uint64_t>(ErrorCode::conflict);
+  return Error{
+      is_conflict ? ErrorCode::conflict : ErrorCode::unavailable,
+      "the peer ended the link: " + escape_for_terminal(text.substr(0, max_farewell_text))};
 }
 
 }  // namespace
@@ -101,7 +105,7 @@ Status Connection::take_frames(std::vector<Message>& out) {
     if (!link_) return {};  // detached: another connection carries the link now
     if (const auto why = decode_farewell(**frame)) {
       farewell_ = true;
-      return fail(ErrorCode::unavailable, "the peer ended the link: " + *why);
+      return tl::unexpected(*why);
     }
     const std::size_t before = out.size();
     auto done = link_->receive(**frame, out);

@@ -49,7 +49,8 @@ struct WorkerLink {
   std::shared_ptr<LinkSender> sender;
   bool joined = false;                                                     // it has said hello
   std::pair<std::uint64_t, std::chrono::steady_clock::time_point> pinged;  // last number, and when
-  std::set<std::uint32_t> contexts;                                        // runs that it knows
+  std::vector<worker::KnownFunction> functions;
+  std::set<std::uint32_t> contexts;  // runs that it knows
   std::unique_ptr<BlobFetches> fetches;
   std::list<Coming> coming;
 };
@@ -293,9 +294,60 @@ void look_at_coming(Self* self, LinkNumber number, WorkerLink& link) {
   count(self, number, std::move(whole));
 }
 
+std::string shown(const Signature& signature) {
+  const auto list = [](const auto& fields) {
+    std::string text;
+    for (const auto& [name, type] : fields)
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", type, name);
+    return escape_for_terminal(text);
+  };
+  return fmt::format("({}) -> ({})", list(signature.inputs), list(signature.outputs));
+}
+
+// One name and version stands for one signature, whoever runs it: keys are made of it.
+Status check_functions(Self* self, const std::string& name,
+                       const std::vector<worker::KnownFunction>& offered) {
+  std::map<std::string, const worker::KnownFunction*> known;
+  std::map<std::string, const WorkerLink*> whose;
+  for (const auto& [number, link] : self->state.links) {
+    if (link.peer.identity.name == name) continue;  // whose place it takes
+    for (const worker::KnownFunction& each : link.functions) {
+      known.emplace(each.id(), &each);
+      whose.emplace(each.id(), &link);
+    }
+  }
+  for (const worker::KnownFunction& each : offered) {
+    const auto found = known.find(each.id());
+    if (found == known.end() || found->second->signature == each.signature) continue;
+    return fail(ErrorCode::conflict,
+                fmt::format("function \"{}\" is known with another signature: {} here, {} at {}; "
+                            "give one of them another version",
+                            escape_for_terminal(each.id()), shown(each.signature),
+                            shown(found->second->signature), name_of(*whose.at(each.id()))));
+  }
+  return {};
+}
+
+void show_functions(Self* self) {
+  if (!self->state.options.board) return;
+  std::map<std::string, worker::KnownFunction> all;
+  for (const auto& [number, link] : self->state.links)
+    for (const worker::KnownFunction& each : link.functions) all.emplace(each.id(), each);
+  std::vector<worker::KnownFunction> list;
+  for (auto& [id, each] : all) list.push_back(std::move(each));
+  self->state.options.board->set_functions(std::move(list));
+}
+
 Status hello(Self* self, LinkNumber number, WorkerLink& link, wire::WorkerHello& message) {
-  if (link.joined) return fail(ErrorCode::conflict, "a worker says hello once");
+  if (link.joined) return fail(ErrorCode::invalid_argument, "a worker says hello once");
+  auto functions = message.signatures.empty() ? std::vector<worker::KnownFunction>{}
+                                              : worker::decode_known(message.signatures);
+  if (!functions) return tl::unexpected(functions.error());
+  if (Status agreed = check_functions(self, link.peer.identity.name, *functions); !agreed)
+    return agreed;
   link.joined = true;
+  link.functions = *std::move(functions);
+  show_functions(self);
   const std::size_t brought = message.running.size();
   if (message.capacity.cpu_milli == 0) message.capacity.cpu_milli = message.slots * 1000;
   if (message.version.empty() && message.capacity.memory_bytes == 0)
@@ -491,6 +543,7 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         say(self, fmt::format("{} is gone: {}", name_of(found->second), down.why.message));
         self->state.links.erase(found);
         self->state.logs.left(down.link);
+        show_functions(self);
         self->state.fleet.left(down.link, down.why.message, self->state.now());
         perform(self);
       },

@@ -22,12 +22,22 @@
 #include "cluster/fleet.hpp"
 #include "cluster/run_queries.hpp"
 #include "journal/journal.hpp"
+#include "worker/function_message.hpp"
 
 namespace reprise::cluster {
 
 /// The workers as they were a moment ago, for whoever asks. Safe from any thread.
 class FleetBoard {
  public:
+  void set_functions(std::vector<worker::KnownFunction> functions) {
+    const std::lock_guard guard(mutex_);
+    functions_ = std::move(functions);
+  }
+  /// What some worker offers.
+  [[nodiscard]] std::vector<worker::KnownFunction> functions() const {
+    const std::lock_guard guard(mutex_);
+    return functions_;
+  }
   void set(std::vector<WorkerView> workers) {
     const std::lock_guard guard(mutex_);
     workers_ = std::move(workers);
@@ -40,6 +50,7 @@ class FleetBoard {
  private:
   mutable std::mutex mutex_;
   std::vector<WorkerView> workers_;
+  std::vector<worker::KnownFunction> functions_;
 };
 
 /// server → fleet: the runs of the server before that go on, all of them.

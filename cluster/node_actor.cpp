@@ -79,7 +79,9 @@ void say_hello(Self* self, NodeHello known) {
   hello.capacity = state.options.capacity;
   hello.labels = state.options.labels;
   hello.enforcement = state.options.enforcement;
-  hello.functions = state.options.functions;
+  for (const worker::KnownFunction& each : state.options.functions)
+    hello.functions.push_back(each.id());
+  hello.signatures = worker::encode_known(state.options.functions);
   hello.version = state.options.version;
   send(self, Kind::worker_hello, encode(hello));
   say(self, fmt::format("serving scheduler \"{}\" at {}",
@@ -286,6 +288,9 @@ void link_down(Self* self, const LinkDown& down) {
   NodeState& state = self->state;
   if (!state.peer || state.peer->link != down.link) return;
   say(self, fmt::format("the link to the scheduler is over: {}", down.why.message));
+  // What this worker offers does not change by coming again.
+  if (down.why.code == ErrorCode::conflict && state.options.on_refused)
+    std::exchange(state.options.on_refused, nullptr)(down.why);
   state.peer.reset();
   state.sender.reset();
   state.fetches.reset();

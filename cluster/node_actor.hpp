@@ -17,6 +17,7 @@
 #include "cluster/node.hpp"
 #include "cluster/wire.hpp"
 #include "core/time.hpp"
+#include "worker/function_message.hpp"
 
 namespace reprise::cluster {
 
@@ -29,15 +30,16 @@ struct NodeActorOptions {
   std::uint32_t slots = 1;
   Resources capacity{0, 0, {}};
   std::map<std::string, std::string> labels;
-  std::string enforcement;  // how tasks are held to what they declared
+  std::string enforcement;  // worker::Enforcement::name()
   std::string version;      // of this program
   std::shared_ptr<cache::BlobStore> blobs;
-  std::filesystem::path incoming;        // folder for files that are still coming
-  std::filesystem::path runs;            // folder for the folders of runs
-  std::vector<std::string> functions;    // "name@version" that it can run
+  std::filesystem::path incoming;                // folder for files that are still coming
+  std::filesystem::path runs;                    // folder for the folders of runs
+  std::vector<worker::KnownFunction> functions;  // that it can run
   std::function<void(std::string)> say;  // one line for people, from any thread; may be empty
   std::function<void()> on_stop;         // the scheduler's operator wants this process to end
   std::function<void()> on_left;         // nothing is in hand any more, after Leave
+  std::function<void(const Error&)> on_refused;  // the scheduler does not take it; may be empty
 };
 
 /// Handles the events of its link (link_actor.hpp), what its worker says (Reported, Began) and

@@ -90,18 +90,23 @@ REPRISE_WIRE_CODEC(BlobRequest, m.digest, m.offset)
 std::string encode(const WorkerHello& m) {
   std::string bytes;
   Writer(bytes).all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running,
-                    m.version);
+                    m.version, m.signatures);
   return bytes;
 }
 
 Status decode(std::string_view bytes, WorkerHello& m) {
   m.version.clear();
+  m.signatures.clear();
   Reader reader(bytes);
-  if (Unpacker(bytes).array() < 8)
+  const std::uint32_t fields = Unpacker(bytes).array();
+  if (fields < 8)
     reader.all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running);
-  else
+  else if (fields == 8)
     reader.all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running,
                m.version);
+  else
+    reader.all(m.capacity, m.labels, m.slots, m.enforcement, m.functions, m.epoch, m.running,
+               m.version, m.signatures);
   return reader.done();
 }
 

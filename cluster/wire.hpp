@@ -157,7 +157,8 @@ struct WorkerHello {
   // What it still runs, and what ended without its report being acknowledged; the reports of those
   // follow.
   std::vector<InventoryItem> running;
-  std::string version;  // of its program; older ones do not say
+  std::string version;     // of its program; older ones do not say
+  std::string signatures;  // of `functions`: worker::encode_known(); older ones do not say
 };
 /// A worker's room for further attempts, all told: not an increment, so it may be repeated.
 struct Credits {

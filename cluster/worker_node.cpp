@@ -78,7 +78,10 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
                                    .blobs = blobs_,
                                    .grace = options.grace,
                                    .secrets = options.secrets,
-                                   .warn = options.say});
+                                   .warn = options.say,
+                                   .pool = options.pool,
+                                   .isolates_functions = options.isolates_functions,
+                                   .enforcement = options.enforcement});
   worker.blobs = blobs_;
   worker.grace = options.grace;
   worker.warn = options.say;
@@ -89,13 +92,14 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   node.slots = options.slots;
   node.capacity = options.capacity;
   node.labels = options.labels;
-  node.enforcement = "none";
   node.version = options.version;
   node.on_stop = options.on_stop;
   node.blobs = blobs_;
   node.incoming = options.data / "incoming";
   node.runs = runs;
-  node.functions = options.functions->ids();
+  node.functions = worker::known_functions(*options.functions);
+  node.enforcement = options.enforcement ? std::string(options.enforcement->name()) : "rlimit";
+  node.on_refused = options.on_refused;
   node.say = options.say;
   node.on_left = [this] {
     const std::lock_guard guard(mutex_);

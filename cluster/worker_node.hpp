@@ -13,6 +13,8 @@
 #include "cluster/hub.hpp"
 #include "core/result.hpp"
 #include "core/time.hpp"
+#include "worker/enforcement.hpp"
+#include "worker/function_pool.hpp"
 #include "worker/functions.hpp"
 
 namespace reprise::cluster {
@@ -36,6 +38,11 @@ struct WorkerNodeOptions {
   std::filesystem::path secrets;                     // folder of secrets; may be empty
   std::shared_ptr<worker::FunctionTable> functions;  // null: the built-in functions only
   std::function<void()> on_stop;  // whoever runs the server wants this worker to leave; any thread
+  std::shared_ptr<worker::FunctionPool> pool;  // null: no function gets its own process
+  bool isolates_functions = false;  // users' functions get one whether their tasks ask or not
+  std::shared_ptr<worker::Enforcement> enforcement;  // null: memory is limited by RLIMIT_AS
+  // The scheduler does not take this worker, and will not; from another thread. May be empty.
+  std::function<void(const Error&)> on_refused;
   std::function<void(std::string)> say;  // one line for people, any thread; required
 };
 

@@ -224,6 +224,16 @@ std::span<const Setting> known_settings() {
            "bar redraws at most ten times a second; counter is one line per finished task. "
            "auto is bar on a terminal, else counter.",
        .words = {"auto", "bar", "counter", "json", "none"}},
+      {.key = "isolation",
+       .kind = Kind::word,
+       .meaning = "Which functions a worker runs in processes of their own: process for all of "
+                  "users, task for those whose tasks ask for it.",
+       .standard = "process",
+       .computed = "",
+       .example = "",
+       .trade_off = "A function in the worker's own process starts sooner by some 10 us, and one "
+                    "that crashes takes the worker along.",
+       .words = {"process", "task"}},
       {.key = "server",
        .kind = Kind::text,
        .meaning = "Server that commands with --server ask, and that a worker serves, as host:port.",

@@ -40,6 +40,7 @@ Need need_of_questions(const TaskKind& kind) {
   need.labels = kind.require;
   need.functions.push_back(kind.trigger.function);
   need.functions.push_back(kind.cache.key_function);
+  need.functions.push_back(kind.cache.validator_function);
   settle(need.functions);
   return need;
 }

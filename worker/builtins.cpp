@@ -271,6 +271,7 @@ using Parameters = std::vector<std::pair<std::string, std::string>>;
 using ValueBody = Value (*)(const Arguments&);
 
 void add(FunctionTable& table, Function function) {
+  function.home = Function::Home::program;
   const std::string name = function.name;
   const Status added = table.add(std::move(function));
   REPRISE_ASSERT(added.has_value(), name);  // nobody else registers these names first

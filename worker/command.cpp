@@ -18,6 +18,7 @@
 #include "flow/secret_reference.hpp"
 #include "flow/signal.hpp"
 #include "worker/functions.hpp"
+#include "worker/output_tail.hpp"
 #include "worker/process.hpp"
 #include "worker/secrets.hpp"
 #include "worker/signal_file.hpp"
@@ -29,8 +30,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kept_stdout_bytes = 64 << 10;
-constexpr std::size_t kept_stderr_bytes = 4 << 10;
-constexpr std::size_t message_columns = 200;
 
 // The first bytes of a stream, for the result, beside the log.
 class HeadSink final : public OutputSink {
@@ -57,36 +56,6 @@ class HeadSink final : public OutputSink {
   std::string head_;
   bool is_cut_ = false;
 };
-
-// The last bytes of a stream, for the message, beside the log.
-class TailSink final : public OutputSink {
- public:
-  explicit TailSink(OutputSink& log) : log_(log) {}
-  void write(std::string_view bytes) override {
-    log_.write(bytes);
-    tail_ += bytes.substr(bytes.size() - std::min(bytes.size(), kept_stderr_bytes));
-    if (tail_.size() > 2 * kept_stderr_bytes) tail_.erase(0, tail_.size() - kept_stderr_bytes);
-  }
-  // The last line that is not blank, safe to print.
-  [[nodiscard]] std::string last_line() const {
-    std::string_view rest = tail_;
-    const std::size_t last = rest.find_last_not_of(" \t\r\n");
-    if (last == std::string_view::npos) return {};
-    rest = rest.substr(0, last + 1);
-    rest = rest.substr(rest.rfind('\n') + 1);
-    rest = rest.substr(rest.rfind('\r') + 1);  // of a progress bar, what is to be seen
-    return shorten(escape_for_terminal(rest), message_columns);
-  }
-
- private:
-  OutputSink& log_;
-  std::string tail_;
-};
-
-std::string signal_name(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name != nullptr ? fmt::format("SIG{}", name) : "unknown";
-}
 
 void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
   outcome.state = TaskState::failed;
@@ -172,7 +141,8 @@ std::vector<std::string> as_entries(const Environment& environment) {
 }
 
 // Describes how a process that ran ended; true when all is well.
-bool judge(const ProcessEnd& end, const TailSink& err, Outcome& outcome) {
+bool judge(const ProcessEnd& end, const TailSink& err, std::uint64_t memory_bytes,
+           Outcome& outcome) {
   outcome.exit_code = end.exit_code;
   outcome.signal = end.signal;
   if (end.stopped) {
@@ -184,10 +154,11 @@ bool judge(const ProcessEnd& end, const TailSink& err, Outcome& outcome) {
   if (end.signal == 0 && end.exit_code == 0) return true;
   const std::string line = err.last_line();
   const std::string how =
-      end.signal != 0 ? fmt::format("ended by signal {} ({})", end.signal, signal_name(end.signal))
-                      : fmt::format("exit {}", end.exit_code);
+      end.signal != 0 ? described_signal(end.signal) : fmt::format("exit {}", end.exit_code);
   set_failed(outcome, end.signal != 0 ? FailureClass::signal : FailureClass::task,
              line.empty() ? how : fmt::format("{}: {}", how, line));
+  if (memory_bytes > 0 && (end.out_of_memory || speaks_of_memory(line)))
+    outcome.message = out_of_memory(memory_bytes, outcome.message);
   return false;
 }
 
@@ -394,12 +365,16 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
   TailSink err_tail(err_log);
   RedactingSink out(command->secrets, out_head);
   RedactingSink err(command->secrets, err_tail);
+  const Resources& resources = attempt.context->flow->kind_of(attempt.node).resources;
   const ProcessSpec spec{*program,
                          command->arguments,
                          as_entries(command->environment),
                          command->working_folder.string(),
                          command->mark,
-                         options_.grace};
+                         options_.grace,
+                         is_hook ? 0 : resources.memory_bytes,
+                         resources.cpu_milli,
+                         options_.enforcement};
   const auto end = run_process(spec, out, err, stop);
   out.finish();
   err.finish();
@@ -412,7 +387,7 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
   for (const LogWriter* log : {&out_log, &err_log}) {
     if (!log->status() && options_.warn) options_.warn(log->status().error().message);
   }
-  const bool is_fine = judge(*end, err_tail, outcome);
+  const bool is_fine = judge(*end, err_tail, spec.memory_bytes, outcome);
   auto signal = is_hook || end->stopped ? Result<std::optional<SignalRequest>>{}
                                         : read_signal(folder->signal_file());
   if (!signal) {

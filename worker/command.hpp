@@ -17,6 +17,7 @@
 #include "flow/attempt.hpp"
 #include "flow/expression.hpp"
 #include "worker/attempt_folders.hpp"
+#include "worker/enforcement.hpp"
 #include "worker/environment.hpp"
 #include "worker/staging.hpp"
 #include "worker/task_log.hpp"
@@ -106,6 +107,7 @@ class CommandRunner {
     Duration grace{std::chrono::seconds{10}};
     std::vector<std::filesystem::path> secrets;  // folders, the first that has one wins
     std::function<void(std::string)> warn;       // one line, for people; may be empty
+    Enforcement* enforcement = nullptr;          // null: memory is limited by RLIMIT_AS
   };
   explicit CommandRunner(Options options) : options_(std::move(options)) {}
 

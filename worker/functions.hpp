@@ -1,6 +1,7 @@
 // The functions a process can run, by "name@version".
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -50,6 +51,14 @@ struct Function {
   std::string version = "1";
   Signature signature;
   FunctionBody body;
+
+  /// Whose code it is.
+  enum class Home : std::uint8_t {
+    user,     // in this program: run in a process of its own where that is asked for
+    program,  // this program's own, which needs that only when its task says so
+    pool,     // in the processes of the pool alone: there is no body here
+  };
+  Home home = Home::user;
 };
 
 /// Thread-safe. Entries are never removed.

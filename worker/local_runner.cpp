@@ -1,12 +1,8 @@
 #include "worker/local_runner.hpp"
 
-#include <cxxabi.h>
-
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <exception>
-#include <typeinfo>
 #include <variant>
 
 #include <fmt/format.h>
@@ -16,26 +12,14 @@
 #include "worker/consultation.hpp"
 #include "worker/secrets.hpp"
 #include "worker/target.hpp"
+#include "worker/thrown.hpp"
 
 namespace reprise::worker {
 namespace {
 
-constexpr std::size_t message_columns = 400;
-
 std::uint64_t next_serial() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
-}
-
-std::string type_name(const std::exception& error) {
-  int status = 0;
-  const std::unique_ptr<char, decltype(&std::free)> name(
-      abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, &status), &std::free);
-  return status == 0 ? name.get() : typeid(error).name();
-}
-
-std::string first_line(std::string_view text) {
-  return shorten(escape_for_terminal(text.substr(0, text.find('\n'))), message_columns);
 }
 
 void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
@@ -45,20 +29,26 @@ void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
 }
 
 // The one place where what user code throws becomes a state.
-void call(const Function& function, const Attempt& attempt, const std::stop_token& stop,
-          Outcome& outcome) {
+template <class Body>
+void call(const Body& body, const Attempt& attempt, const std::stop_token& stop, Outcome& outcome) {
   try {
-    Returned returned = function.body(Call{attempt.arguments, attempt, stop});
+    Returned returned = body(Call{attempt.arguments, attempt, stop});
     outcome.state = TaskState::success;
     outcome.value = std::move(returned.value);
     outcome.uncacheable = std::move(returned.uncacheable);
   } catch (Ending& ending) {
     end_as(outcome, std::move(ending));
+  } catch (const CallFailed& failed) {
+    const bool is_thrown = failed.type != "Crash" && failed.type != "OutOfMemory";
+    set_failed(outcome, failed.failure,
+               is_thrown ? fmt::format("{}: {}", failed.type, failed.what()) : failed.what());
+    outcome.value = failure_payload(failed.type, failed.what());
+    outcome.signal = failed.signal;
+    outcome.exit_code = failed.exit_code;
   } catch (const std::exception& error) {
-    const std::string type = type_name(error);
-    const std::string what = first_line(error.what());
-    set_failed(outcome, FailureClass::task, fmt::format("{}: {}", type, what));
-    outcome.value = failure_payload(type, what);
+    const Thrown thrown = describe(error);
+    set_failed(outcome, FailureClass::task, fmt::format("{}: {}", thrown.type, thrown.what));
+    outcome.value = failure_payload(thrown.type, thrown.what);
   } catch (...) {
     set_failed(outcome, FailureClass::task, "the body threw something that is no std::exception");
     outcome.value = failure_payload("unknown", outcome.message);
@@ -101,7 +91,8 @@ LocalRunner::LocalRunner(Options options)
     : options_(std::move(options)),
       serial_(next_serial()),
       commands_({options_.blobs.get(), options_.environment, options_.grace,
-                 secret_folders(options_.secrets, options_.environment), options_.warn}) {}
+                 secret_folders(options_.secrets, options_.environment), options_.warn,
+                 options_.enforcement.get()}) {}
 
 Outcome LocalRunner::run(const Attempt& attempt, std::stop_token stop) {
   if (stop.stop_requested()) {
@@ -153,19 +144,84 @@ Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::Functio
     return outcome;
   }
   outcome.executed = true;
-  call(*function, attempt, stop, outcome);
+  if (is_isolated(*function, attempt))
+    call([&](const Call& about) { return call_isolated(*function, about); }, attempt, stop,
+         outcome);
+  else
+    call(function->body, attempt, stop, outcome);
+  outcome.executed = outcome.failure != FailureClass::cannot_start;
   outcome.duration = attempt.context->now() - outcome.started;
   return outcome;
 }
 
 Outcome LocalRunner::answer(const Attempt& attempt, const std::stop_token& stop) {
   const Consultation consultation{
-      [this](const std::string& id) { return find_function(id); },
+      [&](const std::string& id) { return function_to_ask(id, attempt); },
       [&](const Attempt& asked, const CommandBody& command, const Environment& about) {
         return commands_.run_hook(asked, command, *resources_of(asked.context), about, stop);
       },
       options_.warn};
   return consultation.answer(attempt, stop);
+}
+
+bool LocalRunner::is_isolated(const Function& function, const Attempt& attempt) const {
+  switch (function.home) {
+    case Function::Home::pool:
+      return true;
+    case Function::Home::user:
+      if (options_.isolates_functions) return true;
+      break;
+    case Function::Home::program:
+      break;
+  }
+  // A hook's function need not be known to a pool because its task's is.
+  return !attempt.question && attempt.context->flow->kind_of(attempt.node).isolated;
+}
+
+bool LocalRunner::ends_by_force(const Attempt& attempt) const {
+  if (Runner::ends_by_force(attempt)) return true;
+  if (attempt.question) return false;
+  const auto* body =
+      std::get_if<reprise::FunctionBody>(&attempt.context->flow->kind_of(attempt.node).body);
+  const auto function = body != nullptr ? find_function(body->function) : nullptr;
+  return function && options_.pool && is_isolated(*function, attempt);
+}
+
+Returned LocalRunner::call_isolated(const Function& function, const Call& call) {
+  if (!options_.pool)
+    throw CallFailed(FailureClass::cannot_start, "Crash",
+                     fmt::format("function \"{}\" is to have a process of its own, which this "
+                                 "program does not give",
+                                 escape_for_terminal(function.name)));
+  const auto resources = resources_of(call.attempt.context);
+  const std::filesystem::path& run_folder = call.attempt.context->folder;
+  const bool is_hook = call.attempt.question != nullptr;  // several may be asked one question
+  LogWriter out(log_path(run_folder, call.attempt.task, call.attempt.number, Stream::out),
+                resources->logs, is_hook);
+  LogWriter err(log_path(run_folder, call.attempt.task, call.attempt.number, Stream::err),
+                resources->logs, is_hook);
+  const std::string id = fmt::format("{}@{}", function.name, function.version);
+  const auto complain = [&] {
+    for (const LogWriter* log : {&out, &err})
+      if (!log->status() && options_.warn) options_.warn(log->status().error().message);
+  };
+  try {
+    Returned returned = options_.pool->call(id, call, {out, err});
+    complain();
+    return returned;
+  } catch (...) {
+    complain();
+    throw;
+  }
+}
+
+std::shared_ptr<const Function> LocalRunner::function_to_ask(const std::string& id,
+                                                             const Attempt& attempt) {
+  const auto function = find_function(id);
+  if (!function || !is_isolated(*function, attempt)) return function;
+  auto asked = std::make_shared<Function>(*function);
+  asked->body = [this, function](const Call& call) { return call_isolated(*function, call); };
+  return asked;
 }
 
 std::shared_ptr<const Function> LocalRunner::find_function(const std::string& id) const {

@@ -10,6 +10,8 @@
 
 #include "cache/blob_store.hpp"
 #include "worker/command.hpp"
+#include "worker/enforcement.hpp"
+#include "worker/function_pool.hpp"
 #include "worker/functions.hpp"
 #include "worker/runner.hpp"
 #include "worker/task_log.hpp"
@@ -26,12 +28,17 @@ class LocalRunner final : public Runner {
     Environment environment = current_environment();  // that commands inherit a few variables from
     std::filesystem::path secrets{};                  // folder of secrets; may be empty
     std::function<void(std::string)> warn{};          // one line, for people; may be empty
+    // Processes for functions that are to have one; null: such a task cannot start.
+    std::shared_ptr<FunctionPool> pool{};
+    bool isolates_functions = false;             // also of tasks that do not ask for it
+    std::shared_ptr<Enforcement> enforcement{};  // null: memory is limited by RLIMIT_AS
   };
   explicit LocalRunner(Options options);
 
   /// A body that does not look at `stop` cannot be ended here; that is the caller's business
   /// (SlotPool). What was stopped is reported as cancelled: the runner does not know the reason.
   [[nodiscard]] Outcome run(const Attempt& attempt, std::stop_token stop) override;
+  [[nodiscard]] bool ends_by_force(const Attempt& attempt) const override;
 
  private:
   [[nodiscard]] Outcome run_body(const Attempt& attempt, std::stop_token stop);
@@ -39,6 +46,10 @@ class LocalRunner final : public Runner {
                                      std::stop_token stop);
   [[nodiscard]] Outcome answer(const Attempt& attempt, const std::stop_token& stop);
   [[nodiscard]] std::shared_ptr<const Function> find_function(const std::string& id) const;
+  [[nodiscard]] bool is_isolated(const Function& function, const Attempt& attempt) const;
+  [[nodiscard]] Returned call_isolated(const Function& function, const Call& call);
+  [[nodiscard]] std::shared_ptr<const Function> function_to_ask(const std::string& id,
+                                                                const Attempt& attempt);
   [[nodiscard]] std::string unknown_function(const std::string& id) const;
   [[nodiscard]] std::shared_ptr<RunResources> resources_of(
       const std::shared_ptr<const RunContext>& run);

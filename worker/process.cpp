@@ -1,9 +1,7 @@
 #include "worker/process.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -13,6 +11,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -21,6 +20,7 @@
 #include "worker/file_descriptor.hpp"
 #include "worker/pidfd.hpp"
 #include "worker/process_tree.hpp"
+#include "worker/spawn.hpp"
 
 namespace reprise::worker {
 namespace {
@@ -35,99 +35,6 @@ constexpr Duration leftover_grace = 2s;
 constexpr int first_look_ms = 3;
 constexpr Duration force_patience =
     5s;  // for processes to go after SIGKILL; longer only in uninterruptible sleep
-
-struct Pipe {
-  FileDescriptor read;
-  FileDescriptor write;
-};
-
-// Numbers 0 to 2 are what the child's own streams become; ours must lie above, also in a process
-// that closed them.
-bool move_up(FileDescriptor& fd) {
-  if (fd.get() > 2) return true;
-  fd = FileDescriptor(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-  return fd.is_open();
-}
-
-std::optional<Pipe> make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return std::nullopt;
-  Pipe pipe{FileDescriptor(ends[0]), FileDescriptor(ends[1])};
-  if (!move_up(pipe.read) || !move_up(pipe.write)) return std::nullopt;
-  ::fcntl(pipe.read.get(), F_SETFL,
-          O_NONBLOCK);  // the reading end only: the child must find an ordinary pipe
-  return pipe;
-}
-
-// Made once: the same for every process.
-class SpawnAttributes {
- public:
-  SpawnAttributes() {
-    ::posix_spawnattr_init(&attributes_);
-    sigset_t all;
-    sigset_t none;
-    ::sigfillset(&all);
-    ::sigemptyset(&none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setpgroup(&attributes_, 0);
-    ::posix_spawnattr_setflags(
-        &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  }
-  [[nodiscard]] const posix_spawnattr_t* get() const { return &attributes_; }
-
- private:
-  posix_spawnattr_t attributes_{};
-};
-
-class SpawnActions {
- public:
-  SpawnActions() { ::posix_spawn_file_actions_init(&actions_); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  ~SpawnActions() { ::posix_spawn_file_actions_destroy(&actions_); }
-
-  bool set_up(const ProcessSpec& spec, int out, int err) {
-    return ::posix_spawn_file_actions_addopen(&actions_, 0, "/dev/null", O_RDONLY, 0) == 0 &&
-           ::posix_spawn_file_actions_adddup2(&actions_, out, 1) == 0 &&
-           ::posix_spawn_file_actions_adddup2(&actions_, err, 2) == 0 &&
-           // All our files are close-on-exec; those of libraries in the same process may not be.
-           ::posix_spawn_file_actions_addclosefrom_np(&actions_, 3) == 0 &&
-           ::posix_spawn_file_actions_addchdir_np(&actions_, spec.folder.c_str()) == 0;
-  }
-  [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_{};
-};
-
-std::vector<char*> pointers_to(const std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  pointers.reserve(texts.size() + 1);
-  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
-}
-
-int spawn(StartedProcess& process, const ProcessSpec& spec, int out, int err) {
-  static const SpawnAttributes attributes;
-  SpawnActions actions;
-  if (!actions.set_up(spec, out, err)) return ENOMEM;
-  const auto arguments = pointers_to(spec.arguments);
-  const auto environment = pointers_to(spec.environment);
-  int error = 0;
-  // ETXTBSY: a file that was just written is still open for writing in a child of ours that has not
-  // reached its exec.
-  for (int tries = 0; tries < 50; ++tries) {
-    error = process.start([&](pid_t& id) {
-      return ::posix_spawn(&id, spec.program.c_str(), actions.get(), attributes.get(),
-                           arguments.data(), environment.data());
-    });
-    if (error != ETXTBSY) break;
-    ::poll(nullptr, 0, 2);
-  }
-  return error;
-}
 
 Error start_error(int error) {
   const std::string text = std::strerror(error);
@@ -189,14 +96,30 @@ class Execution {
     auto out = make_pipe();
     auto err = make_pipe();
     if (!out || !err) return errno;
-    if (const int error = spawn(process_, spec_, out->write.get(), err->write.get()); error != 0)
+    const std::array<int, 2> streams{out->write.get(), err->write.get()};
+    if (const int error = spawn(
+            process_, {spec_.program, spec_.arguments, spec_.environment, spec_.folder, streams});
+        error != 0)
       return error;
     group_ = process_.id();
+    restrain();
     pidfd_ = open_pidfd(process_.id());
     if (!pidfd_.is_open()) return errno;  // the destructor of process_ ends it
     streams_[0].pipe = std::move(out->read);
     streams_[1].pipe = std::move(err->read);
     return 0;
+  }
+
+  // It runs already; what it may have started within these microseconds is found by its mark.
+  void restrain() {
+    forbid_core_dumps(process_.id());
+    if (spec_.memory_bytes == 0) return;
+    if (spec_.enforcement != nullptr) enforced_ = spec_.enforcement->make_group(spec_.cpu_milli);
+    if (enforced_ && !enforced_->add(process_.id())) enforced_.reset();
+    if (enforced_ && enforced_->limits_memory())
+      enforced_->limit_memory(spec_.memory_bytes);
+    else
+      limit_address_space(process_.id(), spec_.memory_bytes);
   }
 
   void step(int stop_event) {
@@ -263,6 +186,7 @@ class Execution {
 
   void force() {
     forced_ = true;
+    if (enforced_) enforced_->kill();
     tree().find();
     tree().send(SIGKILL);
   }
@@ -295,6 +219,7 @@ class Execution {
   // is empty.
   void clean_up() {
     drain();
+    end_.out_of_memory = enforced_ && enforced_->ran_out_of_memory();
     const bool group_is_alive = ::kill(-group_, 0) == 0;
     if (!group_is_alive && tree_) tree_->forget_group();
     const bool orphan = sweep_orphans(spec_.mark);
@@ -350,6 +275,7 @@ class Execution {
   FileDescriptor pidfd_;
   pid_t group_ = 0;
   std::optional<ProcessTree> tree_;
+  std::unique_ptr<EnforcedGroup> enforced_;
   Clock::time_point force_at_;
   bool forced_ = false;
   bool is_new_ = true;

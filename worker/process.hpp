@@ -10,6 +10,7 @@
 
 #include "core/result.hpp"
 #include "core/time.hpp"
+#include "worker/enforcement.hpp"
 
 namespace reprise::worker {
 
@@ -27,17 +28,21 @@ struct ProcessSpec {
   std::string folder;                    // to run in; absolute
   std::string mark;  // the entry of `environment` by which its descendants are recognised
   Duration grace{std::chrono::seconds{10}};  // between SIGTERM and SIGKILL
+  std::uint64_t memory_bytes = 0;            // that it and all it starts may use; 0 = no limit
+  std::uint32_t cpu_milli = 1000;            // share of the processors, where they are short
+  Enforcement* enforcement = nullptr;        // null: memory is limited by RLIMIT_AS
 };
 
 struct ProcessEnd {
   std::int32_t exit_code = 0;   // when signal = 0
   std::int32_t signal = 0;      // that ended it
   bool stopped = false;         // it was asked to stop before it ended
+  bool out_of_memory = false;   // somebody of it was killed because it wanted more than it may use
   std::uint32_t left_over = 0;  // background processes that were still running and have been ended
 };
 
 /// Runs a program and waits for it. It starts in a process group of its own, with /dev/null as
-/// input, no other open files, and every signal at its default.
+/// input, no other open files, and every signal at its default. It leaves no core dump.
 ///
 /// When `stop` is requested, the program and everything it started get SIGTERM and, after the grace
 /// time, SIGKILL. After its end, whatever it left running is ended as well, with at most two

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stop_token>
+#include <variant>
 
 #include "flow/attempt.hpp"
 
@@ -17,6 +18,12 @@ class Runner {
   /// then ended with SIGTERM
   ///              and, after the grace time, SIGKILL; a function sees it in its context.
   [[nodiscard]] virtual Outcome run(const Attempt& attempt, std::stop_token stop) = 0;
+
+  /// Whether `run` returns about the grace time after the stop, whatever the body does.
+  [[nodiscard]] virtual bool ends_by_force(const Attempt& attempt) const {
+    return !attempt.question &&
+           std::holds_alternative<CommandBody>(attempt.context->flow->kind_of(attempt.node).body);
+  }
 };
 
 }  // namespace reprise::worker

@@ -382,10 +382,9 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   // run there.
   [[nodiscard]] std::stop_source ask_to_stop(Slot& slot, StopReason reason, TimePoint now) const {
     slot.reason = reason;
-    // The runner ends a command's tree within about the grace time; it is given up only if that
-    // fails.
-    const bool is_command = std::holds_alternative<CommandBody>(kind_of(*slot.current).body);
-    slot.give_up = now + (is_command ? 2 * options_.grace + 10s : options_.grace);
+    // The runner ends processes within about the grace time; it is given up only if that fails.
+    slot.give_up =
+        now + (runner_->ends_by_force(*slot.current) ? 2 * options_.grace + 10s : options_.grace);
     return slot.stop;
   }
 

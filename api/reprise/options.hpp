@@ -207,7 +207,9 @@ struct task_options {
   cache_option cache{};
   reprise::trigger::rule trigger{};
   bool skip_on_upstream_skip = true;
-  bool isolated = false;  // in a process of its own, so that it can be ended by force
+  // In a process of its own, so that it can be ended by force and a crash is only its own. The
+  // program must have handed the task to reprise::init (reprise/worker.hpp).
+  bool isolated = false;
   reprise::resources resources{};
   std::uint32_t max_parallel = 0;  // elements of a mapped task at once; 0 = no limit
   reprise::names names{};          // of the parameters in keys and explanations; default a0, a1 …

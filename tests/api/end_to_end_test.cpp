@@ -273,6 +273,15 @@ BOOST_AUTO_TEST_CASE(a_data_directory_that_cannot_be_is_an_error_before_anything
   BOOST_TEST(!opened.error().message.empty());
 }
 
+BOOST_AUTO_TEST_CASE(an_isolated_task_is_refused_by_a_program_that_did_not_say_init) {
+  flow f("isolated");
+  f.call(counted.with({.isolated = true}), 1);
+  BOOST_CHECK_EXCEPTION((void)f.run(in_memory), usage_error, [](const usage_error& refused) {
+    return std::string(refused.what()).find("call reprise::init(argc, argv, tasks...)") !=
+           std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(an_interrupted_run_goes_on_where_it_was) {
   const temporary_folder data;
   static std::atomic<bool> may_finish{false};

@@ -142,18 +142,24 @@ BOOST_AUTO_TEST_CASE(worker_messages_arrive_as_they_were) {
   older.epoch = 3;
   hello.running = {{older, RunId::generate(Time{}), NodeId{2}, 7, sha256("work")}};
   hello.version = "1.2.0";
+  hello.signatures = std::string("\x90\0", 2);
   const auto read = travel(hello);
   BOOST_TEST((read.capacity == hello.capacity));
   BOOST_TEST((read.running == hello.running));
   BOOST_TEST(read.version == "1.2.0");
-  // Older workers say seven things of themselves.
+  BOOST_TEST(read.signatures == hello.signatures);
+  // Older workers say less of themselves: eight things, or seven.
   std::string old = wire::encode(hello);
-  old[0] = static_cast<char>(0x97);
-  old.resize(old.size() - 7);
-  wire::WorkerHello of_old;
-  BOOST_TEST(wire::decode(old, of_old).has_value());
-  BOOST_TEST((of_old.running == hello.running));
-  BOOST_TEST(of_old.version.empty());
+  for (const auto& [head, tail] : {std::pair{0x98, 4}, std::pair{0x97, 7}}) {
+    old[0] = static_cast<char>(head);
+    old.resize(old.size() - static_cast<std::size_t>(tail));
+    wire::WorkerHello of_old;
+    of_old.signatures = "before";
+    BOOST_TEST(wire::decode(old, of_old).has_value());
+    BOOST_TEST((of_old.running == hello.running));
+    BOOST_TEST(of_old.version == (head == 0x98 ? "1.2.0" : ""));
+    BOOST_TEST(of_old.signatures.empty());
+  }
   travel(wire::Credits{3, hello.capacity});
   travel(wire::Began{{{ref(1), Time(Duration(5))}}});
   travel(wire::Refused{{ref(1)}, "no such function"});

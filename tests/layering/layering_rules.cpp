@@ -22,7 +22,7 @@ const std::map<std::string, Names, std::less<>>& allowed_folders() {
       {"journal", {"core", "sqlite", "redis", "flow"}},
       {"cache", {"core", "sqlite", "redis", "flow"}},
       {"scheduler", {"core", "flow", "journal/records.hpp"}},
-      {"worker", {"core", "flow", "cache/blob_store.hpp"}},
+      {"worker", {"core", "flow", "cache/blob_store.hpp", "api/reprise/plugin_abi.h"}},
       {"actors", {"core", "sqlite", "redis", "flow", "journal", "cache", "scheduler", "worker"}},
       {"cluster", {"core", "flow", "journal", "cache", "scheduler", "worker", "actors"}},
       {"api",

@@ -55,6 +55,17 @@ BOOST_AUTO_TEST_CASE(nothing_is_given_away_twice) {
   BOOST_TEST(give(placement, gpu).value() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(questions_go_where_all_functions_are_that_may_be_asked) {
+  TaskKind kind;
+  kind.body = FunctionBody{"body@1"};
+  kind.hooks = {Hook{{}, FunctionBody{"hook@1"}}};
+  kind.trigger.function = "trigger@1";
+  kind.cache.key_function = "key@1";
+  kind.cache.validator_function = "validator@1";
+  const std::vector<std::string> all{"hook@1", "key@1", "trigger@1", "validator@1"};
+  BOOST_TEST(need_of_questions(kind).functions == all, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(plain_tasks_leave_gpus_to_others_and_go_where_most_room_is) {
   Placement placement;
   placement.set({worker(1, 2, 16 * gib, {{"gpus", 2}}), worker(2, 1), worker(3, 3)});

@@ -169,6 +169,26 @@ BOOST_AUTO_TEST_CASE(the_environment_is_exactly_the_allow_list) {
              text);
 }
 
+BOOST_AUTO_TEST_CASE(a_command_leaves_no_core_dump) {
+  // It is forbidden a moment after the start.
+  const Outcome outcome =
+      run(shell("i=0; while test \"$(ulimit -c)\" != 0 && test $i -lt 500; do i=$((i+1)); "
+                "sleep 0.01; done; ulimit -c"));
+  BOOST_TEST(stdout_of(outcome) == "0\n");
+}
+
+BOOST_AUTO_TEST_CASE(memory_beyond_what_the_task_declares_is_not_given_and_the_message_says_so) {
+  OneTask task(
+      shell("i=0; while test \"$(ulimit -v)\" = unlimited && test $i -lt 500; do "
+            "i=$((i+1)); sleep 0.01; done; ulimit -v; "
+            "echo 'cannot allocate memory' >&2; exit 1"));
+  task.kind().resources.memory_bytes = 512u << 20;
+  const Outcome outcome = run(task);
+  BOOST_TEST(outcome.message ==
+             "out of memory: it may use 512.0 MiB; exit 1: cannot allocate memory");
+  BOOST_TEST(log(Stream::out) == "524288\n");
+}
+
 BOOST_AUTO_TEST_CASE(a_script_of_the_flow_runs_in_the_attempts_folder) {
   write_file(flows / "tools" / "where.sh", "#!/bin/sh\necho \"$0\"; pwd\n");
   std::filesystem::permissions(flows / "tools" / "where.sh", std::filesystem::perms::owner_all);
