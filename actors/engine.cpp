@@ -238,7 +238,10 @@ Status EmbeddedEngine::open() {
   if (keeps && options_.durability != Durability::none) {
     auto journal = journal::SqliteJournal::open({.path = folder_->journal_file()});
     if (!journal) return tl::unexpected(journal.error());
-    journal_ = std::move(*journal);
+    if (options_.share_journal)
+      journal_ = options_.share_journal(std::move(*journal));
+    else
+      journal_ = std::move(*journal);
     has_journal_ = true;
   }
   if (options_.spawn_worker)

@@ -33,6 +33,9 @@ namespace cache {
 class BlobStore;
 class MacKeys;
 }  // namespace cache
+namespace journal {
+class SqliteJournal;
+}
 namespace worker {
 class Enforcement;
 class FunctionPool;
@@ -82,6 +85,10 @@ struct EngineOptions {
   /// workers' business.
   std::function<caf::actor(caf::actor_system&, const WorkerParts&)> spawn_worker;
   std::string name;  // of a server, for the journal
+  /// Of a server that shares its journal with others: that journal, over the one of its own
+  /// directory. Empty: it does not.
+  std::function<std::unique_ptr<journal::Journal>(std::unique_ptr<journal::SqliteJournal>)>
+      share_journal;
   /// Another server leads over the same journal: nothing is done here any more, and this server
   /// should end. From one thread of the engine. May be empty.
   std::function<void(const Error&)> on_superseded;

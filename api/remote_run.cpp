@@ -74,20 +74,19 @@ Result<client_options> load_client_options(client_options given) {
 Result<std::shared_ptr<client_state>> client_state::open(const client_options& given) {
   const auto options = load_client_options(given);
   if (!options) return tl::unexpected(options.error());
-  const auto place = cluster::parse_host_port(options->server, "server");
-  if (!place) return tl::unexpected(place.error());
+  auto servers = cluster::parse_servers(options->server, "server");
+  if (!servers) return tl::unexpected(servers.error());
   auto credentials = cluster::load_credentials({options->certificates, options->secret_file});
   if (!credentials) return tl::unexpected(credentials.error());
   cluster::ClientOptions link;
-  link.server.host = place->host;
-  link.server.port = place->port;
+  link.server = *std::move(servers);
   link.credentials = *std::move(credentials);
   link.patience = options->patience;
   auto client = cluster::Client::connect(std::move(link));
   if (!client)
-    return fail(client.error().code,
-                fmt::format("server {}:{}: {}", escape_for_terminal(place->host), place->port,
-                            client.error().message));
+    return fail(
+        client.error().code,
+        fmt::format("server {}: {}", escape_for_terminal(options->server), client.error().message));
   return std::make_shared<client_state>(*std::move(client));
 }
 

@@ -93,8 +93,8 @@ Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
   if (!arguments) return tl::unexpected(arguments.error());
   const auto link = load_client_options(arguments->link);
   if (!link) return tl::unexpected(link.error());
-  const auto place = cluster::parse_host_port(link->server, "--server");
-  if (!place) return tl::unexpected(place.error());
+  auto servers = cluster::parse_servers(link->server, "--server");
+  if (!servers) return tl::unexpected(servers.error());
   auto credentials = cluster::load_credentials({link->certificates, link->secret_file});
   if (!credentials) return tl::unexpected(credentials.error());
   cluster::WorkerNodeOptions worker;
@@ -113,8 +113,7 @@ Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
   }
   std::error_code error;
   worker.data = std::filesystem::absolute(arguments->data, error) / "workers" / worker.name;
-  worker.server.host = place->host;
-  worker.server.port = place->port;
+  worker.server = *std::move(servers);
   worker.credentials = *std::move(credentials);
   worker.slots = arguments->slots;
   worker.grace = arguments->grace;

@@ -257,9 +257,10 @@ void add_source(CLI::App& app, std::vector<std::string>& parameters,
                 std::vector<std::string>& touches) {
   add_list(app, "-p,--param", parameters, "NAME=VALUE", "A parameter of the flow; may be repeated");
   add_list(app, "--param-file", files, "FILE", "Parameters from a YAML or JSON file; -p wins");
-  add_choice<std::string>(app, "--mode", mode,
-                          {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}},
-                          "What the tasks of a recorded trace do");
+  add_choice<std::string>(
+      app, "--mode", mode,
+      {{"hash", "hash"}, {"sleep", "sleep"}, {"noop", "noop"}, {"timed", "timed"}},
+      "What the tasks of a recorded trace do");
   app.add_option_function<std::string>(
          "--scale",
          [&scale](const std::string& text) {
@@ -776,6 +777,23 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
          add_number(*start, "--max-tasks", machine.max_tasks, 1, 1'000'000'000,
                     "Refuse what would bring more tasks than this under way"),
          "max_tasks");
+    bind(s,
+         start
+             ->add_option("--journal", s.server_start.journal,
+                          "Share the journal with other servers through this Redis server; one of "
+                          "them leads, the others stand by")
+             ->type_name("URL"),
+         "journal.url");
+    bind(s,
+         start
+             ->add_option("--journal-password-file", s.server_start.journal_password_file,
+                          "Its password: a file's first line")
+             ->type_name("FILE"),
+         "journal.password_file");
+    bind(s,
+         add_duration(*start, "--lead-term", s.server_start.lead_term,
+                      "A leader that is gone is replaced after this time (default: 5s)"),
+         "journal.lead_term");
     add_credentials(*start, s);
     add_log(*start, s.server_start.log);
   }

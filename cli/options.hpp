@@ -116,6 +116,9 @@ struct ServerStartOptions {
   Duration suspect_after{std::chrono::seconds{3}};
   Duration lost_after{std::chrono::seconds{10}};
   Duration reconcile_window{std::chrono::seconds{3}};
+  std::string journal;  // address of the Redis server that holds a shared journal; empty = none
+  std::string journal_password_file;
+  Duration lead_term{std::chrono::seconds{5}};
 };
 
 struct WorkerStartOptions {

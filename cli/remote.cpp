@@ -108,13 +108,12 @@ std::vector<worker::KnownFunction> offered_functions(cluster::Client& client) {
 }
 
 Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& globals) {
-  const auto place = parse_host_port(globals.server, "--server");
-  if (!place) return tl::unexpected(place.error());
+  auto servers = parse_servers(globals.server, "--server");
+  if (!servers) return tl::unexpected(servers.error());
   auto credentials = credentials_of(globals);
   if (!credentials) return tl::unexpected(credentials.error());
   cluster::ClientOptions options;
-  options.server.host = place->host;
-  options.server.port = place->port;
+  options.server = *std::move(servers);
   options.credentials = *std::move(credentials);
   auto client = cluster::Client::connect(std::move(options));
   if (!client)

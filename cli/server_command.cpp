@@ -3,6 +3,9 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <optional>
+#include <stop_token>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -14,6 +17,7 @@
 #include "cli/service_log.hpp"
 #include "cli/text.hpp"
 #include "cluster/server.hpp"
+#include "cluster/standby.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cli {
@@ -51,6 +55,102 @@ Result<cluster::Credentials> server_credentials(const GlobalOptions& globals,
   return credentials_of(globals);
 }
 
+/// What a serving process has anyway.
+struct Service {
+  ServiceSignals& signals;
+  ServiceManager& manager;
+  ServiceLog& log;
+};
+
+/// Serves until it is asked to end (true) or another server leads (false).
+/// @param seat  of a journal that is shared through `standby`
+/// @error as Server::open; the port cannot be told
+Result<bool> serve_once(const ServerStartOptions& options, cluster::ServerOptions server,
+                        cluster::Standby* standby, const std::optional<journal::Seat>& seat,
+                        const Service& service) {
+  const std::string host = server.listen.host.find(':') == std::string::npos
+                               ? server.listen.host
+                               : "[" + server.listen.host + "]";
+  std::atomic<bool> is_superseded = false;
+  server.on_superseded = [&](const Error& error) {
+    service.log(LogLevel::error, "this server leads no more: " + error.message);
+    is_superseded = true;
+    service.signals.wake();
+  };
+  std::stop_source stop;  // of waiting for the shared journal
+  if (seat)
+    server.engine.share_journal = [&](std::unique_ptr<journal::SqliteJournal> local) {
+      return standby->lead(std::move(local), *seat, stop.get_token());
+    };
+  auto opened = cluster::Server::open(std::move(server));
+  if (!opened) return tl::unexpected(opened.error());
+  service.log.info(fmt::format("listening on {}:{}", host, (*opened)->port()));
+  if (!options.port_file.empty())
+    if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
+      return tl::unexpected(written.error());
+  cluster::Server& serving = **opened;
+  bool is_asked = false;
+  while (!is_asked && !is_superseded)
+    is_asked =
+        serve(
+            service.signals, service.manager, [&] { return serving.is_responding(answer_limit); },
+            [&] {
+              return fmt::format("{} connected", counted(serving.worker_count(), "worker"));
+            }) != 0;
+  if (is_asked) {
+    service.manager.stopping("ending");
+    service.log.info("ending; runs that are not finished go on at the next start");
+  }
+  stop.request_stop();
+  opened->reset();
+  if (is_asked && seat) standby->resign(seat->leader);
+  return is_asked;
+}
+
+/// Follows the shared journal until this server leads; nullopt: it was asked to end.
+/// @error as Standby::wait
+Result<std::optional<journal::Seat>> stand_by(cluster::Standby& standby, const Service& service) {
+  std::stop_source stop;
+  Result<std::optional<journal::Seat>> seat = std::optional<journal::Seat>{};
+  std::atomic<bool> is_over = false;
+  std::thread waiting([&] {
+    seat = standby.wait(stop.get_token());
+    is_over = true;
+    service.signals.wake();
+  });
+  bool is_asked = false;
+  while (!is_asked && !is_over)
+    is_asked = serve(
+                   service.signals, service.manager, [] { return true; },
+                   [] { return std::string("standing by"); }) != 0;
+  stop.request_stop();
+  waiting.join();
+  if (!is_asked || !seat || !*seat) return seat;
+  standby.resign((*seat)->leader);
+  return std::optional<journal::Seat>{};
+}
+
+int serve_in_turn(const ServerStartOptions& options, const cluster::ServerOptions& server,
+                  cluster::Standby* standby, const Service& service, Console& console) {
+  for (;;) {
+    std::optional<journal::Seat> seat;
+    if (standby != nullptr) {
+      auto taken = stand_by(*standby, service);
+      if (!taken) return console.fail(taken.error());
+      if (!*taken) return exit_ok;
+      seat = *std::move(taken);
+      service.log.info(fmt::format("this server leads, epoch {}", seat->leader.epoch));
+    }
+    const auto is_asked = serve_once(options, server, standby, seat, service);
+    if (!is_asked) return console.fail(is_asked.error());
+    if (*is_asked) return exit_ok;
+    if (standby != nullptr) continue;
+    service.manager.stopping("ending");
+    service.log(LogLevel::error, "ending; the runs are the other server's");
+    return exit_failed;
+  }
+}
+
 }  // namespace
 
 int server_start_command(const ServerStartOptions& options, Console& console) {
@@ -68,6 +168,7 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   ServiceSignals signals;  // before any thread
   ServiceManager manager;
   ServiceLog log(console, options.log.format, options.log.least);
+  const Service service{signals, manager, log};
   const auto say = [&log](const std::string& line) { log.info(line); };
   cluster::ServerOptions server;
   server.engine = *std::move(engine);
@@ -81,36 +182,24 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   server.fleet.reconcile_window = options.reconcile_window;
   server.fleet.ping_every = std::min<Duration>(options.suspect_after / 3, server.fleet.ping_every);
   server.say = say;
-  std::atomic<bool> is_superseded = false;
-  server.on_superseded = [&](const Error& error) {
-    say(error.message);
-    is_superseded = true;
-    signals.wake();
-  };
   server.query = [globals = console.options()](const std::string& op, const std::string& body) {
     return answer_query(op, body, globals);
   };
-  auto opened = cluster::Server::open(std::move(server));
+  if (options.journal.empty()) return serve_in_turn(options, server, nullptr, service, console);
+
+  cluster::StandbyOptions standby;
+  auto shared = redis::parse_url(options.journal);
+  if (!shared) return console.fail(shared.error(), exit_invalid);
+  shared->password_file = options.journal_password_file;
+  standby.log = std::make_shared<journal::RedisLog>(
+      std::make_shared<redis::Client>(*std::move(shared), journal::log_functions()));
+  standby.data = server.engine.data;
+  standby.name = server.name;
+  standby.term = options.lead_term;
+  standby.say = say;
+  const auto opened = cluster::Standby::open(std::move(standby));
   if (!opened) return console.fail(opened.error());
-  const std::string host =
-      place->host.find(':') == std::string::npos ? place->host : "[" + place->host + "]";
-  log.info(fmt::format("listening on {}:{}", host, (*opened)->port()));
-  if (!options.port_file.empty())
-    if (const Status written = write_port(options.port_file, (*opened)->port()); !written)
-      return console.fail(written.error());
-  cluster::Server& serving = **opened;
-  (void)serve(
-      signals, manager, [&] { return serving.is_responding(answer_limit); },
-      [&] { return fmt::format("{} connected", counted(serving.worker_count(), "worker")); });
-  manager.stopping("ending");
-  if (is_superseded) {
-    log(LogLevel::error, "ending; the runs are the other server's");
-    opened->reset();
-    return exit_failed;
-  }
-  log.info("ending; runs that are not finished go on at the next start");
-  opened->reset();
-  return exit_ok;
+  return serve_in_turn(options, server, opened->get(), service, console);
 }
 
 }  // namespace reprise::cli

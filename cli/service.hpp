@@ -20,6 +20,7 @@
 namespace reprise::cli {
 
 using cluster::parse_host_port;
+using cluster::parse_servers;
 
 /// From --certs, --secret-file, or else the secret in the data directory.
 /// @error as cluster::load_credentials(); not_found says how a secret comes to be

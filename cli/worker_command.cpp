@@ -13,6 +13,7 @@
 #include "cli/service_log.hpp"
 #include "cli/table.hpp"
 #include "cli/version.hpp"
+#include "cluster/socket_address.hpp"
 #include "cluster/worker_list.hpp"
 #include "cluster/worker_node.hpp"
 #include "core/text.hpp"
@@ -55,9 +56,9 @@ std::string listed(const std::map<std::string, Value>& entries) {
 
 int worker_start_command(const WorkerStartOptions& options, Console& console) {
   const GlobalOptions& globals = console.options();
-  const auto place =
-      parse_host_port(globals.server.empty() ? "127.0.0.1:4747" : globals.server, "--server");
-  if (!place) return console.fail(place.error(), exit_invalid);
+  auto servers =
+      parse_servers(globals.server.empty() ? "127.0.0.1:4747" : globals.server, "--server");
+  if (!servers) return console.fail(servers.error(), exit_invalid);
   const auto data = data_path(globals);
   if (!data) return console.fail(data.error(), exit_invalid);
   auto credentials = credentials_of(globals);
@@ -74,8 +75,10 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
 
   ServiceSignals signals;  // before any thread
   cluster::WorkerNodeOptions worker;
-  worker.server.host = place->host;
-  worker.server.port = place->port;
+  std::string where = cluster::endpoint_text(servers->host, servers->port);
+  for (const cluster::PeerPlace& other : servers->others)
+    where += ", " + cluster::endpoint_text(other.host, other.port);
+  worker.server = *std::move(servers);
   std::error_code error;
   worker.data = std::filesystem::absolute(*data, error) / "workers" / name;
   if (!options.secrets.empty()) worker.secrets = std::filesystem::absolute(options.secrets, error);
@@ -113,12 +116,11 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
   worker.say = [&log](const std::string& line) { log.info(line); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());
-  log.info(fmt::format("worker \"{}\" for the server at {}:{}", name, place->host, place->port));
+  log.info(fmt::format("worker \"{}\" for the server at {}", name, where));
   log.info("limits: " + limits);
   const bool is_told =
       serve(
-          signals, manager, [] { return true; },
-          [&] { return fmt::format("serves {}:{}", place->host, place->port); }) == 0;
+          signals, manager, [] { return true; }, [&] { return "serves " + where; }) == 0;
   if (is_told && refused) {
     node->reset();
     return console.fail(*refused, exit_invalid);

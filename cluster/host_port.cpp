@@ -40,4 +40,21 @@ Result<HostPort> parse_host_port(std::string_view text, std::string_view what) {
   return place;
 }
 
+Result<ConnectOptions> parse_servers(std::string_view text, std::string_view what) {
+  ConnectOptions servers;
+  for (bool is_first = true;; is_first = false) {
+    const std::size_t comma = text.find(',');
+    auto place = parse_host_port(text.substr(0, comma), what);
+    if (!place) return tl::unexpected(place.error());
+    if (is_first) {
+      servers.host = std::move(place->host);
+      servers.port = place->port;
+    } else {
+      servers.others.push_back({std::move(place->host), place->port});
+    }
+    if (comma == std::string_view::npos) return servers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
 }  // namespace reprise::cluster

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "cluster/hub.hpp"
 #include "core/result.hpp"
 
 namespace reprise::cluster {
@@ -18,5 +19,9 @@ struct HostPort {
 /// @param what  what the text is, for the message: "--server"
 /// @error invalid_argument
 [[nodiscard]] Result<HostPort> parse_host_port(std::string_view text, std::string_view what);
+
+/// Several of them, with commas between, that are to be tried one after the other.
+/// @error invalid_argument
+[[nodiscard]] Result<ConnectOptions> parse_servers(std::string_view text, std::string_view what);
 
 }  // namespace reprise::cluster

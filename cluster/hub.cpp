@@ -188,10 +188,13 @@ Result<std::uint16_t> Hub::listen(const ListenOptions& options) {
 }
 
 Result<DialNumber> Hub::connect(const ConnectOptions& options) {
-  if (const auto numeric = resolve(options.host, options.port, true))
-    for (const SocketAddress& address : *numeric)
-      if (auto fine = check_exposure(reactor_->options(), address); !fine)
-        return tl::unexpected(fine.error());
+  std::vector<PeerPlace> places = options.others;
+  places.push_back({options.host, options.port});
+  for (const PeerPlace& place : places)
+    if (const auto numeric = resolve(place.host, place.port, true))
+      for (const SocketAddress& address : *numeric)
+        if (auto fine = check_exposure(reactor_->options(), address); !fine)
+          return tl::unexpected(fine.error());
   auto number = std::make_shared<std::promise<DialNumber>>();
   auto given = number->get_future();
   reactor_->mailbox().post(

@@ -43,9 +43,15 @@ struct ListenOptions {
   std::uint16_t port = default_port;  // 0: the system chooses
 };
 
+struct PeerPlace {
+  std::string host;
+  std::uint16_t port = default_port;
+};
+
 struct ConnectOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = default_port;
+  std::vector<PeerPlace> others{};  // where the peer may be instead; tried in turn
   Role role = Role::scheduler;      // that the peer must have
   std::optional<std::string> name;  // that the peer must have; nullopt: any node of that role
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include <netinet/in.h>
@@ -46,6 +47,22 @@ std::shared_ptr<const void> hold_of(std::size_t bytes, std::size_t window, LinkN
         if (before > window / 2 && before - bytes <= window / 2)
           mailbox->post([link](Reactor& reactor) { reactor.read_again(link); });
       });
+}
+
+// In order. With a name server, places that it does not know are left out, unless they are all.
+Result<std::vector<SocketAddress>> resolve_all(const std::vector<PeerPlace>& places,
+                                               bool only_numeric) {
+  std::vector<SocketAddress> all;
+  std::optional<Error> error;
+  for (const PeerPlace& place : places) {
+    const auto addresses = resolve(place.host, place.port, only_numeric);
+    if (addresses)
+      all.insert(all.end(), addresses->begin(), addresses->end());
+    else
+      error = addresses.error();
+  }
+  if (error && (only_numeric || all.empty())) return tl::unexpected(*std::move(error));
+  return all;
 }
 
 }  // namespace
@@ -354,10 +371,14 @@ void Reactor::close_link(LinkNumber link, const Error& why) {
 DialNumber Reactor::add_dial(const ConnectOptions& options) {
   DialOptions dial;
   dial.address = endpoint_text(options.host, options.port);
+  for (const PeerPlace& other : options.others)
+    dial.address += "," + endpoint_text(other.host, other.port);
   dial.role = options.role;
   dial.name = options.name;
   const DialNumber number = exchange_->dial(std::move(dial));
-  targets_[number] = {options.host, options.port};
+  DialTarget& target = targets_[number];
+  target.places.push_back({options.host, options.port});
+  target.places.insert(target.places.end(), options.others.begin(), options.others.end());
   return number;
 }
 
@@ -370,12 +391,18 @@ void Reactor::hang_up(DialNumber dial) {
 void Reactor::start_dial(DialNumber dial) {
   const auto found = targets_.find(dial);
   if (found == targets_.end()) return;
-  const DialTarget target = found->second;
-  auto numeric = resolve(target.host, target.port, true);
+  // Another place first each time: one that accepts and then says nothing must not be the only one
+  // that is ever tried.
+  DialTarget& target = found->second;
+  std::vector<PeerPlace> places = target.places;
+  std::rotate(places.begin(), places.begin() + static_cast<std::ptrdiff_t>(target.first),
+              places.end());
+  target.first = (target.first + 1) % places.size();
+  auto numeric = resolve_all(places, true);
   if (numeric) return resolved(dial, std::move(numeric));
   // A name server may take its time: everybody else need not wait for it.
-  std::thread([dial, target, mailbox = mailbox_] {
-    auto addresses = resolve(target.host, target.port, false);
+  std::thread([dial, places = std::move(places), mailbox = mailbox_] {
+    auto addresses = resolve_all(places, false);
     mailbox->post([dial, addresses = std::move(addresses)](Reactor& reactor) {
       reactor.resolved(dial, addresses);
     });

@@ -93,8 +93,8 @@ class Reactor {
     std::shared_ptr<std::atomic<std::size_t>> held;  // bytes of messages that the owner has
   };
   struct DialTarget {
-    std::string host;
-    std::uint16_t port = 0;
+    std::vector<PeerPlace> places;
+    std::size_t first = 0;  // to be tried first at the next dial
   };
 
   void run();

@@ -236,7 +236,8 @@ std::span<const Setting> known_settings() {
        .words = {"process", "task"}},
       {.key = "server",
        .kind = Kind::text,
-       .meaning = "Server that commands with --server ask, and that a worker serves, as host:port.",
+       .meaning = "Server that commands with --server ask, and that a worker serves, as host:port; "
+                  "several, with commas between, are tried one after the other.",
        .standard = "",
        .computed = "none: commands look into the data directory, a worker serves 127.0.0.1:4747",
        .example = "scheduler.lan:4747",
@@ -300,6 +301,33 @@ std::span<const Setting> known_settings() {
        .example = "/etc/reprise/node-1",
        .trade_off = "Each node can be only what its certificate says, and what travels is "
                     "encrypted. Instead of a secret, not with it."},
+      {.key = "journal.url",
+       .kind = Kind::text,
+       .meaning = "Redis server in which several servers share their journal, as "
+                  "redis://[user@]host[:port][/database]. One of them leads; the others follow, "
+                  "each in a data directory of its own, and take over.",
+       .standard = "",
+       .computed = "none: the journal is the data directory's",
+       .example = "redis://127.0.0.1:6380",
+       .trade_off = "What is acknowledged waits for this server and for the own disk. It must not "
+                    "evict (maxmemory-policy noeviction) and has to write an append-only file; "
+                    "others are refused."},
+      {.key = "journal.password_file",
+       .kind = Kind::secret_file,
+       .meaning = "File whose first line is the password for journal.url.",
+       .standard = "",
+       .computed = "no password",
+       .example = "/etc/reprise/journal-password",
+       .trade_off = "Whoever may write to that server can make up runs: give it a password, or a "
+                    "user of its own."},
+      {.key = "journal.lead_term",
+       .kind = Kind::duration,
+       .meaning = "A leader that renewed nothing for so long is replaced.",
+       .standard = "5s",
+       .computed = "",
+       .example = "",
+       .trade_off = "Shorter takes over sooner; too short changes leaders at every hiccup. Nothing "
+                    "is lost or doubled either way."},
       {.key = "redis.url",
        .kind = Kind::text,
        .meaning = "Server that keeps cached results for several nodes, as "

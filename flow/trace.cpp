@@ -64,12 +64,20 @@ void check_cycle(const Trace& trace, MistakeList& mistakes) {
                fmt::format("tasks wait for each other in a cycle: {}", path));
 }
 
+bool hashes(TraceMode mode) {
+  return mode == TraceMode::hash || mode == TraceMode::timed;
+}
+
+bool sleeps(TraceMode mode) {
+  return mode == TraceMode::sleep || mode == TraceMode::timed;
+}
+
 void check_touch(const Trace& trace, const TraceOptions& options, MistakeList& mistakes) {
   if (options.touch.empty()) return;
-  if (options.mode != TraceMode::hash) {
-    mistakes.add(
-        "RP2130", {},
-        fmt::format("--touch changes digests and needs --mode hash, not {}", name(options.mode)));
+  if (!hashes(options.mode)) {
+    mistakes.add("RP2130", {},
+                 fmt::format("--touch changes digests and needs --mode hash or timed, not {}",
+                             name(options.mode)));
     return;
   }
   std::vector<std::string> ids;
@@ -92,7 +100,7 @@ void check_touch(const Trace& trace, const TraceOptions& options, MistakeList& m
 }
 
 void check_times(const Trace& trace, const TraceOptions& options, MistakeList& mistakes) {
-  if (options.mode != TraceMode::sleep) return;
+  if (!sleeps(options.mode)) return;
   if (!std::isfinite(options.scale) || options.scale < 0) {
     mistakes.add("RP2133", {},
                  fmt::format("--scale must be a number from 0, not {}", options.scale));
@@ -102,14 +110,15 @@ void check_times(const Trace& trace, const TraceOptions& options, MistakeList& m
                            [](const TraceTask& task) { return task.runtime_s.has_value(); })) {
     mistakes.add(
         "RP2134", {},
-        "the trace records no runtimes, which --mode sleep needs; use --mode hash or noop");
+        fmt::format("the trace records no runtimes, which --mode {} needs; use --mode hash or noop",
+                    name(options.mode)));
     return;
   }
   for (const TraceTask& task : trace.tasks) {
     if (!task.runtime_s) {
       mistakes.add("RP2135", task.position,
-                   fmt::format("no runtime is recorded for task {}, which --mode sleep needs",
-                               quoted(task.id)));
+                   fmt::format("no runtime is recorded for task {}, which --mode {} needs",
+                               quoted(task.id), name(options.mode)));
     } else if (*task.runtime_s * options.scale > slept_seconds_max) {
       mistakes.add("RP2136", task.position,
                    fmt::format("task {} would sleep for more than 10 years; use a smaller --scale",
@@ -135,6 +144,11 @@ TaskKind kind_for(TraceMode mode) {
       break;
     case TraceMode::noop:
       kind.signature.outputs = {{"result", "nil"}};
+      break;
+    case TraceMode::timed:
+      kind.signature.inputs = {{"line", "str"}, {"parents", "list<str>"}, {"seconds", "f64"}};
+      kind.signature.outputs = {{"digest", "str"}};
+      kind.cache.enabled = true;
       break;
   }
   return kind;
@@ -167,20 +181,18 @@ class FlowMaker {
     const std::uint32_t kind = builder_.add_kind(std::move(shared));
     for (const TraceTask& task : trace_.tasks) {
       const double seconds = task.runtime_s.value_or(0) * options_.scale;
-      const bool sleeps = options_.mode == TraceMode::sleep;
-      builder_.add_node(task.id, kind, sleeps ? static_cast<float>(seconds) : 0.0F);
-      if (options_.mode == TraceMode::hash) {
+      builder_.add_node(task.id, kind, sleeps(options_.mode) ? static_cast<float>(seconds) : 0.0F);
+      if (hashes(options_.mode))
         if (Status added = add_chain_inputs(task); !added) return tl::unexpected(added.error());
-        continue;
-      }
-      if (sleeps) {
+      if (sleeps(options_.mode)) {
         Result<Payload> value = Payload::of(Value(seconds));
         if (!value) return tl::unexpected(value.error());
         builder_.add_constant("seconds", *std::move(value));
       }
+      if (hashes(options_.mode)) continue;
       for (const std::uint32_t parent : task.parents) builder_.add_state_only(NodeId{parent});
     }
-    if (options_.mode == TraceMode::hash) {
+    if (hashes(options_.mode)) {
       Output output;
       output.name = "chain_digest";
       output.kind = Output::Kind::chain_digest;
@@ -251,6 +263,8 @@ std::string_view name(TraceMode mode) {
       return "hash";
     case TraceMode::sleep:
       return "sleep";
+    case TraceMode::timed:
+      return "timed";
     case TraceMode::noop:
       return "noop";
   }
@@ -258,7 +272,8 @@ std::string_view name(TraceMode mode) {
 }
 
 std::optional<TraceMode> trace_mode_from(std::string_view text) {
-  for (const TraceMode mode : {TraceMode::hash, TraceMode::sleep, TraceMode::noop}) {
+  for (const TraceMode mode :
+       {TraceMode::hash, TraceMode::sleep, TraceMode::noop, TraceMode::timed}) {
     if (name(mode) == text) return mode;
   }
   return std::nullopt;

@@ -3,8 +3,8 @@
 //
 // A trace says which tasks there were, what each waited for and how long it took, but not how to do
 // the work. A run puts something else in its place: hash mode a chain of digests, whose answer
-// depends on nothing but the graph; sleep mode the recorded times, scaled; noop mode nothing, to
-// measure what the executor itself costs.
+// depends on nothing but the graph; sleep mode the recorded times, scaled; timed mode both; noop
+// mode nothing, to measure what the executor itself costs.
 #pragma once
 
 #include <cstddef>
@@ -27,9 +27,10 @@ enum class TraceMode : std::uint8_t {
   hash,   // "trace.hash@1": SHA-256 over the task's line and its parents' results; cached
   sleep,  // "trace.sleep@1": sleeps for the recorded runtime × scale
   noop,   // "trace.noop@1"
+  timed,  // "trace.timed@1": sleeps like sleep, then gives what hash gives; cached
 };
 
-/// "hash", "sleep", "noop".
+/// "hash", "sleep", "noop", "timed".
 [[nodiscard]] std::string_view name(TraceMode mode);
 [[nodiscard]] std::optional<TraceMode> trace_mode_from(std::string_view name);
 
@@ -37,7 +38,7 @@ struct TraceOptions {
   TraceMode mode = TraceMode::hash;
   double scale = 1e-3;  // seconds slept for each recorded one
   std::map<std::string, std::string>
-      touch;  // hash mode: text that enters these tasks' digests, by task id
+      touch;  // hash and timed mode: text that enters these tasks' digests, by task id
 };
 
 template <class T>
@@ -91,9 +92,8 @@ class MistakeList {
 
 /// The flow that runs `trace` in a mode: nodes in file order, named by id.
 /// @param text  of the file, for places only
-/// @error the tasks form a cycle (with its path); sleep mode without runtimes; `touch` of an
-/// unknown task, outside of
-///        hash mode or not UTF-8; a scale that is no number from 0
+/// @error the tasks form a cycle (with its path); sleep or timed mode without runtimes; `touch` of
+/// an unknown task, outside of hash and timed mode or not UTF-8; a scale that is no number from 0
 [[nodiscard]] Checked<FlowSpec> to_flow(const Trace& trace, const TraceOptions& options,
                                         std::string_view text);
 

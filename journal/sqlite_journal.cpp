@@ -178,6 +178,29 @@ struct SqliteJournal::State {
         .run(*serial, row.state, row.message, finished);
   }
 
+  Status remove_run(const RunId& run);
+  Status remove_everything();
+  Status carry_out(const LogEntry& entry, Offset& last);
+  Status set_log_position(LogPosition position);
+  Status set_number(std::string_view name, std::uint64_t value) {
+    Statement set(*database, "INSERT OR REPLACE INTO number(name, value) VALUES(?1, ?2)");
+    return set.run(name, value);
+  }
+  Result<std::uint64_t> number(std::string_view name) {
+    Statement find(*database, "SELECT value FROM number WHERE name = ?1");
+    find.start(name);
+    auto found = find.next();
+    if (!found) return tl::unexpected(found.error());
+    return *found ? static_cast<std::uint64_t>(find.integer(0)) : 0;
+  }
+  Status set_summary(const RunId& run, const Summary& summary) {
+    Statement update(*database, "UPDATE run SET summary = ?2 WHERE id = ?1");
+    const std::string bytes = encode_summary(summary);
+    if (auto done = update.run(Blob{raw(run)}, Blob{bytes}); !done) return done;
+    if (database->changes() == 0) return no_such_run(run);
+    return {};
+  }
+
   // A transaction that does not wait for the disk; the next one that does covers it, as both are in
   // one log.
   template <class Action>
@@ -323,13 +346,7 @@ Result<Offset> SqliteJournal::append(std::span<const Batch> batches) {
 
 Status SqliteJournal::set_summary(const RunId& run, const Summary& summary) {
   State& state = *state_;
-  return state.without_waiting([&]() -> Status {
-    Statement update(*state.database, "UPDATE run SET summary = ?2 WHERE id = ?1");
-    const std::string bytes = encode_summary(summary);
-    if (auto done = update.run(Blob{raw(run)}, Blob{bytes}); !done) return done;
-    if (state.database->changes() == 0) return no_such_run(run);
-    return {};
-  });
+  return state.without_waiting([&] { return state.set_summary(run, summary); });
 }
 
 Result<SqliteJournal::Erased> SqliteJournal::erase(
@@ -452,28 +469,103 @@ Result<std::vector<Journal::Entry>> SqliteJournal::read(const RunId& run, Offset
   }
 }
 
-Status SqliteJournal::remove(const RunId& run) {
-  State& state = *state_;
-  auto serial = state.serial_of(run);
+// Offsets are never used again, so the last one is noted where the rows that say so go.
+Status SqliteJournal::State::remove_run(const RunId& run) {
+  auto serial = serial_of(run);
   if (!serial) return tl::unexpected(serial.error());
-  state.serials.erase(run);
-  return state.without_waiting([&]() -> Status {
-    auto last = state.last_offset();
-    if (!last) return tl::unexpected(last.error());
-    Statement keep(*state.database,
-                   "INSERT OR REPLACE INTO number(name, value) VALUES('last_offset', ?1)");
-    if (auto done = keep.run(*last); !done) return done;
-    Statement batches(*state.database, "DELETE FROM batch WHERE run = ?1");
-    if (auto done = batches.run(*serial); !done) return done;
-    Statement flows(
-        *state.database,
-        "DELETE FROM flow WHERE digest = (SELECT flow FROM run WHERE serial = ?1) AND NOT EXISTS("
-        "SELECT 1 FROM run o WHERE o.flow = flow.digest AND o.serial <> ?1)");
-    if (auto done = flows.run(*serial); !done) return done;
-    Statement row(*state.database, "DELETE FROM run WHERE serial = ?1");
-    if (auto done = row.run(*serial); !done) return done;
-    return state.database->changes() == 0 ? Status(no_such_run(run)) : Status();
+  serials.erase(run);
+  auto last = last_offset();
+  if (!last) return tl::unexpected(last.error());
+  if (auto done = set_number("last_offset", *last); !done) return done;
+  Statement batches(*database, "DELETE FROM batch WHERE run = ?1");
+  if (auto done = batches.run(*serial); !done) return done;
+  Statement flows(
+      *database,
+      "DELETE FROM flow WHERE digest = (SELECT flow FROM run WHERE serial = ?1) AND NOT EXISTS("
+      "SELECT 1 FROM run o WHERE o.flow = flow.digest AND o.serial <> ?1)");
+  if (auto done = flows.run(*serial); !done) return done;
+  Statement row(*database, "DELETE FROM run WHERE serial = ?1");
+  if (auto done = row.run(*serial); !done) return done;
+  return database->changes() == 0 ? Status(no_such_run(run)) : Status();
+}
+
+Status SqliteJournal::State::remove_everything() {
+  serials.clear();
+  auto last = last_offset();
+  if (!last) return tl::unexpected(last.error());
+  if (auto done = set_number("last_offset", *last); !done) return done;
+  for (const char* sql : {"DELETE FROM batch", "DELETE FROM flow", "DELETE FROM run"}) {
+    Statement remove(*database, sql);
+    if (auto done = remove.run(); !done) return done;
+  }
+  return {};
+}
+
+Status SqliteJournal::remove(const RunId& run) {
+  return state_->without_waiting([&] { return state_->remove_run(run); });
+}
+
+Result<LogPosition> SqliteJournal::log_position() {
+  const auto epoch = state_->number("log_epoch");
+  if (!epoch) return tl::unexpected(epoch.error());
+  const auto sequence = state_->number("log_sequence");
+  if (!sequence) return tl::unexpected(sequence.error());
+  return LogPosition{*epoch, *sequence};
+}
+
+Status SqliteJournal::State::set_log_position(LogPosition position) {
+  if (auto noted = set_number("log_epoch", position.epoch); !noted) return noted;
+  return set_number("log_sequence", position.sequence);
+}
+
+Status SqliteJournal::note_log_position(LogPosition position) {
+  return state_->without_waiting([&] { return state_->set_log_position(position); });
+}
+
+Status SqliteJournal::forget_log() {
+  return state_->without_waiting([&]() -> Status {
+    if (auto done = state_->remove_everything(); !done) return done;
+    return state_->set_log_position({});
   });
+}
+
+Status SqliteJournal::State::carry_out(const LogEntry& entry, Offset& last) {
+  const LogRecord& record = entry.record;
+  if (std::holds_alternative<Restart>(record)) return remove_everything();
+  if (const auto* opened = std::get_if<RunOpened>(&record))
+    return insert_run(opened->row, entry.flow);
+  if (const auto* summarised = std::get_if<Summarised>(&record))
+    return set_summary(summarised->run, summarised->summary);
+  if (const auto* removed = std::get_if<RunRemoved>(&record)) return remove_run(removed->run);
+  const auto* appended = std::get_if<Appended>(&record);
+  if (appended == nullptr) return {};  // a barrier
+  for (const Batch& batch : appended->batches) {
+    if (batch.count() == 0) continue;
+    const Status done = append_one(batch, last + 1);
+    if (!done && done.error().code != ErrorCode::not_found) return done;
+    last += batch.count();  // as at the leader, also for a run that was removed here
+  }
+  return {};
+}
+
+Result<Offset> SqliteJournal::take_log(std::span<const LogEntry> entries) {
+  State& state = *state_;
+  auto transaction = Transaction::begin(*state.database);
+  if (!transaction) return tl::unexpected(transaction.error());
+  if (auto leads = state.check_epoch(); !leads) return tl::unexpected(leads.error());
+  auto last = state.last_offset();
+  if (!last) return last;
+  auto known = log_position();
+  if (!known) return tl::unexpected(known.error());
+  for (const LogEntry& entry : entries) {
+    if (entry.position <= *known) continue;
+    *known = entry.position;
+    const Status done = state.carry_out(entry, *last);
+    if (!done && done.error().code != ErrorCode::not_found) return tl::unexpected(done.error());
+  }
+  if (auto noted = state.set_log_position(*known); !noted) return tl::unexpected(noted.error());
+  if (auto written = transaction->commit(); !written) return tl::unexpected(written.error());
+  return last;
 }
 
 }  // namespace reprise::journal

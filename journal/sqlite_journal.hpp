@@ -7,7 +7,7 @@
 #include <memory>
 #include <set>
 
-#include "journal/journal.hpp"
+#include "journal/log_record.hpp"
 
 namespace reprise::journal {
 
@@ -56,6 +56,21 @@ class SqliteJournal final : public Journal {
   Result<Erased> erase(const std::function<bool(const RunId&, const TaskChange&)>& is_meant,
                        const std::function<bool(const RunRow&)>& holds, bool dry_run);
   Status flush() override;
+
+  /// Up to where this journal holds a log that several share; zero: nothing of it.
+  /// @error unavailable, io
+  [[nodiscard]] Result<LogPosition> log_position();
+  /// Without carrying out anything: what is held here is that. @error unavailable, exhausted, io
+  Status note_log_position(LogPosition position);
+  /// Forgets everything, for a log that is to be taken in from its beginning. Offsets go on.
+  /// @error unavailable, exhausted, io
+  Status forget_log();
+  /// Carries out records of that log and notes the place of the last, all or nothing. Those at or
+  /// before the place known change nothing; neither does what is said of a run that was removed
+  /// here.
+  /// @return offset of the last change there is. @error unavailable, exhausted, io; denied: as
+  /// append()
+  [[nodiscard]] Result<Offset> take_log(std::span<const LogEntry> entries);
 
   [[nodiscard]] Result<std::vector<RunRow>> runs(const RunQuery& query) override;
   [[nodiscard]] Result<std::string> flow(const Digest& digest) override;

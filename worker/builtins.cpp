@@ -130,9 +130,9 @@ void sleep_until(std::chrono::steady_clock::time_point deadline, const std::stop
   if (stop.stop_requested()) refuse("stopped while it slept");
 }
 
-Returned trace_sleep(const Call& call, const Signature& signature) {
-  const auto started = std::chrono::steady_clock::now();  // decoding belongs to the time
-  const double seconds = Arguments(call, signature).number(0);
+/// Since `started`: decoding belongs to the time.
+void sleep_for(double seconds, std::chrono::steady_clock::time_point started,
+               const std::stop_token& stop) {
   constexpr double seconds_max = 10 * 365.25 * 86400;
   if (!(seconds >= 0 && seconds <= seconds_max)) {
     refuse(fmt::format("cannot sleep for {} seconds; 0 to 10 years are possible", seconds));
@@ -141,9 +141,8 @@ Returned trace_sleep(const Call& call, const Signature& signature) {
     // Rounded up: a task that ended too early would make a schedule look better than is possible.
     const auto duration =
         std::chrono::nanoseconds(static_cast<std::int64_t>(std::ceil(seconds * 1e9)));
-    sleep_until(started + duration, call.stop);
+    sleep_until(started + duration, stop);
   }
-  return {Payload::nil(), {}};
 }
 
 // ---- Lists ----
@@ -294,8 +293,19 @@ void add_builtins(FunctionTable& table) {
                 return Returned{or_refuse(Payload::of(trace_hash(Arguments(call, hash)))), {}};
               }});
   const Signature sleep{{{"seconds", "f64"}}, {{"result", "nil"}}};
-  add(table,
-      {"trace.sleep", "1", sleep, [sleep](const Call& call) { return trace_sleep(call, sleep); }});
+  add(table, {"trace.sleep", "1", sleep, [sleep](const Call& call) {
+                const auto started = std::chrono::steady_clock::now();
+                sleep_for(Arguments(call, sleep).number(0), started, call.stop);
+                return Returned{Payload::nil(), {}};
+              }});
+  const Signature timed{{{"line", "str"}, {"parents", "list<str>"}, {"seconds", "f64"}},
+                        {{"digest", "str"}}};
+  add(table, {"trace.timed", "1", timed, [timed](const Call& call) {
+                const auto started = std::chrono::steady_clock::now();
+                const Arguments arguments(call, timed);
+                sleep_for(arguments.number(2), started, call.stop);
+                return Returned{or_refuse(Payload::of(trace_hash(arguments))), {}};
+              }});
   add(table, {"trace.noop", "1", {{}, {{"result", "nil"}}}, [](const Call&) {
                 return Returned{Payload::nil(), {}};
               }});

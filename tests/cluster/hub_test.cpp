@@ -230,6 +230,20 @@ BOOST_AUTO_TEST_CASE(a_link_closed_by_its_owner_is_dialed_again) {
   send_and_check(worker, scheduler, 10);
 }
 
+BOOST_AUTO_TEST_CASE(a_peer_that_is_gone_is_found_at_another_of_its_places) {
+  Node other(with_secret(Role::scheduler, "other"));
+  auto first = std::make_unique<Node>(with_secret(Role::scheduler, "first"));
+  Node worker(with_secret(Role::worker, "w"));
+  ConnectOptions places;
+  places.port = first->listen();
+  places.others = {{"127.0.0.1", other.listen()}};
+  BOOST_REQUIRE(worker.hub->connect(places).has_value());
+  BOOST_REQUIRE(worker.wait([&] { return worker.current() != nullptr; }));
+  first->stop();
+  BOOST_REQUIRE(other.wait([&] { return other.current() != nullptr; }));
+  send_and_check(worker, other, 10);
+}
+
 BOOST_AUTO_TEST_CASE(a_name_that_nobody_knows_is_told_and_tried_again) {
   Node worker(with_secret(Role::worker, "w"));
   ConnectOptions nowhere;

@@ -317,7 +317,8 @@ BOOST_AUTO_TEST_CASE(a_hundred_megabytes_of_brackets_fail_fast_and_small) {
 BOOST_AUTO_TEST_CASE(the_example_trace_is_imported) {
   const char* source = std::getenv("REPRISE_SOURCE_DIR");
   BOOST_REQUIRE(source != nullptr);
-  for (const TraceMode mode : {TraceMode::hash, TraceMode::sleep, TraceMode::noop}) {
+  for (const TraceMode mode :
+       {TraceMode::hash, TraceMode::sleep, TraceMode::noop, TraceMode::timed}) {
     LoadOptions options;
     options.trace.mode = mode;
     const auto loaded = load_flow(std::string(source) + "/examples/trace.json", options);

@@ -174,6 +174,17 @@ BOOST_AUTO_TEST_CASE(sleep_mode_keeps_a_float_where_the_time_is_a_whole_number) 
   BOOST_TEST((flow.constants[flow.inputs_of(NodeId{0})[0].index].value().value() == Value(1.0)));
 }
 
+BOOST_AUTO_TEST_CASE(timed_mode_takes_its_time_and_gives_the_digests_of_hash_mode) {
+  const FlowSpec flow = imported(diamond(), in_mode(TraceMode::timed, 0.01));
+  BOOST_TEST(std::get<FunctionBody>(flow.kinds.at(0).body).function == "trace.timed@1");
+  BOOST_TEST(flow.kinds[0].cache.enabled);
+  BOOST_TEST(flow.nodes[1].expected_seconds == 0.015F);
+  BOOST_TEST((flow.outputs == imported(diamond()).outputs));
+  const std::vector<std::string> inputs = names_of_inputs(flow, 1);
+  BOOST_TEST((inputs.back() == "constant seconds"));
+  BOOST_TEST((inputs.front() == "constant line"));
+}
+
 BOOST_AUTO_TEST_CASE(noop_mode_keeps_only_the_order) {
   const FlowSpec flow = imported(diamond(), in_mode(TraceMode::noop));
   BOOST_TEST(std::get<FunctionBody>(flow.kinds.at(0).body).function == "trace.noop@1");
@@ -256,7 +267,7 @@ BOOST_AUTO_TEST_CASE(touch_is_refused_where_it_means_nothing) {
   options = in_mode(TraceMode::noop);
   options.touch = {{"left", "x"}};
   BOOST_TEST(mistakes_of(trace.dump(), options) ==
-             "RP2130 --touch changes digests and needs --mode hash, not noop");
+             "RP2130 --touch changes digests and needs --mode hash or timed, not noop");
 }
 
 BOOST_AUTO_TEST_CASE(scale_must_be_a_number_from_zero_that_gives_sensible_times) {

@@ -96,6 +96,13 @@ BOOST_AUTO_TEST_CASE(trace_sleep_never_ends_before_its_time) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(trace_timed_takes_its_time_and_gives_the_digest) {
+  const auto began = std::chrono::steady_clock::now();
+  BOOST_TEST((call("trace.timed@1", {{"line", "a"}, {"parents", List{}}, {"seconds", 0.02}}) ==
+              Value(sha256("a\n").hex())));
+  BOOST_TEST((std::chrono::steady_clock::now() - began >= std::chrono::milliseconds{20}));
+}
+
 BOOST_AUTO_TEST_CASE(trace_sleep_ends_when_asked_to_stop) {
   std::stop_source stop;
   const auto started = std::chrono::steady_clock::now();
