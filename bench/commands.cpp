@@ -1,42 +1,14 @@
 // P4, P5 and P12: commands, reruns and cold starts, beside bare posix_spawn in the same run.
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include <fmt/format.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
 #include "bench/measure.hpp"
 #include "bench/support.hpp"
 #include "core/assert.hpp"
 
-extern char** environ;
-
 namespace reprise::bench {
-
-namespace {
-
-/// posix_spawn and wait, `count` times over two threads: what any executor of processes pays.
-double bare_spawn(std::size_t count) {
-  const auto half = [](std::size_t times) {
-    char program[] = "/bin/true";
-    char* argv[] = {program, nullptr};
-    for (std::size_t i = 0; i < times; ++i) {
-      pid_t pid = 0;
-      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
-      int status = 0;
-      waitpid(pid, &status, 0);
-    }
-  };
-  return seconds_of([&] {
-    std::thread other(half, count / 2);
-    half(count - count / 2);
-    other.join();
-  });
-}
-
-}  // namespace
 
 std::vector<Figure> commands_p4(const Settings& settings) {
   const auto count = static_cast<std::size_t>(5000 * settings.size);

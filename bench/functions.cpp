@@ -164,55 +164,9 @@ std::vector<Figure> chain_p3(const Settings& settings) {
 }
 
 std::vector<Figure> short_tasks_p7(const Settings& settings) {
-  // 2,000 bodies of 1 ms, then sums of four until one is left: 667 more bodies that take no time.
   const auto count = static_cast<std::size_t>(2000 * settings.size);
-  constexpr std::size_t fan_in = 4;
-  auto functions = std::make_shared<worker::FunctionTable>();
-  const auto add = [&](std::string name, worker::FunctionBody body) {
-    worker::Function function;
-    function.name = std::move(name);
-    function.body = std::move(body);
-    REPRISE_ASSERT(functions->add(std::move(function)).has_value(), 0);
-  };
-  add("bench.sleep", [](const worker::Call&) {
-    std::this_thread::sleep_for(std::chrono::milliseconds{1});
-    return worker::Returned{*Payload::of(Value{1}), {}};
-  });
-  add("bench.sum", [](const worker::Call& call) {
-    std::int64_t sum = 0;
-    for (const Argument& argument : call.arguments) {
-      const Value list = *argument.value.value();
-      for (const Value& value : *list.get_if<List>()) sum += *value.get_if<std::int64_t>();
-    }
-    return worker::Returned{*Payload::of(Value{sum}), {}};
-  });
-  FlowBuilder builder("sleep-and-sum");
-  TaskKind sleep, sum;
-  sleep.cache_name = "bench.sleep";
-  sleep.body = FunctionBody{"bench.sleep@1"};
-  sum.cache_name = "bench.sum";
-  sum.body = FunctionBody{"bench.sum@1"};
-  const auto sleeping = builder.add_kind(std::move(sleep));
-  const auto summing = builder.add_kind(std::move(sum));
-  std::vector<NodeId> level;
-  for (std::size_t i = 0; i < count; ++i)
-    level.push_back(builder.add_node(fmt::format("s{}", i), sleeping));
-  for (int depth = 0; level.size() > 1; ++depth) {
-    std::vector<NodeId> above;
-    for (std::size_t i = 0; i < level.size(); i += fan_in) {
-      above.push_back(builder.add_node(fmt::format("r{}.{}", depth, i / fan_in), summing));
-      for (std::size_t j = i; j < std::min(i + fan_in, level.size()); ++j)
-        builder.add_upstream("values", level[j], {.gathered = true});
-    }
-    level = std::move(above);
-  }
-  const auto flow = std::make_shared<const FlowSpec>(*std::move(builder).finish());
-  EngineOptions options;
-  options.data = fresh_folder(settings.folder);
-  options.functions = functions;
-  options.slots = 2;
-  const auto engine = Engine::open(options);
-  REPRISE_ASSERT(engine.has_value(), engine.error().message);
+  const auto flow = sleeps_and_tree(count);
+  const auto engine = open_engine(fresh_folder(settings.folder), 2);
   BarePool pool(2);
   Figure figure{"P7",
                 fmt::format("{} x 1 ms on 2 slots, then a tree", count),
@@ -227,7 +181,7 @@ std::vector<Figure> short_tasks_p7(const Settings& settings) {
     figure.floor.push_back(seconds_of([&] {
       pool.run(count, [] { std::this_thread::sleep_for(std::chrono::milliseconds{1}); });
     }));
-    figure.runs.push_back(run_flow(**engine, flow));
+    figure.runs.push_back(run_flow(*engine, flow));
   }
   const double ideal = static_cast<double>(count) * 1e-3 / 2;
   figure.met = median(figure.runs) <= 1.02 * ideal;

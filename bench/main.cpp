@@ -1,5 +1,5 @@
-// reprise_bench [ID…] [--json FILE] [--repeat N] [--size FACTOR]: every figure beside its floor
-// from the same run.
+// reprise_bench [ID…] [--json FILE] [--repeat N] [--size FACTOR] [--quick] [--details]: every
+// figure beside its floor from the same run.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
+#include "bench/cluster.hpp"
 #include "bench/measure.hpp"
 
 namespace {
@@ -32,9 +33,16 @@ void print(const Figure& figure) {
   }
   std::cout << fmt::format("{:<5}{:<46}{:>12} {:<9}{:>12}{:>8}  {:<16}{:<7}{:>5.0f} %  {}\n",
                            figure.id, figure.what, number(value), figure.unit, floor, ratio,
-                           figure.goal, figure.met ? "met" : "missed",
+                           figure.goal,
+                           figure.goal.empty() ? ""
+                           : figure.met        ? "met"
+                                               : "missed",
                            reprise::bench::spread_percent(figure.runs), figure.note)
             << std::flush;
+}
+
+void print_details(const Figure& figure) {
+  for (const std::string& line : figure.details) std::cout << "     " << line << '\n';
 }
 
 nlohmann::json to_json(const Figure& figure) {
@@ -53,9 +61,13 @@ nlohmann::json to_json(const Figure& figure) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Started by a benchmark: a worker whose functions are the benchmarks' own.
+  if (argc > 2 && std::string_view(argv[1]) == "worker")
+    return reprise::bench::serve({argv + 3, argv + argc});
   reprise::bench::Settings settings;
   std::vector<std::string> ids;
   std::string json_file;
+  bool quick = false, details = false, with_peers = false;
   CLI::App app{"Measures Reprise beside what the machine gives at best."};
   app.add_option("id", ids, "which, e.g. P1 P4; default: all");
   app.add_option("--json", json_file, "also write the figures to FILE");
@@ -63,7 +75,14 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100));
   app.add_option("--size", settings.size, "factor on the amount of work")
       ->check(CLI::Range(0.001, 100.0));
+  app.add_flag("--quick", quick, "a tenth of the work, twice");
+  app.add_flag("--peers", with_peers, "also measure what people use instead, where installed");
+  app.add_flag("--details", details, "also print the tables behind figures, e.g. P9's by graph");
   CLI11_PARSE(app, argc, argv);
+  if (quick) {
+    settings.repetitions = 2;
+    settings.size = 0.1;
+  }
 
   settings.program =
       (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "reprise").string();
@@ -77,13 +96,20 @@ int main(int argc, char** argv) {
   std::cout << fmt::format("{:<5}{:<46}{:>12} {:<9}{:>12}{:>8}  {:<16}{:<7}{:>7}\n", "id", "work",
                            "figure", "unit", "floor", "ratio", "goal", "", "spread");
   nlohmann::json all = nlohmann::json::array();
-  for (const auto& entry : reprise::bench::all()) {
-    if (!ids.empty() && std::find(ids.begin(), ids.end(), entry.id) == ids.end()) continue;
-    for (const Figure& figure : entry.run(settings)) {
-      print(figure);
-      all.push_back(to_json(figure));
-    }
-  }
+  const auto is_wanted = [&](const std::string& id) {
+    return ids.empty() || std::find(ids.begin(), ids.end(), id) != ids.end();
+  };
+  const auto take = [&](const Figure& figure) {
+    if (!is_wanted(figure.id)) return;
+    print(figure);
+    if (details) print_details(figure);
+    all.push_back(to_json(figure));
+  };
+  for (const auto& entry : reprise::bench::all())
+    if (is_wanted(entry.id))
+      for (const Figure& figure : entry.run(settings)) take(figure);
+  if (with_peers)
+    for (const Figure& figure : reprise::bench::peers(settings)) take(figure);
   if (!json_file.empty())
     std::ofstream(json_file)
         << nlohmann::json{{"schema", "reprise.bench/1"}, {"figures", all}}.dump(2) << '\n';

@@ -27,11 +27,19 @@ double seconds_of(const std::function<void()>& f) {
 
 std::vector<Entry> all() {
   return {{"P1", "independent no-op functions", functions_p1},
+          {"P2", "independent no-op functions, cluster", cluster_p2},
           {"P3", "a chain of no-op functions", chain_p3},
+          {"P3", "a chain, and single tasks, cluster", cluster_p3},
           {"P4", "commands", commands_p4},
           {"P5", "rerun of a cached graph", rerun_p5},
           {"P5", "the same from Redis", redis_p5},
+          {"P6", "memory of the scheduler", memory_p6},
           {"P7", "1 ms tasks and a tree of reductions", short_tasks_p7},
+          {"P7", "the same, cluster", cluster_p7},
+          {"P8", "the smallest tasks worth their while", metg_p8},
+          {"P9", "quality of schedules", schedules_p9},
+          {"P10", "growth", growth_p10},
+          {"P11", "restart", restart_p11},
           {"P12", "cold start", start_p12},
           {"P13", "cost of the cache", cache_p13},
           {"P13", "cost of Redis", redis_p13}};

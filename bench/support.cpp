@@ -3,6 +3,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -56,6 +57,55 @@ std::shared_ptr<const FlowSpec> no_ops(std::size_t count, bool chained) {
   auto flow = std::move(builder).finish();
   REPRISE_ASSERT(flow.has_value(), flow.error().message);
   return std::make_shared<const FlowSpec>(std::move(*flow));
+}
+
+std::shared_ptr<const FlowSpec> sleeps_and_tree(std::size_t count) {
+  constexpr std::size_t fan_in = 4;
+  FlowBuilder builder("sleep-and-sum");
+  TaskKind sleep, sum;
+  sleep.cache_name = "trace.sleep";
+  sleep.body = FunctionBody{"trace.sleep@1"};
+  sleep.signature = {{{"seconds", "f64"}}, {{"result", "nil"}}};
+  sum.cache_name = "trace.noop";
+  sum.body = FunctionBody{"trace.noop@1"};
+  const auto sleeping = builder.add_kind(std::move(sleep));
+  const auto summing = builder.add_kind(std::move(sum));
+  const Payload millisecond = *Payload::of(Value{1e-3});
+  std::vector<NodeId> level;
+  for (std::size_t i = 0; i < count; ++i) {
+    level.push_back(builder.add_node(fmt::format("s{}", i), sleeping));
+    builder.add_constant("seconds", millisecond);
+  }
+  for (int depth = 0; level.size() > 1; ++depth) {
+    std::vector<NodeId> above;
+    for (std::size_t i = 0; i < level.size(); i += fan_in) {
+      above.push_back(builder.add_node(fmt::format("r{}.{}", depth, i / fan_in), summing));
+      for (std::size_t j = i; j < std::min(i + fan_in, level.size()); ++j)
+        builder.add_upstream("values", level[j], {.gathered = true});
+    }
+    level = std::move(above);
+  }
+  auto flow = std::move(builder).finish();
+  REPRISE_ASSERT(flow.has_value(), flow.error().message);
+  return std::make_shared<const FlowSpec>(std::move(*flow));
+}
+
+double bare_spawn(std::size_t count) {
+  const auto half = [](std::size_t times) {
+    char program[] = "/bin/true";
+    char* argv[] = {program, nullptr};
+    for (std::size_t i = 0; i < times; ++i) {
+      pid_t pid = 0;
+      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
+      int status = 0;
+      waitpid(pid, &status, 0);
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(half, count / 2);
+    half(count - count / 2);
+    other.join();
+  });
 }
 
 double run_program(const std::vector<std::string>& argv) {

@@ -16,6 +16,11 @@ namespace reprise::bench {
 double run_flow(Engine& engine, const std::shared_ptr<const FlowSpec>& flow);
 /// `count` nodes that call `function`, each waiting for the one before when `chained`.
 [[nodiscard]] std::shared_ptr<const FlowSpec> no_ops(std::size_t count, bool chained);
+/// `count` bodies of 1 ms, then a tree of gathering no-ops, four to one.
+[[nodiscard]] std::shared_ptr<const FlowSpec> sleeps_and_tree(std::size_t count);
+/// Seconds of posix_spawn and wait of /bin/true, `count` times over two threads: what any executor
+/// of processes pays.
+[[nodiscard]] double bare_spawn(std::size_t count);
 /// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a
 /// non-zero exit
 double run_program(const std::vector<std::string>& argv);
