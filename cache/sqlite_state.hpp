@@ -79,7 +79,7 @@ struct SqliteStore::State {
   std::unordered_map<std::int64_t, std::string> names;
   rows::Counts seen;                                 // by look-ups and not written yet
   std::chrono::steady_clock::time_point seen_due{};  // they are to be written
-  std::optional<sqlite::Statement> find, find_head, find_name, find_ok, add_name, insert,
+  std::optional<sqlite::Statement> find, find_head, find_name, find_text, find_ok, add_name, insert,
       set_expires, add_renewal, add_material, count, end_lease, find_past, find_renewal,
       find_horizon, find_recent, find_of_value;
 

@@ -33,7 +33,8 @@ std::string_view raw(const RunId& id) {
 
 Result<std::string> SqliteStore::State::name_of(std::int64_t name_id) {
   if (const auto known = names.find(name_id); known != names.end()) return known->second;
-  Statement select(*database, "SELECT text FROM name WHERE id = ?1");
+  Statement& select = prepared(find_text, "SELECT text FROM name WHERE id = ?1");
+  ResetAtEnd reset(select);
   select.start(name_id);
   auto found = select.next();
   if (!found) return tl::unexpected(found.error());

@@ -63,9 +63,20 @@ void ReadyQueue::drop(LaneId id) {
   free_.push_back(id);
 }
 
+bool ReadyQueue::continues(const Waiting& before, ReadyTask task) const {
+  return before.first.run == task.run &&
+         before.first.task.value + before.count == task.task.value &&
+         before.since + before.count == last_;
+}
+
 void ReadyQueue::push(LaneId id, float rank, ReadyTask task) {
   Entry& entry = *entries_[id];
-  entry.buckets[rank].push_back({task, ++last_});
+  std::deque<Waiting>& bucket = entry.buckets[rank];
+  ++last_;
+  if (!bucket.empty() && continues(bucket.back(), task))
+    ++bucket.back().count;
+  else
+    bucket.push_back({task, 1, last_});
   ++size_;
   if (++entry.size > 1) return;
   Space& space = *entry.space;
@@ -76,7 +87,13 @@ void ReadyQueue::push(LaneId id, float rank, ReadyTask task) {
 void ReadyQueue::pop(LaneId id) {
   Entry& entry = *entries_[id];
   const auto first = entry.buckets.begin();
-  first->second.pop_front();
+  Waiting& next = first->second.front();
+  if (--next.count == 0) {
+    first->second.pop_front();
+  } else {
+    ++next.first.task.value;
+    ++next.since;
+  }
   // Large flows have few ranks that many tasks share, or many ranks with one task each; an empty
   // bucket goes at once so that top() stays constant-time.
   if (first->second.empty()) entry.buckets.erase(first);
@@ -136,7 +153,10 @@ void ReadyQueue::check_invariants() const {
     std::size_t own = 0;
     for (const auto& [rank, bucket] : entry.buckets) {
       REPRISE_ASSERT(!bucket.empty(), id, rank);
-      own += bucket.size();
+      for (const Waiting& waiting : bucket) {
+        REPRISE_ASSERT(waiting.count > 0, id, rank);
+        own += waiting.count;
+      }
     }
     REPRISE_ASSERT(own == entry.size, id, own, entry.size);
     REPRISE_ASSERT(ids_.at(entry.lane) == id, id);

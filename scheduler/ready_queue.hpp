@@ -61,7 +61,7 @@ class ReadyQueue {
 
   void push(LaneId lane, float rank, ReadyTask task);
   [[nodiscard]] const ReadyTask& top(LaneId lane) const {
-    return entries_[lane]->buckets.begin()->second.front().task;
+    return entries_[lane]->buckets.begin()->second.front().first;
   }
   void pop(LaneId lane);
   [[nodiscard]] bool is_empty(LaneId lane) const { return entries_[lane]->size == 0; }
@@ -79,9 +79,12 @@ class ReadyQueue {
   void check_invariants() const;
 
  private:
+  // Tasks that became ready one after the other and are numbered so, too, as the elements of a
+  // mapped task are: however many they are, they take one place.
   struct Waiting {
-    ReadyTask task;
-    std::uint64_t since = 0;  // serial number
+    ReadyTask first;
+    std::uint32_t count = 0;
+    std::uint64_t since = 0;  // serial number of the first
   };
   struct Space;
   struct Entry {
@@ -99,6 +102,7 @@ class ReadyQueue {
     std::vector<LaneId> waiting;  // with something in them
   };
 
+  [[nodiscard]] bool continues(const Waiting& before, ReadyTask task) const;
   [[nodiscard]] bool goes_before(const Entry& a, const Entry& b) const;
   void drop(LaneId lane);
 

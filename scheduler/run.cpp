@@ -51,7 +51,7 @@ Run::Run(RunIndex index, std::shared_ptr<const RunContext> context, std::uint32_
   state_.assign(count, TaskState::pending);
   flags_.assign(count, 0);
   run_count_.assign(count, 0);
-  result_.resize(count);
+  result_.grow(count);
 }
 
 // ---- structure
@@ -89,7 +89,7 @@ Run::Group& Run::add_group(NodeId node, std::uint32_t width) {
   state_.resize(size, TaskState::pending);
   flags_.resize(size, 0);
   run_count_.resize(size, 0);
-  result_.resize(size);
+  result_.grow(size);
   element_node_.resize(element_node_.size() + width, node);
   element_waiting_.resize(element_waiting_.size() + width, 0);
   state_[node.value] = TaskState::mapped;
@@ -97,11 +97,14 @@ Run::Group& Run::add_group(NodeId node, std::uint32_t width) {
 }
 
 void Run::settle(Step& step) {
-  while (!work_.empty()) {
-    const TaskId task = work_.back();
-    work_.pop_back();
-    propagate(task, step);
-  }
+  do {
+    while (!work_.empty()) {
+      const TaskId task = work_.back();
+      work_.pop_back();
+      propagate(task, step);
+    }
+    send_look_ups(step);
+  } while (!work_.empty());
   conclude(step);
 }
 
@@ -279,10 +282,10 @@ void Run::admit(TaskId task, Step& step) {
       return enter(task, std::move(change), step);
     }
   }
-  if (!kind.target.text.empty()) return look_up(task, step);  // instead of the cache
+  if (!kind.target.text.empty()) return look_up(task);  // instead of the cache
   if (kind.cache.enabled && context_->cache == CacheMode::off) ++past_cache_;
   if (!kind.cache.enabled || context_->cache == CacheMode::off) return begin(task, step);
-  if (kind.cache.key_function.empty()) return look_up(task, step);
+  if (kind.cache.key_function.empty()) return look_up(task);
   Question question;
   question.kind = Question::Kind::cache_key;
   Arrival arrival;
@@ -291,12 +294,27 @@ void Run::admit(TaskId task, Step& step) {
   ask(task, std::move(arrival), step);
 }
 
-void Run::look_up(TaskId task, Step& step) {
-  Result<Attempt> attempt = make_attempt(task);
-  if (!attempt)
-    return fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
+// Sent to the cache by settle().
+void Run::look_up(TaskId task) {
   enter_active(task, looking_up);
-  step.wants.look_ups.push_back(std::move(*attempt));
+  look_up_later_.push_back(task);
+}
+
+// As many as the cache may have before it at once. A task whose arguments cannot be made fails.
+void Run::send_look_ups(Step& step) {
+  while (!look_up_later_.empty() && looked_up_.size() < look_ups_max) {
+    const TaskId task = look_up_later_.front();
+    look_up_later_.pop_front();
+    if ((flags_[task.value] & looking_up) == 0 || looked_up_.contains(task)) continue;
+    Result<Attempt> attempt = make_attempt(task);
+    if (!attempt) {
+      leave_active(task, looking_up);
+      fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
+      continue;
+    }
+    looked_up_.insert(task);
+    step.wants.look_ups.push_back(std::move(*attempt));
+  }
 }
 
 void Run::want_slot(TaskId task, Step& step) {
@@ -331,10 +349,12 @@ void Run::release_held(Group& group, Step& step) {
 
 void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
   const TaskId task = answer.attempt.task;
-  // Cancelled meanwhile, or the answer to an earlier attempt.
-  if (task.value >= state_.size() || (flags_[task.value] & looking_up) == 0) return;
-  if (answer.attempt.number != run_count_[task.value] + 1U) return;
   Step step{ready, wants, now};
+  looked_up_.erase(task);
+  // Cancelled meanwhile, or the answer to an earlier attempt.
+  if (task.value >= state_.size() || (flags_[task.value] & looking_up) == 0 ||
+      answer.attempt.number != run_count_[task.value] + 1U)
+    return settle(step);
   leave_active(task, looking_up);
   if (!answer.candidates.empty()) {
     ask_validator(task, std::move(answer), step);
@@ -719,13 +739,18 @@ void Run::finish(TaskId task, journal::TaskChange change, Step& step) {
   REPRISE_ASSERT(!is_finished(state_[task.value]), task.value,
                  static_cast<int>(state_[task.value]));
   state_[task.value] = change.state;
-  result_[task.value] = change.result;
+  set_result(task, change.result);
   executed_ += change.executed;
   hits_ += is_success(change.state) && change.cache == journal::CacheOutcome::hit;
   if (is_failed(change.state) && change.detail)
     failures_.insert_or_assign(task, change.detail->message);
   step.wants.batch.tasks.push_back(std::move(change));
   work_.push_back(task);
+}
+
+void Run::set_result(TaskId task, const Payload& result) {
+  if (result_[task.value] == result) return;  // mostly none: no page is made for that
+  result_.writable(task.value) = result;
 }
 
 void Run::propagate(TaskId task, Step& step) {

@@ -2,8 +2,8 @@
 // threads, no I/O.
 //
 // Tasks are numbers. The first tasks are the flow's nodes; expanding a mapped node appends one task
-// per element. State lies in parallel arrays, so a task costs about a hundred bytes and a change
-// touches few of them.
+// per element. State lies in parallel arrays, so a task that waits costs a few bytes, a finished
+// one about a hundred, and a change touches few of them.
 //
 // A task's way, always in this order (docs/semantics.md): upstreams finished → upstream skipped? →
 // trigger → `when` → cache look-up → slot → body → retry. Where a task has hooks, each state on
@@ -21,10 +21,13 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
+#include "core/paged_array.hpp"
 #include "flow/attempt.hpp"
 #include "journal/records.hpp"
+#include "scheduler/element_labels.hpp"
 #include "scheduler/events.hpp"
 #include "scheduler/flow_graph.hpp"
 #include "scheduler/ready_queue.hpp"
@@ -48,7 +51,7 @@ class Run {
   void start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants);
   void looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants);
   /// The answer to a look-up comes later: another run computes the same.
-  void waits(const Waits& news, Time now, Wants& wants);
+  void waits(const Waits& news, Time now, ReadyQueue& ready, Wants& wants);
   void kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants);
   void reported(Report report, Time now, ReadyQueue& ready, Wants& wants);
   void began(const Began::Start& start, Wants& wants);
@@ -172,8 +175,8 @@ class Run {
       std::vector<std::string_view> parts;  // views into whole
     };
     std::map<std::uint32_t, Elements>
-        elements;                     // by position of the input within the node's inputs
-    std::vector<std::string> labels;  // names of the elements; empty = their indices
+        elements;          // by position of the input within the node's inputs
+    ElementLabels labels;  // empty = their indices
     // A reduction level by level: elements [levels[l], levels[l + 1]) combine the results of the
     // level before, `fanin` at a time; level 0 combines the members of the input. The last
     // element's result is the node's.
@@ -227,12 +230,14 @@ class Run {
   [[nodiscard]] LaneId question_lane(TaskId task) const;
   void judged(TaskId task, Verdict verdict, Step& step);
   void admit(TaskId task, Step& step);  // nothing upstream objects: cache, then body
-  void look_up(TaskId task, Step& step);
+  void look_up(TaskId task);
+  void send_look_ups(Step& step);
   void missed(TaskId task, const std::optional<Key>& key, std::string reason, Step& step);
   void begin(TaskId task, Step& step);      // towards the body, past the hooks
   void propagate(TaskId task, Step& step);  // tells downstreams that `task` is finished
   void node_done(NodeId node, Step& step);
   void finish(TaskId task, journal::TaskChange change, Step& step);
+  void set_result(TaskId task, const Payload& result);
   void fail_task(TaskId task, TaskState state, FailureClass failure, std::string message,
                  Step& step);
   void release_held(Group& group, Step& step);
@@ -312,7 +317,7 @@ class Run {
   [[nodiscard]] Result<bool> is_valid(TaskId task, const InitialState& cached, Time now);
   [[nodiscard]] Result<std::vector<Argument>> scope_values(NodeId node, std::int32_t index);
   [[nodiscard]] Result<Value> evaluate(std::string_view text, NodeId node, std::int32_t index);
-  [[nodiscard]] std::vector<std::string> labels(NodeId node, const Group& group);
+  [[nodiscard]] ElementLabels labels(NodeId node, const Group& group);
   [[nodiscard]] Result<Attempt> make_attempt(TaskId task);
 
   RunIndex index_;
@@ -335,9 +340,15 @@ class Run {
   std::vector<TaskState> state_;
   std::vector<std::uint8_t> flags_;
   std::vector<std::uint16_t> run_count_;  // attempts so far
-  std::vector<Payload> result_;
+  PagedArray<Payload> result_;
   std::vector<NodeId> element_node_;            // per element task
   std::vector<std::uint32_t> element_waiting_;  // per element task: upstream elements not finished
+
+  // However many tasks are ready at once, few of them lie before the cache as attempts with all
+  // their arguments; the others wait here as numbers.
+  static constexpr std::size_t look_ups_max = 8192;
+  std::unordered_set<TaskId> looked_up_;  // by the cache, which has not answered yet
+  std::deque<TaskId> look_up_later_;      // first come, first served; some may have been cancelled
 
   std::unordered_map<TaskId, Key> keys_;            // of tasks that missed and will be stored
   std::unordered_map<TaskId, std::string> bypass_;  // why a task went past the cache

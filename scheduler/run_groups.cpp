@@ -54,7 +54,7 @@ void Run::expand(NodeId node, Step& step) {
     journal::ChangeDetail& detail = change.detail.emplace();
     detail.width = count;
     group.labels = labels(node, group);
-    detail.labels = group.labels;
+    detail.labels = group.labels.texts(group.labels.size());
     step.wants.batch.tasks.push_back(std::move(change));
   }
   const TaskId first = group_of(node)->first;

@@ -32,9 +32,9 @@ std::string Run::name_of(TaskId task) const {
 
 std::string Run::label_of(TaskId task) const {
   if (!is_element(task)) return {};
-  const std::vector<std::string>& labels = group_of(node_of(task))->labels;
+  const ElementLabels& labels = group_of(node_of(task))->labels;
   const auto index = static_cast<std::size_t>(map_index(task));
-  return index < labels.size() ? labels[index] : std::string();
+  return index < labels.size() ? std::string(labels[index]) : std::string();
 }
 
 StateRecord Run::record_of(TaskId task) const {
@@ -201,7 +201,7 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
     const std::string* text = key ? key->get_if<std::string>() : nullptr;
     if (outcome.state == TaskState::success && text != nullptr) {
       user_keys_.insert_or_assign(task, *text);
-      return look_up(task, step);
+      return look_up(task);
     }
     bypass_.insert_or_assign(task, outcome.state == TaskState::success
                                        ? "its key function gave no key"

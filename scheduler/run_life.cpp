@@ -199,17 +199,20 @@ void Run::stop_refreshes(const std::function<bool(TaskId)>& is_chosen, Wants& wa
 
 // ---- waiting for others
 
-void Run::waits(const Waits& news, Time now, Wants& wants) {
+void Run::waits(const Waits& news, Time now, ReadyQueue& ready, Wants& wants) {
   const TaskId task = news.attempt.task;
+  Step step{ready, wants, now};
+  looked_up_.erase(task);  // it takes nobody's place before the cache meanwhile
   if (task.value >= state_.size() || (flags_[task.value] & looking_up) == 0 ||
       news.attempt.number != run_count_[task.value] + 1U)
-    return;
+    return settle(step);
   journal::TaskChange change = change_to(task, TaskState::queued, now);
   journal::ChangeDetail& detail = change.detail.emplace();
   detail.origin = news.owner;
   detail.message = fmt::format("waits for run {}, which computes the same since {}",
                                news.owner.text(), to_rfc3339(news.since));
   wants.batch.tasks.push_back(std::move(change));
+  settle(step);
 }
 
 }  // namespace reprise::scheduler

@@ -35,31 +35,33 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
     counts.failed += is_failed(state);
     counts.skipped += state == TaskState::skipped;
   };
-  // An upstream that is wired through several edges counts once. Nearly all nodes have few inputs:
-  // a sorted list does.
+  // An upstream that is wired through several edges counts once.
   const bool cleans_up = is_cleanup(node);
-  std::vector<std::uint64_t> seen;
-  const bool may_repeat = flow_.nodes[node.value].input_count > 1;
+  std::vector<std::uint64_t> upstreams;  // number of the node, twice; 1 more: one element of it
+  upstreams.reserve(flow_.nodes[node.value].input_count);
   FlowGraph::for_each_upstream(flow_, node, [&](NodeId from, const Input& input) {
     const bool one_element = edge_is_elementwise(from, input) && index >= 0;
-    if (may_repeat) {
-      const std::uint64_t what = std::uint64_t{from.value} << 1 | (one_element ? 1U : 0U);
-      const auto place = std::lower_bound(seen.begin(), seen.end(), what);
-      if (place != seen.end() && *place == what) return;
-      seen.insert(place, what);
-    }
-    const Group* group = group_of(from);
+    upstreams.push_back(std::uint64_t{from.value} << 1 | (one_element ? 1U : 0U));
     // What made the resource is what the cleanup takes by name; everything else is only waited for.
     if (cleans_up && input.source == Input::Source::upstream)
       counts.setup_missing |=
           !is_success(state_[from.value]) || state_[from.value] == TaskState::skipped;
-    if (group == nullptr) return add(state_[from.value]);
-    if (one_element) return add(state_[group->first.value + static_cast<std::uint32_t>(index)]);
-    counts.total += group->width;
-    counts.successful += group->successful;
-    counts.failed += group->failed;
-    counts.skipped += group->skipped;
   });
+  std::sort(upstreams.begin(), upstreams.end());
+  upstreams.erase(std::unique(upstreams.begin(), upstreams.end()), upstreams.end());
+  for (const std::uint64_t upstream : upstreams) {
+    const Group* group = group_of(NodeId{static_cast<std::uint32_t>(upstream >> 1)});
+    if (group == nullptr) {
+      add(state_[upstream >> 1]);
+    } else if ((upstream & 1) != 0) {
+      add(state_[group->first.value + static_cast<std::uint32_t>(index)]);
+    } else {
+      counts.total += group->width;
+      counts.successful += group->successful;
+      counts.failed += group->failed;
+      counts.skipped += group->skipped;
+    }
+  }
   return counts;
 }
 
@@ -157,6 +159,9 @@ void Run::check_invariants() const {
   REPRISE_ASSERT(open == open_nodes_, open, open_nodes_);
   REPRISE_ASSERT(busy == active_, busy, active_);
   REPRISE_ASSERT(work_.empty(), work_.size());
+  REPRISE_ASSERT(looked_up_.size() == look_ups_max ||
+                     (looked_up_.size() < look_ups_max && look_up_later_.empty()),
+                 looked_up_.size(), look_up_later_.size());
 }
 
 }  // namespace reprise::scheduler

@@ -28,7 +28,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (change.state == TaskState::mapped) {
         if (group_of(NodeId{task.value}) != nullptr) continue;  // it was given its elements
         Group& group = add_group(NodeId{task.value}, change.detail ? change.detail->width : 0);
-        if (change.detail) group.labels = change.detail->labels;
+        if (change.detail) group.labels = ElementLabels(change.detail->labels);
         continue;
       }
       if (change.state == TaskState::looped) {
@@ -53,7 +53,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       if (is_failed(change.state) && change.detail)
         failures_.insert_or_assign(task, change.detail->message);
       carried_ += is_finished(change.state);
-      if (is_finished(change.state)) result_[task.value] = change.result;
+      if (is_finished(change.state)) set_result(task, change.result);
       if (is_scheduled(change.state) && change.detail && change.detail->start_time)
         wait_until(task, *change.detail->start_time);
     }
@@ -149,7 +149,7 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
   step.wants.batch.tasks.push_back(change);
   if (change.state != TaskState::mapped || is_element(task)) return;
   const TaskId first{static_cast<std::uint32_t>(state_.size())};
-  add_group(NodeId{task.value}, detail.width).labels = given.labels;
+  add_group(NodeId{task.value}, detail.width).labels = ElementLabels(given.labels);
   for (std::uint32_t i = 0; i < detail.width; ++i)
     if (given.elements[i]) give(TaskId{first.value + i}, *given.elements[i], step);
 }

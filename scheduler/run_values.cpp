@@ -1,6 +1,7 @@
 // The part of Run that makes values: arguments of attempts, elements of mapped inputs, conditions.
 #include <algorithm>
-#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/format.h>
 
@@ -33,7 +34,7 @@ Result<Payload> list_of(const std::vector<Payload>& values) {
 
 Payload Run::value_of(NodeId node) {
   const Group* group = group_of(node);
-  Payload& kept = result_[node.value];
+  const Payload& kept = result_[node.value];
   if (group != nullptr && group->fanin > 0)
     return or_nil(result_[group->first.value + group->width - 1]);
   if (group != nullptr && kept.is_none()) {
@@ -44,7 +45,7 @@ Payload Run::value_of(NodeId node) {
     Result<Payload> list = list_of(values);
     if (!list) return Payload::nil();
     if (!node_done_[node.value]) return *list;  // not final yet
-    kept = std::move(*list);
+    return result_.writable(node.value) = std::move(*list);
   }
   return or_nil(kept);
 }
@@ -77,6 +78,7 @@ Result<Payload> Run::result_of(NodeId node) {
 
 std::map<std::string, Payload> Run::outputs() {
   std::map<std::string, Payload> made;
+  std::unordered_map<std::string_view, NodeId> nodes;  // once an expression reads one
   for (const Output& output : flow_.outputs) {
     switch (output.kind) {
       case Output::Kind::node:
@@ -98,14 +100,20 @@ std::map<std::string, Payload> Run::outputs() {
         break;
       }
       case Output::Kind::expression: {
+        const auto text = TemplateText::parse(output.text.text);
+        if (!text) break;
+        if (nodes.empty())
+          for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+            nodes.emplace(flow_.nodes[n].name, NodeId{n});
         std::vector<Argument> values;
-        for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
-          if (output.text.text.find(flow_.nodes[n].name) != std::string::npos && node_done_[n])
-            values.push_back({flow_.nodes[n].name, value_of(NodeId{n})});
-        const Result<Value> value =
-            evaluate_value(output.text.text, ArgumentScope(values, context_->parameters));
+        for (const std::string& read : text->reads().names)
+          if (const auto node = nodes.find(read);
+              node != nodes.end() && node_done_[node->second.value])
+            values.push_back({node->first, value_of(node->second)});
+        const auto value = text->value(ArgumentScope(values, context_->parameters));
         if (!value) break;
-        if (auto payload = Payload::of(*value)) made.emplace(output.name, std::move(*payload));
+        if (auto payload = Payload::of(value->value))
+          made.emplace(output.name, std::move(*payload));
         break;
       }
     }
@@ -382,7 +390,7 @@ Result<bool> Run::when_holds(TaskId task) {
 
 // People recognise align[s3] more easily than align[2]: elements that are short distinct texts name
 // their tasks.
-std::vector<std::string> Run::labels(NodeId node, const Group& group) {
+ElementLabels Run::labels(NodeId node, const Group& group) {
   constexpr std::size_t label_bytes_max = 64;
   if (group.width == 0) return {};
   if (group.elements.empty()) {
@@ -391,21 +399,23 @@ std::vector<std::string> Run::labels(NodeId node, const Group& group) {
       if (!input.mapped || input.flattened || input.source != Input::Source::upstream) continue;
       const Group* source = group_of(NodeId{input.index});
       if (source != nullptr && source->labels.size() >= group.width)
-        return {source->labels.begin(), source->labels.begin() + group.width};
+        return ElementLabels(source->labels.texts(group.width));
     }
     return {};
   }
-  std::vector<std::string> made;
-  std::set<std::string> distinct;
+  ElementLabels made;
+  std::unordered_set<std::string_view> distinct;  // views into the elements
   const Group::Elements& elements = group.elements.begin()->second;
   for (std::uint32_t i = 0; i < group.width; ++i) {
+    // Equal encodings are equal texts.
     const Result<Value> value = decode(elements.parts[i]);
     const std::string* text = value ? value->get_if<std::string>() : nullptr;
     if (text == nullptr || text->empty() || text->size() > label_bytes_max ||
-        !distinct.insert(*text).second)
+        !distinct.insert(elements.parts[i]).second)
       return {};
     made.push_back(*text);
   }
+  made.shrink_to_fit();
   return made;
 }
 

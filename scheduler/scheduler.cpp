@@ -102,7 +102,7 @@ void Scheduler::on(LookedUp& event, Time now, Effects& effects) {
       effects);
   for_each_run(
       event.waits, [](const Waits& w) { return w.attempt.run; },
-      [&](Run& run, const Waits& news, Run::Wants& wants) { run.waits(news, now, wants); },
+      [&](Run& run, const Waits& news, Run::Wants& wants) { run.waits(news, now, ready_, wants); },
       effects);
 }
 

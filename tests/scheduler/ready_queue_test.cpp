@@ -51,6 +51,22 @@ BOOST_AUTO_TEST_CASE(longest_way_first_then_first_come) {
   BOOST_TEST(drained(queue) == "3 1 2 4");
 }
 
+BOOST_AUTO_TEST_CASE(tasks_that_follow_each_other_come_out_one_by_one_as_they_came_in) {
+  ReadyQueue queue;
+  const LaneId own = queue.open(lane("")), other = queue.open(lane("", 0, 2));
+  for (const std::uint32_t number : {1U, 2U, 3U}) queue.push(own, 1, task(number));
+  queue.check_invariants();
+  BOOST_TEST(queue.top(own).task.value == 1U);
+  queue.pop(own);
+  queue.push(own, 1, task(4));    // goes on where the others ended
+  queue.push(other, 1, task(6));  // between two that are numbered in a row
+  queue.push(own, 1, task(5));
+  queue.push(own, 1, task(9));
+  queue.push(own, 1, task(8));
+  BOOST_TEST(queue.size() == 7U);
+  BOOST_TEST(drained(queue) == "2 3 4 6 5 9 8");
+}
+
 BOOST_AUTO_TEST_CASE(priority_goes_before_the_longest_way) {
   ReadyQueue queue;
   const LaneId low = queue.open(lane("", -1)), usual = queue.open(lane("")),
