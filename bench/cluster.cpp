@@ -79,7 +79,7 @@ Cluster::Cluster(const Settings& settings, Trust trust, unsigned slots,
   const auto certificates = [&](const std::string& name, const std::string& role) {
     run_program({settings.program, "cluster", "add-node", name, "--role", role, "--dir",
                  folder + "/authority"});
-    return folder + "/authority/" + name;
+    return folder + "/authority/nodes/" + name;
   };
   if (trust == Trust::tls)
     run_program({settings.program, "cluster", "init", folder + "/authority"});
