@@ -18,6 +18,8 @@
 using namespace reprise::integration;
 using reprise::testing::NetLab;
 using reprise::testing::RedisServer;
+using reprise::testing::SmallDisk;
+using reprise::testing::TemporaryFolder;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
@@ -487,12 +489,13 @@ struct SharedSite {
   auto on_redis(Action action) {
     return site->lab.on("r1", std::move(action));
   }
-  explicit SharedSite(bool has_standby = false) {
+  explicit SharedSite(bool has_standby = false, const std::vector<std::string>& more = {}) {
     if (!site) return;
     site->has_standby = has_standby;
-    const std::vector<std::string> options{
+    std::vector<std::string> options{
         "--bind",       "127.0.0.1", site->lab.address("r1"), "--protected-mode", "no",
         "--appendonly", "yes"};
+    options.insert(options.end(), more.begin(), more.end());
     redis = on_redis([&] { return std::make_unique<RedisServer>(options); });
     site->server_options = {"--journal",
                             fmt::format("redis://{}:{}", site->lab.address("r1"), redis->port()),
@@ -554,6 +557,22 @@ BOOST_AUTO_TEST_CASE(r4_redis_is_full_for_a_while, *smoke) {
         until_server_says(*shared.site, "nothing is acknowledged until the journal");
     pause_for(500ms);
     shared.command({"CONFIG", "SET", "maxmemory", "0"});
+    return detected;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(r5_the_disk_of_redis_is_full_for_a_while) {
+  TemporaryFolder folder;
+  SmallDisk disk(folder / "disk", "size=8m");  // gone after the server that writes to it
+  BOOST_REQUIRE_MESSAGE(disk.works(), "a file system of its own can only be mounted by root");
+  SharedSite shared(false, {"--dir", (folder / "disk").string()});
+  if (!shared.site) return;
+  suffer(*shared.site, "R5", [&] {
+    std::ofstream(folder / "disk/ballast") << std::string(8 << 20, 'x');
+    const double detected =
+        until_server_says(*shared.site, "nothing is acknowledged until the journal");
+    pause_for(500ms);
+    std::filesystem::remove(folder / "disk/ballast");
     return detected;
   });
 }
