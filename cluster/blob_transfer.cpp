@@ -72,7 +72,10 @@ std::vector<Wanted> complete(Payload& payload, cache::BlobStore& blobs) {
 
 void BlobSource::offer(const Payload& payload) {
   if (!payload.bytes || payload.size <= journal::inline_result_bytes) return;
-  offered_.insert_or_assign(payload.digest, payload.bytes);
+  const auto [first, end] = offered_.equal_range(payload.digest);
+  for (auto offer = first; offer != end; ++offer)
+    if (offer->second.lock() == payload.bytes) return;
+  offered_.emplace(payload.digest, payload.bytes);
   if (offered_.size() < prune_at_) return;
   std::erase_if(offered_, [](const auto& one) { return one.second.expired(); });
   prune_at_ = std::max<std::size_t>(1024, 2 * offered_.size());
@@ -83,8 +86,9 @@ wire::BlobChunk BlobSource::answer(const wire::BlobRequest& request) {
   wire::BlobChunk chunk{request.digest, request.offset, 0, {}};
   if (last_.digest != request.digest) {
     last_ = {};
-    if (const auto found = offered_.find(request.digest); found != offered_.end())
-      if (auto bytes = found->second.lock())
+    const auto [first, end] = offered_.equal_range(request.digest);
+    for (auto offer = first; offer != end && last_.is_none(); ++offer)
+      if (auto bytes = offer->second.lock())
         last_ = {request.digest, bytes->size(), std::move(bytes)};
     if (last_.is_none())
       if (auto value = blobs_->get_value(request.digest)) last_ = *std::move(value);

@@ -46,7 +46,8 @@ class BlobSource {
 
  private:
   std::shared_ptr<cache::BlobStore> blobs_;
-  std::unordered_map<Digest, std::weak_ptr<const std::string>> offered_;
+  // Equal values of several attempts have an owner each, who lets go when it likes.
+  std::unordered_multimap<Digest, std::weak_ptr<const std::string>> offered_;
   std::size_t prune_at_ = 1024;
   Payload last_;  // a value is asked for part by part
 };

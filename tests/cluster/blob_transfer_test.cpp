@@ -82,6 +82,21 @@ BOOST_AUTO_TEST_CASE(a_value_that_is_only_in_memory_can_be_fetched_while_somebod
   BOOST_TEST(gone.size == 0u);
 }
 
+// Two tasks that gather the same list: the first to end took its input away from the other.
+BOOST_AUTO_TEST_CASE(a_value_of_two_attempts_can_be_fetched_until_both_let_go) {
+  const Value value(long_text());
+  for (const bool first_goes : {true, false}) {
+    auto first = std::make_unique<Payload>(*Payload::of(value));
+    auto second = std::make_unique<Payload>(*Payload::of(value));
+    const Digest digest = first->digest;
+    source.offer(*first);
+    source.offer(*second);
+    (first_goes ? first : second).reset();
+    BOOST_TEST(source.answer({digest, 0}).size > 0u);
+    source = BlobSource{there.blobs};
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_value_names_the_files_that_are_missing_with_it) {
   const std::string content = "letter";
   const Digest digest = *there.blobs->put(content);
