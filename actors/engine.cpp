@@ -142,6 +142,7 @@ class EmbeddedEngine final : public Engine {
   std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
+  Status amend(journal::Batch batch) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
   Result<std::map<std::string, scheduler::InitialState>> states(const RunId& run) override;
   bool is_responding(Duration limit) override;
@@ -755,6 +756,17 @@ bool EmbeddedEngine::is_responding(Duration limit) {
   self->request(scheduler_, caf::duration{limit}, actors::AskStates{RunIndex{UINT32_MAX}})
       .receive([&](const actors::StatesAnswer&) { answered = true; }, [](const caf::error&) {});
   return answered;
+}
+
+// By the one journal object that leads, so that whoever shares it, or takes over, has them as well.
+Status EmbeddedEngine::amend(journal::Batch batch) {
+  if (!has_journal_) return fail(ErrorCode::conflict, "no journal is kept here");
+  return with_journal([&](journal::Journal& journal) -> Status {
+    const std::vector<journal::Batch> batches{std::move(batch)};
+    if (const auto written = journal.append(batches); !written)
+      return tl::unexpected(written.error());
+    return journal.flush();
+  });
 }
 
 void EmbeddedEngine::forget(const RunId& run) {

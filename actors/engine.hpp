@@ -171,6 +171,11 @@ class Engine {
   /// @error not_found, conflict: already finished
   virtual Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
 
+  /// Adds changes to a run that is finished and not known here any more, such as those of
+  /// make_retry(); on disk when this returns. Blocks for as long as the journal does.
+  /// @error conflict: no journal is kept; denied: another server leads; unavailable, exhausted, io
+  virtual Status amend(journal::Batch batch) = 0;
+
   /// The result of a node (the list of results for a mapped one) once the run is finished or the
   /// node is.
   /// @error not_found: no result; unavailable: not finished

@@ -445,10 +445,8 @@ Status ClientDesk::retry(const wire::AskAgain& request) {
     what.tasks = request.tasks;
     auto batch = make_retry(*row, *view, what, now());
     if (!batch) return tl::unexpected(batch.error());
-    const std::vector<journal::Batch> batches{*std::move(batch)};
     // From here on the run is one that was interrupted, should anything happen to us.
-    if (auto written = records_->journal().append(batches); !written)
-      return tl::unexpected(written.error());
+    if (Status written = options_.engine.amend(*std::move(batch)); !written) return written;
   }
   return continue_run(*row, {});
 }

@@ -10,6 +10,7 @@
 #include "actors/engine.hpp"
 #include "actors/finished_queue.hpp"
 #include "flow/flow_builder.hpp"
+#include "journal/sqlite_journal.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace reprise;
@@ -284,6 +285,31 @@ BOOST_AUTO_TEST_CASE(a_thousand_runs_in_a_row_leave_nothing_behind) {
     engine->forget(result.id);
     BOOST_TEST(!engine->wait(result.id, 0s).has_value());
   }
+}
+
+// A change that came from elsewhere than the engine's own journal was missing where that is shared.
+BOOST_AUTO_TEST_CASE(what_amends_a_run_is_written_by_the_journal_that_leads) {
+  Bodies bodies;
+  bodies.add("nothing", [](const worker::Call&) { return worker::Returned{Payload::nil(), {}}; });
+  FlowBuilder builder("tiny");
+  builder.add_node("a", builder.add_kind(calls("nothing")));
+  const auto flow = finish(std::move(builder));
+  testing::TemporaryFolder folder;
+  const auto path = folder / "journal.db";
+  const auto engine = open(bodies, folder.path());
+  const RunResult result = run(*engine, flow);
+  engine->forget(result.id);
+  journal::Batch batch;
+  batch.run = result.id;
+  batch.change = journal::RunChange{RunState::interrupted, now(), "as asked"};
+  BOOST_REQUIRE(engine->amend(batch).has_value());
+  const auto journal = journal::SqliteJournal::open({.path = path});
+  BOOST_REQUIRE(journal.has_value());
+  const auto rows = (*journal)->runs({});
+  BOOST_REQUIRE(rows.has_value());
+  BOOST_TEST((rows->front().state == RunState::interrupted));
+  const auto in_memory = open(bodies);
+  BOOST_TEST((in_memory->amend(batch).error().code == ErrorCode::conflict));
 }
 
 BOOST_AUTO_TEST_CASE(a_flow_that_is_wrong_starts_nothing) {
