@@ -1,7 +1,11 @@
-#include <charconv>
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -18,10 +22,14 @@
 #include "cluster/credentials.hpp"
 #include "cluster/host_port.hpp"
 #include "cluster/peer.hpp"
+#include "cluster/service_manager.hpp"
 #include "cluster/worker_node.hpp"
+#include "core/configuration.hpp"
+#include "core/setting.hpp"
 #include "core/text.hpp"
 #include "core/time.hpp"
 #include "journal/data_folder.hpp"
+#include "worker/declaration.hpp"
 #include "worker/enforcement.hpp"
 #include "worker/function_pool.hpp"
 #include "worker/function_server.hpp"
@@ -34,89 +42,148 @@ namespace {
 constexpr int exit_invalid = 2;
 constexpr int exit_unavailable = 3;
 
-struct WorkerArguments {
-  client_options link;
-  std::string name;
-  std::filesystem::path data;
-  unsigned slots = 0;
-  Duration grace{std::chrono::seconds{10}};
+// Options that are settings, too.
+struct Option {
+  std::string_view flag;
+  std::string_view key;
+};
+constexpr std::array<Option, 14> options{{{"--server", "server"},
+                                          {"--data", "data"},
+                                          {"--secret-file", "link.secret_file"},
+                                          {"--certs", "link.certs"},
+                                          {"--slots", "slots"},
+                                          {"--grace", "grace"},
+                                          {"--secrets", "secrets_dir"},
+                                          {"--cpus", "cpus"},
+                                          {"--memory", "memory"},
+                                          {"--gpus", "gpus"},
+                                          {"--resource", "resources"},
+                                          {"--label", "labels"},
+                                          {"--orphan-after", "orphan_after"},
+                                          {"--isolation", "isolation"}}};
+
+/// The command line over the settings.
+class Arguments {
+ public:
+  static Result<Arguments> read(int argc, char** argv) {
+    auto settings = Configuration::load({.project_from = "."});
+    if (!settings) return tl::unexpected(settings.error().front().error());
+    Arguments arguments(*std::move(settings));
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view word = argv[i];
+      const std::size_t equals = word.find('=');
+      if (equals == std::string_view::npos && i + 1 == argc)
+        return fail(ErrorCode::invalid_argument,
+                    fmt::format("\"{}\" has no value", escape_for_terminal(word)));
+      const std::string_view value =
+          equals == std::string_view::npos ? argv[++i] : word.substr(equals + 1);
+      if (Status set = arguments.set(word.substr(0, equals), value); !set)
+        return tl::unexpected(set.error());
+    }
+    return arguments;
+  }
+
+  /// As it was said; empty: nowhere. Texts of settings are good ones of their kind.
+  [[nodiscard]] std::string text(std::string_view key) const {
+    if (const auto found = given_.find(key); found != given_.end()) return found->second;
+    const SettingValue* value = settings_.find(key);
+    return value == nullptr ? std::string() : value->text;
+  }
+  [[nodiscard]] unsigned number(std::string_view key) const {
+    const std::string digits = text(key);
+    return digits.empty() ? 0 : static_cast<unsigned>(std::stoul(digits));
+  }
+  [[nodiscard]] Duration duration(std::string_view key, Duration standard) const {
+    return parse_duration(text(key)).value_or(standard);
+  }
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  explicit Arguments(Configuration settings) : settings_(std::move(settings)) {}
+
+  Status set(std::string_view flag, std::string_view value) {
+    if (flag == "--name") {
+      name_ = value;
+      return {};
+    }
+    const auto option = std::ranges::find(options, flag, &Option::flag);
+    if (option == options.end()) return unknown(flag);
+    const auto setting = std::ranges::find(known_settings(), option->key, &Setting::key);
+    auto checked = check_setting(*setting, value);
+    if (!checked)
+      return fail(checked.error().code, fmt::format("{}: {}", flag, checked.error().message));
+    const bool is_list = option->key == "resources" || option->key == "labels";
+    std::string& text = given_[std::string(option->key)];
+    text = is_list && !text.empty() ? text + "," + *checked : *std::move(checked);
+    return {};
+  }
+
+  static Status unknown(std::string_view flag) {
+    std::string all = "--name";
+    for (const Option& option : options) all += fmt::format(", {}", option.flag);
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("no option \"{}\"; there are {}", escape_for_terminal(flag), all));
+  }
+
+  Configuration settings_;
+  std::map<std::string, std::string, std::less<>> given_;  // by key
+  std::string name_;
 };
 
-Status set(WorkerArguments& arguments, std::string_view option, const std::string& value) {
-  if (option == "--server") {
-    arguments.link.server = value;
-  } else if (option == "--name") {
-    arguments.name = value;
-  } else if (option == "--data") {
-    arguments.data = value;
-  } else if (option == "--secret-file") {
-    arguments.link.secret_file = value;
-  } else if (option == "--certs") {
-    arguments.link.certificates = value;
-  } else if (option == "--slots") {
-    const auto [end, error] =
-        std::from_chars(value.data(), value.data() + value.size(), arguments.slots);
-    if (error != std::errc{} || end != value.data() + value.size() || arguments.slots == 0)
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("--slots \"{}\" is no number above 0", escape_for_terminal(value)));
-  } else if (option == "--grace") {
-    const auto grace = parse_duration(value);
-    if (!grace) return tl::unexpected(grace.error());
-    arguments.grace = *grace;
-  } else {
-    return fail(ErrorCode::invalid_argument,
-                fmt::format("no option \"{}\"; there are --server, --name, --slots, --grace, "
-                            "--data, --secret-file and --certs",
-                            escape_for_terminal(option)));
+Result<worker::Declared> declared_in(const Arguments& arguments) {
+  worker::Declaration declaration;
+  declaration.cpus = arguments.text("cpus");
+  if (const std::string memory = arguments.text("memory"); !memory.empty()) {
+    const auto bytes = parse_bytes(memory);
+    if (!bytes) return fail(bytes.error().code, "--memory: " + bytes.error().message);
+    declaration.memory = *bytes;
   }
-  return {};
+  declaration.gpus = arguments.number("gpus");
+  declaration.resources = {arguments.text("resources")};
+  declaration.labels = {arguments.text("labels")};
+  return worker::read_declaration(declaration);
 }
 
-Result<WorkerArguments> read_arguments(int argc, char** argv) {
-  WorkerArguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view word = argv[i];
-    const std::size_t equals = word.find('=');
-    const std::string_view option = word.substr(0, equals);
-    if (equals == std::string_view::npos && i + 1 == argc)
-      return fail(ErrorCode::invalid_argument,
-                  fmt::format("\"{}\" has no value", escape_for_terminal(word)));
-    const std::string value(equals == std::string_view::npos ? argv[++i] : word.substr(equals + 1));
-    if (Status done = set(arguments, option, value); !done) return tl::unexpected(done.error());
-  }
-  return arguments;
-}
-
-Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
+Result<cluster::WorkerNodeOptions> options_from(const Arguments& arguments,
                                                 std::shared_ptr<worker::FunctionTable> functions) {
-  auto arguments = read_arguments(argc, argv);
-  if (!arguments) return tl::unexpected(arguments.error());
-  const auto link = load_client_options(arguments->link);
+  client_options given;
+  given.server = arguments.text("server");
+  given.certificates = arguments.text("link.certs");
+  given.secret_file = arguments.text("link.secret_file");
+  const auto link = load_client_options(given);
   if (!link) return tl::unexpected(link.error());
   auto servers = cluster::parse_servers(link->server, "--server");
   if (!servers) return tl::unexpected(servers.error());
   auto credentials = cluster::load_credentials({link->certificates, link->secret_file});
   if (!credentials) return tl::unexpected(credentials.error());
+  auto declared = declared_in(arguments);
+  if (!declared) return tl::unexpected(declared.error());
   cluster::WorkerNodeOptions worker;
-  worker.name = credentials->tls          ? credentials->tls->self().name
-                : arguments->name.empty() ? cluster::host_name()
-                                          : arguments->name;
+  worker.name = credentials->tls           ? credentials->tls->self().name
+                : arguments.name().empty() ? cluster::host_name()
+                                           : arguments.name();
   if (!cluster::is_node_name(worker.name))
     return fail(ErrorCode::invalid_argument,
                 fmt::format("--name \"{}\" is none: 1 to 64 of letters, digits, \".\", \"_\" and "
                             "\"-\"",
                             escape_for_terminal(worker.name)));
-  if (arguments->data.empty()) {
+  std::filesystem::path data = arguments.text("data");
+  if (data.empty()) {
     auto standard = journal::DataFolder::default_path();
     if (!standard) return tl::unexpected(standard.error());
-    arguments->data = *std::move(standard);
+    data = *std::move(standard);
   }
   std::error_code error;
-  worker.data = std::filesystem::absolute(arguments->data, error) / "workers" / worker.name;
+  worker.data = std::filesystem::absolute(data, error) / "workers" / worker.name;
+  if (const std::string secrets = arguments.text("secrets_dir"); !secrets.empty())
+    worker.secrets = std::filesystem::absolute(secrets, error);
   worker.server = *std::move(servers);
   worker.credentials = *std::move(credentials);
-  worker.slots = arguments->slots;
-  worker.grace = arguments->grace;
+  worker.slots = arguments.number("slots");
+  worker.capacity = std::move(declared->capacity);
+  worker.labels = std::move(declared->labels);
+  worker.grace = arguments.duration("grace", worker.grace);
+  worker.orphan_after = arguments.duration("orphan_after", worker.orphan_after);
   worker.functions = std::move(functions);
   worker.enforcement = std::make_shared<worker::Enforcement>(worker::Enforcement::own_folder());
   worker.enforcement->prepare();
@@ -127,7 +194,7 @@ Result<cluster::WorkerNodeOptions> options_from(int argc, char** argv,
                                           .enforcement = worker.enforcement});
   if (!pool) return tl::unexpected(pool.error());
   worker.pool = *std::move(pool);
-  worker.isolates_functions = true;
+  worker.isolates_functions = arguments.text("isolation") != "task";
   return worker;
 }
 
@@ -148,11 +215,15 @@ class Endings {
     ::pthread_sigmask(SIG_BLOCK, &signals_, nullptr);  // for all threads that come
   }
   static void wake() { (void)::kill(::getpid(), SIGTERM); }
+  /// Tells the manager meanwhile that the process is alive.
   /// @return the signal; 0: it was woken
-  [[nodiscard]] int wait() const {
+  [[nodiscard]] int wait(cluster::ServiceManager& manager) const {
+    const auto pause = std::chrono::duration_cast<std::chrono::nanoseconds>(
+        manager.watchdog().value_or(std::chrono::seconds{60}));
+    const timespec limit{pause.count() / 1'000'000'000, pause.count() % 1'000'000'000};
     siginfo_t info{};
-    while (::sigwaitinfo(&signals_, &info) < 0) {
-    }
+    while (::sigtimedwait(&signals_, &info, &limit) < 0)
+      if (manager.watchdog()) manager.alive();
     return info.si_pid == ::getpid() ? 0 : info.si_signo;
   }
 
@@ -171,7 +242,10 @@ int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   worker::serve_functions_if_asked(argc, argv, [&](std::span<char*>) { return table; });
   const Endings endings;    // before any thread
   worker::adopt_orphans();  // background processes of commands stay ours to end
-  auto options = options_from(argc, argv, *table);
+  cluster::ServiceManager manager;
+  const auto arguments = Arguments::read(argc, argv);
+  auto options = arguments ? options_from(*arguments, *table)
+                           : Result<cluster::WorkerNodeOptions>(tl::unexpected(arguments.error()));
   if (!options) {
     say("error: " + options.error().message);
     return exit_invalid;
@@ -194,14 +268,16 @@ int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   }
   say(fmt::format("worker \"{}\" for the server at {}", (*node)->name(), place));
   say("limits: " + limits);
-  (void)endings.wait();
+  manager.ready("serves " + place);
+  (void)endings.wait(manager);
   if (const std::lock_guard guard(mutex); refused) {
     say("error: " + refused->message);
     return exit_invalid;
   }
+  manager.stopping("finishing what runs");
   say("leaving once what runs has ended; a signal stops it now");
   (*node)->leave(Endings::wake);
-  const int second = endings.wait();
+  const int second = endings.wait(manager);
   node->reset();
   return second == 0 ? 0 : 128 + second;
 }

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cli/text.hpp"
+#include "core/assignment.hpp"
 #include "flow/diagnostics.hpp"
 #include "flow/input_file.hpp"
 #include "flow/yaml.hpp"

@@ -378,14 +378,6 @@ struct CacheShowOptions {
   bool dot = false;  // the provenance as a graph
 };
 
-/// A name and a value given as "name=value".
-struct Assignment {
-  std::string name;
-  std::string value;
-};
-/// @error invalid_argument: no "=", or nothing before it. `option` is named in the message.
-[[nodiscard]] Result<Assignment> parse_assignment(std::string_view text, std::string_view option);
-
 /// "2h" (ago) or an RFC 3339 time. @error invalid_argument
 [[nodiscard]] Result<Time> parse_moment(std::string_view text, Time now);
 

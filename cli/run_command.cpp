@@ -20,6 +20,7 @@
 #include "cli/remote_runs.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
+#include "core/assignment.hpp"
 
 #include <fmt/format.h>
 

@@ -11,16 +11,17 @@
 
 #include "cli/console.hpp"
 #include "cli/options.hpp"
-#include "cli/service_manager.hpp"
 #include "cli/signals.hpp"
 #include "cluster/credentials.hpp"
 #include "cluster/host_port.hpp"
 #include "cluster/hub.hpp"
+#include "cluster/service_manager.hpp"
 
 namespace reprise::cli {
 
 using cluster::parse_host_port;
 using cluster::parse_servers;
+using cluster::ServiceManager;
 
 /// From --certs, --secret-file, or else the secret in the data directory.
 /// @error as cluster::load_credentials(); not_found says how a secret comes to be

@@ -22,6 +22,7 @@
 #include "cli/run_selector.hpp"
 #include "cli/table.hpp"
 #include "cli/text.hpp"
+#include "core/assignment.hpp"
 
 namespace reprise::cli {
 namespace {

@@ -1,4 +1,4 @@
-#include "cli/service_manager.hpp"
+#include "cluster/service_manager.hpp"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,7 +13,7 @@
 
 #include "core/text.hpp"
 
-namespace reprise::cli {
+namespace reprise::cluster {
 namespace {
 
 std::optional<std::uint64_t> number_in(const char* variable) {
@@ -76,4 +76,4 @@ void ServiceManager::alive() {
   send("WATCHDOG=1");
 }
 
-}  // namespace reprise::cli
+}  // namespace reprise::cluster

@@ -7,7 +7,7 @@
 
 #include "core/time.hpp"
 
-namespace reprise::cli {
+namespace reprise::cluster {
 
 /// Without NOTIFY_SOCKET in the environment nobody is told anything. Safe from any thread.
 class ServiceManager {
@@ -37,4 +37,4 @@ class ServiceManager {
   std::optional<Duration> watchdog_;
 };
 
-}  // namespace reprise::cli
+}  // namespace reprise::cluster

@@ -67,9 +67,11 @@ void init(int argc, char** argv, const Task&... tasks) {
 /// main: it decides what signals do to the whole process. The functions run in processes of their
 /// own, which are this program once more: there worker_main() only serves them.
 ///
-/// Arguments: --server HOST:PORT, --name NAME, --slots N, --grace DURATION, --data DIR,
-/// --secret-file FILE, --certs DIR, as of `reprise worker start`; what is not given is as the
-/// settings say.
+/// Arguments, as of `reprise worker start`: --server HOST:PORT, --name NAME, --slots N,
+/// --cpus NUMBER, --memory SIZE, --gpus N, --resource NAME=COUNT, --label NAME=VALUE,
+/// --isolation process|task, --grace DURATION, --orphan-after DURATION, --secrets DIR, --data DIR,
+/// --secret-file FILE, --certs DIR; what is not given is as the settings say. Where NOTIFY_SOCKET
+/// is set, systemd is told when it serves and that it is alive.
 /// @return the exit code: 0 once it left after finishing what it had; 128 + n when a second signal
 /// n stopped it; 2 for a mistake in arguments and settings, and when the server knows one of the
 /// functions by another signature; 3 when it cannot serve. What it has to

@@ -5,6 +5,7 @@
 
 #include "cli/app.hpp"
 #include "cli/command_tree.hpp"
+#include "core/assignment.hpp"
 #include "core/setting.hpp"
 
 using namespace reprise;

@@ -77,6 +77,29 @@ BOOST_AUTO_TEST_CASE(a_worker_of_ones_own_runs_what_a_flow_file_calls) {
   BOOST_TEST((limits == "cgroup" || limits == "rlimit"), limits);
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_of_ones_own_has_what_flags_and_settings_say) {
+  start_server();
+  environment["REPRISE_SLOTS"] = "3";
+  environment["REPRISE_LABELS"] = "zone=a";
+  start_worker(built("examples/example_worker"),
+               {"--name", "mine", "--gpus=1", "--resource", "tape=2", "--resource", "license=1"});
+  const Outcome list = invoke(*this, {"worker", "ls", "--server", place});
+  BOOST_TEST(list.at("/workers/0/slots") == 3, list.shown());
+  BOOST_TEST(list.at("/workers/0/labels/zone") == "a", list.shown());
+  BOOST_TEST(list.at("/workers/0/resources/tape") == 2, list.shown());
+  BOOST_TEST(list.at("/workers/0/resources/license") == 1, list.shown());
+  BOOST_TEST(list.at("/workers/0/resources/gpus") == 1, list.shown());
+  for (const auto& [option, value, part] :
+       {std::tuple{"--slots", "0", "--slots: "}, std::tuple{"--memory", "lots", "--memory: "},
+        std::tuple{"--resource", "tape", "--resource \"tape\" has no \"=\""},
+        std::tuple{"--slot", "2", "no option \"--slot\"; there are --name, --server"}}) {
+    Program& worker = start_program(built("examples/example_worker"), {option, value});
+    const Finished refused = worker.wait();
+    BOOST_TEST(refused.code == 2);
+    BOOST_TEST(refused.err.find(part) != std::string::npos, refused.err);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_crash_fails_its_own_attempt_and_the_worker_goes_on) {
   start_server();
   start_worker(built("odd_worker"), {"--name", "odd", "--slots", "1"});
