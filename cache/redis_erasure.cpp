@@ -132,27 +132,35 @@ class Eraser {
     return material ? material->version : std::string();
   }
 
+  // That its value speaks of; none where the value is nowhere to be read.
+  Result<std::vector<Digest>> files_of(const RedisRecord& version) {
+    if (version.is_damaged || version.is_tombstone) return std::vector<Digest>{};
+    const Payload& value = version.record.value;
+    std::string stored;
+    if (version.place == ValuePlace::inside) stored = '\0' + version.value;
+    if (version.place == ValuePlace::inside_compressed) stored = '\1' + version.value;
+    if (version.place == ValuePlace::apart) {
+      Commands commands;
+      commands.add("GET", keys_.value(value.digest));
+      auto replies = ask(commands, value.size);
+      if (!replies) return tl::unexpected(replies.error());
+      stored = replies->front().text;
+    }
+    const auto bytes = decode_value(stored, value.size);
+    if (!bytes) return std::vector<Digest>{};
+    return files_named_in(*bytes);
+  }
+
   Result<bool> is_meant(const RedisRecord& version, const std::string& task_version) {
     const Record& record = version.record;
     if (request_.values.contains(record.value.digest) ||
         request_.fits(record.key, record.name, record.task, record.run, task_version))
       return true;
     if (request_.values.empty() || version.is_damaged || version.is_tombstone) return false;
-    std::string stored;
-    if (version.place == ValuePlace::inside) stored = '\0' + version.value;
-    if (version.place == ValuePlace::inside_compressed) stored = '\1' + version.value;
-    if (version.place == ValuePlace::apart) {
-      Commands commands;
-      commands.add("GET", keys_.value(record.value.digest));
-      auto replies = ask(commands, record.value.size);
-      if (!replies) return tl::unexpected(replies.error());
-      stored = replies->front().text;
-    }
-    const auto bytes = decode_value(stored, record.value.size);
-    if (!bytes) return false;
-    for (const Digest& file : files_named_in(*bytes))
-      if (request_.values.contains(file)) return true;
-    return false;
+    const auto files = files_of(version);
+    if (!files) return tl::unexpected(files.error());
+    return std::ranges::any_of(
+        *files, [&](const Digest& file) { return request_.values.contains(file); });
   }
 
   static std::string tombstone_of(const RedisRecord& version) {
@@ -216,6 +224,9 @@ class Eraser {
       ++going;
       if (is_unknown) continue;
       bytes += static_cast<std::int64_t>(stored.record->record.value.size);
+      const auto files = files_of(*stored.record);
+      if (!files) return tl::unexpected(files.error());
+      content_.insert(files->begin(), files->end());
       content_.insert(stored.record->record.value.digest);
       erased_.keys.insert(stored.record->record.key);
     }

@@ -1,7 +1,10 @@
 #include "cache/redis_lookup.hpp"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
+
+#include "cache/value_files.hpp"
 
 namespace reprise::cache {
 namespace {
@@ -42,6 +45,7 @@ Status RedisLookUp::run() {
     if (is_over) break;
     std::erase_if(open, [](const Search* search) { return search->is_done; });
   }
+  fetch_files();
   set_damaged_aside();
   return {};
 }
@@ -264,6 +268,42 @@ Status RedisLookUp::fetch_values(const std::vector<Search*>& wanting) {
     begin = end;
   }
   return {};
+}
+
+// Whoever serves the results looks whether their files are here: what cannot be had is no error.
+void RedisLookUp::fetch_files() {
+  if (context_.blobs == nullptr) return;
+  std::vector<FileValue> missing;
+  std::unordered_set<Digest> seen;
+  for (const Found& found : found_) {
+    if (!found.record) continue;
+    for (const FileValue& file : files_in(found.record->value)) {
+      if (file.size > redis_value_bytes || !seen.insert(file.content).second) continue;
+      if (!context_.blobs->contains(file.content)) missing.push_back(file);
+    }
+  }
+  const redis::Budgets& budgets = context_.client.settings().budgets;
+  for (std::size_t begin = 0; begin < missing.size();) {
+    std::size_t end = begin;
+    std::uint64_t bytes = 0;
+    redis::Commands commands;
+    for (; end < missing.size() && (end == begin || bytes < value_bytes_per_round_trip); ++end) {
+      commands.add("GET", context_.keys.value(missing[end].content));
+      bytes += missing[end].size;
+    }
+    auto replies = context_.client.run(commands, budgets.of(bytes));
+    if (!replies) return;
+    for (std::size_t i = begin; i < end; ++i) {
+      const redis::Reply& reply = (*replies)[i - begin];
+      if (!reply.is_text()) continue;
+      const auto content = decode_value(reply.text, missing[i].size);
+      if (!content || sha256(*content) != missing[i].content)
+        dropped_values_.emplace_back(missing[i].content, reply.text);
+      else if (context_.blobs->put(*content))
+        used_values_.push_back(missing[i].content);
+    }
+    begin = end;
+  }
 }
 
 // The next reader need not stumble over it. That this cannot be done is no trouble.

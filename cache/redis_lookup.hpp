@@ -29,11 +29,13 @@ class RedisLookUp {
 
   RedisLookUp(Context context, std::span<const Query> queries);
 
+  /// Files that found values speak of and this node lacks are in its blob store afterwards, as far
+  /// as they are to be had.
   /// @error of the first round trip; when a later one fails, what needs it is not found
   Status run();
   [[nodiscard]] std::vector<Found>& found() { return found_; }
   [[nodiscard]] std::int64_t corrupt() const { return corrupt_; }
-  /// Large values that were served, to be kept longer.
+  /// Large values that were served, and files within values, to be kept longer.
   [[nodiscard]] const std::vector<Digest>& used_values() const { return used_values_; }
 
  private:
@@ -58,6 +60,7 @@ class RedisLookUp {
   Status load_heads();
   Status load_histories(const std::vector<Search*>& wanting);
   Status fetch_values(const std::vector<Search*>& wanting);
+  void fetch_files();
   [[nodiscard]] bool is_believed(const RedisRecord& version, std::string_view stored) const;
   bool serve_at_once(std::size_t position, std::string_view stored);
   void take(Search& search, std::string bytes);

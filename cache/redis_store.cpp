@@ -16,6 +16,7 @@
 #include "cache/redis_keys.hpp"
 #include "cache/redis_lookup.hpp"
 #include "cache/redis_record.hpp"
+#include "cache/value_files.hpp"
 
 namespace reprise::cache {
 namespace {
@@ -26,6 +27,7 @@ using redis::Reply;
 
 constexpr std::size_t commits_per_call = 512;
 constexpr std::int64_t keys_per_page = 1000;
+constexpr std::size_t file_bytes_per_round_trip = 8 << 20;
 // Values in use are kept from running out; asking once an hour is often enough for that.
 constexpr Duration touch_pause = std::chrono::hours{1};
 constexpr std::size_t touches_remembered = 100'000;
@@ -105,6 +107,7 @@ struct RedisStore::State {
   void write_seen();
   Result<RedisRecord> record_of(const Commit& commit, Time now, std::string& apart) const;
   Status put_values(const std::vector<std::pair<Digest, std::string>>& values) const;
+  Status put_files(std::span<const Commit> commits) const;
   Result<std::vector<Kept>> commit_some(std::span<const Commit> commits, Time now);
   Result<std::vector<Versions>> load(std::span<const std::string> tags, Depth depth) const;
   Result<std::vector<Versions>> load_newest(std::span<const std::string> tags) const;
@@ -216,6 +219,29 @@ Status RedisStore::State::put_values(
   return {};
 }
 
+// Those of the values that are small enough; with a larger one a result is of use only to nodes that
+// have it.
+Status RedisStore::State::put_files(std::span<const Commit> commits) const {
+  if (!options.blobs) return {};
+  std::vector<std::pair<Digest, std::string>> some;
+  std::unordered_set<Digest> taken;
+  std::size_t bytes = 0;
+  for (const Commit& commit : commits) {
+    for (const FileValue& file : files_in(commit.value)) {
+      if (file.size > redis_value_bytes || !taken.insert(file.content).second) continue;
+      auto content = options.blobs->get(file.content, redis_value_bytes);
+      if (!content) continue;  // the result is as useless there as here
+      some.emplace_back(file.content, encode_value(*content));
+      bytes += some.back().second.size();
+      if (bytes < file_bytes_per_round_trip) continue;
+      if (auto done = put_values(some); !done) return done;
+      some.clear();
+      bytes = 0;
+    }
+  }
+  return put_values(some);
+}
+
 Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit> commits,
                                                          Time now) {
   std::vector<RedisRecord> records;
@@ -228,6 +254,7 @@ Result<std::vector<Kept>> RedisStore::State::commit_some(std::span<const Commit>
     records.push_back(std::move(*record));
   }
   // Values first: whoever sees the record finds them.
+  if (auto done = put_files(commits); !done) return tl::unexpected(done.error());
   if (auto done = put_values(values); !done) return tl::unexpected(done.error());
 
   Commands commands;

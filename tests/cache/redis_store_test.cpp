@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <boost/test/unit_test.hpp>
 
+#include "cache/redis_erasure.hpp"
 #include "cache/redis_functions.hpp"
 #include "cache/redis_keys.hpp"
 #include "cache/redis_leases.hpp"
@@ -94,6 +95,47 @@ BOOST_AUTO_TEST_CASE(values_lie_where_their_size_says) {
   auto without = open_redis(settings);
   const Commit large = commit("another", noisy(3'000'000));
   BOOST_TEST((without->commit({&large, 1}, at(0)).error().code == ErrorCode::exhausted));
+}
+
+// What one node had made as a file no other could use.
+BOOST_AUTO_TEST_CASE(files_go_along_with_the_results_that_speak_of_them) {
+  TemporaryFolder folder, other_folder;
+  const redis::Settings settings = fresh_prefix();
+  const auto here = blobs_in(folder.path()), there = blobs_in(other_folder.path());
+  auto store = open_redis(settings, here);
+  auto other = open_redis(settings, there);
+  const auto file_of = [&](const std::string& content) {
+    return FileValue{*here->put(content), content.size(), false};
+  };
+  const std::vector<FileValue> files{file_of("small"), file_of(""),
+                                     file_of(std::string(1'000'000, 'x')),
+                                     file_of(std::string(2'000'000, 'y'))};
+  List list;
+  for (const FileValue& file : files) list.push_back(file.to_value());
+  keep(*store, commit("k", *Payload::of(Value(list))));
+  BOOST_TEST(find(*other, "k").has_value());
+  for (const FileValue& file : files)
+    BOOST_TEST(there->check(file).has_value() == (file.size <= 1u << 20), file.size);
+
+  // Damaged ones are set aside, and nobody is given them.
+  const std::string blob = RedisKeys(settings.prefix).value(files[0].content);
+  common_server()("SETRANGE", blob, "1", "S");
+  TemporaryFolder third_folder;
+  const auto third = blobs_in(third_folder.path());
+  BOOST_TEST(find(*open_redis(settings, third), "k").has_value());
+  BOOST_TEST(!third->contains(files[0].content));
+  BOOST_TEST(third->contains(files[2].content));
+  BOOST_TEST(common_server()("EXISTS", blob).integer == 0);
+
+  // They are erased with it.
+  ErasureRequest request;
+  request.selection.emplace();
+  request.selection->keys = {commit("k", value("")).key};
+  redis::Client client(settings, redis_functions());
+  BOOST_REQUIRE(erase_in_redis(client, request, {}, false).has_value());
+  for (const FileValue& file : files)
+    BOOST_TEST(
+        common_server()("EXISTS", RedisKeys(settings.prefix).value(file.content)).integer == 0);
 }
 
 BOOST_AUTO_TEST_CASE(a_large_value_that_went_is_a_miss_until_it_is_made_again) {

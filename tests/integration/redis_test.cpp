@@ -220,6 +220,29 @@ BOOST_AUTO_TEST_CASE(what_one_node_erases_the_others_do_not_serve) {
   BOOST_TEST(b.why(after, "second[3]") == "miss invalidated");
 }
 
+BOOST_AUTO_TEST_CASE(files_that_one_node_made_are_hits_on_another) {
+  RedisServer server;
+  Node a(server.port()), b(server.port());
+  const Arguments line{"run", "files.yaml", "--out", "out", "--redis",
+                       "127.0.0.1:" + std::to_string(server.port())};
+  for (Node* node : {&a, &b})
+    node->write("files.yaml", R"(version: 1
+name: files
+tasks:
+  make:
+    map: {over: [a, b, c], as: x}
+    shell: 'echo $REPRISE_ITEM > letter; chmod +x letter'
+    outputs: [letter]
+    cache: true
+  join: {shell: "cat ${{ make[0].outputs['letter'] }} > joined", outputs: [joined], cache: true}
+outputs: {joined: "${{ join.outputs['joined'] }}"}
+)");
+  BOOST_TEST(invoke(a, line).counted("executed") == 4);
+  const Outcome second = invoke(b, line);
+  BOOST_TEST(second.counted("executed") == 0, second.shown());
+  BOOST_TEST(b.read("out/joined") == "a\n");
+}
+
 BOOST_AUTO_TEST_CASE(with_keys_only_signed_results_are_taken) {
   RedisServer server;
   Node a(server.port()), b(server.port()), stranger(server.port());
