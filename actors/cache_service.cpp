@@ -33,6 +33,18 @@ bool is_shared(const Attempt& attempt) {
          attempt.context->flow->kind_of(attempt.node).hooks.empty();
 }
 
+// What only this moment knows of a miss: the next commit covers it.
+std::string loss_text(cache::Miss miss) {
+  switch (miss) {
+    case cache::Miss::corrupt:
+      return "corrupt: what was kept of its result is damaged";
+    case cache::Miss::evicted:
+      return "evicted: its result, or a file of it, is not kept any more";
+    default:
+      return {};
+  }
+}
+
 // The name that commits give the task.
 std::string task_of(const Attempt& attempt) {
   return display_name(*attempt.context, attempt.node, attempt.label, attempt.map_index);
@@ -60,10 +72,10 @@ void CacheService::look_up_as_of(const Attempt& attempt, scheduler::Answer& answ
     counts_.add("miss.history_horizon");
     return;
   }
-  if (!past.record || !has_its_files(past.record->value)) {
-    count_miss(attempt, *answer.key, past.record ? cache::Miss::evicted : cache::Miss::absent,
-               moment);
-    return;
+  if (!past.record) return count_miss(attempt, *answer.key, cache::Miss::absent, moment);
+  if (const auto loss = lost_file(past.record->value)) {
+    answer.refusal = gone_since(moment, *loss);
+    return count_miss(attempt, *answer.key, loss->miss, moment);
   }
   counts_.add("hit.pinned");
   counts_.add("saved.ns", past.record->cost.count());
@@ -109,13 +121,25 @@ bool CacheService::look_at_candidates(const Attempt& attempt, const Material& ma
       counts_.add("bypass.tier_down");
       return true;
     }
-    std::erase_if(*candidates, [&](const Candidate& each) { return !has_its_files(each.value); });
+    std::erase_if(*candidates, [&](const Candidate& each) {
+      const auto loss = lost_file(each.value);
+      if (loss && attempt.context->as_of)
+        answer.refusal = gone_since(*attempt.context->as_of, *loss);
+      return loss.has_value();
+    });
+    if (!answer.refusal.empty()) candidates->clear();
     if (candidates->empty()) counts_.add("miss.first_seen");
     answer.candidates = *std::move(candidates);
     return true;
   }
   auto record = search.valid(name, material, *answer.key, kind.cache);
-  if (!record || !*record || !has_its_files((*record)->value)) return false;
+  if (!record || !*record) return false;
+  if (const auto loss = lost_file((*record)->value)) {
+    if (!attempt.context->as_of) return false;
+    answer.refusal = gone_since(*attempt.context->as_of, *loss);
+    counts_.add("miss", loss->miss == cache::Miss::corrupt ? "corrupt" : "evicted", 1);
+    return true;
+  }
   counts_.add("hit.local");
   counts_.add("saved.ns", (*record)->cost.count());
   counts_.add("bytes.read", static_cast<std::int64_t>((*record)->value.size));
@@ -246,16 +270,28 @@ bool CacheService::may_wait(const Asked& asked, Time now) const {
   return is_shared(asked.attempt) && now - asked.since < wait_most;
 }
 
-// Those who need a file fetch it by its digest; a result whose files are gone, or not what they
-// were, is of no use to them. Their digests are remembered, so mostly this is one look per file.
-bool CacheService::has_its_files(const Payload& value) const {
-  if (!options_.blobs) return true;
+// Those who need a file fetch it by its digest. Digests are remembered, so mostly this is one look
+// per file.
+std::optional<CacheService::Loss> CacheService::lost_file(const Payload& value) const {
+  if (!options_.blobs) return std::nullopt;
   for (const FileValue& file : cache::files_in(value)) {
     const auto there = options_.hasher->hash(options_.blobs->path_of(file.content));
     if (there && there->content == file.content) continue;
-    if (const Status good = options_.blobs->check(file); !good) return false;
+    const Status good = options_.blobs->check(file);
+    if (good) continue;
+    const bool is_corrupt = good.error().code == ErrorCode::corrupt;
+    return Loss{is_corrupt ? cache::Miss::corrupt : cache::Miss::evicted,
+                fmt::format("a file of the result, {}, is {}", file.content.text(),
+                            is_corrupt ? "damaged; it was set aside" : "not kept any more")};
   }
-  return true;
+  return std::nullopt;
+}
+
+// Something else instead would not be what was true then.
+std::string CacheService::gone_since(Time moment, const Loss& loss) {
+  return fmt::format(
+      "there was a result at {}, and it is gone: {}; run without --as-of to make one anew",
+      to_rfc3339(moment), loss.text);
 }
 
 // Of this folder it can be told whether an owner still lives; nobody waits for one who does not.
@@ -268,10 +304,11 @@ Result<std::vector<cache::FoundOrLeased>> CacheService::find_or_lease(
   std::vector<std::size_t> wished;
   for (std::size_t i = 0; i < found->size(); ++i) {
     cache::FoundOrLeased& each = (*found)[i];
-    if (each.record && !has_its_files(each.record->value)) {
-      each.record.reset();
-      each.miss = cache::Miss::evicted;
-    }
+    if (each.record)
+      if (const auto loss = lost_file(each.record->value)) {
+        each.record.reset();
+        each.miss = loss->miss;
+      }
     if (each.record) continue;
     if (each.lease && each.lease->kind == cache::LeaseAnswer::Kind::granted) continue;
     if (each.lease) {
@@ -331,10 +368,10 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
     answer.tier = each.tier;
     answer.miss = each.miss;
     if (!each.record) continue;
-    if (has_its_files(each.record->value))
-      answer.record = std::move(each.record);
+    if (const auto loss = lost_file(each.record->value))
+      answer.miss = loss->miss;
     else
-      answer.miss = cache::Miss::evicted;
+      answer.record = std::move(each.record);
   }
   return answers;
 }
@@ -478,9 +515,10 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
     }
     if (answer.reason.empty() && !impairment.empty())
       answer.reason = (impairment.starts_with("oom: ") ? "" : "tier_down: ") + impairment;
-    if (answer.reason.empty())
+    if (answer.reason.empty()) {
       count_miss(attempt, key, found[i]->miss, now);
-    else
+      answer.loss = loss_text(found[i]->miss);
+    } else
       counts_.add("bypass", answer.reason.substr(0, answer.reason.find(':')), 1);
     count_wait(asked[i], now);
     if (!writes(attempt.context->cache)) {

@@ -96,7 +96,14 @@ class CacheService {
       const std::vector<Asked>& asked, Time now);
   [[nodiscard]] Result<std::vector<cache::FoundOrLeased>> find_or_lease(
       const std::vector<cache::Query>& queries, const cache::LeaseTerms& terms);
-  [[nodiscard]] bool has_its_files(const Payload& value) const;
+  /// A result whose files are not all there, and right, is of no use: says which one is not.
+  struct Loss {
+    cache::Miss miss = cache::Miss::evicted;  // or corrupt
+    std::string text;                         // one line
+  };
+  [[nodiscard]] std::optional<Loss> lost_file(const Payload& value) const;
+  [[nodiscard]] bool has_its_files(const Payload& value) const { return !lost_file(value); }
+  [[nodiscard]] static std::string gone_since(Time moment, const Loss& loss);
   [[nodiscard]] bool serve(const Asked& asked, cache::FoundOrLeased& found, Time now,
                            scheduler::Answer& answer);
   void prolong(const std::vector<Asked>& asked,

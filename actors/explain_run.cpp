@@ -283,6 +283,14 @@ std::string bypass_reason(std::string_view message) {
   return fmt::format("uncacheable:{}", message);
 }
 
+// What the run itself saw: "miss: corrupt: …" → "corrupt".
+constexpr std::string_view miss_mark = "miss: ";
+std::string lost_as(std::string_view message) {
+  if (!message.starts_with(miss_mark)) return {};
+  message.remove_prefix(miss_mark.size());
+  return std::string(message.substr(0, message.find(':')));
+}
+
 Status explain_miss_of(const ExplainSources& sources, const RunRow& row, const RunView& view,
                        TaskId task, Time moment, TaskExplanation& explanation) {
   auto kept = material_kept(sources.store, *explanation.key);
@@ -291,12 +299,12 @@ Status explain_miss_of(const ExplainSources& sources, const RunRow& row, const R
   if (!material) {
     // Its result was not kept, because the task failed, or is not kept any more.
     auto anew = material_anew(sources, row, view, task);
-    if (anew && Key::of(*anew) == *explanation.key) {
+    if (anew) {
+      if (Key::of(*anew) != *explanation.key)
+        explanation.note = "its inputs have changed since the run";
       material = *std::move(anew);
     } else {
-      explanation.note =
-          anew ? "its inputs have changed since the run"
-               : "what its key was made of is not known any more: " + anew.error().message;
+      explanation.note = "what its key was made of is not known any more: " + anew.error().message;
       auto past = sources.store.past_of(*explanation.key, moment);
       if (!past) return tl::unexpected(past.error());
       if (!past->versions.empty() || past->horizon)
@@ -312,6 +320,10 @@ Status explain_miss_of(const ExplainSources& sources, const RunRow& row, const R
   if (!miss) return tl::unexpected(miss.error());
   explanation.miss = *std::move(miss);
   explanation.reason = explanation.miss.reason;
+  if (const std::string known = lost_as(view.message(task)); !known.empty()) {
+    explanation.reason = known;
+    explanation.note = std::string(view.message(task).substr(miss_mark.size()));
+  }
   explanation.causes = causes_of(sources.journal, view.flow(), row.parameters, &view,
                                  view.node_of(task), explanation.task, explanation.miss);
   return {};
@@ -420,8 +432,16 @@ Result<TaskExplanation> explain_task(const ExplainSources& sources, const RunRow
     explanation.reason = "refresh";
     return explanation;
   }
-  if (view.message(task).starts_with("not cached: ")) explanation.note = view.message(task);
   const Time moment = options->as_of.value_or(row.submitted);
+  if (options->as_of) {
+    auto past = sources.store.look_up_as_of({&*explanation.key, 1}, moment);
+    if (!past) return tl::unexpected(past.error());
+    if (past->front().horizon) {
+      explanation.reason = "history_horizon";
+      explanation.note = std::string(view.message(task));
+      return explanation;
+    }
+  }
   if (auto done = explain_miss_of(sources, row, view, task, moment, explanation); !done)
     return tl::unexpected(done.error());
   if (view.message(task).starts_with("not cached: "))

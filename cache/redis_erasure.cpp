@@ -159,8 +159,8 @@ class Eraser {
     if (request_.values.empty() || version.is_damaged || version.is_tombstone) return false;
     const auto files = files_of(version);
     if (!files) return tl::unexpected(files.error());
-    return std::ranges::any_of(
-        *files, [&](const Digest& file) { return request_.values.contains(file); });
+    return std::ranges::any_of(*files,
+                               [&](const Digest& file) { return request_.values.contains(file); });
   }
 
   static std::string tombstone_of(const RedisRecord& version) {

@@ -219,8 +219,8 @@ Status RedisStore::State::put_values(
   return {};
 }
 
-// Those of the values that are small enough; with a larger one a result is of use only to nodes that
-// have it.
+// Those of the values that are small enough; with a larger one a result is of use only to nodes
+// that have it.
 Status RedisStore::State::put_files(std::span<const Commit> commits) const {
   if (!options.blobs) return {};
   std::vector<std::pair<Digest, std::string>> some;

@@ -102,7 +102,9 @@ class Follower {
     std::string line = fmt::format("run {}  {}", style(Ink::bold, started_.id.short_text()),
                                    escape_for_terminal(options_.flow->name));
     if (started_.continued)
-      line += style(Ink::dim, "  continues where it was interrupted (--new starts over)");
+      line += style(Ink::dim, options_.is_retry
+                                  ? "  tries again what was not done"
+                                  : "  continues where it was interrupted (--new starts over)");
     console_.say(line);
     if (plan && !started_.continued) console_.say(*plan);
     if (console_.is_quiet() && !console_.is_json()) {

@@ -14,7 +14,8 @@ struct FollowOptions {
   std::string flow_name;  // as typed, for messages
   EngineOptions engine;
   RunOptions run;
-  std::string out;  // directory for output files
+  std::string out;        // directory for output files
+  bool is_retry = false;  // of a run that was finished
 };
 
 /// Runs and follows; prints everything; returns the exit code.

@@ -163,6 +163,7 @@ int retry_command(const RetryOptions& options, Console& console) {
                             row->id.short_text()));
   }
   how.engine = *engine;
+  how.is_retry = true;
   how.flow_name = how.flow->source_file;
   how.out = options.out;
   return follow(std::move(how), console);

@@ -258,6 +258,11 @@ int replay_command(const ReplayOptions& options, Console& console) {
   const auto row = find_run(options.run, *reading->journal);
   if (!row) return console.fail(row.error());
   if (!options.verify) return show(*row, *reading, console);
+  if (const RunState state = reading->folder.effective_state(*row); !is_finished(state))
+    return console.fail(
+        {ErrorCode::conflict,
+         fmt::format("run {} is {}; what it did can be verified once it is finished",
+                     row->id.short_text(), name(state))});
   const auto view = journal::load_run(*reading->journal, *row);
   if (!view) return console.fail(view.error());
   return verify(*row, *view, options, console);

@@ -97,7 +97,9 @@ std::span<const ErrorPage> error_pages() {
       ErrorPage{"RP1212", "an input file is not there",
                 "Input files, and programs written as `./program`, are looked for in the flow "
                 "file's folder."},
-      ErrorPage{"RP1213", "no such input to ignore", "`cache.ignore` names inputs of the task."},
+      ErrorPage{"RP1213", "no such input",
+                "`ignore`, `hash` and `validate_on` of `cache` name inputs of the task; for the "
+                "validator partial_parameters, parameters of the flow."},
       ErrorPage{"RP1299", "the flow is not consistent",
                 "A mistake that is found late, without a place in the file."},
       ErrorPage{"RP1301", "an expression does not parse",

@@ -606,7 +606,8 @@ void Checker::ignored_inputs(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
   const TaskFacts& facts = facts_.tasks[at];
   if (task.broken || (task.call && facts.signature == nullptr) ||
-      (task.policy.cache_ignored.empty() && task.policy.cache_hashes.empty()))
+      (task.policy.cache_ignored.empty() && task.policy.cache_hashes.empty() &&
+       task.policy.cache_compared.empty()))
     return;
   std::vector<std::string> names;
   if (facts.signature != nullptr) {
@@ -644,6 +645,30 @@ void Checker::hashed_inputs(const TaskDraft& task, std::vector<std::string> name
         {.suggestion = complaints_.near(given.input.text, names),
          .label = {},
          .help = {names.empty() ? "it has no inputs" : "its inputs: " + listed(names)}});
+  }
+  compared_inputs(task, std::move(names));
+}
+
+// Of the partial validators: a name that nothing has would leave nothing to compare.
+void Checker::compared_inputs(const TaskDraft& task, std::vector<std::string> names) {
+  const bool is_of_flow =
+      task.policy.cache && task.policy.cache->validator == Validator::partial_parameters;
+  if (is_of_flow) {
+    names.clear();
+    for (const auto& parameter : flow_.parameters) names.push_back(parameter.name);
+  } else if (task.is_command()) {
+    names.insert(names.end(), {"command", "cwd"});
+  }
+  for (const Text& compared : task.policy.cache_compared) {
+    if (std::ranges::find(names, compared.text) != names.end()) continue;
+    complaints_.add(
+        "RP1213", *compared.node,
+        is_of_flow
+            ? fmt::format("the flow has no parameter '{}' to compare", compared.text)
+            : fmt::format("task '{}' has no input '{}' to compare", task.name, compared.text),
+        {.suggestion = complaints_.near(compared.text, names),
+         .label = {},
+         .help = {names.empty() ? "there are none" : "there are: " + listed(names)}});
   }
 }
 

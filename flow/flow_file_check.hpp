@@ -90,6 +90,7 @@ class Checker {
   void input_file(const TaskDraft& task, const Text& file);
   void ignored_inputs(std::uint32_t at);
   void hashed_inputs(const TaskDraft& task, std::vector<std::string> names);
+  void compared_inputs(const TaskDraft& task, std::vector<std::string> names);
   void flow_outputs();
   void cycles();
   void last_tasks();

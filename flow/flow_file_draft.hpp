@@ -33,7 +33,8 @@ struct PolicyDraft {
   std::optional<RetryPolicy> retry;
   std::optional<CachePolicy> cache;
   Text cache_version;
-  std::vector<Text> cache_ignored;  // to be checked against the task's inputs
+  std::vector<Text> cache_ignored;   // to be checked against the task's inputs
+  std::vector<Text> cache_compared;  // … or the flow's parameters
   std::vector<HashDraft> cache_hashes;
   std::optional<Resources> resources;
   std::optional<Resources> preset;  // with the cache on; what is said besides goes before it

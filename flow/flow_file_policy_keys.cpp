@@ -371,7 +371,8 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
           }},
       Rule{"validate_on", texts_schema, "Names that the partial validators compare.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
-             cache_of(policy).validate_on = only_text(d.texts(v, "a list of names", true));
+             policy.cache_compared = d.texts(v, "a list of names", true);
+             cache_of(policy).validate_on = only_text(policy.cache_compared);
            }},
       Rule{"key", text_schema, "A key shared with other tasks, in place of the task's name.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {

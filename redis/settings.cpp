@@ -84,9 +84,13 @@ std::string_view take_query(std::string_view& url, Settings& settings) {
     const std::string_view name = pair.substr(0, equals);
     const std::string_view given =
         equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1);
-    std::string_view why = "only db and prefix may follow \"?\"";
+    std::string_view why = "only db, user and prefix may follow \"?\"";
     if (name == "db") why = parse_database(given, settings);
     if (name == "prefix") why = parse_prefix(given, settings);
+    if (name == "user") {
+      settings.user = given;
+      why = {};
+    }
     if (!why.empty()) return why;
   }
   return {};

@@ -57,8 +57,9 @@ struct Settings {
   bool operator==(const Settings&) const = default;
 };
 
-/// "redis://[user@]host[:port][/database]", "unix:/path/of/socket[?db=1]", "host:port" or "host";
-/// after each may follow "?prefix=NAME", for programs that share a server and not what is on it.
+/// "redis://[user@]host[:port][/database]", "unix:/path/of/socket[?db=1][&user=NAME]", "host:port"
+/// or "host"; after each may follow "?prefix=NAME", for programs that share a server and not what
+/// is on it.
 /// @error invalid_argument, also for a password, which belongs into a file: command lines and
 /// environments are seen by others
 [[nodiscard]] Result<Settings> parse_url(std::string_view url);

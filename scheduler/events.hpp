@@ -96,6 +96,8 @@ struct Answer {
   std::optional<RunId> origin;   // of a hit
   // Of a bypass, e.g. "uncacheable: text is not UTF-8"; of a result found at a target, where.
   std::string reason;
+  // Of a miss of which nothing tells afterwards, e.g. "corrupt: the file … is damaged".
+  std::string loss{};
   std::string refusal{};          // the task fails with this, whatever it would have given
   std::optional<Time> expired{};  // of a hit that is stale: since then
   bool refresh = false;           // … and this run is to compute it anew behind it, under `key`

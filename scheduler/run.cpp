@@ -375,8 +375,10 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
   } else if (answer.failure) {
     fail_as_before(task, answer, step);
   } else if (!answer.refusal.empty()) {
+    if (answer.key) keys_.insert_or_assign(task, *answer.key);
     fail_task(task, TaskState::failed, FailureClass::cannot_start, std::move(answer.refusal), step);
   } else {
+    if (!answer.loss.empty()) losses_.insert_or_assign(task, "miss: " + answer.loss);
     if (answer.fallback) fallbacks_.insert_or_assign(task, std::move(*answer.fallback));
     missed(task, answer.key, std::move(answer.reason), step);
   }
@@ -385,10 +387,10 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
 
 // Nothing is there that could be served.
 void Run::missed(TaskId task, const std::optional<Key>& key, std::string reason, Step& step) {
+  if (key) keys_.insert_or_assign(task, *key);
   if (context_->cache == CacheMode::only)
     return fail_task(task, TaskState::failed, FailureClass::cannot_start,
                      "not in the cache, and this run may use nothing else (--cache only)", step);
-  if (key) keys_.insert_or_assign(task, *key);
   if (!reason.empty()) bypass_.insert_or_assign(task, std::move(reason));
   begin(task, step);
 }
@@ -541,6 +543,7 @@ void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
     change.cache = journal::CacheOutcome::bypass;
   else if (key != keys_.end())
     change.cache = journal::CacheOutcome::miss;
+  auto loss = losses_.extract(task);
   if (key != keys_.end() || bypass != bypass_.end() || !outcome.message.empty() ||
       outcome.exit_code != 0 || outcome.signal != 0 || outcome.failure != FailureClass::none ||
       outcome.uncacheable) {
@@ -549,6 +552,7 @@ void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
     if (detail.message.empty() && outcome.uncacheable)
       detail.message = "not cached: " + *outcome.uncacheable;
     if (detail.message.empty() && bypass != bypass_.end()) detail.message = bypass->second;
+    if (detail.message.empty() && loss) detail.message = std::move(loss.mapped());
     detail.exit_code = outcome.exit_code;
     detail.signal = outcome.signal;
     detail.failure = outcome.failure;
@@ -731,6 +735,8 @@ void Run::fail_task(TaskId task, TaskState state, FailureClass failure, std::str
   journal::ChangeDetail& detail = change.detail.emplace();
   detail.message = std::move(message);
   detail.failure = failure;
+  if (const auto key = keys_.extract(task)) detail.key = key.mapped();
+  losses_.erase(task);
   enter(task, std::move(change), step);
 }
 

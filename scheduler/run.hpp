@@ -352,6 +352,7 @@ class Run {
 
   std::unordered_map<TaskId, Key> keys_;            // of tasks that missed and will be stored
   std::unordered_map<TaskId, std::string> bypass_;  // why a task went past the cache
+  std::unordered_map<TaskId, std::string> losses_;  // what became of a result that was there
   std::uint64_t past_cache_ = 0;  // tasks with a policy that were not looked up: the run says off
   std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
 

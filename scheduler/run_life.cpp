@@ -99,6 +99,7 @@ bool Run::fall_back(TaskId task, const Outcome& outcome, Step& step) {
     keys_.erase(key);
   }
   bypass_.erase(task);
+  losses_.erase(task);
   enter(task, std::move(change), step);
   return true;
 }

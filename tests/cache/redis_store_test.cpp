@@ -134,8 +134,8 @@ BOOST_AUTO_TEST_CASE(files_go_along_with_the_results_that_speak_of_them) {
   redis::Client client(settings, redis_functions());
   BOOST_REQUIRE(erase_in_redis(client, request, {}, false).has_value());
   for (const FileValue& file : files)
-    BOOST_TEST(
-        common_server()("EXISTS", RedisKeys(settings.prefix).value(file.content)).integer == 0);
+    BOOST_TEST(common_server()("EXISTS", RedisKeys(settings.prefix).value(file.content)).integer ==
+               0);
 }
 
 BOOST_AUTO_TEST_CASE(a_large_value_that_went_is_a_miss_until_it_is_made_again) {

@@ -152,6 +152,10 @@ BOOST_AUTO_TEST_CASE(the_commands_of_getting_started_print_what_is_shown) {
   Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/getting-started.md");
 }
 
+BOOST_AUTO_TEST_CASE(the_commands_of_caching_print_what_is_shown) {
+  Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/caching.md");
+}
+
 BOOST_AUTO_TEST_CASE(the_commands_of_time_travel_print_what_is_shown) {
   Reader().follow(folder_from("REPRISE_SOURCE_DIR") / "docs/time-travel.md");
 }

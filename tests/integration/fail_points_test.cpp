@@ -243,7 +243,29 @@ BOOST_AUTO_TEST_CASE(a_damaged_or_missing_file_is_made_again_by_the_task_that_ma
     BOOST_TEST(times.contains("file"), damage);
     BOOST_TEST(!times.contains("small"), damage);
     BOOST_TEST(invoke(*this, {"cache", "verify"}).code == 0, damage);
+    // The new result covers what had happened to the old one; the run has written it down.
+    const Outcome why = invoke(*this, {"cache", "explain", "last", "file"});
+    BOOST_TEST(why.at("/reason") == (damage == "gone" ? "evicted" : "corrupt"), why.shown());
   }
+}
+
+// It was silently replaced by something that was not true then.
+BOOST_AUTO_TEST_CASE(what_was_true_then_and_is_gone_is_an_error_and_nothing_else_instead) {
+  write("once.yaml",
+        "version: 1\nname: once\ntasks:\n"
+        "  t: {shell: 'date +%N > now', outputs: [now], cache: true}\n"
+        "outputs: {now: \"${{ t.outputs['now'] }}\"}\n");
+  const Outcome first = invoke(*this, {"run", "once.yaml", "--out", "a"});
+  BOOST_REQUIRE(first.code == 0);
+  const std::string run = first.text("run");
+  BOOST_TEST(invoke(*this, {"run", "once.yaml", "--as-of", run, "--out", "b"}).code == 0);
+  BOOST_TEST(read("a/now") == read("b/now"));
+  std::filesystem::remove_all(path / "data/blobs");
+  const Outcome then = invoke(*this, {"run", "once.yaml", "--as-of", run, "--out", "c"});
+  BOOST_TEST(then.code == 1, then.shown());
+  BOOST_TEST(!std::filesystem::exists(path / "c/now"));
+  const Outcome why = invoke(*this, {"status", "last"});
+  BOOST_TEST((why.out + why.err).find("it is gone") != std::string::npos, why.shown());
 }
 
 BOOST_AUTO_TEST_CASE(a_fail_point_that_is_not_understood_is_refused) {

@@ -223,8 +223,8 @@ BOOST_AUTO_TEST_CASE(what_one_node_erases_the_others_do_not_serve) {
 BOOST_AUTO_TEST_CASE(files_that_one_node_made_are_hits_on_another) {
   RedisServer server;
   Node a(server.port()), b(server.port());
-  const Arguments line{"run", "files.yaml", "--out", "out", "--redis",
-                       "127.0.0.1:" + std::to_string(server.port())};
+  const Arguments line{"run", "files.yaml", "--out",
+                       "out", "--redis",    "127.0.0.1:" + std::to_string(server.port())};
   for (Node* node : {&a, &b})
     node->write("files.yaml", R"(version: 1
 name: files

@@ -33,6 +33,7 @@ BOOST_AUTO_TEST_CASE(addresses_are_read) {
   BOOST_TEST(read("unix:///run/r.sock?db=3") == "unix:/run/r.sock  3");
   BOOST_TEST(parse_url("cache.example")->prefix == "rp1");
   BOOST_TEST(parse_url("cache.example?prefix=rp1:team-2")->prefix == "rp1:team-2");
+  BOOST_TEST(parse_url("unix:/run/r.sock?user=me&db=3")->user == "me");
   const auto both = parse_url("unix:/run/r.sock?prefix=a&db=3");
   BOOST_TEST(both->prefix == "a");
   BOOST_TEST(both->database == 3u);
