@@ -170,6 +170,7 @@ class EmbeddedEngine final : public Engine {
   template <class Request>
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
   [[nodiscard]] Status room_for(const FlowSpec& flow, const RunOptions& options);
+  [[nodiscard]] std::unique_ptr<cache::Store> store_of_newer_version();
   void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
   void start_actors();
   [[nodiscard]] caf::actor spawn_local_worker();
@@ -249,9 +250,16 @@ Status EmbeddedEngine::open() {
     if (const Status began = begin_epoch(keeps); !began) return began;
   std::unique_ptr<cache::Store> local;
   std::shared_ptr<cache::Leases> local_leases;
-  if (keeps) {
-    auto store = cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_});
-    if (!store) return tl::unexpected(store.error());
+  if (!keeps) {
+    local = std::make_unique<cache::MemoryStore>();
+    digests_ = *cache::FileDigests::open({});
+  } else if (auto store =
+                 cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_});
+             !store) {
+    local = store_of_newer_version();
+    if (!local) return tl::unexpected(store.error());
+    digests_ = *cache::FileDigests::open({});
+  } else {
     local = std::move(*store);
     auto leases = cache::SqliteLeases::open(folder_->cache_file());
     if (!leases) return tl::unexpected(leases.error());
@@ -259,12 +267,23 @@ Status EmbeddedEngine::open() {
     auto digests = cache::FileDigests::open({.path = folder_->cache_file()});
     if (!digests) return tl::unexpected(digests.error());
     digests_ = std::move(*digests);
-  } else {
-    local = std::make_unique<cache::MemoryStore>();
-    digests_ = *cache::FileDigests::open({});
   }
   join_tiers(std::move(local), std::move(local_leases));
   return {};
+}
+
+// What it has is served, and nothing is kept; no task fails for it. Null: it is of no newer one.
+std::unique_ptr<cache::Store> EmbeddedEngine::store_of_newer_version() {
+  auto store =
+      cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_, .read_only = true});
+  if (!store || !(*store)->is_newer()) return nullptr;
+  if (options_.warn)
+    options_.warn(
+        fmt::format("a newer version of reprise wrote \"{}\": what it has is used, and new results "
+                    "are not kept; "
+                    "use that version, or another data directory",
+                    escape_for_terminal(folder_->cache_file().string())));
+  return *std::move(store);
 }
 
 // Before anything is dispatched. A server that keeps no journal of its runs has its epochs in one,

@@ -11,12 +11,14 @@
 
 #include <fmt/format.h>
 
+#include "cache/sqlite_store.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/redis_server.hpp"
 #include "cli/settings.hpp"
 #include "cli/text.hpp"
+#include "journal/sqlite_journal.hpp"
 #include "sqlite/health.hpp"
 #include "worker/enforcement.hpp"
 
@@ -90,7 +92,9 @@ Finding check_disk(std::filesystem::path path) {
   return {"disk", Verdict::good, text, {}};
 }
 
-Finding check_database(const std::string& what, const std::filesystem::path& path) {
+/// @param opened  how opening it for reading went
+Finding check_database(const std::string& what, const std::filesystem::path& path,
+                       const Status& opened) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return {what, Verdict::good, "none yet", {}};
   const auto health = sqlite::examine(path);
@@ -104,12 +108,32 @@ Finding check_database(const std::string& what, const std::filesystem::path& pat
   }
   if (!health->damage.empty())
     return {what, Verdict::problem, "damaged: " + escape_for_terminal(health->damage), fix};
+  // Whole, and yet none of ours, or one that this version does not know.
+  if (!opened && opened.error().code == ErrorCode::conflict)
+    return {what, Verdict::problem, escape_for_terminal(opened.error().message), fix};
   const std::uint64_t bytes = std::filesystem::file_size(path, error);
   return {what,
           Verdict::good,
           fmt::format("schema {}, {}, intact", health->schema_version,
                       describe_bytes(error ? 0 : bytes)),
           {}};
+}
+
+Finding check_journal(const std::filesystem::path& path) {
+  const auto journal = journal::SqliteJournal::open({.path = path, .read_only = true});
+  return check_database("journal", path, journal ? Status{} : tl::unexpected(journal.error()));
+}
+
+Finding check_cache(const std::filesystem::path& folder) {
+  const auto path = folder / "cache.db";
+  const auto store = cache::SqliteStore::open({.path = path, .read_only = true});
+  Finding finding = check_database("cache", path, store ? Status{} : tl::unexpected(store.error()));
+  if (store && (*store)->is_newer() && finding.verdict == Verdict::good) {
+    finding.verdict = Verdict::warning;
+    finding.text += "; a newer version of reprise wrote it: what it has is used, nothing is kept";
+    finding.fix = "use that version, or another data directory";
+  }
+  return finding;
 }
 
 Finding check_quarantine(const std::filesystem::path& blobs) {
@@ -233,8 +257,8 @@ int doctor_command(Console& console) {
   if (path) {
     for (Finding& finding : check_folder(*path)) findings.push_back(std::move(finding));
     findings.push_back(check_disk(*path));
-    findings.push_back(check_database("journal", *path / "journal.db"));
-    findings.push_back(check_database("cache", *path / "cache.db"));
+    findings.push_back(check_journal(*path / "journal.db"));
+    findings.push_back(check_cache(*path));
     findings.push_back(check_quarantine(*path / "blobs"));
     findings.push_back(check_clock(console.options()));
   } else {

@@ -86,6 +86,8 @@ class Follower {
     const std::lock_guard lock(progress_mutex_);
     if (progress_)
       progress_->say(fmt::format("{} {}", console_.err_style()(Ink::yellow, "warning:"), line));
+    else
+      console_.warn(line);
   }
 
   /// Looked up before the run begins to change what is looked up.

@@ -3,12 +3,12 @@
 #include <csignal>
 #include <iostream>
 
-#include <sqlite3.h>
 #include <sys/wait.h>
 #include <boost/test/unit_test.hpp>
 
 #include "cache/sqlite_store.hpp"
 #include "tests/cache/cache_support.hpp"
+#include "tests/support/sql.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
@@ -16,6 +16,7 @@ namespace {
 
 using namespace testing;
 using namespace std::chrono_literals;
+using reprise::testing::run_sql;
 using reprise::testing::SmallDisk;
 using reprise::testing::TemporaryFolder;
 
@@ -23,15 +24,6 @@ std::unique_ptr<SqliteStore> open_store(const std::filesystem::path& path) {
   auto store = SqliteStore::open({.path = path});
   if (!store) BOOST_FAIL(store.error().message);
   return std::move(*store);
-}
-
-void run_sql(const std::filesystem::path& path, const char* sql) {
-  sqlite3* handle = nullptr;
-  BOOST_REQUIRE(sqlite3_open(path.c_str(), &handle) == SQLITE_OK);
-  char* message = nullptr;
-  BOOST_REQUIRE_MESSAGE(sqlite3_exec(handle, sql, nullptr, nullptr, &message) == SQLITE_OK,
-                        (message ? message : ""));
-  sqlite3_close(handle);
 }
 
 BOOST_AUTO_TEST_SUITE(SqliteStore_)

@@ -3,17 +3,18 @@
 #include <filesystem>
 #include <fstream>
 
-#include <sqlite3.h>
 #include <boost/test/unit_test.hpp>
 
 #include "cache/sqlite_store.hpp"
 #include "tests/cache/cache_support.hpp"
+#include "tests/support/sql.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
 namespace {
 
 using namespace testing;
+using reprise::testing::run_sql;
 using std::chrono::hours;
 
 struct Folder {
@@ -50,15 +51,6 @@ struct Folder {
     return *found->front()->value.value()->get_if<std::string>();
   }
 };
-
-void run_sql(const std::filesystem::path& file, const std::string& sql) {
-  sqlite3* handle = nullptr;
-  BOOST_REQUIRE(sqlite3_open(file.c_str(), &handle) == SQLITE_OK);
-  char* error = nullptr;
-  const int code = sqlite3_exec(handle, sql.c_str(), nullptr, nullptr, &error);
-  BOOST_TEST(code == SQLITE_OK, (error ? error : ""));
-  sqlite3_close(handle);
-}
 
 BOOST_AUTO_TEST_SUITE(Upkeep_)
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tests/integration/support.hpp"
+#include "tests/support/sql.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace reprise::integration;
@@ -321,6 +322,29 @@ BOOST_AUTO_TEST_CASE(a_read_only_disk_is_told_before_work_starts) {
   // What is there can still be looked at.
   BOOST_TEST(invoke(*this, {"ps", "--all", "--data", "disk/used"}).code == 0);
   BOOST_TEST(invoke(*this, {"status", "last", "--data", "disk/used"}).text("state") == "success");
+}
+
+// Neither was told: the run was refused, and doctor found nothing.
+BOOST_AUTO_TEST_CASE(a_cache_of_a_newer_version_is_read_and_one_of_somebody_else_is_left_alone) {
+  write("flow.yaml", "version: 1\nname: f\ntasks: {t: {run: [echo, one], cache: true}}\n");
+  const Arguments run{"run", "flow.yaml"};
+  BOOST_REQUIRE(invoke(*this, run).code == 0);
+  const auto cache = path / "data/cache.db";
+  reprise::testing::run_sql(cache, "PRAGMA user_version = 99");
+  const Outcome newer = invoke(*this, run);
+  BOOST_TEST(newer.code == 0, newer.shown());
+  BOOST_TEST(newer.counted("cached") == 1, newer.shown());
+  BOOST_TEST(newer.err.find("a newer version of reprise wrote") != std::string::npos, newer.err);
+  const Outcome told = invoke(*this, {"doctor"});
+  BOOST_TEST(told.out.find("a newer version") != std::string::npos, told.out);
+
+  reprise::testing::run_sql(cache, "PRAGMA application_id = 42; PRAGMA wal_checkpoint(TRUNCATE)");
+  const std::string before = read("data/cache.db");
+  BOOST_TEST(invoke(*this, run).code != 0);
+  const Outcome foreign = invoke(*this, {"doctor"});
+  BOOST_TEST(foreign.code == 1, foreign.shown());
+  BOOST_TEST(foreign.out.find("another program") != std::string::npos, foreign.out);
+  BOOST_TEST(read("data/cache.db") == before);
 }
 
 BOOST_AUTO_TEST_CASE(a_full_disk_is_told_before_work_starts) {
