@@ -1,6 +1,8 @@
 // P8: the smallest tasks that still keep half of the machine busy, METG(50 %), of Task Bench's
 // patterns.
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -55,6 +57,30 @@ std::optional<double> metg(Seconds seconds, double tasks, std::int64_t from, dou
     last = point;
   }
   return std::nullopt;
+}
+
+/// Seconds of `steps` rows of a task for each of two threads that wait for each other after every
+/// row, as threads wait that do not spin: what the pattern stencil_1d costs without anybody who
+/// schedules.
+double bare_rows(std::int64_t steps, std::int64_t iterations) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::int64_t arrived = 0;
+  const auto work = [&] {
+    for (std::int64_t step = 0; step < steps; ++step) {
+      compute(iterations);
+      std::unique_lock guard(mutex);
+      if (++arrived == (step + 1) * processors)
+        changed.notify_all();
+      else
+        changed.wait(guard, [&] { return arrived >= (step + 1) * processors; });
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(work);
+    work();
+    other.join();
+  });
 }
 
 std::vector<Graph> graphs_of(const std::string& name, std::int64_t steps) {
@@ -120,11 +146,21 @@ std::vector<Figure> metg_p8(const Settings& settings) {
   options.slots = processors;
   const auto engine = Engine::open(options);
   REPRISE_ASSERT(engine.has_value(), engine.error().message);
+  std::vector<double> bare;
+  for (int i = 0; i < std::max(1, settings.repetitions / 2); ++i)
+    if (const auto found = metg([&](std::int64_t n) { return bare_rows(steps, n); },
+                                static_cast<double>(steps) * processors, 1 << 14, peak()))
+      bare.push_back(*found);
+  const auto beside_bare_rows = [&] {
+    figures.back().floor_name = "two threads that meet after every row";
+    figures.back().floor = bare;
+  };
   for (const char* pattern : patterns) {
     figures.push_back(measure(settings, "functions, durable", pattern, steps, 1 << 14,
                               Executor::function,
                               [&](const auto& flow) { return run_flow(**engine, flow); }));
     judge(figures.back(), 15, "<= 15");
+    beside_bare_rows();
   }
   {
     Cluster cluster(settings, Trust::secret, 1, {settings.program + "_bench"});
@@ -133,6 +169,7 @@ std::vector<Figure> metg_p8(const Settings& settings) {
                                 Executor::function,
                                 [&](const auto& flow) { return cluster.run(flow); }));
       judge(figures.back(), 150, "<= 150");
+      beside_bare_rows();
     }
   }
   const double spawn = 2e6 * bare_spawn(1000) / 1000;  // us of one processor
