@@ -9,8 +9,9 @@ namespace {
 
 constexpr std::uint32_t neighbours_read = 10'000;
 
-const std::string& as_text(const std::string& text) {
-  return text;
+// A text that is there and empty is not one that is not there.
+std::string as_text(const std::string& text) {
+  return text.empty() ? "\"\"" : text;
 }
 std::string as_text(const Digest& digest) {
   return digest.text();

@@ -63,9 +63,10 @@ UsageError describe(const CLI::ParseError& error, const CLI::App& app,
           fmt::format("`{}` has no flag \"{}\"{}", path, escape_for_terminal(flag),
                       did_you_mean(flag, names_of_flags(command)));
     } else if (expects_command()) {
-      result.error.message = fmt::format("\"{}\" is no command{}{}", shown,
-                                         &command == &app ? "" : " of `" + path + "`",
-                                         did_you_mean(word, names_of_commands(command)));
+      result.error.message = fmt::format(
+          "\"{}\" is no command{}{}", shown, &command == &app ? "" : " of `" + path + "`",
+          word == "rerun" ? "; did you mean \"retry\", or \"fork\"?"
+                          : did_you_mean(word, names_of_commands(command)));
     } else {
       result.error.message = fmt::format("`{}` takes no further argument \"{}\"", path, shown);
     }

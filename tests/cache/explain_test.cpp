@@ -62,6 +62,11 @@ BOOST_AUTO_TEST_CASE(parts_are_told_in_the_order_of_their_weight) {
   BOOST_TEST(found[5].now == "");  // the platform is gone
   BOOST_TEST(found[8].before == "");
   BOOST_TEST(differences(before, before).empty());
+  Material set_to_nothing = before;
+  set_to_nothing.environment["TZ"] = "";
+  const auto set = differences(before, set_to_nothing);
+  BOOST_REQUIRE(set.size() == 1u);
+  BOOST_TEST(set[0].now == "\"\"");
 }
 
 BOOST_AUTO_TEST_CASE(the_tasks_own_last_result_is_nearest_even_if_another_differs_less) {

@@ -175,6 +175,8 @@ BOOST_AUTO_TEST_CASE(every_misuse_has_its_exit_code_and_starts_nothing) {
 BOOST_AUTO_TEST_CASE(a_mistyped_command_gets_a_suggestion) {
   BOOST_TEST(run({"rnu"}).err ==
              "error: \"rnu\" is no command; did you mean \"run\"?\nsee `reprise --help`\n");
+  BOOST_TEST(run({"rerun", "last"}).err.find("did you mean \"retry\", or \"fork\"?") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_run_succeeds_is_cached_and_leaves_its_files) {
