@@ -14,9 +14,12 @@
 #include <caf/all.hpp>
 
 #include "actors/cache_actor.hpp"
+#include "actors/commit.hpp"
 #include "actors/file_hasher.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/messages.hpp"
+#include "actors/nest_actor.hpp"
+#include "actors/nested_flow.hpp"
 #include "actors/run_options.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/worker_actor.hpp"
@@ -34,7 +37,9 @@
 #include "cache/upkeep.hpp"
 #include "journal/data_folder.hpp"
 #include "journal/history.hpp"
+#include "journal/run_view.hpp"
 #include "journal/sqlite_journal.hpp"
+#include "worker/function_message.hpp"
 #include "worker/local_runner.hpp"
 #include "worker/machine.hpp"
 #include "worker/process_tree.hpp"
@@ -151,8 +156,18 @@ class EmbeddedEngine final : public Engine {
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
  private:
+  /// A run that is begun for a task of another one.
+  struct Nested {
+    RunId id;
+    scheduler::AttemptRef attempt;
+    std::string output;  // as in NestedBody
+    bool resume = false;
+    bool forget_cancel = false;
+  };
   struct Entry {
     RunIndex index;
+    std::optional<Nested> nested;
+    std::string flow_name;
     std::uint64_t tasks = 0;  // as they were written
     Time started;
     std::optional<journal::RunLock> lock;
@@ -169,6 +184,11 @@ class EmbeddedEngine final : public Engine {
 
   template <class Request>
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
+  Status begin_nested(const scheduler::Nest& nest);
+  [[nodiscard]] RunOptions nested_options(const scheduler::Nest& nest) const;
+  [[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(const scheduler::Nest& nest);
+  Result<RunStarted> begin(std::shared_ptr<const FlowSpec> flow, RunOptions options,
+                           std::optional<Nested> nested);
   [[nodiscard]] Status room_for(const FlowSpec& flow, const RunOptions& options);
   [[nodiscard]] std::unique_ptr<cache::Store> store_of_newer_version();
   void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
@@ -183,6 +203,8 @@ class EmbeddedEngine final : public Engine {
                                                                     const Digest& flow,
                                                                     const Digest& parameters,
                                                                     const RunOptions& options);
+  [[nodiscard]] Result<std::optional<Interrupted>> find_nested(journal::Journal& journal,
+                                                               const RunId& id);
   [[nodiscard]] Result<std::vector<journal::Batch>> read_past(journal::Journal& journal,
                                                               const RunId& run);
   /// Runs `action` on the journal's thread and waits for it.
@@ -204,7 +226,7 @@ class EmbeddedEngine final : public Engine {
 
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
-  caf::actor scheduler_, worker_, cache_, journal_actor_;
+  caf::actor scheduler_, worker_, cache_, journal_actor_, nest_;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -367,12 +389,18 @@ void EmbeddedEngine::start_actors() {
   scheduler.cache = cache_;
   scheduler.worker = worker_;
   scheduler.journal = journal_actor_;
+  nest_ = actors::spawn_nest_actor(
+      *system_, {.begin = [this](const scheduler::Nest& nest) { return begin_nested(nest); },
+                 .blobs = blobs_,
+                 .clock = options_.clock});
+  scheduler.nest = nest_;
   scheduler.clock = options_.clock;
   scheduler.listener = listener_;
   scheduler.on_end = [this](RunEnd end) { ended(std::move(end)); };
   scheduler.on_journal_lost = [this](const Error& error) { journal_lost(error); };
   scheduler_ = actors::spawn_scheduler_actor(*system_, std::move(scheduler));
   caf::anon_send(worker_, actors::Serve{scheduler_});
+  caf::anon_send(nest_, actors::Serve{scheduler_});
 }
 
 scheduler::WorkerOffer EmbeddedEngine::local_offer() const {
@@ -408,8 +436,9 @@ caf::actor EmbeddedEngine::spawn_local_worker() {
 
 void EmbeddedEngine::close() {
   if (system_) {
-    // One after the other, in the order in which news travel: the worker waits for its slots, the
-    // scheduler writes out what it knows, the journal writes what it was sent.
+    // One after the other, in the order in which news travel: nothing more is begun, the worker
+    // waits for its slots, the scheduler writes out what it knows, the journal writes what it was
+    // sent.
     {
       caf::scoped_actor self{*system_};
       const auto end = [&](caf::actor& actor) {
@@ -418,6 +447,7 @@ void EmbeddedEngine::close() {
         self->wait_for(actor);
         actor = {};
       };
+      end(nest_);
       end(worker_);
       self->send(scheduler_, actors::WriteOut{});
       end(scheduler_);
@@ -520,18 +550,112 @@ Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrup
   return std::nullopt;
 }
 
+// The run that was begun for an attempt, however far it came; nullopt: it was not.
+Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_nested(
+    journal::Journal& journal, const RunId& id) {
+  journal::RunQuery query;
+  query.id_prefix = id.text();
+  const auto rows = journal.runs(query);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->empty()) return std::nullopt;
+  auto began = actors::decode_options(rows->front().options);
+  if (!began) return tl::unexpected(began.error());
+  auto lock = folder_->own(id);
+  if (!lock) return tl::unexpected(lock.error());
+  auto past = read_past(journal, id);
+  if (!past) return tl::unexpected(past.error());
+  return Interrupted{id, std::move(*lock), std::move(*past), std::move(*began)};
+}
+
 Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
                                           RunOptions options) {
+  options.nested_in.reset();
+  return begin(std::move(flow), std::move(options), std::nullopt);
+}
+
+// On the nest actor's thread.
+Status EmbeddedEngine::begin_nested(const scheduler::Nest& nest) {
+  if (has_journal_) {
+    // That the outer run speaks of this one comes first on disk, else a crash would leave a run
+    // that nobody asks for.
+    caf::scoped_actor self{*system_};
+    self->request(scheduler_, caf::infinite, actors::WriteOut{})
+        .receive([] {}, [](const caf::error&) {});
+  }
+  auto flow = flow_of(nest);
+  if (!flow) return tl::unexpected(flow.error());
+  const auto& body =
+      std::get<NestedBody>(nest.attempt.context->flow->kind_of(nest.attempt.node).body);
+  const Nested nested{nest.run,
+                      {RunIndex{nest.attempt.run}, nest.attempt.task, nest.attempt.number},
+                      body.output,
+                      nest.resume,
+                      nest.forget_cancel};
+  const auto begun = begin(*std::move(flow), nested_options(nest), nested);
+  if (!begun) return tl::unexpected(begun.error());
+  return {};
+}
+
+// It sees the cache, the files and the user's context as the outer run does.
+RunOptions EmbeddedEngine::nested_options(const scheduler::Nest& nest) const {
+  const RunContext& outer = *nest.attempt.context;
+  RunOptions options;
+  options.parameters = actors::nested_parameters(nest.attempt);
+  options.cache = outer.cache;
+  options.as_of = outer.as_of;
+  options.nested_in = NestedIn{
+      outer.run,
+      actors::display_name(outer, nest.attempt.node, nest.attempt.label, nest.attempt.map_index),
+      outer.depth + 1};
+  options.ns = nest.ns;
+  options.priority = nest.priority;
+  options.context = outer.context;
+  // Of the outer run alone.
+  options.context.erase("parameters");
+  options.context.erase("task_loop_count");
+  options.files = outer.files;
+  return options;
+}
+
+// What went on before is the flow it was then, even if it would be read otherwise now.
+Result<std::shared_ptr<const FlowSpec>> EmbeddedEngine::flow_of(const scheduler::Nest& nest) {
+  if (nest.goes_on && has_journal_) {
+    using Kept = Result<std::shared_ptr<const FlowSpec>>;
+    Kept kept = with_journal([&](journal::Journal& journal) -> Kept {
+      journal::RunQuery query;
+      query.id_prefix = nest.run.text();
+      const auto rows = journal.runs(query);
+      if (!rows) return tl::unexpected(rows.error());
+      if (rows->empty()) return nullptr;
+      return journal::flow_of(journal, rows->front());
+    });
+    if (!kept || *kept) return kept;
+  }
+  actors::KnownSignatures functions;
+  if (options_.known_functions) {
+    functions = options_.known_functions();
+  } else {
+    functions.emplace();
+    for (const worker::KnownFunction& each : worker::known_functions(*options_.functions))
+      functions->emplace(each.id(), each.signature);
+  }
+  return actors::nested_flow(nest.attempt, *blobs_, functions);
+}
+
+Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, RunOptions options,
+                                         std::optional<Nested> nested) {
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
   if (const Status known = scheduler::check_limits(*flow, options_.policy.limits); !known)
     return tl::unexpected(known.error());
-  if (const Status room = room_for(*flow, options); !room) return tl::unexpected(room.error());
+  // Whose end a run that is under way waits for is not held up.
+  if (const Status room = nested ? Status{} : room_for(*flow, options); !room)
+    return tl::unexpected(room.error());
   auto parameters =
       bind_parameters(*flow, with_context_parameters(*flow, options), options.shape.single_pass);
   if (!parameters) return tl::unexpected(parameters.error());
 
   RunStarted started;
-  started.id = RunId::generate(now());
+  started.id = nested ? nested->id : RunId::generate(now());
   std::optional<journal::RunLock> lock;
   std::vector<journal::Batch> past;
   std::vector<float> usual;
@@ -541,14 +665,18 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     const Digest parameters_digest = digest_of(*parameters);
     const Status opened = with_journal([&](journal::Journal& journal) -> Status {
       if (!options.always_new) {
-        auto found = find_interrupted(journal, flow_digest, parameters_digest, options);
+        auto found = nested ? find_nested(journal, started.id)
+                            : find_interrupted(journal, flow_digest, parameters_digest, options);
         if (!found) return tl::unexpected(found.error());
         if (*found) {
           started.id = (*found)->id;
           started.continued = true;
           lock = std::move((*found)->lock);
           past = std::move((*found)->past);
-          if (options.resume) options.cache = (*found)->options.cache;
+          if (nested && nested->resume) options.resume = started.id;
+          options.as_it_was = options.as_it_was || (nested && !nested->forget_cancel);
+          if (options.resume || nested) options.cache = (*found)->options.cache;
+          options.nested_in = std::move((*found)->options.nested_in);
           options.as_of = (*found)->options.as_of;
           options.parent = (*found)->options.parent;
           options.context = std::move((*found)->options.context);
@@ -610,6 +738,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
   context->folder = started.folder;
   context->started = options_.clock->now();
   context->continued = started.continued;
+  context->depth = options.nested_in ? options.nested_in->depth : 0;
   context->context = options.context;
   context->files = options.files;
   context->clock = options_.clock;
@@ -623,15 +752,23 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
     entry.index = index;
     entry.tasks = context->flow->nodes.size();
     entry.started = context->started;
+    entry.nested = nested;
+    entry.flow_name = context->flow->name;
     entry.lock = std::move(lock);
     entry.result.reset();
     by_index_[index] = started.id;
   }
-  caf::anon_send(scheduler_,
-                 actors::Begin{{index, std::move(context), std::move(past), !options.as_it_was,
-                                options.resume.has_value() && !options.as_it_was,
-                                std::move(options.resume_tasks), std::move(options.shape),
-                                std::move(options.ns), options.priority, std::move(usual)}});
+  scheduler::Submit begin{index, std::move(context), std::move(past), !options.as_it_was};
+  begin.resume = options.resume.has_value() && !options.as_it_was;
+  begin.resume_tasks = std::move(options.resume_tasks);
+  begin.shape = std::move(options.shape);
+  begin.ns = std::move(options.ns);
+  begin.priority = options.priority;
+  begin.usual_seconds = std::move(usual);
+  if (nested) begin.nested_in = nested->attempt;
+  // Before anything can be told of its end.
+  if (nested && options_.on_nested) options_.on_nested(started.id);
+  caf::anon_send(scheduler_, actors::Begin{std::move(begin)});
   return started;
 }
 
@@ -642,7 +779,7 @@ Status EmbeddedEngine::room_for(const FlowSpec& flow, const RunOptions& options)
   const std::lock_guard guard(mutex_);
   std::uint64_t runs = 0, tasks = 0;
   for (const auto& [id, entry] : runs_) {
-    if (entry.result) continue;
+    if (entry.result || entry.nested) continue;
     ++runs;
     tasks += entry.tasks;
   }
@@ -679,10 +816,21 @@ void EmbeddedEngine::ended(RunEnd end) {
   result.carried = end.totals.carried;
   result.makespan = options_.clock->now() - entry.started;
   result.outputs = std::move(end.outputs);
+  if (entry.nested)
+    caf::anon_send(nest_, actors::NestedOver{{entry.nested->attempt, result.id, entry.flow_name,
+                                              entry.nested->output, result.state, result.message,
+                                              std::move(end.first_failure), result.outputs,
+                                              entry.started, result.makespan}});
   entry.result = std::move(result);
   entry.lock.reset();
   changed_.notify_all();
   if (options_.on_end) options_.on_end(id->second);
+  // Nobody else asks for it. One that is paused may be told to end with the outer run.
+  if (entry.nested && !options_.on_nested && entry.result->state != RunState::paused) {
+    caf::anon_send(scheduler_, actors::ForgetRun{entry.index});
+    runs_.erase(id->second);
+    by_index_.erase(id);
+  }
 }
 
 // What is not journalled could be lost although it was told; so nothing more is begun, and all runs

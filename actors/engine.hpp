@@ -95,6 +95,20 @@ struct EngineOptions {
   /// A run came to rest and its end is durable: wait() has its result. From one thread of the
   /// engine; must be quick and must not call the engine. May be empty.
   std::function<void(const RunId&)> on_end;
+  /// A run was begun for a task that runs a flow, or goes on; it ends as any other. From one thread
+  /// of the engine; must be quick and must not call the engine. May be empty: then the engine
+  /// forgets such runs by itself.
+  std::function<void(const RunId&)> on_nested;
+  /// What `call` may name in flows that are made while others run. Empty: what `functions` has.
+  std::function<std::map<std::string, Signature, std::less<>>()> known_functions;
+};
+
+/// The task of another run for which a run was begun.
+struct NestedIn {
+  RunId run;
+  std::string task;         // as shown: "work", "work[s3]"
+  std::uint32_t depth = 1;  // 1 … nesting_limit
+  bool operator==(const NestedIn&) const = default;
 };
 
 struct RunOptions {
@@ -102,7 +116,8 @@ struct RunOptions {
   CacheMode cache = CacheMode::normal;
   // The run sees the cache as it was then: later results are not found, and nothing is kept.
   std::optional<Time> as_of;
-  std::optional<RunId> parent;  // the run whose results this one begins with
+  std::optional<RunId> parent;        // the run whose results this one begins with
+  std::optional<NestedIn> nested_in;  // set by the engine
   bool always_new = false;  // do not continue an interrupted run of the same flow and parameters
   std::optional<RunId> resume;            // continue exactly this run; its paused tasks go on
   std::vector<std::string> resume_tasks;  // only these paused tasks, by name as shown; empty = all

@@ -8,6 +8,7 @@
 //   scheduler ──Dispatch, Stop──▶ worker ──Store, GiveUp──▶ cache ──Stored──▶ worker
 //   worker ──Began, Reported──▶ scheduler ──KeepResults──▶ cache ──Kept──▶ scheduler
 //   scheduler ──Append──▶ journal ──Durable──▶ scheduler, and from there to whoever waits
+//   scheduler ──BeginNested──▶ nest ──Reported──▶ scheduler; engine ──NestedOver──▶ nest
 //   scheduler ──RunOver──▶ cache, worker; scheduler ──Recorded──▶ worker ──Adopted──▶ scheduler
 //   (of workers that outlive their server)
 #pragma once
@@ -22,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/nested_flow.hpp"
 #include "cache/store.hpp"
 #include "flow/attempt.hpp"
 #include "journal/journal.hpp"
@@ -84,6 +86,16 @@ struct KeepResults {
 /// engine → worker: news go to this scheduler. Comes before anything else.
 struct Serve {
   caf::actor scheduler;
+};
+
+/// scheduler → nest: runs to begin for tasks that run flows.
+struct BeginNested {
+  std::vector<scheduler::Nest> nests;
+};
+
+/// engine → nest: such a run came to rest, and that is durable.
+struct NestedOver {
+  NestedEnd end;
 };
 
 /// scheduler → worker.
@@ -170,6 +182,8 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::ForgetRun)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::WriteOut)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::LookUp)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Serve)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::BeginNested)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::NestedOver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Dispatch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::actors::Retract)

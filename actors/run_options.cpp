@@ -72,6 +72,10 @@ Value to_value(const RunOptions& options, bool with_cache) {
   if (!options.ns.empty()) map.emplace_back("namespace", Bytes{options.ns});
   if (options.priority != 0) map.emplace_back("priority", options.priority);
   if (options.parent) map.emplace_back("parent", options.parent->text());
+  if (options.nested_in)
+    map.emplace_back("nested_in",
+                     List{options.nested_in->run.text(), Bytes{options.nested_in->task},
+                          static_cast<std::uint64_t>(options.nested_in->depth)});
   if (options.as_of) map.emplace_back("as_of", to_value(*options.as_of));
   if (!options.files.empty()) {
     Map files;
@@ -121,6 +125,16 @@ class Reader {
     return all;
   }
 
+  std::optional<NestedIn> nested_in(const Value* value) {
+    if (value == nullptr || value->is_nil()) return std::nullopt;
+    const List parts = get<List>(value);
+    if (parts.size() != 3) return failed = true, std::nullopt;
+    const auto run = RunId::parse(get<std::string>(&parts[0]));
+    const auto depth = get<std::int64_t>(&parts[2]);
+    if (!run || depth < 1 || depth > nesting_limit) return failed = true, std::nullopt;
+    return NestedIn{*run, get<Bytes>(&parts[1]).data, static_cast<std::uint32_t>(depth)};
+  }
+
   std::optional<Time> time(const Value* value) {
     if (value == nullptr || value->is_nil()) return std::nullopt;
     return Time(Duration(get<std::int64_t>(value)));
@@ -166,6 +180,7 @@ Result<RunOptions> decode_options(std::string_view bytes) {
   options.cache = static_cast<CacheMode>(cache);
   if (const Value* parent = value->find("parent"))
     if (const auto id = RunId::parse(reader.get<std::string>(parent))) options.parent = *id;
+  options.nested_in = reader.nested_in(value->find("nested_in"));
   options.as_of = reader.time(value->find("as_of"));
   if (const Value* key = value->find("submit_key"))
     options.submit_key = reader.get<Bytes>(key).data;

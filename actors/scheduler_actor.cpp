@@ -60,6 +60,7 @@ void act(Self* self, scheduler::Effects& effects) {
     self->send(state.options.cache, KeepResults{std::move(effects.keeps)});
   if (!effects.dispatches.empty())
     self->send(state.options.worker, Dispatch{std::move(effects.dispatches)});
+  if (!effects.nests.empty()) self->send(state.options.nest, BeginNested{std::move(effects.nests)});
   if (!effects.stops.empty()) self->send(state.options.worker, Stop{std::move(effects.stops)});
   if (!effects.retracts.empty())
     self->send(state.options.worker, Retract{std::move(effects.retracts)});
@@ -72,7 +73,9 @@ void tell_ended(Self* self, const std::vector<scheduler::Ended>& all) {
     self->send(self->state.options.worker, news);
     if (run != nullptr) news.past_cache = run->take_past_cache();
     self->send(self->state.options.cache, news);
-    if (run != nullptr) self->state.options.on_end(RunEnd{ended, run->totals(), run->outputs()});
+    if (run != nullptr)
+      self->state.options.on_end(
+          RunEnd{ended, run->totals(), run->outputs(), run->first_failure()});
   }
 }
 

@@ -20,6 +20,7 @@ struct RunEnd {
   scheduler::Ended ended;
   scheduler::Run::Totals totals;
   std::map<std::string, Payload> outputs;
+  std::string first_failure;  // Run::first_failure()
 };
 
 struct SchedulerActorOptions {
@@ -29,6 +30,7 @@ struct SchedulerActorOptions {
   caf::actor cache;
   caf::actor worker;
   caf::actor journal;  // none when durability is none
+  caf::actor nest;     // begins runs for tasks that run flows
   std::shared_ptr<Clock> clock;
   Engine::Listener listener;  // may be empty; called on the actor's thread
   /// A run ended and is on disk. Called on the actor's thread; quick.

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "actors/run_options.hpp"
+
 namespace reprise::cli {
 namespace {
 
@@ -120,8 +122,12 @@ Json event_json(const RunId& run, const std::string& task_name, const journal::T
     if (!d.message.empty()) event["message"] = d.message;
     if (d.start_time) event["start_time"] = to_rfc3339(*d.start_time);
     if (d.key) event["key"] = d.key->text();
-    // Of a task that waits, `origin` is who computes it; of a hit, who did.
-    if (d.origin) event[c.state == TaskState::queued ? "waits_for" : "origin"] = d.origin->text();
+    // Of a task that waits, `origin` is who computes it; of a hit, who did; of one that runs a
+    // flow, the run that was begun for it.
+    if (d.origin)
+      event[c.state == TaskState::queued    ? "waits_for"
+            : c.state == TaskState::running ? "nested_run"
+                                            : "origin"] = d.origin->text();
     if (c.state == TaskState::queued && !d.message.empty()) event["waiting_reason"] = d.message;
     if (d.expired) event["expired"] = to_rfc3339(*d.expired);
     if (d.width > 0) event["width"] = d.width;
@@ -147,6 +153,12 @@ Json row_json(const journal::RunRow& row, RunState state) {
   Json parameters = Json::object();
   for (const auto& [name, value] : row.parameters) parameters[name] = value_json(value);
   const bool has_end = row.finished.has_value();
+  Json parent, parent_task;
+  if (const auto began = actors::decode_options(row.options)) {
+    if (began->parent) parent = began->parent->text();
+    if (began->nested_in) parent = began->nested_in->run.text();
+    if (began->nested_in) parent_task = began->nested_in->task;
+  }
   return {{"run", row.id.text()},
           {"flow", row.flow_name},
           {"state", reprise::name(state)},
@@ -157,6 +169,8 @@ Json row_json(const journal::RunRow& row, RunState state) {
           {"submitted_by", text_or_null(row.submitted_by)},
           {"source_file", text_or_null(row.source_file)},
           {"parameters", std::move(parameters)},
+          {"parent", std::move(parent)},
+          {"parent_task", std::move(parent_task)},
           {"summary", has_end ? summary_json(row.summary) : Json(nullptr)}};
 }
 

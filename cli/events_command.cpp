@@ -51,7 +51,8 @@ std::string task_line(journal::Offset offset, const std::string& task_name,
   if (change.run_count > 1) line += fmt::format("  attempt {}", change.run_count);
   if (stored) line += "  stored";
   if (change.detail && change.detail->origin)
-    line += "  from run " + change.detail->origin->short_text();
+    line += (change.state == TaskState::running ? "  as run " : "  from run ") +
+            change.detail->origin->short_text();
   if (change.detail && change.detail->width > 0)
     line += fmt::format("  width {}", change.detail->width);
   if (change.detail && !change.detail->message.empty())

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/run_options.hpp"
 #include "cli/clock_text.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
@@ -151,11 +152,16 @@ int ps_command(const ListOptions& options, Console& console) {
   const Time time = now();
   for (const auto& [row, state] : *rows) {
     const bool counted_yet = row.finished.has_value();
+    const auto began = actors::decode_options(row.options);
+    const std::string by = began && began->nested_in
+                               ? fmt::format("run {}, task {}", began->nested_in->run.short_text(),
+                                             began->nested_in->task)
+                               : row.submitted_by;
     const Duration age = age_of(row, state, time);
-    table.rows.push_back(
-        {row.id.short_text(), escape_for_terminal(row.flow_name), state_cell(state),
-         local_text_seconds(row.submitted), age > Duration{0} ? describe(age) : "–",
-         counted_yet ? grouped(row.summary.tasks) : "–", escape_for_terminal(row.submitted_by)});
+    table.rows.push_back({row.id.short_text(), escape_for_terminal(row.flow_name),
+                          state_cell(state), local_text_seconds(row.submitted),
+                          age > Duration{0} ? describe(age) : "–",
+                          counted_yet ? grouped(row.summary.tasks) : "–", escape_for_terminal(by)});
   }
   print(table, console);
   return exit_ok;

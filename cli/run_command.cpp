@@ -5,6 +5,7 @@
 #include <optional>
 #include <system_error>
 
+#include "actors/run_options.hpp"
 #include "cache/mac_keys.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
@@ -252,6 +253,9 @@ Result<std::vector<std::string>> interrupted_runs(const GlobalOptions& globals) 
     auto rows = reading->journal->runs(query);
     if (!rows) return tl::unexpected(rows.error());
     for (journal::RunRow& row : *rows) {
+      // What is nested goes on with the run that it is nested in.
+      const auto began = actors::decode_options(row.options);
+      if (began && began->nested_in) continue;
       const auto current = current_state(*reading, row);
       if (current && *current == RunState::interrupted) ids.push_back(row.id.text());
     }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/run_options.hpp"
 #include "cli/text.hpp"
 
 namespace reprise::cli {
@@ -31,6 +32,21 @@ std::string suggestion(std::string_view text, journal::Journal& journal) {
   }
   const std::string meant = did_you_mean(text, names);
   return meant.empty() ? "; `reprise ps --all` lists the runs" : meant;
+}
+
+/// The newest run that is not nested in another one; nullopt: there is none.
+std::optional<journal::RunRow> last_of_people(journal::Journal& journal) {
+  constexpr std::uint32_t few = 16;
+  journal::RunQuery query;
+  for (query.limit = few;; query.limit *= few) {
+    const auto rows = journal.runs(query);
+    if (!rows) return std::nullopt;
+    for (const journal::RunRow& row : *rows) {
+      const auto began = actors::decode_options(row.options);
+      if (!began || !began->nested_in) return row;
+    }
+    if (rows->size() < query.limit || query.limit > UINT32_MAX / few) return std::nullopt;
+  }
 }
 
 }  // namespace
@@ -70,6 +86,8 @@ Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journa
   if (selector->kind == RunSelector::Kind::last) {
     query.limit = 1;
     if (!selector->flow.empty()) query.flow_name = selector->flow;
+    if (selector->flow.empty())
+      if (auto row = last_of_people(journal)) return *std::move(row);
   } else {
     query.limit = listed_max + 1;
     query.id_prefix = selector->prefix;

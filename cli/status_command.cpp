@@ -81,7 +81,6 @@ Json document(const journal::RunRow& row, RunState state, const journal::RunView
   }
   document["groups"] = std::move(groups);
   const auto began = actors::decode_options(row.options);
-  document["parent"] = began && began->parent ? Json(began->parent->text()) : Json(nullptr);
   document["as_of"] = began && began->as_of ? Json(to_rfc3339(*began->as_of)) : Json(nullptr);
   return document;
 }
@@ -174,6 +173,9 @@ int status_command(const StatusOptions& options, Console& console) {
   if (!row->message.empty()) console.out("  " + escape_for_terminal(row->message));
   if (const auto began = actors::decode_options(row->options)) {
     if (began->parent) console.out("  fork of run " + began->parent->short_text());
+    if (began->nested_in)
+      console.out(fmt::format("  nested in run {}, task {}", began->nested_in->run.short_text(),
+                              escape_for_terminal(began->nested_in->task)));
     if (began->as_of) console.out("  with the cache as of " + local_text_seconds(*began->as_of));
   }
   std::size_t hidden = 0;

@@ -101,6 +101,12 @@ void ClientDesk::take(LinkEvent event) {
   changed_.notify_all();
 }
 
+void ClientDesk::run_nested(const RunId& run) {
+  const std::lock_guard guard(mutex_);
+  events_.emplace_back(Nested{run});
+  changed_.notify_all();
+}
+
 void ClientDesk::run_ended(const RunId& run) {
   const std::lock_guard guard(mutex_);
   events_.emplace_back(run);
@@ -145,6 +151,8 @@ Status ClientDesk::resume_runs() {
   std::ranges::reverse(*rows);  // the oldest first
   for (const journal::RunRow& row : *rows) {
     auto options = actors::decode_options(row.options);
+    // A nested run goes on with the run that it is nested in, which asks for it.
+    if (options && options->nested_in && !is_finished(row.state)) going_on_.insert(row.id);
     if (!options || !options->submit_key) continue;
     if (KeptKey kept = kept_key(*options->submit_key); !kept.key.empty()) {
       if (!kept.what) {
@@ -186,6 +194,10 @@ Status ClientDesk::continue_run(const journal::RunRow& row, RunOptions options) 
 
 void ClientDesk::handle(Event& event) {
   if (const RunId* run = std::get_if<RunId>(&event)) return ended(*run);
+  if (const auto* nested = std::get_if<Nested>(&event)) {
+    alive_.insert(nested->run);
+    return;
+  }
   if (auto* found = std::get_if<LogFound>(&event)) {
     const auto client = clients_.find(found->link);
     if (client == clients_.end()) return;

@@ -61,6 +61,8 @@ class ClientDesk {
 
   /// Something happened on the link of a client. Returns at once; any thread.
   void take(LinkEvent event);
+  /// A run was begun for a task of another one. Returns at once; any thread.
+  void run_nested(const RunId& run);
   /// A run came to rest. Returns at once; any thread.
   void run_ended(const RunId& run);
   /// A run has changes, durable soon. Returns at once; any thread.
@@ -93,7 +95,10 @@ class ClientDesk {
     std::uint64_t request = 0;
     Result<wire::LogPart> part;
   };
-  using Event = std::variant<LinkEvent, RunId, LogFound>;
+  struct Nested {
+    RunId run;
+  };
+  using Event = std::variant<LinkEvent, RunId, LogFound, Nested>;
 
   explicit ClientDesk(Options options) : options_(std::move(options)) {}
   Status resume_runs();

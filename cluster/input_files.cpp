@@ -169,6 +169,15 @@ Result<InputFiles> find_input_files(const FlowSpec& flow, const Parameters& para
       }
     }
   }
+  // Of flows within this one only what their defaults say is known before they run.
+  for (const auto& nested : flow.nested) {
+    const auto defaults = bind_parameters(*nested, {}, true);
+    if (!defaults) return tl::unexpected(defaults.error());
+    auto inner = find_input_files(*nested, *defaults);
+    if (!inner) return inner;
+    found.files.merge(inner->files);
+    found.places.merge(inner->places);
+  }
   return found;
 }
 

@@ -16,6 +16,8 @@
 #include "cluster/folder_lock.hpp"
 #include "cluster/link_actor.hpp"
 #include "journal/data_folder.hpp"
+#include "worker/function_message.hpp"
+#include "worker/functions.hpp"
 
 namespace reprise::cluster {
 
@@ -29,6 +31,8 @@ class Server::State {
 
  private:
   void route(LinkEvent event);
+  [[nodiscard]] std::map<std::string, Signature, std::less<>> callable(
+      const worker::FunctionTable* table) const;
   Result<std::string> answer(
       const std::string& op, const std::string& body,
       const std::function<Result<std::string>(const std::string&, const std::string&)>& others);
@@ -69,6 +73,12 @@ Status Server::State::open(ServerOptions options) {
   };
   options.engine.on_end = [this](const RunId& run) {
     if (ClientDesk* desk = at_desk_.load()) desk->run_ended(run);
+  };
+  options.engine.on_nested = [this](const RunId& run) {
+    if (ClientDesk* desk = at_desk_.load()) desk->run_nested(run);
+  };
+  options.engine.known_functions = [this, table = options.engine.functions] {
+    return callable(table.get());
   };
   options.engine.name = hub.exchange.self.name;
   options.engine.on_superseded = options.on_superseded;
@@ -121,6 +131,20 @@ Server::State::~State() {
   if (desk_) desk_->stop();
   fleet_ = {};
   engine_.reset();  // it may tell of ended runs until it is gone
+}
+
+// What flows may call: what every worker has, and what those have that are there.
+std::map<std::string, Signature, std::less<>> Server::State::callable(
+    const worker::FunctionTable* table) const {
+  worker::FunctionTable builtins;
+  if (table == nullptr) worker::add_builtins(builtins);
+  std::map<std::string, Signature, std::less<>> all;
+  for (const worker::KnownFunction& each :
+       worker::known_functions(table != nullptr ? *table : builtins))
+    all.emplace(each.id(), each.signature);
+  for (const worker::KnownFunction& each : board_->functions())
+    all.emplace(each.id(), each.signature);
+  return all;
 }
 
 // What is about workers is answered here, the rest by whoever opened the server.

@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include "core/assert.hpp"
+#include "core/digest.hpp"
 #include "core/text.hpp"
 
 namespace reprise {
@@ -26,10 +27,21 @@ std::uint64_t milliseconds(const RunId& id) {
   return value;
 }
 
-RunId fresh(std::uint64_t milliseconds) {
+std::uint64_t milliseconds(Time time) {
+  const auto since =
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count();
+  return static_cast<std::uint64_t>(std::max<decltype(since)>(since, 0)) & 0xffff'ffff'ffff;
+}
+
+RunId at(std::uint64_t milliseconds) {
   RunId id;
   for (std::size_t i = 0; i < 6; ++i)
     id.bytes[i] = static_cast<std::uint8_t>(milliseconds >> (40 - 8 * i));
+  return id;
+}
+
+RunId fresh(std::uint64_t milliseconds) {
+  RunId id = at(milliseconds);
   fill_random(id.bytes.data() + 6, 10);
   return id;
 }
@@ -64,12 +76,21 @@ int value_of(char c) {
 RunId RunId::generate(Time now) {
   static std::mutex mutex;
   static RunId last;
-  auto since =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  auto time = static_cast<std::uint64_t>(std::max<decltype(since)>(since, 0)) & 0xffff'ffff'ffff;
+  const std::uint64_t time = milliseconds(now);
   std::lock_guard lock(mutex);
   last = time > milliseconds(last) ? fresh(time) : after(last);
   return last;
+}
+
+RunId RunId::derived(Time at_time, std::string_view seed) {
+  RunId id = at(milliseconds(at_time));
+  const Digest digest = sha256(seed);
+  std::copy_n(digest.raw().begin(), 10, id.bytes.begin() + 6);
+  return id;
+}
+
+Time RunId::time() const {
+  return Time(std::chrono::milliseconds(milliseconds(*this)));
 }
 
 std::string RunId::text() const {

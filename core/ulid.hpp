@@ -20,6 +20,11 @@ struct RunId {
   /// Unique; later calls in one process give greater ids, also within a millisecond. Safe from any
   /// thread.
   [[nodiscard]] static RunId generate(Time now);
+  /// The id with this time and with bits that depend on `seed` alone: for what has to find the same
+  /// id again.
+  [[nodiscard]] static RunId derived(Time at, std::string_view seed);
+  /// When it was made, to the millisecond.
+  [[nodiscard]] Time time() const;
   /// 26 characters of Crockford base 32, upper case.
   [[nodiscard]] std::string text() const;
   /// The first 10 characters: how people see and type a run.

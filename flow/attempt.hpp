@@ -31,7 +31,8 @@ struct RunContext {
   std::string folder;         // this run's own folder below the data directory, absolute; logs and
                               // attempts live there
   Time started;
-  bool continued = false;  // a process before worked at the run
+  bool continued = false;   // a process before worked at the run
+  std::uint32_t depth = 0;  // in so many other runs it is nested, each in the next
   std::map<std::string, Payload>
       context;  // the user's own keys, over the ones that are always there
   // Input files that came with the flow, by their paths as commands name them, normalised; others

@@ -238,6 +238,20 @@ std::string render(std::span<const Diagnostic> diagnostics, std::string_view fil
   return std::move(renderer).take();
 }
 
+std::string describe(std::span<const Diagnostic> diagnostics, std::size_t most) {
+  std::string text;
+  std::size_t count = 0;
+  for (const Diagnostic& diagnostic : diagnostics) {
+    if (diagnostic.severity != Diagnostic::Severity::error || ++count > most) continue;
+    if (!text.empty()) text += "; ";
+    if (diagnostic.span.line > 0)
+      text += fmt::format("{}:{}: ", diagnostic.span.line, diagnostic.span.column);
+    text += escape_for_terminal(diagnostic.message);
+  }
+  if (count > most) text += fmt::format("; and {} more", count - most);
+  return text;
+}
+
 std::string to_json(std::span<const Diagnostic> diagnostics, std::string_view file_name) {
   nlohmann::json list = nlohmann::json::array();
   for (const Diagnostic& d : diagnostics) {

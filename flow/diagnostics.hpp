@@ -56,6 +56,10 @@ void sort_by_position(std::vector<Diagnostic>& diagnostics);
 [[nodiscard]] std::string render(std::span<const Diagnostic> diagnostics,
                                  std::string_view file_name, std::string_view text, bool colour);
 
+/// The first mistakes in one line, "3:7: unknown key 'shel'; 5:1: …; and 2 more". Warnings are left
+/// out. @param most  at least 1
+[[nodiscard]] std::string describe(std::span<const Diagnostic> diagnostics, std::size_t most);
+
 /// JSON array of objects with pointer, file, line, column, end_column, code, severity, message,
 /// suggestion (null = none), help and related places. All of them, uncapped.
 [[nodiscard]] std::string to_json(std::span<const Diagnostic> diagnostics,

@@ -59,9 +59,9 @@ std::span<const ErrorPage> error_pages() {
           "RP1107", "not a size",
           "A size is a whole number and one of the units B, KiB, MiB, GiB and TiB, as in `4GiB`."},
       ErrorPage{"RP1108", "a value is empty", "Something must stand here, or leave the key out."},
-      ErrorPage{"RP1109", "a task needs exactly one of run, shell and call",
+      ErrorPage{"RP1109", "a task needs exactly one of run, shell, call and flow",
                 "`run: [program, argument]` runs a program, `shell:` a script, `call: "
-                "name@version` a registered function. Two things "
+                "name@version` a registered function, `flow:` another flow. Two things "
                 "to do are two tasks."},
       ErrorPage{"RP1110", "unknown version of the format", "This program reads `version: 1`."},
       ErrorPage{"RP1111", "not a usable name",
@@ -100,6 +100,12 @@ std::span<const ErrorPage> error_pages() {
       ErrorPage{"RP1213", "no such input",
                 "`ignore`, `hash` and `validate_on` of `cache` name inputs of the task; for the "
                 "validator partial_parameters, parameters of the flow."},
+      ErrorPage{"RP1214", "not a flow that can be run",
+                "`flow` names a flow file in the folder of this one, or holds `${{ }}` that gives "
+                "the file or text of one. Files must not run each other in a circle."},
+      ErrorPage{"RP1215", "wrong parameters for a flow",
+                "`params` gives the flow what its `params` declare: all without a default, of the "
+                "right type, and no others."},
       ErrorPage{"RP1299", "the flow is not consistent",
                 "A mistake that is found late, without a place in the file."},
       ErrorPage{"RP1301", "an expression does not parse",

@@ -487,8 +487,8 @@ class Evaluator {
         if (*last > from) {
           const std::uint64_t count_of =
               static_cast<std::uint64_t>(*last) - static_cast<std::uint64_t>(from);
-          burn(std::min<std::uint64_t>(count_of, UINT64_MAX / 4) *
-               4);  // every element takes memory
+          // Every element takes memory: two million are possible.
+          burn(std::min<std::uint64_t>(count_of, UINT64_MAX / 2) * 2);
         }
         List numbers;
         for (std::int64_t i = from; i < *last; ++i) numbers.emplace_back(i);

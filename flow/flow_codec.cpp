@@ -27,8 +27,10 @@ class Writer {
  public:
   explicit Writer(std::string& out) : pack_(out) {}
 
+  // Flows without others in them have the bytes, and so the identity, that they had before flows
+  // could be nested.
   void write(const FlowSpec& flow) {
-    array(12);
+    array(flow.nested.empty() ? 12 : 13);
     write(format_version);
     write(flow.name);
     list(flow.kinds);
@@ -41,6 +43,9 @@ class Writer {
     list(flow.outputs);
     list(flow.reference_nodes);
     list(flow.run_hooks);
+    if (flow.nested.empty()) return;
+    array(flow.nested.size());
+    for (const auto& nested : flow.nested) write(*nested);
   }
 
  private:
@@ -105,6 +110,15 @@ class Writer {
   }
   void write_body(const PassBody&) { pack_.nil(); }
   void write_body(const FunctionBody& body) { write(body.function); }
+  void write_body(const NestedBody& body) {
+    array(3);
+    if (body.flow)
+      write(*body.flow);
+    else
+      pack_.nil();
+    write(body.source);
+    write(body.output);
+  }
   void write_body(const CommandBody& body) {
     array(7);
     list(body.argv);
@@ -295,7 +309,14 @@ class Reader {
 
   /// False for bytes of another version, too.
   bool read(FlowSpec& flow) {
-    unpack_.array(12);
+    read(flow, 0);
+    return unpack_.at_end();
+  }
+
+ private:
+  void read(FlowSpec& flow, std::uint32_t depth) {
+    const std::uint32_t fields = unpack_.array();
+    if (fields != 12 && fields != 13) return unpack_.fail();
     if (unpack_.unsigned_integer() != format_version) unpack_.fail();
     read(flow.name);
     list(flow.kinds);
@@ -309,10 +330,21 @@ class Reader {
     list(flow.reference_nodes);
     list(flow.run_hooks);
     place_inputs(flow);
-    return unpack_.at_end();
+    if (fields == 13) read_nested(flow, depth);
   }
 
- private:
+  // The depth is limited before anything is read: bytes may be made to nest very deep.
+  void read_nested(FlowSpec& flow, std::uint32_t depth) {
+    if (depth == nesting_limit) return unpack_.fail();
+    std::uint32_t count = unpack_.array();
+    if (count == 0) unpack_.fail();  // one way to write a flow
+    for (; count > 0 && !unpack_.failed(); --count) {
+      auto nested = std::make_shared<FlowSpec>();
+      read(*nested, depth + 1);
+      flow.nested.push_back(std::move(nested));
+    }
+  }
+
   template <class T>
   void list(std::vector<T>& elements) {
     std::uint32_t count = unpack_.array();
@@ -403,6 +435,8 @@ class Reader {
       body = FunctionBody{std::string(token.data)};
       return;
     }
+    if (token.kind == Unpacker::Kind::array && token.count == 3)
+      return read(body.emplace<NestedBody>());
     if (token.kind != Unpacker::Kind::array || token.count != 7) return unpack_.fail();
     auto& command = body.emplace<CommandBody>();
     list(command.argv);
@@ -421,6 +455,14 @@ class Reader {
       if (!command.exits.empty() && command.exits.rbegin()->first >= code) unpack_.fail();
       command.exits.emplace_hint(command.exits.end(), code, state);
     }
+  }
+  void read(NestedBody& body) {
+    if (unpack_.next_is_nil())
+      unpack_.nil();
+    else
+      read(body.flow.emplace());
+    read(body.source);
+    read(body.output);
   }
   void read(std::pair<std::string, std::string>& named) {
     unpack_.array(2);

@@ -6,7 +6,9 @@
 // in one place is not complained about again in others.
 #pragma once
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +20,16 @@
 
 namespace reprise {
 
+/// The files beside a flow file, of which its tasks may run some as flows of their own.
+struct FilesBeside {
+  /// The content of the file of this name. @error what the file system says
+  std::function<Result<std::string>(const std::string& name)> read;
+  // Names of the files that are being read now, each for a task of the one before; at the beginning
+  // the flow file itself.
+  std::vector<std::string> way;
+  std::size_t count = 0;  // of files read so far
+};
+
 struct FlowFileOptions {
   /// Absolute folder of the file: what relative input files refer to. Empty = unknown.
   std::string folder;
@@ -26,6 +38,8 @@ struct FlowFileOptions {
   std::optional<std::map<std::string, Signature, std::less<>>> functions;
   /// Complain about input files that do not exist in `folder`.
   bool check_files = true;
+  /// Null: there are none, and a task that runs one is a mistake.
+  std::shared_ptr<FilesBeside> beside;
 };
 
 struct FlowFile {

@@ -27,6 +27,7 @@ class Builder {
     for (std::size_t i = 0; i < draft_.outputs.size(); ++i) add_output(i);
     choose_reference_nodes();
     for (const HookDraft& hook : draft_.hooks) builder_.add_run_hook(hook_of(hook));
+    builder_.spec().nested = facts_.nested;
     return std::move(builder_).finish();
   }
 
@@ -136,12 +137,37 @@ class Builder {
     return policy;
   }
 
+  /// Of a task that runs a flow. Where and how long it works, and what of it is kept, is said by
+  /// the flow's own tasks: of the defaults only some are for it.
+  static void take_nested(const TaskDraft& task, const TaskFacts& facts, PolicyDraft& policy,
+                          TaskKind& kind) {
+    policy.timeout.reset();
+    policy.cache.reset();
+    policy.cache_version = {};
+    policy.cache_hashes.clear();
+    policy.resources.reset();
+    policy.require.reset();
+    policy.limits.reset();
+    NestedBody body{.flow = facts.nested, .source = {}, .output = {}};
+    for (const Argument& argument : facts.arguments) {
+      if (argument.name == flow_argument)
+        body.source = argument.name;
+      else
+        kind.signature.inputs.emplace_back(argument.name, "any");
+    }
+    kind.cache_name = task.name;
+    kind.body = std::move(body);
+    kind.signature.outputs = {{"result", "any"}};
+  }
+
   [[nodiscard]] TaskKind kind_of(std::uint32_t at) const {
     const TaskDraft& task = draft_.tasks[at];
     const TaskFacts& facts = facts_.tasks[at];
-    const PolicyDraft policy = policy_of(task);
+    PolicyDraft policy = policy_of(task);
     TaskKind kind;
-    if (task.is_command()) {
+    if (task.is_nested()) {
+      take_nested(task, facts, policy, kind);
+    } else if (task.is_command()) {
       kind.cache_name = task.name;
       kind.body = command(task, policy);
       kind.signature.outputs = {{"result", "any"}};

@@ -230,7 +230,9 @@ void Checker::parameter_value(const ParameterDraft& parameter, const yaml::Node&
 Type Checker::type_of_task(std::uint32_t at) const {
   const TaskDraft& task = flow_.tasks[at];
   Type single;
-  if (task.is_command() && !task.broken) {
+  if (task.is_nested() && !task.broken) {
+    single = Type::of(Kind::map);
+  } else if (task.is_command() && !task.broken) {
     single = Type::of(Kind::command);
     auto outputs = std::make_shared<std::vector<std::string>>();
     for (const Text& output : task.outputs) outputs->push_back(output.text);
@@ -298,6 +300,8 @@ void Checker::task(std::uint32_t at) {
     command(at);
   else if (task.call && !task.broken)
     call(at);
+  else if (task.is_nested() && !task.broken)
+    nested(at);
   ignored_inputs(at);
   hooks(task.hooks, fmt::format("task '{}'", task.name));
 }
@@ -313,22 +317,25 @@ void Checker::combinations(const TaskDraft& task) {
   }
   if (task.broken) return;
   const bool called = static_cast<bool>(task.call);
+  const char* advice = task.is_nested() ? "the flow's own tasks have what they need"
+                       : called         ? "a function gets everything it works with by 'args'"
+                                        : "a command's arguments stand in 'run' itself";
   const auto refuse = [&](std::initializer_list<const char*> keys, std::string_view owner) {
     for (const char* name : keys) {
       const yaml::Node* value = task.node->find(name);
       if (value == nullptr) continue;
-      complaints_.add(
-          "RP1114", *value->key, fmt::format("'{}' goes with {} only", name, owner),
-          {.suggestion = {},
-           .label = {},
-           .help = {called ? std::string("a function gets everything it works with by 'args'")
-                           : std::string("a command's arguments stand in 'run' itself")}});
+      complaints_.add("RP1114", *value->key, fmt::format("'{}' goes with {} only", name, owner),
+                      {.suggestion = {}, .label = {}, .help = {advice}});
     }
   };
-  if (called)
-    refuse({"inputs", "outputs", "env", "cwd", "exit"}, "'run' and 'shell'");
+  if (!task.is_command()) refuse({"inputs", "outputs", "env", "cwd", "exit"}, "'run' and 'shell'");
+  if (!called) refuse({"args"}, "'call'");
+  if (task.is_nested())
+    refuse({"cache", "preset", "target", "reduce", "timeout", "resources", "require", "limit",
+            "isolation", "version"},
+           "'run', 'shell' and 'call'");
   else
-    refuse({"args"}, "'call'");
+    refuse({"params"}, "'flow'");
   if (task.version && task.policy.cache_version &&
       task.version.text != task.policy.cache_version.text) {
     Diagnostic& diagnostic =
@@ -605,7 +612,7 @@ void Checker::input_file(const TaskDraft& task, const Text& file) {
 void Checker::ignored_inputs(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
   const TaskFacts& facts = facts_.tasks[at];
-  if (task.broken || (task.call && facts.signature == nullptr) ||
+  if (task.broken || task.is_nested() || (task.call && facts.signature == nullptr) ||
       (task.policy.cache_ignored.empty() && task.policy.cache_hashes.empty() &&
        task.policy.cache_compared.empty()))
     return;

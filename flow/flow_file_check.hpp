@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -56,13 +57,18 @@ struct TaskFacts {
   std::optional<std::uint32_t> reduced;
   std::vector<Argument> arguments;
   const Signature* signature = nullptr;
-  expression::Type element;  // of the map variable
+  std::optional<std::uint32_t> nested;  // FlowFacts::nested: the flow that the task runs
+  expression::Type element;             // of the map variable
 };
+
+/// Name of the argument that gives the flow to run: no parameter can be called so.
+inline constexpr std::string_view flow_argument = "(flow)";
 
 struct FlowFacts {
   std::vector<TaskFacts> tasks;
-  std::vector<std::uint32_t> last_tasks;  // those that no other task needs
-  std::vector<std::uint32_t> reference;   // those that the flow names; empty = none
+  std::vector<std::shared_ptr<const FlowSpec>> nested;  // from files beside this one, each once
+  std::vector<std::uint32_t> last_tasks;                // those that no other task needs
+  std::vector<std::uint32_t> reference;                 // those that the flow names; empty = none
   std::vector<std::optional<std::uint32_t>>
       output_tasks;  // per output: it is the whole result of this task
 };
@@ -97,6 +103,14 @@ class Checker {
   void reference();
   void hooks(const std::vector<HookDraft>& hooks, std::string_view whose);
   void report_cycle(const std::vector<std::uint32_t>& way);
+
+  // flow_file_nested.cpp
+  void nested(std::uint32_t at);
+  [[nodiscard]] std::optional<std::uint32_t> flow_beside(const Text& file);
+  [[nodiscard]] std::shared_ptr<const FlowSpec> read_flow(const Text& file,
+                                                          const std::string& name);
+  void parameters_of(std::uint32_t at, const FlowSpec* flow);
+  void check_parameters(const TaskDraft& task, const FlowSpec& flow, std::vector<Argument>& given);
 
   // flow_file_call.cpp
   void call(std::uint32_t at);
@@ -140,6 +154,7 @@ class Checker {
   std::vector<std::string> parameter_names_;
   std::vector<expression::Type> types_;  // of the tasks' results, of mapped ones the list
   FlowFacts facts_;
+  std::map<std::string, std::optional<std::uint32_t>> flows_beside_;  // by name; none: unusable
   // What the task being checked has been found to need: (list or null for edges, task).
   std::set<std::pair<const void*, std::uint32_t>> seen_;
   bool only_parameters_ = false;  // the text being checked can read nothing else

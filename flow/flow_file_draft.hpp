@@ -76,6 +76,8 @@ struct TaskDraft {
   Text shell;
   Text call;
   const yaml::Node* args = nullptr;
+  Text flow;  // a file beside this one, or an expression that gives a flow
+  const yaml::Node* params = nullptr;
   std::vector<Text> needs;
   std::optional<MapDraft> map;
   std::optional<ReduceDraft> reduce;
@@ -95,6 +97,7 @@ struct TaskDraft {
   bool broken = false;  // its result and needs are unknown, complaints about them would be noise
 
   [[nodiscard]] bool is_command() const { return run_node != nullptr || shell; }
+  [[nodiscard]] bool is_nested() const { return static_cast<bool>(flow); }
 };
 
 struct ParameterDraft {

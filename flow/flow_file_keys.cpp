@@ -122,6 +122,24 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
              if (v.is_scalar()) d.is_list(v, "a list or map of arguments");
              task.args = &v;
            }},
+      Rule{"flow", text_schema,
+           "A flow that is run as a run of its own: a flow file beside this one, or ${{ }} that "
+           "gives the file or text of one.",
+           [](Decoder& d, const Node& v, TaskDraft& task) {
+             task.flow.node = &v;
+             auto text = d.text(v, "a flow file, or ${{ }} that gives one");
+             if (!text) return;
+             if (text->empty())
+               d.complaints().add("RP1108", v,
+                                  fmt::format("{} is empty", d.complaints().name_of(v)));
+             task.flow.text = *std::move(text);
+           }},
+      Rule{"params", R"({"type": "object"})",
+           "The parameters of the flow that the task runs, by name; may contain ${{ }}.",
+           [](Decoder& d, const Node& v, TaskDraft& task) {
+             (void)d.is_map(v, "a map of parameters");
+             task.params = &v;
+           }},
       Rule{"needs", texts_schema, "Tasks that must be over before this one runs.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              task.needs = d.texts(v, "a list of tasks", true);
@@ -294,7 +312,7 @@ void read_defaults(Decoder& decoder, const Node& value, FlowDraft& flow) {
 }
 
 void one_body(Decoder& decoder, TaskDraft& task) {
-  const Node* bodies[] = {task.run_node, task.shell.node, task.call.node};
+  const Node* bodies[] = {task.run_node, task.shell.node, task.call.node, task.flow.node};
   const Node* first = nullptr;
   for (const Node* body : bodies) {
     if (body == nullptr) continue;
@@ -310,7 +328,7 @@ void one_body(Decoder& decoder, TaskDraft& task) {
                     later.key->text),
         {.suggestion = {},
          .label = {},
-         .help = {"a task has exactly one of run, shell and call; make two tasks of it"}});
+         .help = {"a task has exactly one of run, shell, call and flow; make two tasks of it"}});
     diagnostic.related.push_back(
         {decoder.complaints().document().span(*earlier.key), "first here"});
     task.broken = true;
@@ -318,7 +336,7 @@ void one_body(Decoder& decoder, TaskDraft& task) {
   if (first == nullptr) {
     // A misspelt 'run' was complained about already.
     for (const yaml::Entry& entry : task.node->entries) {
-      static const std::vector<std::string> names{"run", "shell", "call"};
+      static const std::vector<std::string> names{"run", "shell", "call", "flow"};
       if (suggest(entry.key->text, names)) task.broken = true;
     }
     if (task.node->incomplete) task.broken = true;
@@ -326,8 +344,9 @@ void one_body(Decoder& decoder, TaskDraft& task) {
       decoder.complaints().add(
           "RP1109", *task.key, fmt::format("task '{}' does nothing", task.name),
           {.suggestion = {},
-           .label = "one of run, shell and call is missing",
-           .help = {"run: [program, argument, …] · shell: a script · call: name@version"}});
+           .label = "one of run, shell, call and flow is missing",
+           .help = {"run: [program, argument, …] · shell: a script · call: name@version · flow: a "
+                    "flow file"}});
       task.broken = true;
     }
   }

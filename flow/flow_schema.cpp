@@ -39,6 +39,8 @@ std::string print_schema() {
   Json task = object_schema(task_keys());
   task["oneOf"] =
       Json::parse(R"([{"required": ["run"]}, {"required": ["shell"]}, {"required": ["call"]}])");
+  const Json hook_bodies = task["oneOf"];
+  task["oneOf"].push_back(Json::parse(R"({"required": ["flow"]})"));
 
   Json definitions = Json::object();
   definitions["duration"] = Json::parse(
@@ -60,7 +62,7 @@ std::string print_schema() {
   definitions["map"] = object_schema(map_keys());
   definitions["reduce"] = object_schema(reduce_keys());
   definitions["hook"] = object_schema(hook_keys());
-  definitions["hook"]["oneOf"] = task["oneOf"];
+  definitions["hook"]["oneOf"] = hook_bodies;
   definitions["task_hooks"] = Json::parse(hooks_schema(false));
   definitions["run_hooks"] = Json::parse(hooks_schema(true));
   definitions["exits"] = Json::parse(exits_schema());

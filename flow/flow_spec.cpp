@@ -213,7 +213,43 @@ bool FlowSpec::is_mapped(NodeId id) const {
   return std::any_of(own.begin(), own.end(), [](const Input& input) { return input.mapped; });
 }
 
-Status check(const FlowSpec& flow) {
+namespace {
+
+/// What runs a flow names one that there is, in one of the two ways, as its body alone.
+Status check_bodies(const FlowSpec& flow) {
+  const auto runs_a_flow = [](const Hook& hook) {
+    return std::holds_alternative<NestedBody>(hook.body);
+  };
+  if (std::ranges::any_of(flow.run_hooks, runs_a_flow)) return bad("a hook runs a flow");
+  for (const TaskKind& kind : flow.kinds) {
+    if (std::ranges::any_of(kind.hooks, runs_a_flow))
+      return bad(fmt::format("a hook of task \"{}\" runs a flow", shown(kind.cache_name)));
+    const auto* body = std::get_if<NestedBody>(&kind.body);
+    if (body == nullptr) continue;
+    if (body->flow.has_value() != body->source.empty() ||
+        (body->flow && *body->flow >= flow.nested.size()))
+      return bad(
+          fmt::format("task \"{}\" runs a flow that does not exist", shown(kind.cache_name)));
+    if (kind.cache.enabled || !kind.target.text.empty() || kind.reduce_fanin > 0)
+      return bad(
+          fmt::format("task \"{}\" runs a flow, which goes without a cache, a target and a "
+                      "reduction of its own",
+                      shown(kind.cache_name)));
+  }
+  return {};
+}
+
+Status check_at(const FlowSpec& flow, std::uint32_t depth);
+
+Status check_nested(const FlowSpec& flow, std::uint32_t depth) {
+  if (!flow.nested.empty() && depth == nesting_limit)
+    return bad(fmt::format("flows are nested more than {} deep", nesting_limit));
+  for (const auto& nested : flow.nested)
+    if (auto fine = check_at(*nested, depth + 1); !fine) return fine;
+  return {};
+}
+
+Status check_at(const FlowSpec& flow, std::uint32_t depth) {
   if (flow.nodes.size() >= UINT32_MAX || flow.inputs.size() >= UINT32_MAX)
     return bad("flow has too many tasks");
   for (const TaskKind& kind : flow.kinds)
@@ -228,10 +264,18 @@ Status check(const FlowSpec& flow) {
       return bad(fmt::format("the limits of task \"{}\" are not in order, or named twice",
                              shown(kind.cache_name)));
   }
+  if (auto fine = check_bodies(flow); !fine) return fine;
+  if (auto fine = check_nested(flow, depth); !fine) return fine;
   if (auto fine = check_parameters(flow); !fine) return fine;
   if (auto fine = check_nodes(flow); !fine) return fine;
   if (auto fine = check_references(flow); !fine) return fine;
   return check_acyclic(flow);
+}
+
+}  // namespace
+
+Status check(const FlowSpec& flow) {
+  return check_at(flow, 0);
 }
 
 }  // namespace reprise

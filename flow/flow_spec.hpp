@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -71,7 +72,22 @@ struct PassBody {
   bool operator==(const PassBody&) const = default;
 };
 
-using Body = std::variant<PassBody, FunctionBody, CommandBody>;
+/// Runs another flow as a run of its own, nested in this one (docs/semantics.md, "Nested flows").
+/// The kind's signature names the inputs that become that run's parameters. Result: a map of its
+/// outputs by name, or the one that is asked for.
+struct NestedBody {
+  std::optional<std::uint32_t> flow;  // index into FlowSpec::nested; none: `source` gives it
+  // Name of the input that gives a flow which is known at run time only: a file or a text in the
+  // format of flow files, or bytes as FlowSpec::encode() makes them. Empty with `flow`.
+  std::string source;
+  std::string output;  // the result is this output's value; empty = all of them
+  bool operator==(const NestedBody&) const = default;
+};
+
+/// So many runs may be nested in each other, beside the outermost one.
+inline constexpr std::uint32_t nesting_limit = 16;
+
+using Body = std::variant<PassBody, FunctionBody, CommandBody, NestedBody>;
 
 /// Kinds of trouble a retry may be asked for.
 enum class FailureClass : std::uint8_t {
@@ -296,6 +312,7 @@ struct FlowSpec {
   std::vector<Output> outputs;
   std::vector<NodeId> reference_nodes;  // decide the run's final state; empty = the terminal nodes
   std::vector<Hook> run_hooks;          // told of the run's states "running" and its last one
+  std::vector<std::shared_ptr<const FlowSpec>> nested;  // never null; what NestedBody::flow is of
 
   [[nodiscard]] const TaskKind& kind_of(NodeId id) const { return kinds[nodes[id.value].kind]; }
   [[nodiscard]] std::span<const Input> inputs_of(NodeId id) const {
@@ -306,14 +323,16 @@ struct FlowSpec {
 
   /// Everything but `folder` and `source_file`, as bytes (docs/protocol.md, "Flow record").
   [[nodiscard]] std::string encode() const;
-  /// @error corrupt: does not decode, an index is out of range, or the graph has a cycle
+  /// @error corrupt: does not decode, an index is out of range, flows are nested more than
+  /// nesting_limit deep, or the graph has a cycle
   [[nodiscard]] static Result<FlowSpec> decode(std::string_view bytes);
 };
 
 /// Every index in range, names unique, parameters unique, the nodes' inputs lie one after the other
 /// without gaps, no node has two inputs of one name unless they are gathered, no cycle; a cycle's
 /// message prints its path "a → b → a" in the order in which the tasks would have to run. Takes
-/// time in proportion to the flow.
+/// time in proportion to the flow. The flows nested in it are checked, too, as deep as
+/// nesting_limit allows.
 /// @error invalid_argument
 [[nodiscard]] Status check(const FlowSpec& flow);
 

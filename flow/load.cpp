@@ -213,6 +213,11 @@ tl::expected<LoadedFlow, LoadFailure> load_flow(const std::string& path,
       }
       FlowFileOptions flow_file = options.flow_file;
       flow_file.folder = folder;
+      flow_file.beside = std::make_shared<FilesBeside>();
+      flow_file.beside->read = [&](const std::string& name) {
+        return read_input((std::filesystem::path(folder) / name).string(), options.limits);
+      };
+      flow_file.beside->way = {file.filename().string()};
       FlowFile decoded = decode_flow_file(text, failure.file_name, flow_file);
       if (!decoded.flow) return failed(std::move(decoded.diagnostics));
       flow = *std::move(decoded.flow);

@@ -31,7 +31,7 @@ struct LoadOptions {
   TraceOptions trace;
   bool trace_options_given =
       false;  // by the user: they are refused for a flow file, which has no use for them
-  FlowFileOptions flow_file;  // `folder` is set here
+  FlowFileOptions flow_file;  // `folder` and `beside` are set here
   InputLimits limits;
 };
 

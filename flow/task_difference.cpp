@@ -102,12 +102,19 @@ class Comparison {
 
 std::string body_text(const Body& body) {
   if (const auto* function = std::get_if<FunctionBody>(&body)) return "call " + function->function;
+  if (std::holds_alternative<NestedBody>(body)) return "flow";
   return std::holds_alternative<CommandBody>(body) ? "command" : "pass";
 }
 
 std::map<std::uint32_t, TaskState> exits_of(const TaskKind& kind) {
   const auto* command = std::get_if<CommandBody>(&kind.body);
   return command != nullptr ? command->exits : std::map<std::uint32_t, TaskState>{};
+}
+
+/// Of the flow that the task runs, where it is known; else empty.
+std::string nested_bytes(const FlowSpec& flow, const TaskKind& kind) {
+  const auto* nested = std::get_if<NestedBody>(&kind.body);
+  return nested != nullptr && nested->flow ? flow.nested[*nested->flow]->encode() : std::string();
 }
 
 /// How the task is run rather than what it does.
@@ -131,6 +138,7 @@ std::vector<TaskDifference> task_differences(const FlowSpec& before, NodeId old_
   const auto* old_command = std::get_if<CommandBody>(&was.body);
   const auto* new_command = std::get_if<CommandBody>(&is.body);
   if (old_command && new_command) comparison.compare(*old_command, *new_command);
+  if (nested_bytes(before, was) != nested_bytes(now, is)) comparison.changed("flow");
   comparison.compare("version", was.version, is.version);
   comparison.compare("when", was.when, is.when, is.when_span);
   if (was.signature != is.signature) comparison.changed("signature");

@@ -72,6 +72,8 @@ struct Submit {
   // How long nodes usually take, by number; for those of which the flow does not say. Empty = not
   // known
   std::vector<float> usual_seconds{};
+  // The attempt of another run that it was begun for (Nest), which that run's end is told.
+  std::optional<AttemptRef> nested_in{};
 };
 
 /// A result past its expiry that stands in when computing it anew fails.
@@ -211,6 +213,18 @@ struct Keep {
   bool is_failure = false;
 };
 
+/// A run to be begun for a task that runs a flow. Its end is reported as that of the attempt; so is
+/// what keeps it from beginning.
+struct Nest {
+  Attempt attempt;
+  RunId run;                   // its id
+  bool goes_on = false;        // it has begun before, unless the process ended just then
+  bool resume = false;         // … and a person said go on: its paused tasks do
+  bool forget_cancel = false;  // … as Submit::forget_cancel of the run that it is nested in
+  std::string ns;              // namespace that it counts for
+  std::int32_t priority = 0;
+};
+
 /// A run came to rest: finished, or paused with nothing that could go on by itself.
 struct Ended {
   RunIndex run;
@@ -224,6 +238,7 @@ struct Effects {
   std::vector<Attempt> look_ups;        // one round trip to the cache for all of them
   std::vector<Keep> keeps;              // answered with Kept, each
   std::vector<Attempt> dispatches;      // one message to the worker
+  std::vector<Nest> nests;              // runs to begin
   std::vector<AttemptRef> stops;        // attempts to end
   std::vector<AttemptRef> retracts;     // to be given back, those that did not begin
   std::vector<Ended> ended;             // to be told once `batches` are durable

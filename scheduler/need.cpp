@@ -22,12 +22,13 @@ void settle(std::vector<std::string>& functions) {
 bool operator<(const Need& a, const Need& b) {
   const auto all = [](const Need& n) {
     return std::tie(n.resources.cpu_milli, n.resources.memory_bytes, n.resources.custom, n.labels,
-                    n.functions);
+                    n.functions, n.nesting);
   };
   return all(a) < all(b);
 }
 
 Need need_of(const TaskKind& kind) {
+  if (std::holds_alternative<NestedBody>(kind.body)) return Need{Resources{0, 0, {}}, {}, {}};
   Need need{kind.resources, kind.require, {}};
   std::erase_if(need.resources.custom, [](const auto& each) { return each.second == 0; });
   add(need.functions, kind.body);

@@ -19,6 +19,9 @@ struct Policy {
   std::uint32_t reject_limit = 16;
   // A task waits so long for something else than a slot before that is recorded.
   Duration tell_after{std::chrono::seconds{1}};
+  // So many nested runs are under way at once, at each depth by itself: outer ones wait for inner
+  // ones and must not keep them from beginning. Each keeps a file open.
+  std::uint32_t nested_max = 64;
 };
 
 }  // namespace reprise::scheduler

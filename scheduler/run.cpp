@@ -402,11 +402,7 @@ std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, W
   Step step{ready, wants, now};
   Result<Attempt> attempt = make_attempt(task);
   if (!attempt) {
-    leave_active(task, queued);
-    if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr)
-      release_held(*group, step);
-    fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
-    settle(step);
+    drop_unmade(task, attempt.error(), step);
     return std::nullopt;
   }
   enter_active(task, dispatched);
@@ -414,6 +410,15 @@ std::optional<Attempt> Run::dispatch(TaskId task, Time now, ReadyQueue& ready, W
   ++run_count_[task.value];
   state_[task.value] = TaskState::submitted;
   return std::move(*attempt);
+}
+
+// A ready task whose arguments cannot be made fails.
+void Run::drop_unmade(TaskId task, const Error& why, Step& step) {
+  leave_active(task, queued);
+  if (Group* group = is_element(task) ? group_of(node_of(task)) : nullptr)
+    release_held(*group, step);
+  fail_task(task, TaskState::failed, FailureClass::task, why.message, step);
+  settle(step);
 }
 
 void Run::began(const Began::Start& start, Wants& wants) {
@@ -475,6 +480,9 @@ void Run::reported(Report report, Time now, ReadyQueue& ready, Wants& wants) {
   if (report.attempt.number != run_count_[task.value]) return;
   begun_before_.erase(task);
   const Outcome& outcome = report.outcome;
+  // A nested run that waits for a person goes on with the task.
+  if (!children_.empty() && (asked_to_stop || outcome.state != TaskState::paused))
+    children_.erase(task);
   if (outcome.executed && (flags_[task.value] & announced) == 0) {
     journal::TaskChange running = change_to(task, TaskState::running, outcome.started);
     running.run_count = run_count_[task.value];
@@ -750,6 +758,7 @@ void Run::finish(TaskId task, journal::TaskChange change, Step& step) {
   hits_ += is_success(change.state) && change.cache == journal::CacheOutcome::hit;
   if (is_failed(change.state) && change.detail)
     failures_.insert_or_assign(task, change.detail->message);
+  if (is_failed(change.state) && !first_failed_) first_failed_ = task;
   step.wants.batch.tasks.push_back(std::move(change));
   work_.push_back(task);
 }

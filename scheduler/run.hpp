@@ -34,6 +34,15 @@
 
 namespace reprise::scheduler {
 
+/// A run that is nested in another one is to do as that one.
+struct ChildRequest {
+  enum class What : std::uint8_t { cancel, pause };
+  What what = What::cancel;
+  AttemptRef attempt;  // that it was begun for
+  RunId run;
+  std::string reason;
+};
+
 class Run {
  public:
   /// @param lost_limit  workers in a row that may be lost with a task before it is given up
@@ -45,6 +54,8 @@ class Run {
     std::vector<Keep> keeps;
     std::vector<AttemptRef> stops;
     journal::Batch batch;
+    // Of nested runs: cancel or pause them.
+    std::vector<ChildRequest> children;
   };
 
   /// Begins, or goes on after `past`. Ready tasks are pushed to `ready`, here and below.
@@ -73,6 +84,19 @@ class Run {
   [[nodiscard]] std::optional<Attempt> dispatch(TaskId task, Time now, ReadyQueue& ready,
                                                 Wants& wants);
 
+  /// The same for a task that runs a flow: the run to begin, or to go on with. It holds no slot.
+  /// @param fresh  the id of the nested run, if it is a new one
+  [[nodiscard]] std::optional<Nest> nest(TaskId task, const RunId& fresh, Time now,
+                                         ReadyQueue& ready, Wants& wants);
+  /// Its body is a flow.
+  [[nodiscard]] bool is_nesting(TaskId task) const {
+    return std::holds_alternative<NestedBody>(flow_.kind_of(node_of(task)).body);
+  }
+  /// Attempts of a task so far.
+  [[nodiscard]] std::uint32_t attempts(TaskId task) const { return run_count_[task.value]; }
+  /// "align: exited with 1": the first task of this run that failed, and why; empty: none did.
+  [[nodiscard]] std::string first_failure() const;
+
   /// Set once, when nothing can happen any more without a person.
   [[nodiscard]] std::optional<Ended> ended() const { return ended_; }
   [[nodiscard]] std::optional<Time> next_timer() const;
@@ -92,6 +116,7 @@ class Run {
   void leave(ReadyQueue& ready);
 
   [[nodiscard]] const RunContext& context() const { return *context_; }
+  [[nodiscard]] RunIndex index() const { return index_; }
   [[nodiscard]] TaskState state(TaskId task) const { return state_[task.value]; }
   [[nodiscard]] std::size_t task_count() const { return state_.size(); }
   [[nodiscard]] NodeId node_of(TaskId task) const;
@@ -209,6 +234,9 @@ class Run {
   void add_initial(const RunShape& shape, Step& step);
   void give(TaskId task, const InitialState& given, Step& step);
   void resume(const Submit& submit, Step& step);
+  void note_child(const journal::TaskChange& change);
+  void ask_child(ChildRequest::What what, TaskId task, const std::string& reason, Wants& wants);
+  void drop_unmade(TaskId task, const Error& why, Step& step);
   void recount();
   void settle(Step& step);                   // works off work_
   void node_ready(NodeId node, Step& step);  // all upstreams of the node are there
@@ -355,6 +383,12 @@ class Run {
   std::unordered_map<TaskId, std::string> losses_;  // what became of a result that was there
   std::uint64_t past_cache_ = 0;  // tasks with a policy that were not looked up: the run says off
   std::unordered_map<TaskId, std::string> failures_;  // messages of failed tasks
+  std::optional<TaskId> first_failed_;
+
+  // Nested runs that are not over, by the task whose latest attempt each was begun for.
+  std::unordered_map<TaskId, RunId> children_;
+  bool all_go_on_ = false;                    // a person said so, also to those
+  std::unordered_set<TaskId> told_to_go_on_;  // … or to these alone
 
   std::unordered_map<TaskId, Fallback> fallbacks_;  // of tasks that missed: may stand in
   // A finished task's stale result that is computed anew.
@@ -417,6 +451,7 @@ class Run {
   std::size_t open_nodes_ = 0;  // not done
   std::size_t active_ = 0;      // tasks with an active flag
   bool cancelled_ = false;
+  bool forgets_cancel_ = false;  // as Submit says
   std::string cancel_reason_;
   std::optional<Ended> ended_;
 };

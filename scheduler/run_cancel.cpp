@@ -46,10 +46,16 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
       flags_[t] = static_cast<std::uint8_t>(flags_[t] | stopping);
       state_[t] = TaskState::cancelling;
       const bool is_question = (flags_[t] & asking) != 0;
+      if (!is_question && is_nesting(task)) {
+        ask_child(ChildRequest::What::cancel, task, request.reason, wants);
+        continue;
+      }
       wants.stops.push_back({index_, task, is_question ? asked_.at(task) : run_count_[t]});
       continue;
     }
     leave_queues(task);
+    ask_child(ChildRequest::What::cancel, task, request.reason, wants);
+    children_.erase(task);
     journal::TaskChange change = change_to(task, TaskState::cancelled, now);
     change.run_count = run_count_[t];
     change.detail.emplace().message = request.reason;
@@ -90,6 +96,8 @@ void Run::pause(const Pause& request, Time now, ReadyQueue& ready, Wants& wants)
   for (std::uint32_t t = 0; t < count; ++t) {
     const TaskId task{t};
     if (!is_held_back(task) || is_finished(state_[t]) || state_[t] == TaskState::paused) continue;
+    if ((flags_[t] & (dispatched | asking)) == dispatched)
+      ask_child(ChildRequest::What::pause, task, request.reason, wants);
     const bool is_waiting_for_time =
         state_[t] == TaskState::retrying || state_[t] == TaskState::scheduled;
     constexpr std::uint8_t not_begun = looking_up | queued | held;

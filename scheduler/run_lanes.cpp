@@ -30,6 +30,7 @@ void Run::open_lanes(const Submit& submit, ReadyQueue& ready) {
     const TaskKind& kind = flow_.kinds[k];
     lane.priority = submit.priority + kind.priority;
     lane.need = need_of(kind);
+    if (std::holds_alternative<NestedBody>(kind.body)) lane.need.nesting = context_->depth + 1;
     lane.limits = kind.limits;
     lanes_.push_back(ready.open(lane));
     if (!asks_questions(kind)) continue;

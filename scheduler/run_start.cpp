@@ -19,6 +19,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       const TaskId task = change.task;
       if (task.value >= state_.size()) continue;  // no task of this flow: nothing to go on with
       executed_before_ += change.executed;
+      note_child(change);
       // An attempt that began and was followed by another beginning was lost with its process.
       const bool had_begun = state_[task.value] == TaskState::running && run_count_[task.value] > 0;
       if ((change.state == TaskState::running && had_begun) || change.state == TaskState::lost)
@@ -50,6 +51,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       // A person let a finished task be tried again.
       carried_ -= is_finished(state_[task.value]);
       state_[task.value] = change.state;
+      if (is_failed(change.state) && !first_failed_) first_failed_ = task;
       if (is_failed(change.state) && change.detail)
         failures_.insert_or_assign(task, change.detail->message);
       carried_ += is_finished(change.state);
@@ -80,7 +82,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
     // somebody else's.
     const auto task = static_cast<std::uint32_t>(&state - state_.data());
     if (state == TaskState::running && run_count_[task] > 0) {
-      ++lost_[TaskId{task}];
+      if (!children_.contains(TaskId{task})) ++lost_[TaskId{task}];  // a nested run goes on
       begun_before_[TaskId{task}] = run_count_[task];
       resumed_[TaskId{task}] = true;  // nobody has to say go on once more
     }
@@ -105,9 +107,11 @@ void Run::drop_new_timers() {
 
 // Paused tasks go on, all or those named; what they wait for besides, they still wait for.
 void Run::resume(const Submit& submit, Step& step) {
+  all_go_on_ = submit.resume_tasks.empty();
   std::vector<TaskId> named;
   for (const std::string& name : submit.resume_tasks)
     if (const auto task = find_task(name)) named.push_back(*task);
+  told_to_go_on_.insert(named.begin(), named.end());
   for (std::uint32_t t = 0; t < state_.size(); ++t) {
     if (state_[t] != TaskState::paused) continue;
     const TaskId task{t};
@@ -159,6 +163,7 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
   open_lanes(submit, ready);
   if (!submit.usual_seconds.empty()) graph_.compute_ranks(flow_, submit.usual_seconds);
   single_pass_ = submit.shape.single_pass;
+  forgets_cancel_ = submit.forget_cancel;
   finished_as_ = submit.shape.finished_as;
   add_initial(submit.shape, step);
   std::size_t told = 0;

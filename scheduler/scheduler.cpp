@@ -34,6 +34,7 @@ Scheduler::Scheduler(std::vector<WorkerOffer> workers, Policy policy)
 Effects Scheduler::handle(Event event, Time now) {
   Effects effects;
   std::visit([&](auto& e) { on(e, now, effects); }, event);
+  steer_children(now, effects);
   dispatch(now, effects);
   retract(effects);
   for (const auto& [index, run] : runs_)
@@ -56,6 +57,7 @@ void Scheduler::collect(Run& run, Run::Wants& wants, Effects& effects) {
   std::move(wants.keeps.begin(), wants.keeps.end(), std::back_inserter(effects.keeps));
   std::move(wants.look_ups.begin(), wants.look_ups.end(), std::back_inserter(effects.look_ups));
   effects.stops.insert(effects.stops.end(), wants.stops.begin(), wants.stops.end());
+  std::move(wants.children.begin(), wants.children.end(), std::back_inserter(child_requests_));
   if (wants.batch.count() > 0) {
     wants.batch.run = run.context().run;
     // A run's end is told once: with the batch that holds it.
@@ -91,6 +93,7 @@ void Scheduler::on(Submit& event, Time now, Effects& effects) {
   wants.batch.change = journal::RunChange{RunState::running, now, {}};
   run.start(event, now, ready_, wants);
   collect(run, wants, effects);
+  if (event.nested_in) child_begins(event);
 }
 
 void Scheduler::on(LookedUp& event, Time now, Effects& effects) {
@@ -121,6 +124,10 @@ void Scheduler::on(Reported& event, Time now, Effects& effects) {
         // Late news about an attempt that another one has replaced frees nothing.
         if (run.is_out(report.attempt)) {
           const LaneId lane = run.lane_of(report.attempt);
+          if (ready_.lane(lane).need.nesting > 0) {
+            child_over(report.attempt);
+            return run.reported(std::move(report), now, ready_, wants);
+          }
           const WorkerId worker = let_go(report.attempt, lane);
           placement_.has_bytes(worker, report.outcome.value);
           if (report.outcome.failure != FailureClass::worker_lost) {
@@ -294,6 +301,10 @@ void Scheduler::dispatch(Time now, Effects& effects) {
     drop_remains(*lane);
     if (ready_.is_empty(*lane)) continue;
     const Need& need = ready_.lane(*lane).need;
+    if (need.nesting > 0) {
+      nest(*lane, now, effects);
+      continue;
+    }
     if (const std::string* limit = limits_.full(ready_.lane(*lane).limits)) {
       block(*lane,
             Obstacle{WaitingReason::concurrency_limit,
@@ -333,7 +344,7 @@ void Scheduler::send(LaneId lane, WorkerId worker, Time now, Effects& effects) {
   Run::Wants wants;
   std::optional<Attempt> attempt = run.dispatch(next.task, now, ready_, wants);
   if (wants.batch.count() > 0 || !wants.look_ups.empty() || !wants.keeps.empty() ||
-      !wants.stops.empty())
+      !wants.stops.empty() || !wants.children.empty())
     collect(run, wants, effects);
   if (!attempt) return;
   LaneState& state = state_of(lane);
@@ -406,6 +417,10 @@ void Scheduler::check_invariants() const {
   ready_.check_invariants();
   placement_.check_invariants();
   limits_.check_invariants();
+  std::size_t nested = 0;
+  for (const auto& [depth, count] : children_at_) nested += count;
+  REPRISE_ASSERT(nested == children_.size(), nested, children_.size());
+  REPRISE_ASSERT(child_requests_.empty(), child_requests_.size());
   std::map<WorkerId, std::size_t> held;
   for (const auto& [key, placed] : placed_) {
     REPRISE_ASSERT(at_worker_.at(placed.worker).at(placed.serial) == placed.attempt, placed.serial);

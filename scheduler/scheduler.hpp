@@ -81,7 +81,22 @@ class Scheduler {
     std::string reason;
   };
 
+  // What was begun for a task that runs a flow.
+  struct Child {
+    std::uint32_t number = 0;  // of the attempt
+    std::uint32_t depth = 0;
+    std::optional<RunIndex> run;         // none: it has not begun yet
+    std::vector<ChildRequest> requests;  // that wait for it to begin
+  };
+
   void dispatch(Time now, Effects& effects);
+  void nest(LaneId lane, Time now, Effects& effects);
+  void child_over(const AttemptRef& attempt);
+  void child_begins(const Submit& event);
+  void steer_children(Time now, Effects& effects);
+  [[nodiscard]] Run* find_child(const ChildRequest& request);
+  [[nodiscard]] RunId fresh_child(const Run& parent, TaskId task, Time now);
+  [[nodiscard]] std::uint32_t nested_at(std::uint32_t depth) const;
   void send(LaneId lane, WorkerId worker, Time now, Effects& effects);
   void drop_remains(LaneId lane);
   void block(LaneId lane, std::optional<Obstacle> obstacle, Time now, Effects& effects);
@@ -109,6 +124,10 @@ class Scheduler {
   std::map<WorkerId, std::map<std::uint64_t, AttemptRef>> at_worker_;  // in the order sent
   std::map<Key, Rejections> rejections_;
   std::set<WorkerId> retracting_;  // were asked for something back
+  std::map<Key, Child> children_;
+  std::map<std::uint32_t, std::uint32_t> children_at_;  // how many of them, by depth
+  std::vector<ChildRequest> child_requests_;            // to be carried out with this event
+  Time last_child_{};                                   // time of the last id given to one
   std::uint64_t last_serial_ = 0;
 };
 

@@ -68,6 +68,16 @@ RC_BOOST_PROP(text_is_read_back, (const std::array<std::uint8_t, 16>& bytes)) {
   RC_ASSERT(RunId::parse(lower).value() == id);
 }
 
+BOOST_AUTO_TEST_CASE(a_derived_id_is_the_same_for_the_same_time_and_seed) {
+  const Time at = Time(std::chrono::milliseconds{1469918176385});
+  const RunId id = RunId::derived(at, "a");
+  BOOST_TEST((id == RunId::derived(at + std::chrono::microseconds{3}, "a")));
+  BOOST_TEST((id != RunId::derived(at, "b")));
+  BOOST_TEST((id.time() == at));
+  BOOST_TEST((id < RunId::derived(at + std::chrono::milliseconds{1}, "a")));
+  BOOST_TEST(id.short_text() == "01ARYZ6S41");
+}
+
 BOOST_AUTO_TEST_CASE(letters_that_look_like_digits_are_read_as_digits) {
   BOOST_TEST((RunId::parse("0iIlL0oO000000000000000000").value() ==
               RunId::parse("01111000000000000000000000").value()));

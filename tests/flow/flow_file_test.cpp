@@ -47,6 +47,12 @@ FlowFileOptions options(std::string folder = {}) {
                          .outputs = {{"result", "any"}}};
   functions["math.scale@1"] = {.inputs = {{"value", "f64"}, {"factor", "f64"}},
                                .outputs = {{"result", "f64"}}};
+  made.beside = std::make_shared<FilesBeside>();
+  made.beside->way = {"flow.yaml"};
+  made.beside->read = [](const std::string& name) -> Result<std::string> {
+    if (name != "inner.yaml") return fail(ErrorCode::not_found, "no such file");
+    return std::string("version: 1\nparams: {n: {type: int}}\ntasks: {t: {run: [x]}}\n");
+  };
   return made;
 }
 

@@ -21,7 +21,7 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-const FlowFileOptions& options() {
+const FlowFileOptions& known_functions() {
   static const FlowFileOptions made = [] {
     FlowFileOptions known;
     known.functions.emplace();
@@ -32,6 +32,18 @@ const FlowFileOptions& options() {
     return known;
   }();
   return made;
+}
+
+/// Beside the file lie one that is right and the file itself.
+FlowFileOptions options(std::string_view text) {
+  FlowFileOptions given = known_functions();
+  given.beside = std::make_shared<FilesBeside>();
+  given.beside->way = {"fuzz.yaml"};
+  given.beside->read = [text](const std::string& name) -> Result<std::string> {
+    if (name == "self.yaml") return std::string(text);
+    return std::string("version: 1\nparams: {n: {type: int}}\ntasks: {t: {run: [x]}}\n");
+  };
+  return given;
 }
 
 class NoScope : public expression::Scope {
@@ -66,7 +78,7 @@ void evaluate_all(const FlowSpec& flow) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const FlowFile file = decode_flow_file(text, "fuzz.yaml", options());
+  const FlowFile file = decode_flow_file(text, "fuzz.yaml", options(text));
   require(file.flow.has_value() == file.diagnostics.empty());
   const std::string shown = render(file.diagnostics, "fuzz.yaml", text, false);
   require(is_utf8(shown));

@@ -28,6 +28,7 @@ void SchedulerBench::handle(scheduler::Event event) {
   scheduler::Effects effects = scheduler_.handle(std::move(event), now);
   for (Attempt& attempt : effects.dispatches) sent.push_back(std::move(attempt));
   for (Attempt& attempt : effects.look_ups) look_ups.push_back(std::move(attempt));
+  for (scheduler::Nest& nest : effects.nests) nests.push_back(std::move(nest));
   stops.insert(stops.end(), effects.stops.begin(), effects.stops.end());
   retracts.insert(retracts.end(), effects.retracts.begin(), effects.retracts.end());
   for (journal::Batch& batch : effects.batches) {

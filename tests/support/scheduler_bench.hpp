@@ -51,6 +51,7 @@ class SchedulerBench {
 
   std::vector<Attempt> sent;
   std::vector<Attempt> look_ups;
+  std::vector<scheduler::Nest> nests;  // runs that are to begin
   std::vector<scheduler::AttemptRef> stops;
   std::vector<scheduler::AttemptRef> retracts;
   std::vector<scheduler::Keep> keeps;  // that the cache was asked for
