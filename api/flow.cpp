@@ -206,6 +206,11 @@ void check_names_exist(const detail::task_record& record, const TaskKind& kind) 
     check(*kind.cache.validate_on, "validate");
 }
 
+/// The numbers as an expression of flow files.
+std::string range_text(const range& numbers) {
+  return fmt::format("range({}, {})", numbers.first(), std::max(numbers.first(), numbers.end()));
+}
+
 /// The type of a parameter as flow files and the command line know it.
 std::string parameter_type(const std::string& type) {
   if (type == "str") return "string";
@@ -253,6 +258,18 @@ std::shared_ptr<flow_state> make_flow(std::string name) {
 
 std::uint32_t add_constant(flow_state& flow, codec::encoded value) {
   return flow.add_constant(std::move(value));
+}
+
+std::uint32_t add_range(flow_state& flow, const range& numbers) {
+  return flow.add_range(numbers);
+}
+
+void make_known(flow_state& flow, task_record record) {
+  flow.make_known(std::move(record));
+}
+
+std::uint32_t add_nested(flow_state& flow, const node_ref& made, std::string output) {
+  return flow.add_nested(made, std::move(output));
 }
 
 void hash_constant(flow_state& flow, std::uint32_t constant, std::string method, std::string hash) {
@@ -304,6 +321,30 @@ void out_of_range(std::string_view type) {
 std::uint32_t flow_state::add_constant(codec::encoded value) {
   constants_.push_back({Payload::of(std::move(value.bytes)), value.uncacheable.empty()});
   return static_cast<std::uint32_t>(constants_.size() - 1);
+}
+
+std::uint32_t flow_state::add_range(const range& numbers) {
+  ranges_.push_back(numbers);
+  return static_cast<std::uint32_t>(ranges_.size() - 1);
+}
+
+void flow_state::make_known(task_record record) {
+  (void)function_of(std::move(record));
+}
+
+std::uint32_t flow_state::add_nested(const node_ref& made, std::string output) {
+  if (output.empty()) refuse(error_code::invalid_argument, "an output has a name");
+  TaskKind kind;
+  kind.cache_name = "nest";
+  kind.body = NestedBody{std::nullopt, "flow", std::move(output)};
+  kind.signature.outputs.emplace_back("result", "any");
+  task_node added;
+  added.kind = static_cast<std::uint32_t>(kinds_.size());
+  added.has_own_kind = true;
+  added.arguments.push_back(refer(*this, made));
+  kinds_.push_back(std::move(kind));
+  nodes_.push_back(std::move(added));
+  return static_cast<std::uint32_t>(nodes_.size() - 1);
 }
 
 void flow_state::hash_constant(std::uint32_t constant, std::string method,
@@ -438,7 +479,8 @@ std::vector<std::string> flow_state::node_names() const {
       continue;
     }
     // The function's name, not the cache's: two tasks may share a name there.
-    const std::string& id = std::get<FunctionBody>(kinds_[node.kind].body).function;
+    const auto* called = std::get_if<FunctionBody>(&kinds_[node.kind].body);
+    const std::string& id = called != nullptr ? called->function : kinds_[node.kind].cache_name;
     const std::string base = id.substr(0, id.rfind('@'));
     std::string name;
     do {
@@ -465,18 +507,23 @@ Result<FlowSpec> flow_state::build() const {
     const task_node& node = nodes_[i];
     builder.add_node(std::move(node_name[i]), node.kind);
     const auto& inputs = kinds_[node.kind].signature.inputs;
+    const auto* nested = std::get_if<NestedBody>(&kinds_[node.kind].body);
     for (std::size_t a = 0; a < node.arguments.size(); ++a) {
       const argument_ref& argument = node.arguments[a];
       const FlowBuilder::Flags flags{.mapped = argument.mapped, .flattened = argument.flattened};
+      const std::string& input = nested != nullptr ? nested->source : inputs[a].first;
       switch (argument.from) {
         case argument_ref::source::constant:
-          builder.add_constant(inputs[a].first, constants_[argument.index].value, flags);
+          builder.add_constant(input, constants_[argument.index].value, flags);
           break;
         case argument_ref::source::node:
-          builder.add_upstream(inputs[a].first, NodeId{argument.index}, flags);
+          builder.add_upstream(input, NodeId{argument.index}, flags);
           break;
         case argument_ref::source::parameter:
-          builder.add_parameter_input(inputs[a].first, argument.index, flags);
+          builder.add_parameter_input(input, argument.index, flags);
+          break;
+        case argument_ref::source::range:
+          builder.add_expression(input, {range_text(ranges_[argument.index]), {}, {}}, flags);
           break;
       }
     }
@@ -525,4 +572,19 @@ Result<Parameters> flow_state::bind(const std::map<std::string, value>& given) c
 }
 
 }  // namespace detail
+
+made_flow::made_flow(const flow& from) {
+  for (const detail::flow_state::function& each : from.state()->functions()) {
+    using use = detail::flow_state::function::use;
+    const auto is_body = [](const auto& place) { return place.what == use::body; };
+    if (each.record.dynamic || !std::ranges::all_of(each.places, is_body))
+      refuse(error_code::invalid_argument,
+             fmt::format("a flow that a task makes has plain tasks only; \"{}\" is none",
+                         shown(each.record.name)));
+  }
+  Result<FlowSpec> built = from.state()->build();
+  if (!built) refuse(static_cast<error_code>(built.error().code), built.error().message);
+  record_ = built->encode();
+}
+
 }  // namespace reprise

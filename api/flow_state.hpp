@@ -43,6 +43,10 @@ class flow_state {
   };
 
   std::uint32_t add_constant(codec::encoded value);
+  std::uint32_t add_range(const range& numbers);
+  std::uint32_t add_nested(const node_ref& made, std::string output);
+  /// The function may be called by flows that are made while this one runs.
+  void make_known(task_record record);
   void hash_constant(std::uint32_t constant, std::string method, const std::string& hash);
   std::uint32_t add_task(const task_ref& task, const std::vector<argument_ref>& arguments);
   std::uint32_t add_parameter(parameter added);
@@ -109,6 +113,7 @@ class flow_state {
   std::string name_;
   std::vector<task_node> nodes_;
   std::vector<kept_constant> constants_;
+  std::vector<range> ranges_;
   std::vector<parameter> parameters_;
   std::vector<result_output> outputs_;
   std::vector<TaskKind> kinds_;

@@ -24,6 +24,7 @@
 
 #include "reprise/detail/arguments.hpp"
 #include "reprise/hooks.hpp"
+#include "reprise/made_flow.hpp"
 #include "reprise/node.hpp"
 #include "reprise/task.hpp"
 
@@ -92,6 +93,18 @@ template <class D>
           .identity = binary.identity()};
 }
 
+/// It can be folded with: T of two Ts.
+template <class D>
+inline constexpr bool is_binary =
+    std::same_as<typename D::arguments, std::tuple<typename D::returned, typename D::returned>>;
+
+void make_known(flow_state& flow, task_record record);
+template <class D>
+void make_task_known(flow_state& flow, const D& definition) {
+  make_known(flow, definition.record());
+  if constexpr (is_binary<D>) make_known(flow, reduction<D>(&definition));
+}
+[[nodiscard]] std::uint32_t add_nested(flow_state& flow, const node_ref& made, std::string output);
 [[nodiscard]] std::shared_ptr<flow_state> make_flow(std::string name);
 [[nodiscard]] std::uint32_t add_task(flow_state& flow, const task_ref& task,
                                      const std::vector<argument_ref>& arguments);
@@ -212,10 +225,10 @@ class flow {
   }
 
   /// Calls a task once per element. Arguments that are lists of what the task takes are taken
-  /// apart, several of them in step until the shortest ends; all others, and unmapped(x), go to
-  /// every element whole. flatten(x) takes a list of lists. The node stands for the list of
-  /// results, in order; used as an argument of another map it is taken apart again, element by
-  /// element, without waiting for the others. Throws as call().
+  /// apart, several of them in step until the shortest ends, and so is range(n); all others, and
+  /// unmapped(x), go to every element whole. flatten(x) takes a list of lists. The node stands for
+  /// the list of results, in order; used as an argument of another map it is taken apart again,
+  /// element by element, without waiting for the others. Throws as call().
   template <class D, class... A>
   requires mappable_with<D, A...>
   auto map(const D& task, A&&... arguments)
@@ -253,6 +266,23 @@ class flow {
   /// Calls a task of the dynamic layer with inputs that are known at run time only; once, or, when
   /// some of them are mapped, once per element. Throws as call().
   node<value> call_with(const dynamic_task& task, const std::vector<input>& inputs);
+
+  /// Runs the flow that another task makes, as a run of its own that is nested in this one
+  /// (docs/semantics.md, "Nested flows"), and gives its output of this name; what is no T fails
+  /// whoever reads it.
+  ///
+  ///   auto made = f.call(plan, 10);
+  ///   auto all = f.nest<std::vector<int>>(made, "all", square);
+  ///
+  /// @param tasks  that flows of this task may have, which this process is to know: those of the
+  /// flow itself are data. On a server its workers have to know them
+  /// @throws usage_error invalid_argument: a node of another flow, empty name; conflict: another
+  /// task has the same name and version
+  template <codec::carriable T, class... D>
+  node<T> nest(const node<made_flow>& made, std::string output, const D&... tasks) {
+    (detail::make_task_known(*state_, tasks), ...);
+    return node<T>({state_, detail::add_nested(*state_, made.ref(), std::move(output)), false});
+  }
 
   /// A branch of the flow that is taken when `condition` gives `expected`. Tasks that come after()
   /// it are skipped otherwise, and so is what takes their results, up to a merge(). One case per

@@ -112,6 +112,22 @@ template <class Argument>
   return {std::forward<Argument>(whole)};
 }
 
+/// In flow::map: the integers from `first` up to, not with, `end`, one task for each. Of a million
+/// no more than these two numbers is part of the flow.
+class range {
+ public:
+  /// 0 to count - 1; none when count is not positive.
+  explicit constexpr range(std::int64_t count) : end_(count) {}
+  constexpr range(std::int64_t first, std::int64_t end) : first_(first), end_(end) {}
+
+  [[nodiscard]] constexpr std::int64_t first() const { return first_; }
+  [[nodiscard]] constexpr std::int64_t end() const { return end_; }
+
+ private:
+  std::int64_t first_ = 0;
+  std::int64_t end_ = 0;
+};
+
 /// In flow::map: one task per element of the lists in this list.
 template <class List>
 struct flattened_argument {

@@ -61,6 +61,13 @@ std::shared_ptr<const FlowSpec> mapped(std::size_t count, bool texts) {
   return finish(std::move(builder));
 }
 
+std::shared_ptr<const FlowSpec> over_range(std::size_t count) {
+  FlowBuilder builder("range");
+  builder.add_node("all", builder.add_kind(kind_of(false)));
+  builder.add_expression("x", {fmt::format("range({})", count), {}, {}}, {.mapped = true});
+  return finish(std::move(builder));
+}
+
 /// A scheduler that was given `flow`, and what it wanted done.
 struct Given {
   scheduler::Scheduler scheduler{2};
@@ -130,6 +137,18 @@ BOOST_AUTO_TEST_CASE(a_cancelled_run_leaves_no_look_ups_for_later) {
   late.answers.emplace_back().attempt = {scheduler::RunIndex{0}, first.task, first.number};
   given.handle(std::move(late));
   BOOST_TEST(given.effects.look_ups.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_kept_of_a_range_when_it_is_submitted_does_not_grow_with_it) {
+  const auto kept = [](std::size_t count) {
+    const auto flow = over_range(count);
+    const Given given(flow, CacheMode::normal);
+    std::size_t bytes = flow->encode().size();
+    for (const journal::Batch& batch : given.effects.batches)
+      bytes += journal::encode(batch).size();
+    return bytes;
+  };
+  BOOST_TEST(kept(1'000'000) - kept(10) <= 16u);
 }
 
 BOOST_AUTO_TEST_CASE(a_waiting_element_costs_at_most_64_bytes) {

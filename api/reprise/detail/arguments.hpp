@@ -196,6 +196,11 @@ consteval bool flattens() {
     return false;
 }
 
+/// Integers are read as any of these.
+template <class Want>
+inline constexpr bool takes_integers =
+    codec::plain_integer<Want> || std::floating_point<Want> || std::same_as<Want, value>;
+
 /// How flow::map uses an argument of type A for a parameter of type Want: element by element where
 /// that fits.
 template <class Want, class A>
@@ -205,6 +210,8 @@ consteval use use_of() {
     return argument_for<Want, typename unmapped_of<plain>::argument> ? use::whole : use::none;
   } else if constexpr (flattened_of<plain>::value) {
     return flattens<Want, typename flattened_of<plain>::list>() ? use::flattened : use::none;
+  } else if constexpr (std::same_as<plain, range>) {
+    return takes_integers<Want> ? use::mapped : use::none;
   } else if constexpr (items_fit<Want, behind<A>>) {
     return use::mapped;
   } else {
@@ -250,7 +257,7 @@ consteval bool folds() {
 // -----------------------------------------------------------------------------
 
 struct argument_ref {
-  enum class source : std::uint8_t { constant, node, parameter };
+  enum class source : std::uint8_t { constant, node, parameter, range };
   source from = source::constant;
   std::uint32_t index = 0;
   bool mapped = false;
@@ -258,6 +265,7 @@ struct argument_ref {
 };
 
 [[nodiscard]] std::uint32_t add_constant(flow_state& flow, codec::encoded value);
+[[nodiscard]] std::uint32_t add_range(flow_state& flow, const range& numbers);
 /// @throws usage_error invalid_argument: no method, no hash, or not UTF-8
 void hash_constant(flow_state& flow, std::uint32_t constant, std::string method, std::string hash);
 /// @throws usage_error invalid_argument: the handle belongs to another flow
@@ -314,6 +322,14 @@ argument_ref take_for_map(flow_state& flow, A&& argument) {
     argument_ref taken = refer_to(flow, argument.lists);
     taken.mapped = taken.flattened = true;
     return taken;
+  } else if constexpr (std::same_as<plain, range>) {
+    if constexpr (codec::plain_integer<Want>) {
+      if (argument.first() < argument.end() &&
+          !(std::in_range<Want>(argument.first()) && std::in_range<Want>(argument.end() - 1)))
+        out_of_range(codec::type_name<Want>());
+    }
+    return {
+        .from = argument_ref::source::range, .index = add_range(flow, argument), .mapped = true};
   } else if constexpr (how == use::mapped) {
     argument_ref taken = [&]() -> argument_ref {
       if constexpr (is_handle<A>)
