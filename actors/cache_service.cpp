@@ -1,5 +1,6 @@
 #include "actors/cache_service.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -55,6 +56,20 @@ std::string task_of(const Attempt& attempt) {
 // Whoever computes it for another run still needs it for the commit.
 void CacheService::forget_made(const Key& key) {
   if (!flights_.is_computed(key)) made_.erase(key);
+}
+
+// The body may run from here on. Of all who compute a key, the first counts: what he read may be
+// older than a removal.
+void CacheService::note_begin(const Attempt& attempt, const Key& key, std::uint64_t removals) {
+  began_.try_emplace(attempt.run, attempt.context->run, removals);
+  if (const auto made = made_.find(key); made != made_.end())
+    made->second.since = std::min(made->second.since.value_or(removals), removals);
+}
+
+std::optional<std::uint64_t> CacheService::beginning_of(const RunId& run) const {
+  for (const auto& [index, began] : began_)
+    if (began.first == run) return began.second;
+  return std::nullopt;
 }
 
 // What was true then, or that nobody knows: never something newer instead.
@@ -233,8 +248,11 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
     made.material = material->encode();
     const Key key{digest_in("key", made.material)};
     const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
-    if (writes(attempt.context->cache) || reads(attempt.context->cache))
+    if (writes(attempt.context->cache) || reads(attempt.context->cache)) {
+      if (const auto before = made_.find(key); before != made_.end())
+        made.since = before->second.since;
       made_.insert_or_assign(key, std::move(made));
+    }
     answer.key = key;
     const bool asks = worker::looks_up(attempt.context->cache, kind.cache);
     if (asks && cache::has_candidates(kind.cache)) {
@@ -242,6 +260,7 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
       const auto search =
           searches.try_emplace(as_of, *options_.store, as_of.value_or(now), as_of.has_value());
       if (look_at_candidates(attempt, *material, search.first->second, answer)) {
+        if (!answer.value) note_begin(attempt, key, options_.store->removals());
         known.push_back(std::move(answer));
         continue;
       }
@@ -253,8 +272,10 @@ scheduler::LookedUp CacheService::look_up(std::vector<Attempt> attempts) {
     if (asks) {
       answer.key = key_as_of(*material, key, *attempt.context->as_of);
       look_up_as_of(attempt, answer);
-    } else
+    } else {
       counts_.add("bypass.refresh");
+      note_begin(attempt, key, options_.store->removals());
+    }
     if (!writes(attempt.context->cache)) made_.erase(key);
     known.push_back(std::move(answer));
   }
@@ -484,6 +505,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
   if (asked.empty()) return answers;
   const Time now = options_.clock->now();
   std::vector<Result<cache::FoundOrLeased>> found = find_or_lease(asked, now);
+  const std::uint64_t removals = options_.store->removals();
   const std::string impairment = options_.store->impairment();
   prolong(asked, found, now);
   for (std::size_t i = 0; i < asked.size(); ++i) {
@@ -495,6 +517,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       answer.reason = "tier_down: " + found[i].error().message;
     } else if (found[i]->record && serve(asked[i], *found[i], now, answer)) {
       count_hit(asked[i], *found[i], now, answer);
+      if (answer.refresh) note_begin(attempt, key, removals);
       forget_made(key);
       answers.answers.push_back(std::move(answer));
       continue;
@@ -513,6 +536,7 @@ scheduler::LookedUp CacheService::find_or_wait(std::vector<Asked> asked) {
       else
         answer.reason = "wait_timeout";
     }
+    note_begin(attempt, key, removals);
     if (answer.reason.empty() && !impairment.empty())
       answer.reason = (impairment.starts_with("oom: ") ? "" : "tier_down: ") + impairment;
     if (answer.reason.empty()) {
@@ -571,6 +595,7 @@ std::vector<std::string> CacheService::commit(std::span<cache::Commit> commits) 
       made = std::move(found->second);
       made_.erase(found);
     }
+    commit.since = made.since ? made.since : beginning_of(commit.run);
     const bool is_lost = flights_.is_lost(commit.key);
     commit.lease = flights_.end(commit.key);
     unkept[i] = why_not(commit, made);
@@ -625,6 +650,7 @@ void CacheService::give_up(std::span<const Key> keys, const cache::UseCounts& wh
 }
 
 std::vector<Key> CacheService::end_run(scheduler::RunIndex run, std::uint64_t past_cache) {
+  began_.erase(run.value);
   flights_.forget(run.value);
   std::vector<Key> keys = flights_.keys_of(run.value);
   cache::UseCounts bypassed;

@@ -80,12 +80,15 @@ class CacheService {
   struct Made {
     std::string material;
     std::vector<worker::LocalInput> read;
+    std::optional<std::uint64_t> since{};  // Store::removals() when the first of them began
   };
 
   [[nodiscard]] bool look_at_candidates(const Attempt& attempt, const Material& material,
                                         cache::CandidateSearch& search, scheduler::Answer& answer);
   [[nodiscard]] std::string changed_input(const Made& made);
   void forget_made(const Key& key);
+  void note_begin(const Attempt& attempt, const Key& key, std::uint64_t removals);
+  [[nodiscard]] std::optional<std::uint64_t> beginning_of(const RunId& run) const;
   void look_at_other_accounts(std::vector<Asked>& asked, std::vector<scheduler::Answer>& known,
                               Time now);
   [[nodiscard]] Key key_as_of(const Material& material, const Key& own, Time moment) const;
@@ -122,6 +125,9 @@ class CacheService {
   // What went into the keys that missed, until their results arrive; bounded by the number of tasks
   // in flight.
   std::unordered_map<Key, Made> made_;
+  // Store::removals() when the first task of a run began, by the run's index. It stands for tasks
+  // whose key another one of the run had, too, and has committed.
+  std::unordered_map<std::uint32_t, std::pair<RunId, std::uint64_t>> began_;
   SingleFlight flights_;
   cache::MissReasons reasons_;
   cache::UseCounts counts_;  // not told to the store yet

@@ -41,7 +41,14 @@ CREATE TABLE pin(
   kind INTEGER NOT NULL, id BLOB NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL, PRIMARY KEY(kind, id))
   WITHOUT ROWID;
 )";
-constexpr std::string_view scripts[] = {format_1, format_2, format_3};
+// What was removed, for those who compute it meanwhile (cache/removals.hpp). Since this format the
+// generation of a version without a result is the number of its removal.
+constexpr std::string_view format_4 = R"(
+CREATE TABLE removal(
+  number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, key BLOB, name BLOB, version BLOB, run BLOB,
+  digest BLOB);
+)";
+constexpr std::string_view scripts[] = {format_1, format_2, format_3, format_4};
 constexpr sqlite::Schema schema{"cache", 0x5250'4331, scripts};  // "RPC1"
 
 }  // namespace

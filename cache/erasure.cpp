@@ -10,6 +10,7 @@
 #include "cache/compression.hpp"
 #include "cache/database.hpp"
 #include "cache/files.hpp"
+#include "cache/removals.hpp"
 
 namespace reprise::cache {
 namespace {
@@ -43,9 +44,7 @@ bool ErasureRequest::fits(const Key& key, std::string_view name, std::string_vie
   if (!selection) return false;
   if (!selection->keys.empty() && !selection->keys.contains(key)) return false;
   if (selection->run && run != *selection->run) return false;
-  if (selection->name && name != *selection->name && task != *selection->name &&
-      !task.starts_with(*selection->name + "["))
-    return false;
+  if (selection->name && !is_meant(*selection->name, name, task)) return false;
   return !selection->version || version_of_task == *selection->version;
 }
 
@@ -64,7 +63,9 @@ struct Erasure::State {
   template <class Visit>
   Status each_row(bool with_material, Visit visit);
   Result<std::vector<Digest>> files_of(const Row& row);
-  Status erase_rows(const ErasurePlan& plan, Erased& erased);
+  /// @return the number of this removal (cache/removals.hpp)
+  Result<std::int64_t> fence(const ErasurePlan& plan, Time now);
+  Status erase_rows(const ErasurePlan& plan, std::int64_t removal, Erased& erased);
   Status erase_key(const Key& key, Time now, Erased& erased);
   Result<std::set<Digest>> still_needed(const ErasurePlan& plan, const std::set<Digest>& in_use);
   void erase_blobs(const ErasurePlan& plan, const std::set<Digest>& needed, bool dry_run,
@@ -130,6 +131,7 @@ Result<std::unique_ptr<Erasure>> Erasure::open(const fs::path& path, fs::path bl
 
 Result<ErasurePlan> Erasure::plan(const ErasureRequest& request) {
   ErasurePlan plan;
+  plan.request = request;
   plan.forced = plan.content = request.values;
   const bool asks_versions = request.selection && request.selection->version;
   const auto look = [&](const State::Row& row) -> Status {
@@ -153,9 +155,26 @@ Result<ErasurePlan> Erasure::plan(const ErasureRequest& request) {
   return plan;
 }
 
+// Whoever computes some of it at the moment must not bring it back.
+Result<std::int64_t> Erasure::State::fence(const ErasurePlan& plan, Time now) {
+  for (const Key& key : plan.keys) {
+    Statement free(*database, "UPDATE lease SET owner = NULL WHERE key = ?1");
+    if (auto done = free.run(Blob{key.digest.raw()}); !done) return tl::unexpected(done.error());
+  }
+  if (plan.request.selection)
+    if (auto done = add_removals(*database, *plan.request.selection, now); !done)
+      return tl::unexpected(done.error());
+  for (const Digest& value : plan.request.values) {
+    Removal of_value;
+    of_value.value = value;
+    if (auto added = add_removal(*database, of_value, now); !added) return added;
+  }
+  return add_removal(*database, {}, now);
+}
+
 // The rows stay, as versions without anything in them: so their numbers are not given again, no
 // older version becomes the current one, and a copy that comes back from elsewhere is too old.
-Status Erasure::State::erase_rows(const ErasurePlan& plan, Erased& erased) {
+Status Erasure::State::erase_rows(const ErasurePlan& plan, std::int64_t removal, Erased& erased) {
   for (const ErasurePlan::Row& row : plan.rows) {
     for (const char* sql : {"DELETE FROM renewal WHERE version = ?1",
                             "UPDATE version SET status = 2, digest = zeroblob(32), size = 0, run = "
@@ -164,6 +183,8 @@ Status Erasure::State::erase_rows(const ErasurePlan& plan, Erased& erased) {
       Statement statement(*database, sql);
       if (auto done = statement.run(row.id); !done) return done;
     }
+    Statement number(*database, "UPDATE version SET generation = ?2 WHERE id = ?1");
+    if (auto done = number.run(row.id, removal); !done) return done;
     ++erased.versions;
     erased.value_bytes += row.size;
   }
@@ -281,7 +302,10 @@ Result<Erased> Erasure::erase(const ErasurePlan& plan, const std::set<Digest>& i
   {
     auto transaction = Transaction::begin(*state_->database);
     if (!transaction) return tl::unexpected(transaction.error());
-    if (auto done = state_->erase_rows(plan, erased); !done) return tl::unexpected(done.error());
+    const auto removal = state_->fence(plan, now);
+    if (!removal) return tl::unexpected(removal.error());
+    if (auto done = state_->erase_rows(plan, *removal, erased); !done)
+      return tl::unexpected(done.error());
     for (const Key& key : plan.keys)
       if (auto done = state_->erase_key(key, now, erased); !done)
         return tl::unexpected(done.error());

@@ -33,6 +33,7 @@ struct ErasurePlan {
     Key key;
     std::uint64_t size = 0;
   };
+  ErasureRequest request;  // what is computed meanwhile and fits it is not kept
   std::vector<Row> rows;
   std::set<Key> keys;        // of which something goes
   std::set<Digest> content;  // values and files within them that go with it

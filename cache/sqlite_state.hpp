@@ -81,7 +81,7 @@ struct SqliteStore::State {
   std::chrono::steady_clock::time_point seen_due{};  // they are to be written
   std::optional<sqlite::Statement> find, find_head, find_name, find_text, find_ok, add_name, insert,
       set_expires, add_renewal, add_material, count, end_lease, find_past, find_renewal,
-      find_horizon, find_recent, find_of_value;
+      find_horizon, find_recent, find_of_value, find_removal;
 
   sqlite::Statement& prepared(std::optional<sqlite::Statement>& statement, std::string_view sql) {
     if (!statement) statement.emplace(*database, sql);
@@ -114,6 +114,8 @@ struct SqliteStore::State {
   Result<bool> has_good_version(const Key& wanted);
   Result<Kept> commit_one(const Commit& commit, Time now, rows::Counts& change);
   Result<bool> takes_lease(const Commit& commit);
+  Result<std::uint64_t> newest_removal();
+  Result<bool> is_removed(const Commit& commit);
   template <class Bind>
   Result<std::vector<Record>> with_materials(std::string_view condition, std::uint32_t limit,
                                              std::optional<sqlite::Statement>& statement,

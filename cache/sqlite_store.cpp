@@ -8,6 +8,7 @@
 
 #include "cache/database.hpp"
 #include "cache/files.hpp"
+#include "cache/removals.hpp"
 #include "cache/sqlite_state.hpp"
 #include "core/fail_point.hpp"
 
@@ -182,6 +183,22 @@ Result<bool> SqliteStore::State::takes_lease(const Commit& commit) {
   return database->changes() > 0;
 }
 
+Result<std::uint64_t> SqliteStore::State::newest_removal() {
+  Statement& select = prepared(find_removal, "SELECT ifnull(max(number), 0) FROM removal");
+  ResetAtEnd reset(select);
+  if (auto found = select.next(); !found) return tl::unexpected(found.error());
+  return static_cast<std::uint64_t>(select.integer(0));
+}
+
+// While it was computed.
+Result<bool> SqliteStore::State::is_removed(const Commit& commit) {
+  if (!commit.since) return false;
+  const auto newest = newest_removal();
+  if (!newest) return tl::unexpected(newest.error());
+  if (*newest <= *commit.since) return false;
+  return is_removed_since(*database, commit, static_cast<std::int64_t>(*commit.since));
+}
+
 Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Counts& change) {
   auto head = head_of(commit.key);
   if (!head) return tl::unexpected(head.error());
@@ -194,7 +211,9 @@ Result<Kept> SqliteStore::State::commit_one(const Commit& commit, Time now, Coun
       head->id != 0 && head->status == commit.status && head->digest == commit.value.digest;
   auto may_write = takes_lease(commit);
   if (!may_write) return tl::unexpected(may_write.error());
-  if (!*may_write) {
+  const auto removed = is_removed(commit);
+  if (!removed) return tl::unexpected(removed.error());
+  if (!*may_write || *removed) {
     if (is_same) return Kept::duplicate;
     ++change.fenced;
     return Kept::fenced;
@@ -387,6 +406,18 @@ Result<std::vector<Kept>> SqliteStore::commit(std::span<const Commit> commits, T
   state_->seen = {};
   if (const int error = fail_at(FailPoint::after_commit)) return file_error("write", path, error);
   return kept;
+}
+
+std::uint64_t SqliteStore::removals() {
+  const std::lock_guard guard(state_->mutex);
+  return state_->newest_removal().value_or(0);
+}
+
+std::vector<bool> SqliteStore::are_removed(std::span<const Commit> commits) {
+  const std::lock_guard guard(state_->mutex);
+  std::vector<bool> removed;
+  for (const Commit& each : commits) removed.push_back(state_->is_removed(each).value_or(false));
+  return removed;
 }
 
 void SqliteStore::count(const UseCounts& more) {

@@ -35,6 +35,8 @@ class SqliteStore final : public Store {
   [[nodiscard]] Result<std::vector<Record>> list(const Listing& listing) override;
   [[nodiscard]] Result<std::vector<Record>> versions(std::string_view key_prefix) override;
   [[nodiscard]] Result<Statistics> statistics() override;
+  [[nodiscard]] std::uint64_t removals() override;
+  [[nodiscard]] std::vector<bool> are_removed(std::span<const Commit> commits) override;
   void count(const UseCounts& seen) override;
   Status forget_counts() override;
   [[nodiscard]] Result<std::vector<PastAnswer>> look_up_as_of(std::span<const Key> keys,

@@ -111,7 +111,10 @@ struct Commit {
   std::string task;
   Duration cost{0};
   std::string material;
-  std::optional<Lease> lease{};              // to be held still; none = whoever comes may write
+  std::optional<Lease> lease{};  // to be held still; none = whoever comes may write
+  // Store::removals() when its computation began: what was removed later is not kept. None = it was
+  // not computed, or by nobody who asked.
+  std::optional<std::uint64_t> since{};
   std::optional<Time> committed{};           // where this is a copy from another store; none = now
   VersionStatus status = VersionStatus::ok;  // or negative
   // A version of its own also where the value is the current one: its age counts from now. For
@@ -127,7 +130,8 @@ enum class Kept : std::uint8_t {
   added,      // a new version
   same,       // the value was current already; its expiry was set anew
   duplicate,  // the same, but the lease is not held any more: late news, nothing changed
-  fenced,     // the lease is not held any more, and another value may be there: nothing was kept
+  fenced,     // the lease is not held any more, or it was removed while it was computed, and
+              // another value may be there: nothing was kept
   older,      // a copy of what was superseded here: nothing was kept
   foreign,    // what lies under the key was written by a newer program: it was left alone
 };
@@ -195,6 +199,15 @@ class Store {
   /// @error invalid_argument: a value is none or not at hand; unavailable, exhausted (disk full),
   /// io. Blocks.
   virtual Result<std::vector<Kept>> commit(std::span<const Commit> commits, Time now) = 0;
+
+  /// The number of the newest removal, for the commit of what begins to be computed now. 0 where
+  /// nothing is removed, and where nobody can tell. Blocks.
+  [[nodiscard]] virtual std::uint64_t removals() { return 0; }
+  /// Which of these would not be kept, because they were removed meanwhile; none where nobody can
+  /// tell. Blocks.
+  [[nodiscard]] virtual std::vector<bool> are_removed(std::span<const Commit> commits) {
+    return std::vector<bool>(commits.size());
+  }
 
   /// The newest version of each key, whether expired or not, newest first. Values by digest and
   /// size only.

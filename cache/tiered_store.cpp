@@ -202,11 +202,19 @@ std::vector<Kept> TieredStore::commit_leased(std::span<const Commit> commits, Ti
   std::vector<Kept> kept(commits.size(), Kept::added);
   std::vector<Commit> leased;
   std::vector<std::size_t> positions;
+  // What was removed here meanwhile is not kept there either.
+  const std::vector<bool> removed = options_.local->are_removed(commits);
+  std::vector<HeldLease> over;
   for (std::size_t i = 0; i < commits.size(); ++i) {
     if (!needs_remote(commits[i])) continue;
+    if (removed[i]) {
+      over.push_back({commits[i].key, *commits[i].lease});
+      continue;
+    }
     leased.push_back(commits[i]);
     positions.push_back(i);
   }
+  if (!over.empty()) static_cast<void>(release(over, now));
   if (leased.empty()) return kept;
   auto answers = options_.remote->commit(leased, now);
   if (!answers) {
@@ -407,6 +415,14 @@ Result<std::vector<Record>> TieredStore::recent(std::string_view name, Time mome
 Result<std::vector<Record>> TieredStore::versions_of_value(std::string_view digest_prefix,
                                                            std::uint32_t limit) {
   return options_.local->versions_of_value(digest_prefix, limit);
+}
+
+std::uint64_t TieredStore::removals() {
+  return options_.local->removals();
+}
+
+std::vector<bool> TieredStore::are_removed(std::span<const Commit> commits) {
+  return options_.local->are_removed(commits);
 }
 
 void TieredStore::count(const UseCounts& seen) {

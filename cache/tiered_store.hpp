@@ -90,6 +90,8 @@ class TieredStore final : public Store, public Leases {
   /// Of the local store; hits include those found there by this process.
   [[nodiscard]] Result<Statistics> statistics() override;
   // Here.
+  [[nodiscard]] std::uint64_t removals() override;
+  [[nodiscard]] std::vector<bool> are_removed(std::span<const Commit> commits) override;
   void count(const UseCounts& seen) override;
   Status forget_counts() override;
   /// The shared store did not answer; "oom: …" when it is full and grants no lease.

@@ -9,6 +9,7 @@
 #include "cache/blob_files.hpp"
 #include "cache/compression.hpp"
 #include "cache/database.hpp"
+#include "cache/removals.hpp"
 #include "cache/upkeep_state.hpp"
 #include "cache/value_files.hpp"
 
@@ -237,9 +238,7 @@ Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
     for (UpkeepRow& row : rows) {
       Record& record = row.record;
       if (selection.run && record.run != *selection.run) continue;
-      if (selection.name && record.name != *selection.name && record.task != *selection.name &&
-          !record.task.starts_with(*selection.name + "["))
-        continue;
+      if (selection.name && !is_meant(*selection.name, record.name, record.task)) continue;
       if (selection.version) {
         const auto material = Material::decode(record.material);
         if (!material || material->version != *selection.version) continue;
@@ -264,27 +263,34 @@ Result<std::vector<Record>> Upkeep::select(const Selection& selection) {
   return chosen;
 }
 
-Result<bool> Upkeep::State::bury(const Key& key, Time now) {
+Result<bool> Upkeep::State::bury(const Key& key, std::int64_t removal, Time now) {
+  Statement free(*database, "UPDATE lease SET owner = NULL WHERE key = ?1");
+  if (auto done = free.run(Blob{key.digest.raw()}); !done) return tl::unexpected(done.error());
   Statement head(*database,
                  "SELECT number, status, committed, name, material FROM version WHERE key = ?1 "
                  "ORDER BY number DESC LIMIT 1");
   head.start(Blob{key.digest.raw()});
   auto found = head.next();
   if (!found) return tl::unexpected(found.error());
-  if (!*found || static_cast<VersionStatus>(head.integer(1)) == VersionStatus::tombstone)
+  if (!*found || static_cast<VersionStatus>(head.integer(1)) == VersionStatus::tombstone) {
+    Removal alone;
+    alone.key = key;
+    if (auto added = add_removal(*database, alone, now); !added)
+      return tl::unexpected(added.error());
     return false;
+  }
   const Time at = std::max(now, time_of(head.integer(2)) + Duration{1});
   std::optional<std::int64_t> material;
   if (!head.is_null(4)) material = head.integer(4);
   const auto done = counted(key, [&] {
     Statement add(*database,
                   "INSERT INTO version(key, number, name, status, generation, committed, digest, "
-                  "size, run, task, cost, material) VALUES(?1, ?2, ?3, 2, 0, ?4, ?5, 0, ?6, '', "
+                  "size, run, task, cost, material) VALUES(?1, ?2, ?3, 2, ?8, ?4, ?5, 0, ?6, '', "
                   "0, ?7)");
     const std::string nobody(RunId{}.bytes.size(), '\0');
     const Digest none;
     return add.run(Blob{key.digest.raw()}, head.integer(0) + 1, head.integer(3), nanoseconds(at),
-                   Blob{none.raw()}, Blob{nobody}, material);
+                   Blob{none.raw()}, Blob{nobody}, material, removal);
   });
   if (!done) return tl::unexpected(done.error());
   return true;
@@ -294,8 +300,10 @@ Result<std::uint64_t> Upkeep::remove(const std::set<Key>& keys, Time now) {
   std::uint64_t removed = 0;
   for (auto next = keys.begin(); next != keys.end();) {
     const auto done = state_->write([&]() -> Status {
+      const auto removal = add_removal(*state_->database, {}, now);
+      if (!removal) return tl::unexpected(removal.error());
       for (std::uint32_t n = 0; n < rows_at_once && next != keys.end(); ++n, ++next) {
-        const auto buried = state_->bury(*next, now);
+        const auto buried = state_->bury(*next, *removal, now);
         if (!buried) return tl::unexpected(buried.error());
         removed += *buried ? 1 : 0;
       }
@@ -304,6 +312,10 @@ Result<std::uint64_t> Upkeep::remove(const std::set<Key>& keys, Time now) {
     if (!done) return tl::unexpected(done.error());
   }
   return removed;
+}
+
+Status Upkeep::fence(const Selection& selection, Time now) {
+  return state_->write([&] { return add_removals(*state_->database, selection, now); });
 }
 
 Status Upkeep::pin(PinKind kind, std::string_view id, std::string_view why, Time now) {

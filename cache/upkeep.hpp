@@ -104,10 +104,14 @@ class Upkeep {
 
   /// Current results without values, newest first. @error io, corrupt
   [[nodiscard]] Result<std::vector<Record>> select(const Selection& selection);
-  /// From now on there is no result under these keys; what was stays in the history. Many go in
-  /// several transactions.
+  /// From now on there is no result under these keys; what was stays in the history. What is being
+  /// computed under them is not kept when it is done. Many go in several transactions.
   /// @return how many there were. @error unavailable, io, exhausted
   Result<std::uint64_t> remove(const std::set<Key>& keys, Time now);
+
+  /// What fits the selection and is being computed is not kept when it is done, also where nothing
+  /// is kept yet. What is kept stays. @error unavailable, io, exhausted
+  Status fence(const Selection& selection, Time now);
 
   Status pin(PinKind kind, std::string_view id, std::string_view why, Time now);
   /// @return false: there was no such pin

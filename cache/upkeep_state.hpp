@@ -69,8 +69,10 @@ struct Upkeep::State {
   Result<Tally> tally_of(const Key& key);
   /// Runs `action`, which changes rows of `key`, and carries the change over to the counters.
   Status counted(const Key& key, const std::function<Status()>& action);
-  /// Adds a tombstone. @return false: there was nothing above ground
-  Result<bool> bury(const Key& key, Time now);
+  /// Adds a tombstone, and ends the lease of who computes it.
+  /// @param removal  the number of this one (cache/removals.hpp)
+  /// @return false: there was nothing above ground
+  Result<bool> bury(const Key& key, std::int64_t removal, Time now);
   Status set_horizon(const Key& key, Time at);
   Status remove_version(const Key& key, std::int64_t version_id);
   Status count_evicted(const Collected& collected);

@@ -215,22 +215,53 @@ Result<std::vector<RunId>> runs_labelled(const std::vector<std::string>& labels,
   return runs;
 }
 
-Result<std::vector<cache::Record>> selected(const CacheRemoveOptions& options, Opened& opened) {
+/// One for each run that has the labels, where these are asked for.
+Result<std::vector<cache::Selection>> selections(const CacheRemoveOptions& options,
+                                                 Opened& opened) {
   auto selection = selection_of(options.select, *opened.store, opened.reading.journal.get());
   if (!selection) return tl::unexpected(selection.error());
-  if (options.labels.empty()) return opened.upkeep->select(*selection);
+  if (options.labels.empty()) return std::vector<cache::Selection>{*std::move(selection)};
   const auto runs = runs_labelled(options.labels, *opened.reading.journal);
   if (!runs) return tl::unexpected(runs.error());
-  std::vector<cache::Record> all;
+  std::vector<cache::Selection> all;
   for (const RunId& run : *runs) {
     if (selection->run && *selection->run != run) continue;
-    cache::Selection of_run = *selection;
-    of_run.run = run;
-    auto records = opened.upkeep->select(of_run);
+    all.push_back(*selection);
+    all.back().run = run;
+  }
+  return all;
+}
+
+Result<std::vector<cache::Record>> selected(const std::vector<cache::Selection>& selections,
+                                            Opened& opened) {
+  std::vector<cache::Record> all;
+  for (const cache::Selection& selection : selections) {
+    auto records = opened.upkeep->select(selection);
     if (!records) return tl::unexpected(records.error());
     std::move(records->begin(), records->end(), std::back_inserter(all));
   }
   return all;
+}
+
+/// What was chosen, and what was kept of the same while somebody was asked whether it is meant.
+/// What is being computed is fenced first, so that nothing comes after.
+Result<std::uint64_t> remove_selected(std::set<Key> keys,
+                                      const std::vector<cache::Selection>& meant, Opened& opened,
+                                      const GlobalOptions& globals) {
+  if (const auto told = invalidate_shared(keys, globals); !told)
+    return tl::unexpected(told.error());
+  for (const cache::Selection& selection : meant)
+    if (const auto fenced = opened.upkeep->fence(selection, now()); !fenced)
+      return tl::unexpected(fenced.error());
+  const auto later = selected(meant, opened);
+  if (!later) return tl::unexpected(later.error());
+  std::set<Key> more;
+  for (const cache::Record& record : *later)
+    if (!keys.contains(record.key)) more.insert(record.key);
+  if (const auto told = invalidate_shared(more, globals); !told)
+    return tl::unexpected(told.error());
+  keys.merge(more);
+  return opened.upkeep->remove(keys, now());
 }
 
 }  // namespace
@@ -242,7 +273,9 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
                         exit_invalid);
   auto opened = open_upkeep(console.options());
   if (!opened) return console.fail(opened.error());
-  auto records = selected(options, *opened);
+  const auto meant = selections(options, *opened);
+  if (!meant) return console.fail(meant.error());
+  auto records = selected(*meant, *opened);
   if (!records) return console.fail(records.error());
   std::set<Key> keys;
   for (const cache::Record& record : *records) keys.insert(record.key);
@@ -254,15 +287,14 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
     if (!records) return console.fail(records.error());
   }
   std::uint64_t removed = records->size();
-  if (!options.dry_run && removed > 0) {
-    if (const auto refused = refuse_unconfirmed(
-            fmt::format("remove {} from the cache?",
-                        removed == 1 ? "1 entry" : grouped(removed) + " entries"),
-            "removes results", console))
-      return *refused;
-    if (const auto told = invalidate_shared(keys, console.options()); !told)
-      return console.fail(told.error());
-    const auto done = opened->upkeep->remove(keys, now());
+  if (!options.dry_run) {
+    if (removed > 0)
+      if (const auto refused = refuse_unconfirmed(
+              fmt::format("remove {} from the cache?",
+                          removed == 1 ? "1 entry" : grouped(removed) + " entries"),
+              "removes results", console))
+        return *refused;
+    const auto done = remove_selected(keys, *meant, *opened, console.options());
     if (!done) return console.fail(done.error());
     removed = *done;
   }
@@ -276,6 +308,13 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
                             exit_ok, "entries");
   }
   if (options.dry_run) list_entries(*records, console);
+  if (removed == 0) {
+    console.say(fmt::format("nothing in the cache matches{}",
+                            options.dry_run ? ""
+                                            : "; what is being computed and does is not kept "
+                                              "when it is done"));
+    return exit_ok;
+  }
   console.say(fmt::format("{}removed {}; {}", options.dry_run ? "would have " : "",
                           removed == 1 ? "1 entry" : grouped(removed) + " entries",
                           "--as-of still sees what was there before"));

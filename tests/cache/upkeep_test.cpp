@@ -58,7 +58,8 @@ BOOST_AUTO_TEST_CASE(an_older_cache_is_brought_up_to_date_after_a_copy_was_made)
   Folder f;
   f.keep("a", "x", at(0));
   run_sql(f.folder / "cache.db",
-          "DROP TABLE renewal; DROP TABLE horizon; DROP TABLE pin; DROP TABLE lease; "
+          "DROP TABLE renewal; DROP TABLE horizon; DROP TABLE pin; DROP TABLE lease; DROP TABLE "
+          "removal; "
           "PRAGMA user_version = 1;");
   BOOST_TEST(*f.look_up("a", at(1)) == "x");
   BOOST_TEST(std::filesystem::exists(f.folder / "cache.db.format1.backup"));

@@ -149,6 +149,50 @@ BOOST_AUTO_TEST_CASE(a_reader_may_refuse_what_is_old) {
   BOOST_TEST(document({"run", "flow.yaml"})["summary"]["cached"] == 1);
 }
 
+BOOST_AUTO_TEST_CASE(what_is_removed_while_it_is_computed_is_not_stored_when_it_is_done) {
+  const auto compute_and = [&](const std::vector<std::string>& mode,
+                               const std::vector<std::string>& removing) {
+    std::filesystem::remove(path / "go");
+    const std::size_t before = executions();
+    std::vector<std::string> arguments{"run", "flow.yaml", "--new"};
+    arguments.insert(arguments.end(), mode.begin(), mode.end());
+    const auto computing = start(arguments);
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (executions() == before) {
+      BOOST_REQUIRE((std::chrono::steady_clock::now() < deadline));
+      std::this_thread::yield();
+    }
+    const Finished removed = run(removing);
+    BOOST_TEST(removed.code == 0, removed.err);
+    write("go", "");
+    const Finished done = computing->wait();
+    BOOST_TEST(done.code == 0, done.err);  // the run has its result
+    BOOST_TEST(document({"cache", "ls"})["entries"].empty());
+    BOOST_TEST(document({"events", "last"}).dump().find("not cached: fenced") != std::string::npos);
+    return removed;
+  };
+  const auto keep_it = [&] {
+    write("go", "");
+    BOOST_TEST(run({"run", "flow.yaml", "--new"}).code == 0);
+    BOOST_TEST(document({"cache", "ls"})["entries"].size() == 1u);
+  };
+  flow("{for: 1h}", "while test ! -e " + (path / "go").string() + "; do sleep 0.02; done");
+  // Of what was never kept there is nothing to remove, and it does not come a moment later.
+  const std::vector<std::string> by_task{"cache", "rm", "--task", "a", "-y"};
+  const Finished nothing = compute_and({}, by_task);
+  BOOST_TEST(nothing.err.find("nothing in the cache matches") != std::string::npos, nothing.err);
+  compute_and({}, {"cache", "rm", "--run", "last", "-y"});
+  keep_it();
+  compute_and({"--cache", "refresh"}, by_task);
+  keep_it();
+  compute_and({"--cache", "refresh"}, {"cache", "erase", "--task", "a", "-y"});
+  // With a head that is over.
+  flow("{for: 1ms}", "while test ! -e " + (path / "go").string() + "; do sleep 0.02; done");
+  keep_it();
+  compute_and({}, by_task);
+  keep_it();
+}
+
 BOOST_AUTO_TEST_CASE(a_task_that_waits_for_another_run_says_for_which) {
   flow("{}", "while test ! -e " + (path / "go").string() + "; do sleep 0.05; done");
   const auto first = start({"run", "flow.yaml", "--new"});
