@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cache/blob_store.hpp"
@@ -46,12 +47,15 @@ struct CollectRequest {
   std::uint32_t keep_versions = 16;            // superseded ones of a key that stay, at least
   Duration keep_for{std::chrono::hours{720}};  // superseded ones younger than this stay too
   std::optional<Duration> max_age{};           // entries older than this go
-  std::optional<std::uint64_t> max_bytes{};    // values and blobs; the least worth goes first
-  Duration grace{std::chrono::hours{2}};       // blobs younger than this stay
+  // Of the results' values and files, each once; the least worth goes first. What would stay on
+  // the disk all the same (pinned, in use, younger than the grace time) does not go.
+  std::optional<std::uint64_t> max_bytes{};
+  Duration grace{std::chrono::hours{2}};  // blobs younger than this stay
   bool dry_run = false;
-  std::map<Key, Use> uses{};        // of entries, by runs
-  std::set<RunId> active{};         // runs whose results stay
-  std::set<Digest> blobs_in_use{};  // by others than the cache
+  std::map<Key, Use> uses{};                // of entries, by runs
+  std::set<RunId> active{};                 // runs whose results stay
+  std::set<std::pair<Key, Digest>> used{};  // results that stay, by their values
+  std::set<Digest> blobs_in_use{};          // by others than the cache
   // Work is done in steps of so many rows, each a transaction of its own: others wait for no
   // longer than one, and get their turn after it.
   std::uint32_t rows_per_step = 500;
@@ -66,10 +70,12 @@ struct Collected {
   };
   std::vector<Entry> entries;     // that went, or would
   std::uint64_t versions = 0;     // superseded ones that went
-  std::uint64_t value_bytes = 0;  // of both
+  std::uint64_t value_bytes = 0;  // of both, as far as they lay in their rows
   std::uint64_t blobs = 0;        // files that went
   std::uint64_t blob_bytes = 0;
-  std::uint64_t pinned = 0;  // entries that would have gone, but are pinned or in use
+  std::uint64_t evicted_bytes = 0;  // of both, freed by `entries`
+  std::uint64_t pinned = 0;         // entries that would have gone, but are pinned or in use
+  std::uint64_t over = 0;           // bytes above max_bytes that are left, because they cannot go
   std::uint64_t entries_left = 0;
   std::uint64_t bytes_before = 0;  // values and blobs
   Duration cost{0};                // of making again what went

@@ -77,13 +77,21 @@ struct Upkeep::State {
   Status remove_version(const Key& key, std::int64_t version_id);
   Status count_evicted(const Collected& collected);
   Status remove_key(const Key& key, Time now);
-  Status trim_history(const CollectRequest& request, Time now, Collected& collected);
-  Status evict(const CollectRequest& request, Time now, Collected& collected);
-  /// @return whether it went, or would
-  Result<bool> evict_one(const CollectRequest& request, std::int64_t version_id,
-                         std::string_view why, Time now, Collected& collected);
-  Status sweep(const CollectRequest& request, Time now, Collected& collected);
-  Result<std::unordered_set<Digest>> needed_blobs(const CollectRequest& request);
+  /// Pinned, or held by a run.
+  Result<bool> is_kept(const CollectRequest& request, const Record& record);
+  /// Where the bytes of a version lie, if not in its row: digests of its value and its files.
+  [[nodiscard]] std::vector<Digest> blobs_of(const UpkeepRow& row) const;
+
+  /// What one call of collect() knows; in collection.cpp.
+  struct Collection;
+  Status trim_history(Collection& collection);
+  Status mark(Collection& collection);
+  Status evict(Collection& collection);
+  /// Looks at an entry once more, and takes it away. @return the bytes that this frees, or would
+  Result<std::uint64_t> evict_one(Collection& collection, std::int64_t version_id,
+                                  std::string_view why);
+  Status sweep(Collection& collection);
+  Result<std::unordered_set<Digest>> needed_blobs(const Collection& collection);
   /// Between two steps of collecting. @return false: it is to stop here
   bool go_on(const CollectRequest& request);
 

@@ -53,11 +53,20 @@ Result<Opened> open_upkeep(const GlobalOptions& globals) {
 struct FromRuns {
   std::map<Key, cache::Use> uses;
   std::set<RunId> active;
+  std::set<std::pair<Key, Digest>> used;
   std::set<Digest> blobs;
 };
 
-Result<FromRuns> ask_runs(Reading& reading) {
+// Runs that are not over, and pinned ones, hold all that they made and used. Other runs hold what
+// the cache never had: results of its own are the cache's to give away.
+Result<FromRuns> ask_runs(Opened& opened) {
+  Reading& reading = opened.reading;
   FromRuns told;
+  const auto pins = opened.upkeep->pins();
+  if (!pins) return tl::unexpected(pins.error());
+  std::set<std::string> pinned;
+  for (const cache::Pin& pin : *pins)
+    if (pin.kind == cache::PinKind::run) pinned.insert(pin.id);
   journal::RunQuery query;
   query.limit = UINT32_MAX;
   auto rows = reading.journal->runs(query);
@@ -74,21 +83,22 @@ Result<FromRuns> ask_runs(Reading& reading) {
       for (const Digest& file : cache::Upkeep::files_in(*decoded)) told.blobs.insert(file);
   };
   for (const journal::RunRow& row : *rows) {
-    if (!is_finished(row.state)) told.active.insert(row.id);
+    const std::string id(reinterpret_cast<const char*>(row.id.bytes.data()), row.id.bytes.size());
+    const bool holds = !is_finished(row.state) || pinned.contains(id);
+    if (holds) told.active.insert(row.id);
     for (const auto& [name, value] : row.parameters) note(value);
     const auto entries = reading.journal->read(row.id, 0);
     if (!entries) return tl::unexpected(entries.error());
     for (const journal::Journal::Entry& entry : *entries)
       for (const journal::TaskChange& change : entry.batch.tasks) {
-        note(change.result);
-        if (change.cache != journal::CacheOutcome::hit || !change.detail || !change.detail->key)
-          continue;
+        const bool is_hit = change.cache == journal::CacheOutcome::hit;
+        if (holds || (!is_hit && change.cache != journal::CacheOutcome::stored))
+          note(change.result);
+        if (!is_hit || !change.detail || !change.detail->key) continue;
+        if (holds) told.used.emplace(*change.detail->key, change.result.digest);
         cache::Use& use = told.uses[*change.detail->key];
         ++use.count;
         use.last = std::max(use.last, change.at);
-        // A run that is not over may read what it hit once more.
-        if (!is_finished(row.state) && change.detail->origin)
-          told.active.insert(*change.detail->origin);
       }
   }
   return told;
@@ -403,7 +413,7 @@ int cache_pin_command(const CachePinOptions& options, Console& console) {
 int cache_collect_command(const CacheCollectOptions& options, Console& console) {
   auto opened = open_upkeep(console.options());
   if (!opened) return console.fail(opened.error());
-  auto told = ask_runs(opened->reading);
+  auto told = ask_runs(*opened);
   if (!told) return console.fail(told.error());
   cache::CollectRequest request;
   request.keep_versions = options.versions;
@@ -414,6 +424,7 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
   request.dry_run = options.dry_run;
   request.uses = std::move(told->uses);
   request.active = std::move(told->active);
+  request.used = std::move(told->used);
   request.blobs_in_use = std::move(told->blobs);
   if (!options.dry_run && (options.max_age || options.max_bytes))
     if (const auto refused = refuse_unconfirmed(
@@ -438,6 +449,7 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
                              {"blobs", done->blobs},
                              {"blob_bytes", done->blob_bytes},
                              {"bytes_before", done->bytes_before},
+                             {"bytes_over", done->over},
                              {"cost_s", seconds_json(done->cost)}},
                             exit_ok, "entries");
   }
@@ -453,7 +465,11 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
                   grouped(done->blobs), describe_bytes(done->value_bytes + done->blob_bytes),
                   describe_bytes(done->bytes_before)));
   if (done->pinned > 0)
-    console.out(fmt::format("{} kept because pinned or in use", counted(done->pinned, "result")));
+    console.out(fmt::format("{} kept because pinned, in use or younger than --grace",
+                            counted(done->pinned, "result")));
+  if (done->over > 0)
+    console.out(fmt::format("{} more than --max-size are left, none of which may go now",
+                            describe_bytes(done->over)));
   if (done->cost > Duration{0})
     console.say(fmt::format("making it again would take about {}", describe(done->cost)));
   return exit_ok;
@@ -462,7 +478,7 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
 int cache_verify_command(const CacheVerifyOptions& options, Console& console) {
   auto opened = open_upkeep(console.options());
   if (!opened) return console.fail(opened.error());
-  const auto told = ask_runs(opened->reading);
+  const auto told = ask_runs(*opened);
   if (!told) return console.fail(told.error());
   const auto verified =
       opened->upkeep->verify(options.repair, told->blobs, std::chrono::hours{2}, now());

@@ -1,0 +1,76 @@
+// Collecting and pinning, through the real program.
+#include <boost/test/unit_test.hpp>
+
+#include <filesystem>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/program.hpp"
+#include "tests/cli/schema_check.hpp"
+
+using namespace reprise::cli::test;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Place : Home {
+  Json document(std::vector<std::string> arguments) {
+    arguments.emplace_back("--json");
+    return document_in(run(std::move(arguments)));
+  }
+  Json collect(std::vector<std::string> flags) {
+    std::vector<std::string> arguments{"cache", "gc", "--grace", "0s", "-y"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    return document(std::move(arguments));
+  }
+  /// Five tasks, each with a file of 1 MB that does not get smaller.
+  void run_files(const std::string& cache = "true") {
+    write("flow.yaml",
+          "version: 1\ntasks:\n  t:\n    map: {over: [1, 2, 3, 4, 5], as: n}\n    shell: 'head -c "
+          "1000000 /dev/urandom > out; : ${{ n }}'\n    outputs: [out]\n    cache: " +
+              cache + "\n");
+    const Finished done = run({"run", "flow.yaml", "--new", "-q"});
+    BOOST_REQUIRE_MESSAGE(done.code == 0, done.err);
+  }
+  std::size_t entries() { return document({"cache", "ls"})["entries"].size(); }
+};
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(program_upkeep, Place)
+
+BOOST_AUTO_TEST_CASE(a_budget_frees_the_files_of_finished_runs) {
+  run_files();
+  const Json said = collect({"--max-size", "2500KiB", "--dry-run"});
+  BOOST_TEST(entries() == 5u);
+  Json done = collect({"--max-size", "2500KiB"});
+  BOOST_TEST(done["entries"].size() == 3u, done.dump());
+  BOOST_TEST(done["blobs"] == 3, done.dump());
+  BOOST_TEST(done["blob_bytes"] == 3'000'000, done.dump());
+  done["dry_run"] = true;
+  BOOST_TEST(done == said, said.dump());
+  BOOST_TEST(entries() == 2u);
+  BOOST_TEST(collect({"--max-size", "2500KiB"})["entries"].empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_the_cache_never_had_stays_with_its_run) {
+  run_files("false");
+  BOOST_TEST(collect({"--max-size", "0B"})["blobs"] == 0);
+  BOOST_TEST(run({"cache", "verify"}).code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_pinned_run_keeps_what_it_made_and_what_it_used) {
+  run_files();
+  run_files();  // hits, all of them
+  BOOST_TEST(document({"status", "last"})["summary"]["executed"] == 0);
+  BOOST_TEST(run({"cache", "pin", "--run", "last"}).code == 0);
+  const Json done = collect({"--max-size", "0B"});
+  BOOST_TEST(done["entries"].empty(), done.dump());
+  BOOST_TEST(done["kept_pinned"] == 5);
+  BOOST_TEST(done["bytes_over"].get<std::uint64_t>() > 5'000'000u);
+  BOOST_TEST(entries() == 5u);
+  BOOST_TEST(run({"cache", "pin", "--run", "last", "--rm"}).code == 0);
+  BOOST_TEST(collect({"--max-size", "0B"})["entries"].size() == 5u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
