@@ -7,6 +7,7 @@
 #include "cache/candidates.hpp"
 #include "cache/horizon.hpp"
 #include "cache/reading.hpp"
+#include "cache/value_files.hpp"
 #include "scheduler/scheduler.hpp"
 #include "worker/target.hpp"
 
@@ -24,9 +25,22 @@ struct Findings {
   std::optional<Time> as_of;
   bool explain = false;
   const KeySpace& space;
+  const std::function<std::optional<bool>(const FileValue&)>& has_file;
   cache::CandidateSearch search;
   cache::Explainer explainer;
   std::map<TaskId, Prediction> predictions{};
+
+  // Why a result is of no use: a file of it is damaged, or not here. What the shared store gives
+  // can be had from there.
+  [[nodiscard]] std::optional<cache::Miss> loss_of(const Payload& value, cache::Tier tier) const {
+    if (!has_file) return std::nullopt;
+    for (const FileValue& file : cache::files_in(value)) {
+      const auto is_right = has_file(file);
+      if (is_right && !*is_right) return cache::Miss::corrupt;
+      if (!is_right && tier != cache::Tier::redis) return cache::Miss::evicted;
+    }
+    return std::nullopt;
+  }
 };
 
 std::string shown_name(const Attempt& attempt) {
@@ -36,24 +50,56 @@ std::string shown_name(const Attempt& attempt) {
                      attempt.label.empty() ? std::to_string(attempt.map_index) : attempt.label);
 }
 
-Result<std::vector<std::optional<cache::Record>>> look_up(
-    Findings& findings, const std::vector<cache::Query>& queries) {
-  if (!findings.as_of) return findings.store.find(queries, findings.at);
+// As the run finds it: what speaks of files that are gone is of no use, and as of a moment there is
+// nothing else.
+Result<std::vector<cache::Found>> look_up(Findings& findings,
+                                          const std::vector<cache::Query>& queries) {
+  if (!findings.as_of) {
+    auto found = findings.store.search(queries, findings.at);
+    if (!found) return found;
+    for (cache::Found& each : *found)
+      if (each.record)
+        if (const auto loss = findings.loss_of(each.record->value, each.tier))
+          each = {std::nullopt, each.tier, *loss};
+    return found;
+  }
   std::vector<Key> keys;
   for (const cache::Query& query : queries) keys.push_back(query.key);
   auto answers = findings.store.look_up_as_of(keys, *findings.as_of);
   if (!answers) return tl::unexpected(answers.error());
-  std::vector<std::optional<cache::Record>> records;
+  std::vector<cache::Found> found;
   for (cache::PastAnswer& answer : *answers) {
     if (answer.horizon)
       return tl::unexpected(cache::past_horizon(*findings.as_of, *answer.horizon));
-    records.push_back(std::move(answer.record));
+    if (answer.record && findings.loss_of(answer.record->value, cache::Tier::local))
+      return fail(ErrorCode::not_found,
+                  fmt::format("there was a result at {}, and a file of it is gone",
+                              to_rfc3339(*findings.as_of)));
+    found.push_back({std::move(answer.record)});
   }
-  return records;
+  return found;
+}
+
+// What the store knows of a miss, and the history that it is explained with does not.
+void correct(cache::MissExplanation& miss, cache::Miss fate) {
+  if (fate == cache::Miss::corrupt) miss.reason = "corrupt";
+  if (fate == cache::Miss::evicted) miss.reason = "evicted";
+  if (fate == cache::Miss::invalidated && miss.last) miss.reason = "invalidated";
+}
+
+// With arguments, or where the key leaves them out.
+Result<std::optional<Material>> material_of(const Attempt& attempt, Findings& findings,
+                                            bool has_arguments) {
+  if (!has_arguments) return worker::material_without_arguments(attempt, findings.space);
+  auto material = worker::material_of(attempt, findings.hasher, findings.space);
+  if (!material) return tl::unexpected(material.error());
+  return std::optional(*std::move(material));
 }
 
 /// Keys of the attempts and their records; a task without a key is a miss.
-Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Findings& findings) {
+/// @param has_arguments  false: nobody knows them yet, and only keys that leave them out are asked
+Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Findings& findings,
+                                   bool has_arguments = true) {
   scheduler::LookedUp event;
   std::vector<cache::Query> queries;
   std::vector<const CachePolicy*> policies;             // of the queries
@@ -78,11 +124,16 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
       }
       continue;
     }
-    Result<Material> material = worker::material_of(attempt, findings.hasher, findings.space);
-    if (!material) {
-      prediction.reason = "uncacheable:" + material.error().message;
+    auto made = material_of(attempt, findings, has_arguments);
+    if (!made) {
+      prediction.reason = "uncacheable:" + made.error().message;
       continue;
     }
+    if (!*made) {
+      prediction.reason = "upstream";
+      continue;
+    }
+    Material* const material = &**made;
     each.key = prediction.key = Key::of(*material);
     const CachePolicy& policy = attempt.context->flow->kind_of(attempt.node).cache;
     if (!worker::looks_up(attempt.context->cache, policy)) {
@@ -98,7 +149,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
           findings.search.valid(worker::shared_name(attempt.context->flow->kind_of(attempt.node)),
                                 *material, *each.key, policy);
       if (!record) return tl::unexpected(record.error());
-      if (*record) {
+      if (*record && !findings.loss_of((*record)->value, cache::Tier::local)) {
         prediction.outcome = Prediction::Outcome::hit;
         prediction.reason = "local";
         prediction.origin = (*record)->run;
@@ -109,7 +160,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     }
     queries.push_back(cache::query_of(policy, *each.key));
     policies.push_back(&policy);
-    asked.emplace_back(event.answers.size() - 1, *std::move(material));
+    asked.emplace_back(event.answers.size() - 1, std::move(*material));
   }
   auto records = look_up(findings, queries);
   if (!records) return tl::unexpected(records.error());
@@ -117,17 +168,18 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     scheduler::Answer& each = event.answers[asked[i].first];
     Prediction& prediction = findings.predictions[each.attempt.task];
     const Time moment = findings.as_of.value_or(findings.at);
-    auto& record = (*records)[i];
+    auto& record = (*records)[i].record;
     if (!record && !findings.space.also_read.empty()) {
       std::vector<cache::Query> elsewhere;
       for (const Key& key : findings.space.keys_elsewhere(asked[i].second))
         elsewhere.push_back(cache::query_of(*policies[i], key));
       auto others = look_up(findings, elsewhere);
       if (!others) return tl::unexpected(others.error());
-      for (auto& other : *others)
-        if (other && cache::use_of(*policies[i], *other, moment) == cache::Use::hit) {
-          prediction.key = each.key = other->key;
-          record = std::move(other);
+      for (cache::Found& other : *others)
+        if (other.record && cache::use_of(*policies[i], *other.record, moment) == cache::Use::hit) {
+          prediction.key = each.key = other.record->key;
+          record = std::move(other.record);
+          (*records)[i].tier = other.tier;
           break;
         }
     }
@@ -136,7 +188,9 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
                                               : Result<KeptFailure>(KeptFailure{});
     if (use != cache::Use::fallback && failure) {
       prediction.outcome = Prediction::Outcome::hit;
-      prediction.reason = use == cache::Use::stale ? "stale" : "local";
+      prediction.reason = use == cache::Use::stale                   ? "stale"
+                          : (*records)[i].tier == cache::Tier::redis ? "redis"
+                                                                     : "local";
       prediction.origin = record->run;
       if (use == cache::Use::failure)
         each.failure = scheduler::RememberedFailure{*std::move(failure), record->expires};
@@ -148,6 +202,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     auto miss = findings.explainer.miss(asked[i].second, queries[i].key, prediction.task,
                                         queries[i].max_age);
     if (!miss) return tl::unexpected(miss.error());
+    if (!record) correct(*miss, (*records)[i].miss);
     prediction.reason = miss->reason;
     prediction.miss = *std::move(miss);
   }
@@ -170,6 +225,31 @@ Prediction unasked(const scheduler::Run& run, TaskId task, const std::string& na
   else
     prediction.reason = "upstream";
   return prediction;
+}
+
+// Tasks that wait for something that runs, and would be looked up once it is there, whatever it
+// gives: nothing else decides about them.
+std::vector<Attempt> waiting_only(const scheduler::Run& run,
+                                  const std::shared_ptr<const RunContext>& context) {
+  std::vector<Attempt> waiting;
+  const FlowSpec& flow = *context->flow;
+  for (std::uint32_t n = 0; n < flow.nodes.size(); ++n) {
+    if (run.state(TaskId{n}) != TaskState::pending) continue;
+    const TaskKind& kind = flow.kind_of(NodeId{n});
+    const auto inputs = flow.inputs_of(NodeId{n});
+    const bool is_alone =
+        std::none_of(inputs.begin(), inputs.end(), [](const Input& input) { return input.mapped; });
+    if (!kind.cache.enabled || !is_alone || kind.reduce_fanin > 0 || !kind.when.empty() ||
+        !kind.hooks.empty() || !kind.target.text.empty() ||
+        kind.trigger.kind != Trigger::Kind::all_successful)
+      continue;
+    Attempt& attempt = waiting.emplace_back();
+    attempt.context = context;
+    attempt.task = TaskId{n};
+    attempt.node = NodeId{n};
+    attempt.map_index = -1;
+  }
+  return waiting;
 }
 
 // Longest way through the nodes that would run.
@@ -217,13 +297,14 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
                     request.as_of,
                     request.explain,
                     request.space,
+                    request.has_file,
                     cache::CandidateSearch(store, moment, request.as_of.has_value()),
                     cache::Explainer(store, moment)};
   const auto& usual = request.usual;
   scheduler::Scheduler core{unlimited_slots};
   const scheduler::RunIndex index{0};
   scheduler::Effects effects =
-      core.handle(scheduler::Submit{index, std::move(context), {}, false, false, {}}, at);
+      core.handle(scheduler::Submit{index, context, {}, false, false, {}}, at);
   // Dispatched attempts are never reported: what depends on them stays where it is.
   while (!effects.look_ups.empty()) {
     auto event = answer(effects.look_ups, findings);
@@ -231,24 +312,29 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
     effects = core.handle(std::move(*event), at);
   }
 
+  const scheduler::Run& run = *core.find(index);
+  if (auto asked = answer(waiting_only(run, context), findings, false); !asked)
+    return tl::unexpected(asked.error());
+
   Plan plan;
   plan.nodes.resize(flow->nodes.size());
   for (std::uint32_t n = 0; n < flow->nodes.size(); ++n) plan.nodes[n].node = NodeId{n};
-  const scheduler::Run& run = *core.find(index);
   for (std::uint32_t t = 0; t < run.task_count(); ++t) {
     const TaskId task{t};
     const TaskState state = run.state(task);
     if (state == TaskState::mapped) continue;
     NodePlan& node = plan.nodes[run.node_of(task).value];
     const auto found = findings.predictions.find(task);
-    const bool is_remembered_failure = is_failed(state) && found != findings.predictions.end() &&
-                                       found->second.outcome == Prediction::Outcome::hit;
+    // A remembered failure, or one of those that only wait.
+    const bool is_hit = found != findings.predictions.end() &&
+                        found->second.outcome == Prediction::Outcome::hit &&
+                        (is_failed(state) || state == TaskState::pending);
     if (request.explain)
       plan.predictions.push_back(found != findings.predictions.end()
                                      ? std::move(found->second)
                                      : unasked(run, task, run.shown_name(task)));
     ++node.tasks;
-    if (state == TaskState::cached || is_remembered_failure)
+    if (state == TaskState::cached || is_hit)
       ++node.cached;
     else if (state == TaskState::skipped)
       ++node.skipped;

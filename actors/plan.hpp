@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,7 +38,7 @@ struct Prediction {
   NodeId node;
   Outcome outcome = Outcome::run;
   // From the closed list of docs/caching.md; "upstream": what it depends on runs first, so its
-  // arguments are not known yet; empty for a task that is skipped, or
+  // arguments are not known yet, and its key depends on them; empty for a task that is skipped, or
   // fails without having run.
   std::string reason;
   std::optional<Key> key;
@@ -58,10 +59,16 @@ struct PlanRequest {
   std::optional<Time> as_of{};  // of a run that sees the cache as it was then; none = now
   bool explain = false;         // gives `predictions`, which costs a question per miss
   KeySpace space{};             // of the run
+  // Whether the content of a file that a result speaks of is right; nullopt: it is not here. None:
+  // all are here and right.
+  std::function<std::optional<bool>(const FileValue& file)> has_file{};
 };
 
+/// Asks and changes nothing, as far as `store` lets itself be asked like that.
+///
 /// A result whose upstreams all would be served is looked up; what depends on something that runs
-/// is counted as run, though it may turn out to be cached when that gives the same value as before.
+/// is looked up where its key leaves out what it is given; else it is counted as run, though it may
+/// turn out to be cached when that gives the same value as before.
 /// @error invalid_argument: flow or parameters; not_found: `as_of` lies before the history that is
 /// kept; unavailable, io: the store
 [[nodiscard]] Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow,

@@ -45,7 +45,10 @@ Status RedisLookUp::run() {
     if (is_over) break;
     std::erase_if(open, [](const Search* search) { return search->is_done; });
   }
-  fetch_files();
+  if (context_.read_only)
+    leave_out_incomplete();
+  else
+    fetch_files();
   set_damaged_aside();
   return {};
 }
@@ -306,9 +309,39 @@ void RedisLookUp::fetch_files() {
   }
 }
 
+// Who only looks learns whether the files could be had. Those that are here are not looked at.
+void RedisLookUp::leave_out_incomplete() {
+  std::vector<FileValue> missing;
+  std::unordered_set<Digest> lost;
+  for (const Found& found : found_) {
+    if (!found.record) continue;
+    for (const FileValue& file : files_in(found.record->value)) {
+      if (context_.blobs != nullptr && context_.blobs->contains(file.content)) continue;
+      if (lost.insert(file.content).second && file.size <= redis_value_bytes)
+        missing.push_back(file);
+    }
+  }
+  if (lost.empty()) return;
+  redis::Commands commands;
+  for (const FileValue& file : missing) commands.add("EXISTS", context_.keys.value(file.content));
+  if (!missing.empty()) {
+    auto replies =
+        context_.client.run(commands, context_.client.settings().budgets.of(missing.size()));
+    for (std::size_t i = 0; replies && i < missing.size(); ++i)
+      if ((*replies)[i].integer == 1) lost.erase(missing[i].content);
+  }
+  for (Found& found : found_) {
+    if (!found.record) continue;
+    const auto files = files_in(found.record->value);
+    if (std::any_of(files.begin(), files.end(),
+                    [&](const FileValue& file) { return lost.contains(file.content); }))
+      found = {std::nullopt, found.tier, Miss::evicted};
+  }
+}
+
 // The next reader need not stumble over it. That this cannot be done is no trouble.
 void RedisLookUp::set_damaged_aside() {
-  if (dropped_.empty() && dropped_values_.empty()) return;
+  if (context_.read_only || (dropped_.empty() && dropped_values_.empty())) return;
   const auto leave_one_each = [](auto& list) {  // keys may have been asked for twice
     std::sort(list.begin(), list.end());
     list.erase(std::unique(list.begin(), list.end()), list.end());

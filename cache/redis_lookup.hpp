@@ -25,6 +25,7 @@ class RedisLookUp {
     BlobStore* blobs = nullptr;
     const MacKeys* mac_keys = nullptr;  // null: whoever may write is believed
     Time now{};
+    bool read_only = false;  // nothing is fetched, and what is damaged stays where it is
   };
 
   RedisLookUp(Context context, std::span<const Query> queries);
@@ -61,6 +62,7 @@ class RedisLookUp {
   Status load_histories(const std::vector<Search*>& wanting);
   Status fetch_values(const std::vector<Search*>& wanting);
   void fetch_files();
+  void leave_out_incomplete();
   [[nodiscard]] bool is_believed(const RedisRecord& version, std::string_view stored) const;
   bool serve_at_once(std::size_t position, std::string_view stored);
   void take(Search& search, std::string bytes);

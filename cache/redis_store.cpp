@@ -159,10 +159,11 @@ void RedisStore::State::touch(const std::vector<Digest>& used, Time now) {
 
 Result<std::vector<Found>> RedisStore::search(std::span<const Query> queries, Time now) {
   RedisLookUp look_up({state_->client(), state_->keys, state_->options.blobs.get(),
-                       state_->options.mac_keys.get(), now},
+                       state_->options.mac_keys.get(), now, state_->options.read_only},
                       queries);
   if (auto done = look_up.run(); !done) return tl::unexpected(done.error());
   auto found = std::move(look_up.found());
+  if (state_->options.read_only) return found;
   const auto hits = std::count_if(found.begin(), found.end(), [&](const Found& each) {
     return each.record && each.record->is_fresh(now);
   });

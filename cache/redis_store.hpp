@@ -28,6 +28,8 @@ class RedisStore final : public Store {
     std::uint32_t versions_kept = 0;  // per key; 0 = all
     /// They sign what is kept, and what they did not sign is no answer; null: neither.
     std::shared_ptr<const MacKeys> mac_keys = nullptr;
+    /// Look-ups write nothing there: they are not counted, prolong nothing and set nothing aside.
+    bool read_only = false;
   };
   explicit RedisStore(Options options);
   ~RedisStore() override;

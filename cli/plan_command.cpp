@@ -3,7 +3,6 @@
 
 #include "actors/file_hasher.hpp"
 #include "actors/plan.hpp"
-#include "cache/memory_store.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
@@ -117,13 +116,9 @@ int plan_command(const PlanOptions& options, Console& console) {
       read_parameters(source->flow, options.parameters, options.parameter_files);
   if (!parameters) return console.fail(parameters.error(), exit_invalid);
 
-  // Where nothing was ever run, nothing is cached and nothing is known.
-  std::unique_ptr<cache::Store> store = std::make_unique<cache::MemoryStore>();
-  auto opened = open_cache(console.options());
-  if (opened)
-    store = std::move(*opened);
-  else if (opened.error().code != ErrorCode::not_found)
-    return console.fail(opened.error());
+  const auto asked =
+      plan_source(console.options(), [&console](std::string line) { console.warn(line); });
+  if (!asked) return console.fail(asked.error());
   std::map<std::string, Duration> usual;
   if (auto reading = open_for_reading(console.options()))
     usual = journal::usual_durations(*reading->journal, source->flow.name);
@@ -137,9 +132,12 @@ int plan_command(const PlanOptions& options, Console& console) {
   }
   auto space = key_space(console.options());
   if (!space) return console.fail(space.error(), exit_invalid);
-  const auto plan =
-      make_plan(flow, *parameters, *store, hasher,
-                {.usual = usual, .as_of = as_of, .explain = true, .space = *std::move(space)});
+  const auto plan = make_plan(flow, *parameters, *asked->store, hasher,
+                              {.usual = usual,
+                               .as_of = as_of,
+                               .explain = true,
+                               .space = *std::move(space),
+                               .has_file = asked->file_check(hasher)});
   if (!plan) return console.fail(plan.error());
   const int code = options.exit_code && plan->run > 0 ? exit_differences : exit_ok;
   if (console.is_json()) return console.document(document(*flow, *plan), code, "groups");

@@ -441,6 +441,51 @@ Status apply_validator(const Attempt& attempt, const TaskKind& kind, Material& m
                              material.arguments);
 }
 
+bool leaves_arguments_out(Validator validator) {
+  return validator == Validator::duration_only || validator == Validator::all_parameters ||
+         validator == Validator::partial_parameters;
+}
+
+// What enters whatever the task is given.
+Material begin_material(const TaskKind& kind, const Environment& environment) {
+  const CachePolicy& policy = kind.cache;
+  const auto* command = std::get_if<CommandBody>(&kind.body);
+  Material material;
+  material.name = shared_name(kind);
+  material.salt = policy.salt;
+  material.version = kind.version;
+  material.code = policy.code;
+  material.dependencies = policy.dependencies;
+  if (!policy.shared_key) {
+    material.signature = command != nullptr ? signature_digest(kind, with_outputs(kind, *command))
+                                            : signature_digest(kind, kind.signature);
+  }
+  for (const std::string& name : policy.environment) {
+    if (const auto found = environment.find(name); found != environment.end())
+      material.environment.insert(*found);
+  }
+  return material;
+}
+
+// What is left of the arguments, and what enters besides.
+Status end_material(const Attempt& attempt, const TaskKind& kind, const KeySpace& space,
+                    Material& material) {
+  if (auto applied = apply_validator(attempt, kind, material); !applied) return applied;
+  if (kind.cache.per_parameters) {
+    if (auto added = add_parameters(attempt.context->parameters, std::nullopt, material); !added)
+      return added;
+  }
+  if (kind.cache.per_run)
+    material.dependencies.emplace("run", *digest_of(Value(attempt.context->run.text())));
+  space.apply_to(material);
+  return {};
+}
+
+Status check_version(const TaskKind& kind) {
+  if (kind.version.find_first_not_of(" \t\r\n") != std::string::npos) return {};
+  return fail(ErrorCode::invalid_argument, "the version of a cached task must not be blank");
+}
+
 }  // namespace
 
 const Environment& process_environment() {
@@ -463,30 +508,18 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, const Ke
   const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
   const CachePolicy& policy = kind.cache;
   const auto* command = std::get_if<CommandBody>(&kind.body);
-  if (kind.version.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return fail(ErrorCode::invalid_argument, "the version of a cached task must not be blank");
-  }
-  Material material;
-  material.name = shared_name(kind);
-  material.salt = policy.salt;
+  if (auto good = check_version(kind); !good) return tl::unexpected(good.error());
   if (attempt.user_key) {
     // The user's key stands for all that the result depends on, but for what is declared besides.
+    Material material;
+    material.name = shared_name(kind);
+    material.salt = policy.salt;
     space.apply_to(material);
     material.name = *attempt.user_key;
     material.arguments.emplace("key", *digest_of(Value("user")));
     return material;
   }
-  material.version = kind.version;
-  material.code = policy.code;
-  material.dependencies = policy.dependencies;
-  if (!policy.shared_key) {
-    material.signature = command != nullptr ? signature_digest(kind, with_outputs(kind, *command))
-                                            : signature_digest(kind, kind.signature);
-  }
-  for (const std::string& name : policy.environment) {
-    if (const auto found = environment.find(name); found != environment.end())
-      material.environment.insert(*found);
-  }
+  Material material = begin_material(kind, environment);
   const Making making{attempt, policy, files, read};
   if (command != nullptr) {
     if (auto added = add_command(making, *command, material); !added)
@@ -500,16 +533,33 @@ Result<Material> material_of(const Attempt& attempt, FileHasher& files, const Ke
     return tl::unexpected(known.error());
   if (auto left = leave_out_ignored(policy, kind.signature, material.arguments); !left)
     return tl::unexpected(left.error());
-  if (auto applied = apply_validator(attempt, kind, material); !applied)
-    return tl::unexpected(applied.error());
-  if (policy.per_parameters) {
-    if (auto added = add_parameters(attempt.context->parameters, std::nullopt, material); !added)
-      return tl::unexpected(added.error());
-  }
-  if (policy.per_run)
-    material.dependencies.emplace("run", *digest_of(Value(attempt.context->run.text())));
-  space.apply_to(material);
+  if (auto ended = end_material(attempt, kind, space, material); !ended)
+    return tl::unexpected(ended.error());
   return material;
+}
+
+Result<std::optional<Material>> material_without_arguments(const Attempt& attempt,
+                                                           const KeySpace& space,
+                                                           const Environment& environment) {
+  const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
+  const CachePolicy& policy = kind.cache;
+  if (!leaves_arguments_out(policy.validator) || !policy.key_function.empty() || policy.per_run ||
+      policy.code_auto || !policy.hashes.empty() || !policy.ignored.empty())
+    return std::optional<Material>();
+  if (auto good = check_version(kind); !good) return tl::unexpected(good.error());
+  Material material = begin_material(kind, environment);
+  if (const auto* command = std::get_if<CommandBody>(&kind.body)) {
+    const ArgumentScope nothing(attempt.arguments, attempt.context->parameters);
+    for (const auto& [name, value] : command->environment) {
+      auto text = evaluate_text(value.text, nothing);
+      if (!text) return std::optional<Material>();
+      material.environment.insert_or_assign(name, *std::move(text));
+    }
+    material.dependencies.insert_or_assign("platform", *digest_of(Value(platform)));
+  }
+  if (auto ended = end_material(attempt, kind, space, material); !ended)
+    return tl::unexpected(ended.error());
+  return std::optional(std::move(material));
 }
 
 }  // namespace reprise::worker

@@ -46,6 +46,12 @@ namespace reprise::worker {
                                            const Environment& environment = process_environment(),
                                            std::vector<LocalInput>* read = nullptr);
 
+/// The same for a task whose key does not depend on what it is given, before that is there: its
+/// arguments need not be. nullopt: it depends on them. @error as material_of
+[[nodiscard]] Result<std::optional<Material>> material_without_arguments(
+    const Attempt& attempt, const KeySpace& space = {},
+    const Environment& environment = process_environment());
+
 /// The name under which results of this kind are candidates for each other.
 [[nodiscard]] const std::string& shared_name(const TaskKind& kind);
 

@@ -1,5 +1,8 @@
 // Explaining, forking, retrying and looking back, with a real engine over a real data folder.
 #include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <thread>
 
 #include <rapidcheck.h>
 #include <boost/test/unit_test.hpp>
@@ -12,10 +15,16 @@
 #include "actors/fork.hpp"
 #include "actors/lineage.hpp"
 #include "actors/plan.hpp"
+#include "cache/read_only_store.hpp"
+#include "cache/redis_functions.hpp"
+#include "cache/redis_invalidations.hpp"
+#include "cache/redis_store.hpp"
 #include "cache/sqlite_store.hpp"
+#include "cache/tiered_store.hpp"
 #include "cache/upkeep.hpp"
 #include "flow/flow_builder.hpp"
 #include "journal/sqlite_journal.hpp"
+#include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace reprise;
@@ -31,15 +40,38 @@ struct Shape {
   std::string salt{};
   bool declares_home = false;
   bool extra_dependency = false;
+  bool only_duration = false;          // last does not look at what it is given
+  std::optional<Duration> lasts = {};  // results of right
 };
+
+/// Bytes that do not get smaller.
+std::string noise(std::size_t size, std::uint64_t state) {
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    byte = static_cast<char>(state >> 56);
+  }
+  return bytes;
+}
 
 struct World {
   testing::TemporaryFolder folder;
   std::shared_ptr<worker::FunctionTable> functions = std::make_shared<worker::FunctionTable>();
+  bool has_bulk = false;  // flows have that, too
   std::shared_ptr<std::atomic<int>> executions = std::make_shared<std::atomic<int>>(0);
   std::shared_ptr<std::atomic<bool>> fails = std::make_shared<std::atomic<bool>>(false);
+  std::optional<redis::Settings> redis{};
 
   World() {
+    worker::Function bulk;
+    bulk.name = "bulk";
+    bulk.body = [count = executions](const worker::Call& call) {
+      ++*count;
+      const auto seed = *call.arguments.front().value.value()->get_if<std::int64_t>();
+      const std::string bytes = noise(40'000, static_cast<std::uint64_t>(seed));
+      return worker::Returned{*Payload::of(Value{Bytes{bytes}}), {}};
+    };
+    RC_ASSERT(functions->add(std::move(bulk)).has_value());
     worker::Function sum;
     sum.name = "sum";
     sum.body = [count = executions](const worker::Call& call) {
@@ -73,7 +105,8 @@ struct World {
     return made;
   }
 
-  // left and right take the parameter and a constant, both feeds the last.
+  // left and right take the parameter and a constant, both feeds the last. What bulk gives lies in
+  // a file of its own.
   [[nodiscard]] std::shared_ptr<const FlowSpec> flow(const Shape& shape) const {
     FlowBuilder builder("small");
     Parameter quality;
@@ -84,12 +117,23 @@ struct World {
     const NodeId left = builder.add_node("left", builder.add_kind(kind("left", shape)));
     builder.add_parameter_input("x", parameter);
     builder.add_constant("y", *Payload::of(Value{0}));
-    const NodeId right = builder.add_node("right", builder.add_kind(kind("right", {})));
+    TaskKind of_right = kind("right", {});
+    of_right.cache.expires_after = shape.lasts;
+    const NodeId right = builder.add_node("right", builder.add_kind(of_right));
     builder.add_constant("x", *Payload::of(Value{shape.constant}));
     builder.add_constant("y", *Payload::of(Value{1}));
-    builder.add_node("last", builder.add_kind(kind("last", {})));
+    TaskKind of_last = kind("last", {});
+    if (shape.only_duration) of_last.cache.validator = Validator::duration_only;
+    builder.add_node("last", builder.add_kind(of_last));
     builder.add_upstream("x", left);
     builder.add_upstream("y", right);
+    if (has_bulk) {
+      TaskKind of_bulk = kind("bulk", {});
+      of_bulk.body = FunctionBody{"bulk@1"};
+      of_bulk.signature.inputs = {{"x", "any"}};
+      builder.add_node("bulk", builder.add_kind(of_bulk));
+      builder.add_parameter_input("x", parameter);
+    }
     auto made = std::move(builder).finish();
     RC_ASSERT(made.has_value());
     return std::make_shared<const FlowSpec>(std::move(*made));
@@ -101,6 +145,7 @@ struct World {
     how.slots = 2;
     how.grace = 1s;
     how.functions = functions;
+    how.redis = redis;
     auto engine = Engine::open(how);
     RC_ASSERT(engine.has_value());
     const auto started = (*engine)->submit(flow, std::move(options));
@@ -159,7 +204,44 @@ rc::Gen<Shape> any_shape() {
       rc::gen::set(&Shape::version, rc::gen::element<std::string>("1", "2")),
       rc::gen::set(&Shape::salt, rc::gen::element<std::string>("", "grain")),
       rc::gen::set(&Shape::declares_home, rc::gen::arbitrary<bool>()),
-      rc::gen::set(&Shape::extra_dependency, rc::gen::arbitrary<bool>()));
+      rc::gen::set(&Shape::extra_dependency, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&Shape::only_duration, rc::gen::arbitrary<bool>()),
+      rc::gen::set(&Shape::lasts, rc::gen::element<std::optional<Duration>>(
+                                      std::nullopt, std::chrono::hours{1}, 1ms)));
+}
+
+/// Results are over, removed, collected, damaged or lost; or nothing happens.
+void something_happens(const World& world) {
+  const Time over = now() + 2ms;  // what lives for a millisecond
+  while (now() < over) std::this_thread::yield();
+  const auto upkeep = [&] {
+    auto opened =
+        cache::Upkeep::open(world.folder / "cache.db", world.blobs(), world.folder / "blobs");
+    RC_ASSERT(opened.has_value());
+    return *std::move(opened);
+  };
+  const int what = *rc::gen::inRange(0, 8);
+  if (what == 0) {
+    const auto listed = world.store()->list({});
+    for (const cache::Record& record : *listed)
+      if (*rc::gen::arbitrary<bool>()) RC_ASSERT(upkeep()->remove({record.key}, now()).has_value());
+  } else if (what == 1) {
+    cache::CollectRequest request;
+    request.max_bytes = *rc::gen::inRange<std::uint64_t>(0, 100'000);
+    request.grace = Duration{0};
+    RC_ASSERT(upkeep()->collect(request, now()).has_value());
+  } else if (what < 5) {
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(world.folder / "blobs")) {
+      if (!entry.is_regular_file() || *rc::gen::arbitrary<bool>()) continue;
+      if (what == 2) {
+        std::filesystem::remove(entry.path());
+      } else {
+        std::filesystem::permissions(entry.path(), std::filesystem::perms::owner_all);
+        std::ofstream(entry.path(), std::ios::app) << "damage";
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -170,15 +252,19 @@ BOOST_AUTO_TEST_CASE(what_a_plan_predicts_is_what_the_run_does_and_says) {
   std::map<std::string, int> reasons;
   BOOST_TEST(rc::check([&reasons] {
     World world;
-    const int steps = *rc::gen::inRange(1, 6);
+    world.has_bulk = true;
+    const int steps = *rc::gen::inRange(1, 8);
     for (int step = 0; step < steps; ++step) {
       const Shape shape = *any_shape();
       const auto store = world.store();
+      if (step > 0) something_happens(world);
+      const auto before = store->statistics();
       actors::RememberingHasher hasher(*cache::FileDigests::open({}));
       const Parameters parameters{{"quality", *Payload::of(Value{shape.quality})}};
       const auto plan = make_plan(world.flow(shape), parameters, *store, hasher, {.explain = true});
       RC_ASSERT(plan.has_value());
-      RC_ASSERT(plan->predictions.size() == 3u);
+      RC_ASSERT(plan->predictions.size() == 4u);
+      RC_ASSERT(store->statistics()->versions <= before->versions);  // damage is seen, that is all
       const RunId run = world.run(shape);
       const auto journal = world.journal();
       const Seen after = seen(*journal, run);
@@ -192,22 +278,91 @@ BOOST_AUTO_TEST_CASE(what_a_plan_predicts_is_what_the_run_does_and_says) {
         const bool hit = explanation->outcome == TaskExplanation::Outcome::hit;
         if (prediction.reason == "upstream") {
           // Not known before, and never more than a hit or a difference in what upstreams gave.
-          RC_ASSERT(hit || explanation->reason == "first_seen" ||
-                    explanation->reason.starts_with("arg:"));
+          RC_ASSERT(hit || !prediction.key);
           continue;
         }
         RC_ASSERT(hit == (prediction.outcome == Prediction::Outcome::hit));
         RC_ASSERT(hit == (after.view.cache(*task) == journal::CacheOutcome::hit));
-        RC_ASSERT(explanation->reason == prediction.reason);
+        // What was looked at is set aside, so the run finds it gone.
+        const bool is_damaged = prediction.reason == "corrupt" || prediction.reason == "evicted";
+        RC_ASSERT(is_damaged || explanation->reason == prediction.reason);
         RC_ASSERT(explanation->miss.differences == prediction.miss.differences);
         if (!hit) RC_ASSERT(explanation->key == prediction.key);
       }
     }
   }));
   // The histories reach what they are to reach.
-  for (const char* reason :
-       {"first_seen", "local", "version", "salt", "env:HOME", "dep:data", "arg:x"})
+  for (const char* reason : {"first_seen", "local", "version", "salt", "env:HOME", "dep:data",
+                             "arg:x", "invalidated", "expired"})
     BOOST_TEST(reasons[reason] > 0, reason);
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_knows_what_does_not_depend_on_what_runs_first) {
+  World world;
+  (void)world.run(Shape{.quality = 4, .only_duration = true});
+  const auto store = world.store();
+  actors::RememberingHasher hasher(*cache::FileDigests::open({}));
+  const Shape changed{.quality = 9, .only_duration = true};
+  const Parameters parameters{{"quality", *Payload::of(Value{changed.quality})}};
+  const auto plan = make_plan(world.flow(changed), parameters, *store, hasher, {.explain = true});
+  BOOST_REQUIRE(plan.has_value());
+  BOOST_TEST(plan->cached == 2u);  // right and last
+  BOOST_TEST(plan->run == 1u);
+  const int before = *world.executions;
+  (void)world.run(changed);
+  BOOST_TEST(*world.executions == before + 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_asks_the_shared_server_and_leaves_it_as_it_is) {
+  testing::RedisServer server;
+  World made, fresh;
+  made.has_bulk = fresh.has_bulk = true;
+  made.redis = fresh.redis = server.settings();
+  const Shape shape{.quality = 4};
+  (void)made.run(shape);
+  const auto client = std::make_shared<redis::Client>(server.settings(), cache::redis_functions());
+  std::vector<std::string> warnings;
+  const auto planned = [&] {
+    cache::TieredStore::Options tiers;
+    tiers.local = std::make_unique<cache::ReadOnlyStore>(fresh.store());
+    tiers.remote = std::make_unique<cache::RedisStore>(
+        cache::RedisStore::Options{.client = client, .read_only = true});
+    tiers.invalidations = std::make_shared<cache::RedisInvalidations>(client);
+    tiers.warn = [&](std::string line) { warnings.push_back(std::move(line)); };
+    cache::TieredStore store(std::move(tiers));
+    actors::RememberingHasher hasher(*cache::FileDigests::open({}));
+    const Parameters parameters{{"quality", *Payload::of(Value{shape.quality})}};
+    auto plan = make_plan(fresh.flow(shape), parameters, store, hasher, {.explain = true});
+    BOOST_REQUIRE_MESSAGE(plan.has_value(), (plan ? "" : plan.error().message));
+    return *std::move(plan);
+  };
+  const auto look_ups = [&] {
+    return cache::RedisStore({.client = client}).statistics()->look_ups;
+  };
+  const auto asked = look_ups();
+  const Plan first = planned();
+  BOOST_TEST(first.cached == 4u);
+  BOOST_TEST(first.predictions.front().reason == "redis");
+  BOOST_TEST(look_ups() == asked);
+  BOOST_TEST(fresh.store()->statistics()->versions == 0u);
+  const int before = *fresh.executions;
+  (void)fresh.run(shape);
+  BOOST_TEST(*fresh.executions == before);
+  // Removed there: here it is not used either, though there are copies now.
+  const auto listed = fresh.store()->list({});
+  std::vector<Key> keys;
+  for (const cache::Record& record : *listed) keys.push_back(record.key);
+  BOOST_REQUIRE(keys.size() == 4u);
+  BOOST_REQUIRE(cache::RedisInvalidations(client).invalidate(keys, now()).has_value());
+  BOOST_TEST(planned().run == 4u);
+  BOOST_TEST(fresh.store()->statistics()->versions == 4u);
+  (void)fresh.run(shape);
+  BOOST_TEST(*fresh.executions == before + 4);
+  BOOST_TEST(planned().cached == 4u);
+  BOOST_TEST(warnings.empty());
+  server.kill();
+  BOOST_TEST(planned().cached == 4u);
+  BOOST_TEST(!warnings.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_changed_parameter_is_named_as_the_cause) {
