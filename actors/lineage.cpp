@@ -27,14 +27,14 @@ class Tracer {
  public:
   Tracer(journal::Journal& journal, cache::Store* store) : journal_(journal), store_(store) {}
 
-  Result<Provenance> trace(const RunId& run, const std::string& task) {
+  Result<Provenance> trace(const RunId& run, const std::string& task, std::optional<Key> key) {
     const Loaded* loaded = load(run);
-    if (!loaded)
+    if (!loaded && !key)
       return fail(ErrorCode::not_found,
                   fmt::format("run {} is not in the journal any more", run.short_text()));
-    const auto found = loaded->view.find_task(task);
-    if (!found) return fail(ErrorCode::not_found, fmt::format("the run has no task \"{}\"", task));
-    (void)maker(run, task, {});
+    if (loaded && !loaded->view.find_task(task))
+      return fail(ErrorCode::not_found, fmt::format("the run has no task \"{}\"", task));
+    (void)maker(run, task, key);
     while (!open_.empty()) {
       const Open next = open_.front();
       open_.pop_front();
@@ -110,6 +110,20 @@ class Tracer {
     return std::nullopt;
   }
 
+  // The files that entered the key, with the digests that stand for their contents there.
+  std::vector<Ingredient> files_of(const std::optional<Key>& key, const RunId& run) {
+    std::vector<Ingredient> files;
+    const auto record = key ? record_of(*key, run) : std::nullopt;
+    const auto material = record ? Material::decode(record->material)
+                                 : Result<Material>(fail(ErrorCode::not_found, ""));
+    if (!material) return files;
+    constexpr std::string_view mark = "file:";
+    for (const auto& [name, digest] : material->arguments)
+      if (name.starts_with(mark))
+        files.push_back({Ingredient::Kind::file, name.substr(mark.size()), digest.text(), {}});
+    return files;
+  }
+
   std::optional<std::uint32_t> maker(RunId run, std::string task, std::optional<Key> key) {
     follow_hits(run, task, key);
     const auto known = positions_.find({run, task});
@@ -163,9 +177,13 @@ class Tracer {
                                     flow.names[input.name],
                                     small_value(flow.constants[input.index]),
                                     {}});
-    if (const auto* command = std::get_if<CommandBody>(&kind.body))
-      for (const Template& file : command->input_files)
-        made.ingredients.push_back({Ingredient::Kind::file, file.text, {}, {}});
+    if (const auto* command = std::get_if<CommandBody>(&kind.body)) {
+      const auto known = files_of(made.key, open.run);
+      made.ingredients.insert(made.ingredients.end(), known.begin(), known.end());
+      if (known.empty())
+        for (const Template& file : command->input_files)
+          made.ingredients.push_back({Ingredient::Kind::file, file.text, {}, {}});
+    }
     add_upstreams(*loaded, *task, made);
     result_.makers[open.position] = std::move(made);
   }
@@ -251,8 +269,8 @@ class Tracer {
 }  // namespace
 
 Result<Provenance> provenance_of(journal::Journal& journal, cache::Store* store, const RunId& run,
-                                 const std::string& task) {
-  return Tracer(journal, store).trace(run, task);
+                                 const std::string& task, std::optional<Key> key) {
+  return Tracer(journal, store).trace(run, task, key);
 }
 
 Result<std::set<Key>> made_of(journal::Journal& journal, const std::set<Key>& seeds) {

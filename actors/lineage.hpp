@@ -47,10 +47,12 @@ struct Provenance {
 };
 inline constexpr std::size_t makers_max = 10'000;
 
-/// @param store  knows what is left of forgotten runs; may be null
+/// @param store  knows what is left of forgotten runs, and the digests of files; may be null
+/// @param key    of the task, if that is known: the run may be forgotten then
 /// @error not_found, corrupt, unavailable, io
 [[nodiscard]] Result<Provenance> provenance_of(journal::Journal& journal, cache::Store* store,
-                                               const RunId& run, const std::string& task);
+                                               const RunId& run, const std::string& task,
+                                               std::optional<Key> key = {});
 
 /// Keys of all results that were made of those under `seeds`, in any run: the downstream closure,
 /// without the seeds.

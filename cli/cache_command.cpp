@@ -338,7 +338,7 @@ int cache_show_command(const CacheShowOptions& options, Console& console) {
   const auto current = find_entry(**store, options.key, *moment);
   if (!current) return console.fail(current.error());
   if (options.provenance || options.dot)
-    return show_provenance(current->run, current->task, options.dot, console);
+    return show_provenance(current->run, current->task, current->key, options.dot, console);
   auto versions = (*store)->versions(current->key.text());
   if (!versions) return console.fail(versions.error());
   if (*moment)

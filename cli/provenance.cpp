@@ -128,12 +128,13 @@ std::string provenance_dot(const Provenance& provenance) {
   return dot + "}";
 }
 
-int show_provenance(const RunId& run, const std::string& task, bool as_dot, Console& console) {
+int show_provenance(const RunId& run, const std::string& task, const std::optional<Key>& key,
+                    bool as_dot, Console& console) {
   const auto reading = open_for_reading(console.options());
   if (!reading) return console.fail(reading.error());
   const auto store = open_cache(console.options());
   const auto provenance =
-      provenance_of(*reading->journal, store ? store->get() : nullptr, run, task);
+      provenance_of(*reading->journal, store ? store->get() : nullptr, run, task, key);
   if (!provenance) return console.fail(provenance.error());
   if (console.is_json()) return console.document(provenance_json(*provenance), exit_ok, "makers");
   if (as_dot)
@@ -152,7 +153,8 @@ int show_value_provenance(const std::string& digest, bool as_dot, Console& conso
     return console.fail(
         {ErrorCode::not_found,
          fmt::format("no result in the cache has the value {}", escape_for_terminal(digest))});
-  return show_provenance(records->front().run, records->front().task, as_dot, console);
+  const cache::Record& newest = records->front();
+  return show_provenance(newest.run, newest.task, newest.key, as_dot, console);
 }
 
 }  // namespace reprise::cli

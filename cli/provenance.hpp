@@ -13,7 +13,9 @@ void print_provenance(const Provenance& provenance, Console& console);
 [[nodiscard]] std::string provenance_dot(const Provenance& provenance);
 
 /// What a command prints that was asked for the provenance of a result.
-int show_provenance(const RunId& run, const std::string& task, bool as_dot, Console& console);
+/// @param key  of the task, if that is known: the run may be forgotten then
+int show_provenance(const RunId& run, const std::string& task, const std::optional<Key>& key,
+                    bool as_dot, Console& console);
 /// The same for a value, by the beginning of its digest: the newest result that is this value.
 int show_value_provenance(const std::string& digest, bool as_dot, Console& console);
 

@@ -73,4 +73,26 @@ BOOST_AUTO_TEST_CASE(a_pinned_run_keeps_what_it_made_and_what_it_used) {
   BOOST_TEST(collect({"--max-size", "0B"})["entries"].size() == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(provenance_is_told_of_files_and_of_runs_that_were_removed) {
+  write("in.txt", "one");
+  write("flow.yaml",
+        "version: 1\ntasks:\n  a: {shell: 'cat in.txt', inputs: [in.txt], cache: true}\n");
+  BOOST_REQUIRE(run({"run", "flow.yaml", "-q"}).code == 0);
+  const std::string key = document({"cache", "ls"})["entries"][0]["key"];
+  const auto told = [&] { return document({"cache", "show", key, "--provenance"})["makers"][0]; };
+  const auto file_of = [](const Json& maker) {
+    for (const Json& each : maker["ingredients"])
+      if (each["name"].get<std::string>().ends_with("in.txt")) return each["value"];
+    return Json();
+  };
+  const Json known = told();
+  BOOST_TEST(known["forgotten"] == false);
+  BOOST_REQUIRE_MESSAGE(file_of(known).is_string(), known.dump());
+  BOOST_TEST(file_of(known).get<std::string>().starts_with("sha256:"));
+  BOOST_TEST(run({"runs", "rm", "last", "-y"}).code == 0);
+  const Json forgotten = told();
+  BOOST_TEST(forgotten["forgotten"] == true, forgotten.dump());
+  BOOST_TEST(file_of(forgotten) == file_of(known), forgotten.dump());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
