@@ -26,6 +26,8 @@
 namespace reprise::cli {
 namespace {
 
+constexpr std::size_t wide_columns = 100;
+constexpr std::size_t narrow_key_columns = 12;
 constexpr std::size_t key_columns = 15;  // "k1:" and 12 digits: how people see and type a key
 
 std::string short_key(const Key& key) {
@@ -201,8 +203,10 @@ Json material_json(const std::string& bytes) {
 }
 
 /// When it ends, and what is special about it: "never", "2026-11-21 13:00:00 (over)".
-std::string expiry_of(const cache::Record& r, Time now_is) {
-  std::string text = r.expires ? local_text_seconds(*r.expires) : "never";
+std::string expiry_of(const cache::Record& r, Time now_is, bool has_seconds = true) {
+  std::string text = !r.expires    ? "never"
+                     : has_seconds ? local_text_seconds(*r.expires)
+                                   : local_text(*r.expires);
   if (!r.is_fresh(now_is)) text += " (over)";
   if (r.status == cache::VersionStatus::negative) text += " (a failure)";
   return text;
@@ -265,15 +269,27 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
     console.say("no entries");
     return exit_ok;
   }
+  // What people look for first has a place on a narrow terminal, too.
+  const bool is_narrow = console.out_columns() < wide_columns;
   Table table{{"KEY", "TASK", "VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "EXPIRES"},
               {false, false, true, false, true, true},
               {}};
+  if (is_narrow) {
+    table.heads = {"KEY", "TASK", "COMMITTED", "SIZE", "RUN", "EXPIRES"};
+    table.right = {false, false, false, true};
+  }
   const Time now_is = now();
-  for (const cache::Record& r : records)
-    table.rows.push_back({short_key(r.key), escape_for_terminal(r.task.empty() ? r.name : r.task),
-                          std::to_string(r.version), local_text_seconds(r.committed),
-                          describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
-                          expiry_of(r, now_is)});
+  for (const cache::Record& r : records) {
+    const std::string task = escape_for_terminal(r.task.empty() ? r.name : r.task);
+    if (is_narrow)
+      table.rows.push_back({short_key(r.key).substr(0, narrow_key_columns), task,
+                            local_text(r.committed), describe_bytes(r.value.size),
+                            r.run.short_text(), expiry_of(r, now_is, false)});
+    else
+      table.rows.push_back({short_key(r.key), task, std::to_string(r.version),
+                            local_text_seconds(r.committed), describe_bytes(r.value.size),
+                            describe(r.cost), r.run.short_text(), expiry_of(r, now_is)});
+  }
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   if (records.size() == options.limit)

@@ -5,15 +5,49 @@
 #include "cli/text.hpp"
 
 namespace reprise::cli {
+namespace {
+
+constexpr std::size_t gap = 2;
+constexpr std::size_t least_text = 10;  // of a column that is shortened
+constexpr std::size_t least_last = 24;  // of the last one, if it has that much: a time and a word
+
+// Columns of names, as far as that can be seen: keys, times and ids are all of one width.
+std::vector<bool> shortenable(const Table& table, const std::vector<std::size_t>& widths) {
+  std::vector<bool> may(widths.size());
+  for (std::size_t c = 0; c + 1 < widths.size(); ++c) {
+    if (c < table.right.size() && table.right[c]) continue;
+    may[c] = widths[c] > least_last;
+    for (const auto& row : table.rows)
+      if (c < row.size() && display_width(row[c].text) != widths[c]) may[c] = true;
+  }
+  return may;
+}
+
+// Names may be long; what stands behind them is looked for. The longest ones give way.
+void make_room(std::vector<std::size_t>& widths, const std::vector<bool>& may,
+               std::size_t columns) {
+  if (widths.empty()) return;
+  std::size_t needed = std::min(widths.back(), least_last);
+  for (std::size_t c = 0; c + 1 < widths.size(); ++c) needed += widths[c] + gap;
+  for (; needed > columns; --needed) {
+    std::size_t* widest = nullptr;
+    for (std::size_t c = 0; c + 1 < widths.size(); ++c)
+      if (may[c] && widths[c] > least_text && (!widest || widths[c] > *widest)) widest = &widths[c];
+    if (!widest) return;
+    --*widest;
+  }
+}
+
+}  // namespace
 
 std::vector<std::string> Table::lines(std::size_t columns, Style style) const {
-  constexpr std::size_t gap = 2;
   std::vector<std::size_t> widths(heads.size());
   for (std::size_t c = 0; c < heads.size(); ++c) {
     widths[c] = display_width(heads[c]);
     for (const auto& row : rows)
       if (c < row.size()) widths[c] = std::max(widths[c], display_width(row[c].text));
   }
+  make_room(widths, shortenable(*this, widths), columns);
   std::vector<std::string> result;
   const auto add = [&](const std::vector<Cell>& cells, bool is_head) {
     std::string line;

@@ -121,6 +121,23 @@ BOOST_AUTO_TEST_CASE(the_last_column_is_cut_to_fit) {
   BOOST_TEST(table.lines(16, Style{}).back() == "a     a very lo…");
 }
 
+BOOST_AUTO_TEST_CASE(a_long_name_gives_way_to_what_stands_behind_it) {
+  const std::string name(60, 'n');
+  Table table{{"KEY", "TASK", "COMMITTED", "SIZE", "RUN", "EXPIRES"},
+              {false, false, false, true},
+              {{"k1:123456789", name, "2026-11-21 13:43", "1.2 MB", "01M7Z5JA73", "never"},
+               {"k1:987654321", "b", "2026-11-21 13:44", "7 B", "01M7Z5JA74", "never"}}};
+  const std::vector<std::string> lines = table.lines(80, Style{});
+  for (const std::string& line : lines) {
+    BOOST_TEST(display_width(line) <= 80u, line);
+    BOOST_TEST(line.find(name) == std::string::npos, line);
+  }
+  for (const char* whole : {"k1:123456789", "2026-11-21 13:43", "1.2 MB", "01M7Z5JA73", "never"})
+    BOOST_TEST(lines[1].find(whole) != std::string::npos, lines[1]);
+  // There is room: nothing is shortened.
+  BOOST_TEST(table.lines(200, Style{})[1].find(name) != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(numbers_are_grouped) {
   BOOST_TEST(grouped(0) == "0");
   BOOST_TEST(grouped(999) == "999");
