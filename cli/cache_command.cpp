@@ -1,7 +1,9 @@
 // `reprise cache ls|get|show|stats`: looking into the cache without touching it.
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <memory>
+#include <set>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -231,6 +233,59 @@ void print_material(const std::string& bytes, Console& console) {
         fmt::format("  env     {}={}", escape_for_terminal(name), escape_for_terminal(value)));
 }
 
+constexpr std::uint32_t materials_at_once = 10'000;
+
+/// Whose the entries are; none: nobody kept what went into the key.
+Result<std::map<Key, std::string>> accounts_of(cache::Store& store,
+                                               const std::vector<cache::Record>& records) {
+  std::map<Key, std::string> accounts;
+  const auto note = [&](const cache::Record& record) {
+    const auto material = Material::decode(record.material);
+    if (material && !record.material.empty())
+      accounts.insert_or_assign(record.key, material->account);
+  };
+  // Entries of one name are asked about at once; what is older than these, one by one.
+  std::set<std::string> names;
+  for (const cache::Record& record : records) {
+    if (!names.insert(record.name).second) continue;
+    const auto known = store.recent(record.name, Time::max(), materials_at_once);
+    if (!known) return tl::unexpected(known.error());
+    std::ranges::for_each(*known, note);
+  }
+  for (const cache::Record& record : records) {
+    if (accounts.contains(record.key)) continue;
+    const auto versions = store.versions(record.key.text());
+    if (!versions) return tl::unexpected(versions.error());
+    std::ranges::for_each(*versions, note);
+  }
+  return accounts;
+}
+
+/// The newest entries of the account in use and of those that it reads, too.
+Result<std::vector<cache::Record>> list_own(cache::Store& store, cache::Listing listing,
+                                            const KeySpace& space,
+                                            std::map<Key, std::string>& accounts) {
+  const std::uint32_t limit = listing.limit;
+  for (;;) {
+    auto records = store.list(listing);
+    if (!records) return records;
+    const bool is_all = records->size() < listing.limit;
+    auto known = accounts_of(store, *records);
+    if (!known) return tl::unexpected(known.error());
+    accounts = *std::move(known);
+    std::erase_if(*records, [&](const cache::Record& record) {
+      const auto of = accounts.find(record.key);
+      return of != accounts.end() && of->second != space.account &&
+             std::ranges::find(space.also_read, of->second) == space.also_read.end();
+    });
+    if (is_all || records->size() >= limit || listing.limit > UINT32_MAX / 4) {
+      if (records->size() > limit) records->resize(limit);
+      return records;
+    }
+    listing.limit *= 4;  // others are in the way
+  }
+}
+
 }  // namespace
 
 int cache_list_command(const CacheListOptions& options, Console& console) {
@@ -241,9 +296,12 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
   if (!moment) return console.fail(moment.error());
   listing.as_of = *moment;
   const auto store = open_cache(console);
+  const auto space = key_space(console.options());
+  if (!space) return console.fail(space.error(), exit_invalid);
   std::vector<cache::Record> records;
+  std::map<Key, std::string> accounts;
   if (store) {
-    auto listed = (*store)->list(listing);
+    auto listed = list_own(**store, listing, *space, accounts);
     if (!listed) return console.fail(listed.error());
     records = std::move(*listed);
   } else if (store.error().code != ErrorCode::not_found) {
@@ -257,7 +315,12 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
                      [](const auto& a, const auto& b) { return a.cost > b.cost; });
   if (console.is_json()) {
     Json list = Json::array();
-    for (const cache::Record& record : records) list.push_back(record_json(record));
+    for (const cache::Record& record : records) {
+      Json item = record_json(record);
+      const auto of = accounts.find(record.key);
+      item["account"] = of == accounts.end() ? Json(nullptr) : Json(of->second);
+      list.push_back(std::move(item));
+    }
     return console.document({{"schema", "reprise.cache-list/1"}, {"entries", std::move(list)}},
                             exit_ok, "entries");
   }
@@ -278,6 +341,14 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
     table.heads = {"KEY", "TASK", "COMMITTED", "SIZE", "RUN", "EXPIRES"};
     table.right = {false, false, false, true};
   }
+  std::set<std::string> shown;
+  for (const cache::Record& r : records)
+    if (const auto of = accounts.find(r.key); of != accounts.end()) shown.insert(of->second);
+  const auto add_account = [&](auto& row, auto cell) {
+    if (shown.size() > 1) row.insert(row.begin() + 2, std::move(cell));
+  };
+  add_account(table.heads, std::string("ACCOUNT"));
+  add_account(table.right, false);
   const Time now_is = now();
   for (const cache::Record& r : records) {
     const std::string task = escape_for_terminal(r.task.empty() ? r.name : r.task);
@@ -289,6 +360,9 @@ int cache_list_command(const CacheListOptions& options, Console& console) {
       table.rows.push_back({short_key(r.key), task, std::to_string(r.version),
                             local_text_seconds(r.committed), describe_bytes(r.value.size),
                             describe(r.cost), r.run.short_text(), expiry_of(r, now_is)});
+    const auto of = accounts.find(r.key);
+    add_account(table.rows.back(),
+                Cell(of == accounts.end() ? "" : escape_for_terminal(of->second)));
   }
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);

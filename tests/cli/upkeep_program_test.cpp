@@ -73,6 +73,20 @@ BOOST_AUTO_TEST_CASE(a_pinned_run_keeps_what_it_made_and_what_it_used) {
   BOOST_TEST(collect({"--max-size", "0B"})["entries"].size() == 5u);
 }
 
+BOOST_AUTO_TEST_CASE(entries_are_listed_of_the_account_in_use) {
+  write("flow.yaml", "version: 1\ntasks:\n  a: {run: [echo, x], cache: true}\n");
+  for (const char* account : {"lab", "shop"})
+    BOOST_REQUIRE(run({"run", "flow.yaml", "--new", "-q", "--account", account}).code == 0);
+  BOOST_TEST(entries() == 0u);
+  const Json lab = document({"cache", "ls", "--account", "lab", "--limit", "1"});
+  BOOST_REQUIRE(lab["entries"].size() == 1u);
+  BOOST_TEST(lab["entries"][0]["account"] == "lab");
+  BOOST_TEST(run({"cache", "ls", "--account", "lab"}).out.find("ACCOUNT") == std::string::npos);
+  const Finished both = run({"cache", "ls", "--account", "lab", "--also-read", "shop"});
+  BOOST_TEST(both.out.find("ACCOUNT") != std::string::npos, both.out);
+  BOOST_TEST(both.out.find("shop") != std::string::npos, both.out);
+}
+
 BOOST_AUTO_TEST_CASE(provenance_is_told_of_files_and_of_runs_that_were_removed) {
   write("in.txt", "one");
   write("flow.yaml",
