@@ -2,14 +2,17 @@
 #include <boost/test/unit_test.hpp>
 
 #include <filesystem>
+#include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
+#include "tests/support/redis_server.hpp"
 
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -71,6 +74,35 @@ BOOST_AUTO_TEST_CASE(a_pinned_run_keeps_what_it_made_and_what_it_used) {
   BOOST_TEST(entries() == 5u);
   BOOST_TEST(run({"cache", "pin", "--run", "last", "--rm"}).code == 0);
   BOOST_TEST(collect({"--max-size", "0B"})["entries"].size() == 5u);
+}
+
+BOOST_AUTO_TEST_CASE(a_plan_counts_on_files_that_can_be_had_and_on_no_others) {
+  reprise::testing::RedisServer server;
+  environment["REPRISE_REDIS_URL"] = "redis://127.0.0.1:" + std::to_string(server.port());
+  run_files();
+  const auto planned = [&] { return document({"plan", "flow.yaml"})["summary"]["cached"]; };
+  BOOST_TEST(planned() == 5);
+  // On a node that has nothing, and has nothing afterwards.
+  const std::string here = environment["REPRISE_DATA"];
+  environment["REPRISE_DATA"] = (path / "fresh").string();
+  BOOST_TEST(planned() == 5);
+  BOOST_TEST(!fs::exists(path / "fresh"));
+  BOOST_TEST(document({"run", "flow.yaml"})["summary"]["cached"] == 5);
+  environment["REPRISE_DATA"] = here;
+  environment.erase("REPRISE_REDIS_URL");
+  int damaged = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(fs::path(here) / "blobs")) {
+    if (!entry.is_regular_file() || ++damaged > 2) continue;
+    if (damaged == 1) {
+      fs::remove(entry.path());
+    } else {
+      fs::permissions(entry.path(), fs::perms::owner_all);
+      std::ofstream(entry.path(), std::ios::app) << "damage";
+    }
+  }
+  BOOST_TEST(planned() == 3);
+  BOOST_TEST(planned() == 3);
+  BOOST_TEST(document({"run", "flow.yaml", "--new"})["summary"]["cached"] == 3);
 }
 
 BOOST_AUTO_TEST_CASE(entries_are_listed_of_the_account_in_use) {
