@@ -47,20 +47,20 @@ struct Option {
   std::string_view flag;
   std::string_view key;
 };
-constexpr std::array<Option, 14> options{{{"--server", "server"},
-                                          {"--data", "data"},
-                                          {"--secret-file", "link.secret_file"},
-                                          {"--certs", "link.certs"},
-                                          {"--slots", "slots"},
-                                          {"--grace", "grace"},
-                                          {"--secrets", "secrets_dir"},
-                                          {"--cpus", "cpus"},
-                                          {"--memory", "memory"},
-                                          {"--gpus", "gpus"},
-                                          {"--resource", "resources"},
-                                          {"--label", "labels"},
-                                          {"--orphan-after", "orphan_after"},
-                                          {"--isolation", "isolation"}}};
+constexpr std::array<Option, 14> known_options{{{"--server", "server"},
+                                                {"--data", "data"},
+                                                {"--secret-file", "link.secret_file"},
+                                                {"--certs", "link.certs"},
+                                                {"--slots", "slots"},
+                                                {"--grace", "grace"},
+                                                {"--secrets", "secrets_dir"},
+                                                {"--cpus", "cpus"},
+                                                {"--memory", "memory"},
+                                                {"--gpus", "gpus"},
+                                                {"--resource", "resources"},
+                                                {"--label", "labels"},
+                                                {"--orphan-after", "orphan_after"},
+                                                {"--isolation", "isolation"}}};
 
 /// The command line over the settings.
 class Arguments {
@@ -106,8 +106,8 @@ class Arguments {
       name_ = value;
       return {};
     }
-    const auto option = std::ranges::find(options, flag, &Option::flag);
-    if (option == options.end()) return unknown(flag);
+    const auto option = std::ranges::find(known_options, flag, &Option::flag);
+    if (option == known_options.end()) return unknown(flag);
     const auto setting = std::ranges::find(known_settings(), option->key, &Setting::key);
     auto checked = check_setting(*setting, value);
     if (!checked)
@@ -120,7 +120,7 @@ class Arguments {
 
   static Status unknown(std::string_view flag) {
     std::string all = "--name";
-    for (const Option& option : options) all += fmt::format(", {}", option.flag);
+    for (const Option& option : known_options) all += fmt::format(", {}", option.flag);
     return fail(ErrorCode::invalid_argument,
                 fmt::format("no option \"{}\"; there are {}", escape_for_terminal(flag), all));
   }
