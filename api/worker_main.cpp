@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -25,6 +26,7 @@
 #include "cluster/service_manager.hpp"
 #include "cluster/worker_node.hpp"
 #include "core/configuration.hpp"
+#include "core/log_line.hpp"
 #include "core/setting.hpp"
 #include "core/text.hpp"
 #include "core/time.hpp"
@@ -97,6 +99,8 @@ class Arguments {
     return parse_duration(text(key)).value_or(standard);
   }
   [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] LogFormat log_format() const { return log_format_; }
+  [[nodiscard]] LogLevel log_level() const { return log_level_; }
 
  private:
   explicit Arguments(Configuration settings) : settings_(std::move(settings)) {}
@@ -106,6 +110,8 @@ class Arguments {
       name_ = value;
       return {};
     }
+    if (flag == "--log-format") return choose(flag, value, parse_log_format(value), log_format_);
+    if (flag == "--log-level") return choose(flag, value, parse_log_level(value), log_level_);
     const auto option = std::ranges::find(known_options, flag, &Option::flag);
     if (option == known_options.end()) return unknown(flag);
     const auto setting = std::ranges::find(known_settings(), option->key, &Setting::key);
@@ -118,8 +124,21 @@ class Arguments {
     return {};
   }
 
+  template <class Choice>
+  static Status choose(std::string_view flag, std::string_view value, std::optional<Choice> parsed,
+                       Choice& chosen) {
+    if (!parsed)
+      return fail(
+          ErrorCode::invalid_argument,
+          fmt::format("{}: \"{}\" is none; there are {}", flag, escape_for_terminal(value),
+                      std::is_same_v<Choice, LogFormat> ? "text, logfmt and json"
+                                                        : "debug, info, warning and error"));
+    chosen = *parsed;
+    return {};
+  }
+
   static Status unknown(std::string_view flag) {
-    std::string all = "--name";
+    std::string all = "--name, --log-format, --log-level";
     for (const Option& option : known_options) all += fmt::format(", {}", option.flag);
     return fail(ErrorCode::invalid_argument,
                 fmt::format("no option \"{}\"; there are {}", escape_for_terminal(flag), all));
@@ -128,6 +147,8 @@ class Arguments {
   Configuration settings_;
   std::map<std::string, std::string, std::less<>> given_;  // by key
   std::string name_;
+  LogFormat log_format_ = LogFormat::text;
+  LogLevel log_level_ = LogLevel::info;
 };
 
 Result<worker::Declared> declared_in(const Arguments& arguments) {
@@ -198,11 +219,24 @@ Result<cluster::WorkerNodeOptions> options_from(const Arguments& arguments,
   return worker;
 }
 
-// Whole lines, from any thread.
-void say(std::string_view line) {
-  const std::string text = escape_for_terminal(line) + "\n";
-  (void)std::fwrite(text.data(), 1, text.size(), stderr);
-}
+/// Whole lines on stderr, from any thread.
+class Log {
+ public:
+  Log(LogFormat format, LogLevel least)
+      : format_(format), least_(least), for_journal_(writes_to_journal()) {}
+  void operator()(LogLevel level, std::string_view message) const {
+    if (level < least_) return;
+    const std::string text = log_line(format_, level, message, now(), for_journal_) + "\n";
+    (void)std::fwrite(text.data(), 1, text.size(), stderr);
+  }
+  void info(std::string_view message) const { (*this)(LogLevel::info, message); }
+  void error(std::string_view message) const { (*this)(LogLevel::error, message); }
+
+ private:
+  LogFormat format_;
+  LogLevel least_;
+  bool for_journal_;
+};
 
 /// Signals that end a worker, and its own wish to be woken, which is a SIGTERM from itself.
 class Endings {
@@ -236,7 +270,7 @@ class Endings {
 int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   auto table = table_of(std::move(tasks));
   if (!table) {
-    say("error: " + table.error().message);
+    Log(LogFormat::text, LogLevel::info).error(table.error().message);
     return exit_invalid;
   }
   worker::serve_functions_if_asked(argc, argv, [&](std::span<char*>) { return table; });
@@ -244,13 +278,15 @@ int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   worker::adopt_orphans();  // background processes of commands stay ours to end
   cluster::ServiceManager manager;
   const auto arguments = Arguments::read(argc, argv);
+  const Log log(arguments ? arguments->log_format() : LogFormat::text,
+                arguments ? arguments->log_level() : LogLevel::info);
   auto options = arguments ? options_from(*arguments, *table)
                            : Result<cluster::WorkerNodeOptions>(tl::unexpected(arguments.error()));
   if (!options) {
-    say("error: " + options.error().message);
+    log.error(options.error().message);
     return exit_invalid;
   }
-  options->say = [](const std::string& line) { say(line); };
+  options->say = [log](const std::string& line) { log.info(line); };
   options->on_stop = Endings::wake;
   std::mutex mutex;
   std::optional<Error> refused;
@@ -263,19 +299,19 @@ int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   const std::string place = fmt::format("{}:{}", options->server.host, options->server.port);
   auto node = cluster::WorkerNode::open(*std::move(options));
   if (!node) {
-    say("error: " + node.error().message);
+    log.error(node.error().message);
     return exit_unavailable;
   }
-  say(fmt::format("worker \"{}\" for the server at {}", (*node)->name(), place));
-  say("limits: " + limits);
+  log.info(fmt::format("worker \"{}\" for the server at {}", (*node)->name(), place));
+  log.info("limits: " + limits);
   manager.ready("serves " + place);
   (void)endings.wait(manager);
   if (const std::lock_guard guard(mutex); refused) {
-    say("error: " + refused->message);
+    log.error(refused->message);
     return exit_invalid;
   }
   manager.stopping("finishing what runs");
-  say("leaving once what runs has ended; a signal stops it now");
+  log.info("leaving once what runs has ended; a signal stops it now");
   (*node)->leave(Endings::wake);
   const int second = endings.wait(manager);
   node->reset();

@@ -29,6 +29,8 @@ std::string_view name(FailureClass failure) {
       return "validation";
     case FailureClass::cancelled:
       return "cancelled";
+    case FailureClass::memory:
+      return "memory";
   }
   return "none";
 }

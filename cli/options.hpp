@@ -9,6 +9,7 @@
 
 #include "actors/engine.hpp"
 #include "cli/style.hpp"
+#include "core/log_line.hpp"
 #include "core/time.hpp"
 #include "worker/functions.hpp"
 
@@ -97,9 +98,6 @@ struct SubmitOptions {
   bool wait = false;
   std::optional<Duration> timeout;  // of the waiting
 };
-
-enum class LogFormat : std::uint8_t { text, logfmt, json };
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
 
 /// How a service tells of itself.
 struct ServiceLogOptions {

@@ -1,24 +1,12 @@
-// What a service tells of itself: one line per event on stderr, as text, logfmt or JSON.
+// What a service tells of itself on stderr.
 #pragma once
 
-#include <cstdint>
-#include <string>
 #include <string_view>
 
 #include "cli/console.hpp"
-#include "core/time.hpp"
+#include "core/log_line.hpp"
 
 namespace reprise::cli {
-
-[[nodiscard]] std::string_view name(LogLevel level);
-
-/// One line without its end. `for_journal`: begins with the priority as systemd's journal reads it,
-/// which has its own time.
-[[nodiscard]] std::string log_line(LogFormat format, LogLevel level, std::string_view message,
-                                   Time at, bool for_journal);
-
-/// stderr goes to the journal of systemd.
-[[nodiscard]] bool writes_to_journal();
 
 /// Safe from any thread.
 class ServiceLog {
@@ -26,7 +14,10 @@ class ServiceLog {
   ServiceLog(Console& console, LogFormat format, LogLevel least)
       : console_(console), format_(format), least_(least), for_journal_(writes_to_journal()) {}
 
-  void operator()(LogLevel level, std::string_view message);
+  void operator()(LogLevel level, std::string_view message) {
+    if (level < least_) return;
+    console_.say(log_line(format_, level, message, now(), for_journal_));
+  }
   void info(std::string_view message) { (*this)(LogLevel::info, message); }
 
  private:

@@ -162,7 +162,7 @@ class Reader {
   }
   void read(TaskState& value) { limited(value, task_state_count - 1); }
   void read(RunState& value) { limited(value, static_cast<int>(RunState::interrupted)); }
-  void read(FailureClass& value) { limited(value, static_cast<int>(FailureClass::cancelled)); }
+  void read(FailureClass& value) { limited(value, static_cast<int>(last_failure_class)); }
   void read(CacheMode& value) { limited(value, static_cast<int>(CacheMode::only)); }
   void read(ErrorCode& value) { limited(value, static_cast<int>(ErrorCode::internal)); }
   void read(Question::Kind& value) { limited(value, static_cast<int>(Question::Kind::validator)); }

@@ -481,7 +481,7 @@ class Reader {
     read(trigger.at_most);
     read(trigger.function);
   }
-  void read(FailureClass& failure) { enumerated(failure, FailureClass::cancelled); }
+  void read(FailureClass& failure) { enumerated(failure, last_failure_class); }
   void read(RetryPolicy& retry) {
     unpack_.array(5);
     read(retry.max);

@@ -245,17 +245,18 @@ std::span<const KeyRule<RetryPolicy>> retry_keys() {
            read_delay<&RetryPolicy::max_delay>},
       Rule{
           "on",
-          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["exit", "signal", "timeout", "worker_lost", "cannot_start", "validation"]}})",
+          R"({"type": "array", "minItems": 1, "uniqueItems": true, "items": {"enum": ["exit", "signal", "timeout", "worker_lost", "cannot_start", "validation", "memory"]}})",
           "Which failures are retried; default: all but worker_lost and cannot_start.",
           [](Decoder& d, const Node& v, RetryPolicy& retry) {
             if (!d.is_list(v, "a list of failures, such as [exit, timeout]")) return;
             static constexpr std::array classes{
                 FailureClass::task,        FailureClass::signal,       FailureClass::timeout,
-                FailureClass::worker_lost, FailureClass::cannot_start, FailureClass::validation};
+                FailureClass::worker_lost, FailureClass::cannot_start, FailureClass::validation,
+                FailureClass::memory};
             retry.on.clear();
             for (const Node* item : v.items) {
               const auto word = d.word(*item, {"exit", "signal", "timeout", "worker_lost",
-                                               "cannot_start", "validation"});
+                                               "cannot_start", "validation", "memory"});
               if (!word) continue;
               if (std::ranges::find(retry.on, classes[*word]) != retry.on.end()) {
                 d.complaints().add(

@@ -99,16 +99,18 @@ enum class FailureClass : std::uint8_t {
   cannot_start,  // no such program or function, no directory
   validation,
   cancelled,
+  memory,  // it wanted more than its task may use
 };
+inline constexpr FailureClass last_failure_class = FailureClass::memory;
 
 struct RetryPolicy {
   std::uint32_t max = 0;  // further attempts after the first, at most 10'000
   Duration delay{0};
   bool exponential = false;  // delay × 2^(attempt-1), with full jitter
   Duration max_delay{std::chrono::hours{1}};
-  // Which failures count; default: task failures, signals and timeouts.
+  // Which failures count; default: what the body itself did.
   std::vector<FailureClass> on{FailureClass::task, FailureClass::signal, FailureClass::timeout,
-                               FailureClass::validation};
+                               FailureClass::validation, FailureClass::memory};
   bool operator==(const RetryPolicy&) const = default;
 };
 

@@ -208,7 +208,7 @@ bool decode_detail(std::string_view bytes, ChangeDetail& detail) {
         break;
       case tag_failure:
         detail.failure = static_cast<FailureClass>(
-            content.number_up_to(static_cast<std::uint64_t>(FailureClass::cancelled)));
+            content.number_up_to(static_cast<std::uint64_t>(last_failure_class)));
         break;
       case tag_worker:
         detail.worker = text;

@@ -158,7 +158,7 @@ bool judge(const ProcessEnd& end, const TailSink& err, std::uint64_t memory_byte
   set_failed(outcome, end.signal != 0 ? FailureClass::signal : FailureClass::task,
              line.empty() ? how : fmt::format("{}: {}", how, line));
   if (memory_bytes > 0 && (end.out_of_memory || speaks_of_memory(line)))
-    outcome.message = out_of_memory(memory_bytes, outcome.message);
+    set_failed(outcome, FailureClass::memory, out_of_memory(memory_bytes, outcome.message));
   return false;
 }
 

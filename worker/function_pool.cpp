@@ -120,7 +120,8 @@ Returned FunctionPool::call(const std::string& function, const Call& call, CallO
     std::string message = fmt::format("{}: {}", shown, crash->message);
     if (crash->stopped) message = fmt::format("{} did not stop and was killed", shown);
     if (crash->out_of_memory) message = out_of_memory(memory_bytes, message);
-    CallFailed failed(crash->failure, crash->out_of_memory ? "OutOfMemory" : "Crash", message);
+    CallFailed failed(crash->out_of_memory ? FailureClass::memory : crash->failure,
+                      crash->out_of_memory ? "OutOfMemory" : "Crash", message);
     failed.signal = crash->signal;
     failed.exit_code = crash->exit_code;
     throw failed;
@@ -131,7 +132,7 @@ Returned FunctionPool::call(const std::string& function, const Call& call, CallO
   if (auto* ending = std::get_if<Ending>(&answer)) throw std::move(*ending);
   Thrown& thrown = std::get<Thrown>(answer);
   if (memory_bytes > 0 && thrown.type == "std::bad_alloc")
-    throw CallFailed(FailureClass::task, "OutOfMemory",
+    throw CallFailed(FailureClass::memory, "OutOfMemory",
                      out_of_memory(memory_bytes, fmt::format("{}: {}", shown, thrown.type)));
   throw CallFailed(FailureClass::task, std::move(thrown.type), std::move(thrown.what));
 }

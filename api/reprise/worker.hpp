@@ -70,8 +70,9 @@ void init(int argc, char** argv, const Task&... tasks) {
 /// Arguments, as of `reprise worker start`: --server HOST:PORT, --name NAME, --slots N,
 /// --cpus NUMBER, --memory SIZE, --gpus N, --resource NAME=COUNT, --label NAME=VALUE,
 /// --isolation process|task, --grace DURATION, --orphan-after DURATION, --secrets DIR, --data DIR,
-/// --secret-file FILE, --certs DIR; what is not given is as the settings say. Where NOTIFY_SOCKET
-/// is set, systemd is told when it serves and that it is alive.
+/// --secret-file FILE, --certs DIR, --log-format text|logfmt|json,
+/// --log-level debug|info|warning|error; what is not given is as the settings say. Where
+/// NOTIFY_SOCKET is set, systemd is told when it serves and that it is alive.
 /// @return the exit code: 0 once it left after finishing what it had; 128 + n when a second signal
 /// n stopped it; 2 for a mistake in arguments and settings, and when the server knows one of the
 /// functions by another signature; 3 when it cannot serve. What it has to

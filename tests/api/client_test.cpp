@@ -38,6 +38,18 @@ constexpr auto naps = reprise::task<"client.naps">([](int ms) -> int {
   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
   return ms;
 });
+std::atomic<int> counted_calls{0};
+constexpr auto counted = reprise::task<"client.counted">([](int n) -> int {
+  ++counted_calls;
+  std::this_thread::sleep_for(20ms);
+  return n;
+});
+constexpr auto plan = reprise::task<"client.plan">([](int n) -> reprise::made_flow {
+  reprise::flow f("made");
+  const auto all = f.map(counted, reprise::range(n));
+  f.output("sum", f.reduce(sum, all, 0));
+  return f;
+});
 
 template <class... Task>
 std::shared_ptr<reprise::worker::FunctionTable> table_of(const Task&... tasks) {
@@ -111,7 +123,7 @@ struct Site {
     options.credentials = credentials();
     options.slots = slots;
     options.grace = 200ms;  // a nap does not listen
-    options.functions = table_of(twice, sum, breaks, large, naps);
+    options.functions = table_of(twice, sum, breaks, large, naps, counted, plan);
     // A reduction is a function of its own.
     const auto fold = reprise::detail::reduction<std::remove_const_t<decltype(sum)>>(&sum);
     BOOST_REQUIRE(options.functions->add(
@@ -267,6 +279,25 @@ BOOST_AUTO_TEST_CASE(events_go_on_where_they_were_over_a_restart_and_another_cli
   BOOST_TEST(seen.size() == 40u);
   BOOST_TEST(std::set<std::string>(seen.begin(), seen.end()).size() == 40u);
   BOOST_TEST((r[all].get() == lengths));
+}
+
+BOOST_AUTO_TEST_CASE(a_flow_that_a_task_made_goes_on_over_a_restart_of_the_server) {
+  constexpr int count = 40;
+  counted_calls = 0;
+  Site site;
+  site.start_worker(2);
+  const reprise::client there = site.connect();
+  reprise::flow f("outer");
+  const auto made = f.call(plan, count);
+  const auto total = f.nest<int>(made, "sum", counted, sum);
+  const auto last = f.call(sum, total, 1);
+  const reprise::run r = there.submit(f);
+  BOOST_REQUIRE(until([] { return counted_calls >= 5; }));
+  site.server.reset();
+  site.start_server();
+  BOOST_TEST(r[last].get() == count * (count - 1) / 2 + 1);
+  BOOST_TEST(r.wait().is_success());
+  BOOST_TEST(counted_calls == count);  // what was running was adopted, within the nested run, too
 }
 
 BOOST_AUTO_TEST_CASE(a_submit_whose_answer_is_lost_is_one_run_when_it_is_repeated) {

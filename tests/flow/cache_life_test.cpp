@@ -72,8 +72,9 @@ BOOST_AUTO_TEST_CASE(only_declared_failures_are_remembered) {
   BOOST_TEST(!is_remembered(p, outcome(FailureClass::validation)));
   failures.kinds = {FailureClass::task, FailureClass::validation};
   BOOST_TEST(is_remembered(p, outcome(FailureClass::validation)));
-  for (const auto other : {FailureClass::timeout, FailureClass::worker_lost, FailureClass::signal,
-                           FailureClass::cannot_start, FailureClass::cancelled})
+  for (const auto other :
+       {FailureClass::timeout, FailureClass::worker_lost, FailureClass::signal,
+        FailureClass::cannot_start, FailureClass::cancelled, FailureClass::memory})
     BOOST_TEST(!is_remembered(p, outcome(other)));
   BOOST_TEST(!is_remembered(p, outcome(FailureClass::task, 0, 9)));
   Outcome success;

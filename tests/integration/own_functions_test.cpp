@@ -92,11 +92,20 @@ BOOST_AUTO_TEST_CASE(a_worker_of_ones_own_has_what_flags_and_settings_say) {
   for (const auto& [option, value, part] :
        {std::tuple{"--slots", "0", "--slots: "}, std::tuple{"--memory", "lots", "--memory: "},
         std::tuple{"--resource", "tape", "--resource \"tape\" has no \"=\""},
-        std::tuple{"--slot", "2", "no option \"--slot\"; there are --name, --server"}}) {
+        std::tuple{"--slot", "2", "no option \"--slot\"; there are --name, --log-format"},
+        std::tuple{"--log-level", "all", "--log-level: \"all\" is none; there are debug, info"}}) {
     Program& worker = start_program(built("examples/example_worker"), {option, value});
     const Finished refused = worker.wait();
     BOOST_TEST(refused.code == 2);
     BOOST_TEST(refused.err.find(part) != std::string::npos, refused.err);
+  }
+  Program& telling = start_program(built("examples/example_worker"),
+                                   {"--name", "telling", "--log-format", "json", "--slots", "1"});
+  BOOST_TEST(telling.shows("limits"), telling.output());
+  telling.send(SIGTERM);
+  for (const std::string& line : lines_of(telling.wait().err)) {
+    const Json entry = Json::parse(line, nullptr, false);
+    BOOST_TEST((entry.contains("time") && entry.contains("level") && entry.contains("msg")), line);
   }
 }
 

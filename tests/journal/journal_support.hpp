@@ -117,8 +117,8 @@ inline ChangeDetail detail() {
   result.width = *rc::gen::arbitrary<std::uint32_t>();
   result.exit_code = *rc::gen::arbitrary<std::int32_t>();
   result.signal = *rc::gen::arbitrary<std::int32_t>();
-  result.failure = static_cast<FailureClass>(
-      *rc::gen::inRange(0, static_cast<int>(FailureClass::cancelled) + 1));
+  result.failure =
+      static_cast<FailureClass>(*rc::gen::inRange(0, static_cast<int>(last_failure_class) + 1));
   result.worker = text();
   return result;
 }

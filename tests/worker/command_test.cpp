@@ -186,6 +186,7 @@ BOOST_AUTO_TEST_CASE(memory_beyond_what_the_task_declares_is_not_given_and_the_m
   const Outcome outcome = run(task);
   BOOST_TEST(outcome.message ==
              "out of memory: it may use 512.0 MiB; exit 1: cannot allocate memory");
+  BOOST_TEST((outcome.state == TaskState::failed && outcome.failure == FailureClass::memory));
   BOOST_TEST(log(Stream::out) == "524288\n");
 }
 

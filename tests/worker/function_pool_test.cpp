@@ -183,6 +183,7 @@ BOOST_AUTO_TEST_CASE(memory_beyond_what_the_task_declares_fails_the_call_and_say
   BOOST_TEST((call("memory", Value(16 << 20), {}, limit) == Value('x')));
   const Failure failed = failure_of("memory", Value(256 << 20), {}, limit);
   BOOST_TEST(failed.type == "OutOfMemory");
+  BOOST_TEST((failed.failure == FailureClass::memory));
   BOOST_TEST(failed.message.starts_with("out of memory: it may use 64"), failed.message);
   // The next task may declare more.
   BOOST_TEST((call("memory", Value(256 << 20)) == Value('x')));

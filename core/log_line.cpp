@@ -1,17 +1,28 @@
-#include "cli/service_log.hpp"
+#include "core/log_line.hpp"
 
-#include <charconv>
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
-#include "cli/text.hpp"
 #include "core/text.hpp"
 
-namespace reprise::cli {
+namespace reprise {
 namespace {
+
+constexpr std::array<std::string_view, 3> formats{"text", "logfmt", "json"};
+constexpr std::array<std::string_view, 4> levels{"debug", "info", "warning", "error"};
+
+template <class Named, std::size_t count>
+std::optional<Named> find(const std::array<std::string_view, count>& names, std::string_view name) {
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<Named>(found - names.begin());
+}
 
 // As syslog(3) numbers them.
 int priority_of(LogLevel level) {
@@ -28,7 +39,7 @@ int priority_of(LogLevel level) {
   return 6;
 }
 
-std::string quoted(std::string_view text) {
+std::string quoted_for_logfmt(std::string_view text) {
   std::string result = "\"";
   for (const char c : escape_for_terminal(text)) {
     if (c == '"' || c == '\\') result += '\\';
@@ -39,18 +50,20 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
+std::string_view name(LogFormat format) {
+  return formats[static_cast<std::size_t>(format)];
+}
+
 std::string_view name(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug:
-      return "debug";
-    case LogLevel::info:
-      return "info";
-    case LogLevel::warning:
-      return "warning";
-    case LogLevel::error:
-      return "error";
-  }
-  return "info";
+  return levels[static_cast<std::size_t>(level)];
+}
+
+std::optional<LogFormat> parse_log_format(std::string_view name) {
+  return find<LogFormat>(formats, name);
+}
+
+std::optional<LogLevel> parse_log_level(std::string_view name) {
+  return find<LogLevel>(levels, name);
 }
 
 std::string log_line(LogFormat format, LogLevel level, std::string_view message, Time at,
@@ -62,13 +75,13 @@ std::string log_line(LogFormat format, LogLevel level, std::string_view message,
       return line + escape_for_terminal(message);
     case LogFormat::logfmt:
       if (!for_journal) line += fmt::format("time={} ", to_rfc3339(at));
-      return line + fmt::format("level={} msg={}", name(level), quoted(message));
+      return line + fmt::format("level={} msg={}", name(level), quoted_for_logfmt(message));
     case LogFormat::json: {
-      Json entry = Json::object();
+      nlohmann::ordered_json entry;
       if (!for_journal) entry["time"] = to_rfc3339(at);
       entry["level"] = name(level);
       entry["msg"] = message;
-      return line + to_line(entry);
+      return line + entry.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     }
   }
   return line;
@@ -82,9 +95,4 @@ bool writes_to_journal() {
   return fmt::format("{}:{}", about.st_dev, about.st_ino) == stream;
 }
 
-void ServiceLog::operator()(LogLevel level, std::string_view message) {
-  if (level < least_) return;
-  console_.say(log_line(format_, level, message, now(), for_journal_));
-}
-
-}  // namespace reprise::cli
+}  // namespace reprise
