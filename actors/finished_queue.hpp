@@ -10,6 +10,7 @@
 #include <chrono>
 #include <iterator>
 #include <mutex>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -47,11 +48,8 @@ class FinishedQueue {
   [[nodiscard]] std::vector<Item> poll(std::chrono::microseconds patience) {
     polling_.store(true);
     const auto end = std::chrono::steady_clock::now() + patience;
-    while (!filled_.load() && std::chrono::steady_clock::now() < end) {
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
-    }
+    // The slot that was woken for it may have to wait for this very processor.
+    while (!filled_.load() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
     polling_.store(false);
     return take();
   }

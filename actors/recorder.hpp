@@ -21,9 +21,10 @@ namespace reprise::actors {
 class Recorder {
  public:
   /// A group of changes is written when it is this large or this old, and at once when somebody
-  /// waits for it.
+  /// waits for it. Each one costs a sync of the disk; what a crash takes with a younger one is done
+  /// again, as what was running is.
   static constexpr std::size_t group_changes = 512;
-  static constexpr std::chrono::milliseconds group_age{1};
+  static constexpr std::chrono::milliseconds group_age{5};
 
   /// @param leads  of a server: another one may take over, and workers are told what is recorded
   Recorder(Durability durability, bool has_journal, bool leads = false)

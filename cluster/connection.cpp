@@ -205,6 +205,7 @@ Status Connection::check_time(Instant now, bool reading) {
   if (now - last_heard_ >= options_.times.silence)
     return fail(ErrorCode::unavailable,
                 fmt::format("the peer said nothing for {}", describe(options_.times.silence)));
+  if (link_) link_->tick();
   if (link_ && !link_->has_output() && now - last_said_ >= options_.times.keepalive)
     return send_frame(link_->keepalive());
   return {};

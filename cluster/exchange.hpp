@@ -175,6 +175,10 @@ class Exchange {
   void tick(Instant now);
 
   [[nodiscard]] ExchangeEffects take_effects() { return std::exchange(effects_, {}); }
+  [[nodiscard]] bool has_effects() const {
+    return !effects_.dials.empty() || !effects_.ends.empty() || !effects_.aborts.empty() ||
+           !effects_.events.empty();
+  }
 
   /// The connection that carries a link now.
   [[nodiscard]] std::optional<ConnectionNumber> connection_of(LinkNumber link) const;

@@ -20,6 +20,8 @@
 namespace reprise::cluster {
 namespace {
 
+constexpr std::size_t short_bytes = 4u << 10;  // of a message that is sent on the spot
+
 void random_bytes(std::span<std::uint8_t> out) {
   REPRISE_ASSERT(RAND_bytes(out.data(), static_cast<int>(out.size())) == 1);
 }
@@ -108,30 +110,42 @@ void LinkSender::close(Error why) {
 // ---- Mailbox ----
 
 void Mailbox::wake_up() {
+  const std::lock_guard lock(mutex_);
   if (std::exchange(awake_, true)) return;
   const std::uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof one);
 }
 
 void Mailbox::post(Send send) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
-  content_.sends.push_back(std::move(send));
+  const bool is_short = send.bytes.size() <= short_bytes;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    content_.sends.push_back(std::move(send));
+    if (awake_) return;
+  }
+  if (is_short && std::this_thread::get_id() != reactor_thread_) {
+    const std::unique_lock turn(turn_, std::try_to_lock);
+    if (turn && reactor_ != nullptr) return reactor_->help();
+  }
   wake_up();
 }
 
 void Mailbox::post(Task task) {
-  const std::lock_guard lock(mutex_);
-  if (closed_) return;
-  content_.tasks.push_back(std::move(task));
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    content_.tasks.push_back(std::move(task));
+  }
   wake_up();
 }
 
 Mailbox::Content Mailbox::take() {
   const std::lock_guard lock(mutex_);
-  if (!std::exchange(awake_, false)) return {};
-  std::uint64_t count = 0;
-  (void)!::read(wake_.get(), &count, sizeof count);
+  if (std::exchange(awake_, false)) {
+    std::uint64_t count = 0;
+    (void)!::read(wake_.get(), &count, sizeof count);
+  }
   return std::exchange(content_, {});
 }
 

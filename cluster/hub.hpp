@@ -58,7 +58,8 @@ struct ConnectOptions {
 
 class Mailbox;
 
-/// Sends on one link. Safe from any thread, also after the link or the hub is gone.
+/// Sends on one link. Safe from any thread, also after the link or the hub is gone. A short message
+/// may go out in the caller's thread.
 class LinkSender : public std::enable_shared_from_this<LinkSender> {
  public:
   /// Queues a message; returns at once.

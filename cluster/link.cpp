@@ -20,6 +20,10 @@ constexpr std::uint32_t values_per_part = 3;
 // What keeping a part costs beyond its bytes, so that a flood of empty messages is bounded, too.
 constexpr std::size_t part_overhead = 64;
 
+// More than this is acknowledged at once.
+constexpr std::size_t owed_parts_max = 64;
+constexpr std::size_t owed_bytes_max = 256u << 10;
+
 }  // namespace
 
 std::size_t Link::cost_of(const Part& part) {
@@ -64,8 +68,18 @@ Status Link::attach(std::uint64_t peer_received) {
   next_ = outgoing_.size();
   auto done = acknowledged(peer_received);
   next_ = 0;
-  ack_due_ = false;  // the handshake told
+  owes_nothing();  // the handshake told
   return done;
+}
+
+void Link::owes(std::size_t bytes) {
+  owed_bytes_ += bytes;
+  ack_due_ |= ++owed_parts_ >= owed_parts_max || owed_bytes_ >= owed_bytes_max;
+}
+
+void Link::owes_nothing() {
+  owed_parts_ = owed_bytes_ = 0;
+  ack_due_ = false;
 }
 
 Status Link::acknowledged(std::uint64_t count) {
@@ -136,7 +150,7 @@ Status Link::receive(std::string_view body, std::vector<Message>& out) {
     if (number <= received_) continue;  // it is here already
     if (auto done = take(kind, more, bytes, out); !done) return done;
     received_ = number;
-    ack_due_ = true;
+    owes(bytes.size());
   }
   if (!in.at_end()) return broken();
   return {};
@@ -163,7 +177,7 @@ std::optional<std::string> Link::next_frame() {
     pack.boolean(part.more);
     pack.bytes(part.bytes);
   }
-  ack_due_ = false;
+  owes_nothing();
   return body;
 }
 
@@ -173,7 +187,7 @@ std::string Link::keepalive() {
   pack.array(2);
   pack.unsigned_integer(ack_frame);
   pack.unsigned_integer(received_);
-  ack_due_ = false;
+  owes_nothing();
   return body;
 }
 

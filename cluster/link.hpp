@@ -63,6 +63,9 @@ class Link {
   [[nodiscard]] std::optional<std::string> next_frame();
   /// A frame that only acknowledges, to show that this side is alive.
   [[nodiscard]] std::string keepalive();
+  /// To be called a few times a second. Acknowledging alone wakes the peer for nothing, so it waits
+  /// for company: for a frame that goes there anyway, for more to acknowledge, or until now.
+  void tick() { ack_due_ |= owed_parts_ > 0; }
 
   /// Parts received, for the peer to go on from.
   [[nodiscard]] std::uint64_t received() const { return received_; }
@@ -82,6 +85,8 @@ class Link {
   };
   [[nodiscard]] static std::size_t cost_of(const Part& part);
   [[nodiscard]] Status acknowledged(std::uint64_t count);
+  void owes(std::size_t bytes);
+  void owes_nothing();
   [[nodiscard]] Status take(std::uint16_t kind, bool more, std::string_view bytes,
                             std::vector<Message>& out);
 
@@ -93,7 +98,9 @@ class Link {
   std::size_t unacked_bytes_ = 0;
 
   std::uint64_t received_ = 0;
-  bool ack_due_ = false;
+  std::size_t owed_parts_ = 0;  // received and not acknowledged; with their bytes
+  std::size_t owed_bytes_ = 0;
+  bool ack_due_ = false;    // … for too long, or too many
   std::string collecting_;  // parts of an unfinished message
   std::optional<std::uint16_t> collecting_kind_;
 };

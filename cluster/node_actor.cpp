@@ -360,9 +360,9 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
 }  // namespace
 
 caf::actor spawn_node_actor(caf::actor_system& system, NodeActorOptions options) {
-  // Detached: it reads and writes files.
-  return system.spawn<caf::detached>(node_behavior,
-                                     std::make_shared<NodeActorOptions>(std::move(options)));
+  // In the worker actor's thread, although it reads and writes files: all that goes to that actor
+  // and comes from it passes here, and a thread that has to be woken takes longer than a short task.
+  return system.spawn(node_behavior, std::make_shared<NodeActorOptions>(std::move(options)));
 }
 
 }  // namespace reprise::cluster

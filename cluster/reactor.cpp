@@ -90,7 +90,10 @@ Reactor::~Reactor() {
 // ---- the loop ----
 
 void Reactor::run() {
+  const std::lock_guard own_turn(mailbox_->turn());
+  mailbox_->set_reactor(this);
   while (!stopping_) turn(static_cast<int>(tick_time.count() / 1'000'000));
+  mailbox_->set_reactor(nullptr);
   shut_down();
   mailbox_->close();
   for (auto& [number, endpoint] : endpoints_) endpoint.sender->over_ = true;
@@ -108,8 +111,11 @@ void Reactor::shut_down() {
 
 void Reactor::turn(int timeout_ms) {
   std::array<epoll_event, 128> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                 dirty_.empty() ? timeout_ms : 0);
+  const int patience = dirty_.empty() ? timeout_ms : 0;
+  mailbox_->turn().unlock();
+  const int count =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience);
+  mailbox_->turn().lock();
   now_ = std::chrono::steady_clock::now();
   for (int i = 0; i < count; ++i) {
     const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
@@ -135,6 +141,15 @@ void Reactor::turn(int timeout_ms) {
   if (now_ >= next_tick_) on_tick();
   for (const ConnectionNumber number : std::exchange(dirty_, {})) flush(number);
   settle();
+}
+
+// Whoever sends may hold what the owner of the events needs: telling is for the reactor's own
+// thread.
+void Reactor::help() {
+  now_ = std::chrono::steady_clock::now();
+  take_mail();
+  for (const ConnectionNumber number : std::exchange(dirty_, {})) flush(number);
+  if (!dirty_.empty() || exchange_->has_effects()) mailbox_->wake_up();
 }
 
 void Reactor::on_tick() {
@@ -288,13 +303,7 @@ void Reactor::lose(ConnectionNumber number, const Error& why) {
 // ---- effects and events ----
 
 void Reactor::settle() {
-  for (;;) {
-    ExchangeEffects effects = exchange_->take_effects();
-    if (effects.events.empty() && effects.dials.empty() && effects.ends.empty() &&
-        effects.aborts.empty())
-      return;
-    carry_out(std::move(effects));
-  }
+  while (exchange_->has_effects()) carry_out(exchange_->take_effects());
 }
 
 void Reactor::carry_out(ExchangeEffects effects) {

@@ -21,6 +21,9 @@
 namespace reprise::cluster {
 
 /// What other threads have for the reactor. Outlives it, so that a sender can be used at any time.
+///
+/// Waking the reactor's thread takes longer than sending a short message. So who has one takes a
+/// turn of the reactor itself, while that sleeps; long ones and what is not sent wake it.
 class Mailbox {
  public:
   struct Send {
@@ -41,10 +44,19 @@ class Mailbox {
   [[nodiscard]] Content take();
   void close();  // what comes later is dropped
   [[nodiscard]] int wake_descriptor() const { return wake_.get(); }
-
- private:
+  /// Held by the thread whose turn of the reactor it is; by its own, except while that sleeps.
+  [[nodiscard]] std::mutex& turn() { return turn_; }
+  /// Who may be helped, by its own thread; null: nobody any more. The turn is held.
+  void set_reactor(Reactor* reactor) {
+    reactor_ = reactor;
+    reactor_thread_ = std::this_thread::get_id();
+  }
   void wake_up();
 
+ private:
+  std::mutex turn_;  // taken before mutex_
+  Reactor* reactor_ = nullptr;
+  std::atomic<std::thread::id> reactor_thread_;
   std::mutex mutex_;
   Content content_;
   bool awake_ = false;  // the reactor knows that there is something
@@ -60,6 +72,9 @@ class Reactor {
 
   [[nodiscard]] Mailbox& mailbox() { return *mailbox_; }
   [[nodiscard]] const HubOptions& options() const { return options_; }
+
+  /// From any thread that holds the turn: sends what is in the mailbox.
+  void help();
 
   // On the reactor's thread:
   void add_listener(Descriptor socket);

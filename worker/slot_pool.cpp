@@ -327,6 +327,8 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
         if (queued_.load(std::memory_order_relaxed) != 0) return;
         pause();
       }
+      // Whoever has the next link may have to wait for this very processor.
+      std::this_thread::yield();
     } while (Clock::now() < until);
   }
 

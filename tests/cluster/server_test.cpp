@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(a_worker_whose_actor_hangs_is_suspect_and_then_lost_though_
   BOOST_TEST(
       until([&] { return place.said.has("worker \"w\" was lost: it said nothing for 600 ms"); }),
       place.said.text());
-  BOOST_TEST(health_of_one(*client) == "gone");
+  BOOST_TEST(until([&] { return health_of_one(*client) == "gone"; }));  // said first, then shown
   lines.go_on();
   BOOST_TEST(until([&] { return health_of_one(*client) == "alive"; }), lines.text());
 }
