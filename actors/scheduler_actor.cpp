@@ -52,10 +52,23 @@ struct SchedulerState {
 
 using Self = caf::stateful_actor<SchedulerState>;
 
+// So many at once make full use of a round trip. More go in parts: what was found of one part is
+// scheduled while the cache looks for the next.
+constexpr std::ptrdiff_t look_ups_at_once = 256;
+
+void look_up(Self* self, std::vector<Attempt> attempts) {
+  auto next = std::make_move_iterator(attempts.begin());
+  const auto end = std::make_move_iterator(attempts.end());
+  while (next != end) {
+    const auto part = next + std::min<std::ptrdiff_t>(look_ups_at_once, end - next);
+    self->send(self->state.options.cache, LookUp{{next, part}});
+    next = part;
+  }
+}
+
 void act(Self* self, scheduler::Effects& effects) {
   SchedulerState& state = self->state;
-  if (!effects.look_ups.empty())
-    self->send(state.options.cache, LookUp{std::move(effects.look_ups)});
+  look_up(self, std::move(effects.look_ups));
   if (!effects.keeps.empty())
     self->send(state.options.cache, KeepResults{std::move(effects.keeps)});
   if (!effects.dispatches.empty())

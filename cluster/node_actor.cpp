@@ -361,7 +361,8 @@ caf::behavior node_behavior(Self* self, std::shared_ptr<NodeActorOptions> option
 
 caf::actor spawn_node_actor(caf::actor_system& system, NodeActorOptions options) {
   // In the worker actor's thread, although it reads and writes files: all that goes to that actor
-  // and comes from it passes here, and a thread that has to be woken takes longer than a short task.
+  // and comes from it passes here, and a thread that has to be woken takes longer than a short
+  // task.
   return system.spawn(node_behavior, std::make_shared<NodeActorOptions>(std::move(options)));
 }
 
