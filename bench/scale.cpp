@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <filesystem>
 #include <future>
 #include <thread>
 
@@ -11,6 +12,7 @@
 
 #include "bench/measure.hpp"
 #include "bench/support.hpp"
+#include "cluster/fleet.hpp"
 #include "core/assert.hpp"
 #include "scheduler/scheduler.hpp"
 
@@ -203,6 +205,67 @@ double restart_seconds(const std::string& folder, const std::shared_ptr<const Fl
   });
 }
 
+/// Nanoseconds per run of `count` runs of one task, one after the other, in one data folder.
+double runs_in_a_row(const Settings& settings, std::size_t count) {
+  const auto engine = open_engine(fresh_folder(settings.folder), 2);
+  const auto one = no_ops(1, false);
+  run_flow(*engine, one);
+  const double took = seconds_of([&] {
+    for (std::size_t i = 0; i < count; ++i) run_flow(*engine, one);
+  });
+  return took * 1e9 / static_cast<double>(count);
+}
+
+/// Bytes that the journal of a run holds for each of its tasks.
+double journal_bytes(const Settings& settings, std::size_t count) {
+  const std::string folder = fresh_folder(settings.folder);
+  const auto size = [&] {
+    std::uintmax_t bytes = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder))
+      if (entry.path().filename().string().starts_with("journal.db")) bytes += entry.file_size();
+    return bytes;
+  };
+  // Closed, a journal has no log of its own beside it.
+  { run_flow(*open_engine(folder, 2), no_ops(1, false)); }
+  const std::uintmax_t empty = size();
+  { run_flow(*open_engine(folder, 2), no_ops(count, false)); }
+  return static_cast<double>(size() - empty) / static_cast<double>(count);
+}
+
+/// Nanoseconds per worker when `count` of them join a server that has `waiting` tasks for them:
+/// fleet and scheduler alone, each told of the other as their actors do.
+double joining(std::size_t count, std::size_t waiting) {
+  scheduler::Scheduler scheduler{std::vector<scheduler::WorkerOffer>{}, scheduler::Policy{}};
+  cluster::Fleet fleet;
+  std::size_t sent = 0;
+  const auto handle = [&](scheduler::Event event) {
+    scheduler::Effects effects = scheduler.handle(std::move(event), Time{});
+    sent += effects.dispatches.size();
+    fleet.dispatch(std::move(effects.dispatches));
+  };
+  auto context = std::make_shared<RunContext>();
+  context->flow = no_ops(waiting, false);
+  context->cache = CacheMode::off;
+  scheduler::Submit submit;
+  submit.run = scheduler::RunIndex{0};
+  submit.context = std::move(context);
+  handle(std::move(submit));
+  const double took = seconds_of([&] {
+    for (std::size_t i = 1; i <= count; ++i) {
+      cluster::WorkerCard card;
+      card.name = fmt::format("w{}", i);
+      card.slots = 4;
+      card.capacity = {4000, 8ull << 30, {}};
+      card.functions = {"trace.noop@1"};
+      fleet.joined(i, std::move(card), Time{});
+      for (auto effects = fleet.take_effects(); effects.workers; effects = fleet.take_effects())
+        handle(std::move(*effects.workers));
+    }
+  });
+  REPRISE_ASSERT(sent >= std::min(waiting, 4 * count), sent);
+  return took * 1e9 / static_cast<double>(count);
+}
+
 }  // namespace
 
 std::vector<Figure> memory_p6(const Settings& settings) {
@@ -233,24 +296,28 @@ std::vector<Figure> growth_p10(const Settings& settings) {
   const auto large = static_cast<std::size_t>(1'000'000 * settings.size);
   constexpr std::size_t small = 1000;
   std::vector<Figure> figures;
-  const auto compare = [&](std::string what, std::size_t most, auto cost) {
+  const auto compare_with = [&](std::size_t least, const char* unit, std::string what,
+                                std::size_t most, auto cost) {
     Figure figure;
     figure.id = "P10";
     figure.what = std::move(what);
-    figure.unit = "ns/task";
-    figure.floor_name = "the same with 1,000";
+    figure.unit = unit;
+    figure.floor_name = fmt::format("the same with {}", least);
     figure.goal = "<= 1.50 x floor";
     const int times = std::max(1, settings.repetitions / 2);
     for (int i = 0; i < times; ++i) {
-      figure.floor.push_back(cost(small));
+      figure.floor.push_back(cost(least));
       figure.runs.push_back(cost(most));
     }
     const double ratio = median(figure.runs) / median(figure.floor);
     figure.met = ratio <= 1.5;
     figure.note = fmt::format(
         "grows with the power {:.2f}",
-        1 + std::log(ratio) / std::log(static_cast<double>(most) / static_cast<double>(small)));
+        1 + std::log(ratio) / std::log(static_cast<double>(most) / static_cast<double>(least)));
     figures.push_back(std::move(figure));
+  };
+  const auto compare = [&](std::string what, std::size_t most, auto cost) {
+    compare_with(small, "ns/task", std::move(what), most, cost);
   };
   const auto engine = open_engine("", 2);
   const auto durable = open_engine(fresh_folder(settings.folder), 2);
@@ -284,6 +351,12 @@ std::vector<Figure> growth_p10(const Settings& settings) {
                *engine, [](std::size_t m) { return fan(m, false); }, n)
         .run_ns;
   });
+  compare_with(small, "bytes/task", fmt::format("journal of {} tasks", large), large,
+               [&](std::size_t n) { return journal_bytes(settings, n); });
+  compare_with(small / 10, "ns/worker", fmt::format("{} workers that join at once", small), small,
+               [](std::size_t n) { return joining(n, 10 * small); });
+  compare_with(small, "ns/run", fmt::format("{} runs in a row, durable", large / 100), large / 100,
+               [&](std::size_t n) { return runs_in_a_row(settings, n); });
   return figures;
 }
 

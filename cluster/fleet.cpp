@@ -60,7 +60,10 @@ void Fleet::joined(WorkerId id, WorkerCard card, Time now, std::vector<Inventory
   }
   if (holds_until_ && expected_ && expected_->erase(worker.card.name) > 0 && expected_->empty())
     release_held();
-  offer();
+  if (has_orphans_)
+    offer_all();  // what it brought may have taken the place of others'
+  else
+    offer(id, worker);
   hand_out();
 }
 
@@ -73,7 +76,7 @@ void Fleet::heard(WorkerId id, Time now) {
   if (found == workers_.end()) return;
   found->second.heard = std::max(found->second.heard, now);
   if (!std::exchange(found->second.is_suspect, false)) return;
-  offer();
+  offer(id, found->second);
   hand_out();
 }
 
@@ -81,7 +84,7 @@ void Fleet::connected(WorkerId id, bool is_connected) {
   const auto found = workers_.find(id);
   if (found == workers_.end()) return;
   found->second.is_cut = !is_connected;
-  offer();
+  offer(id, found->second);
   hand_out();
 }
 
@@ -179,7 +182,7 @@ void Fleet::drain(WorkerId id, bool draining) {
   if (found == workers_.end()) return;
   found->second.is_draining = draining;
   found->second.told_drained = false;
-  offer();
+  offer(id, found->second);
   settle(id, found->second);
 }
 
@@ -190,14 +193,14 @@ void Fleet::measured(WorkerId id, Duration round_trip) {
   // Only what differs much is worth telling.
   if (known > Duration::zero() && round_trip < known * 2 && round_trip * 2 > known) return;
   known = round_trip;
-  offer();
+  offer(id, found->second);
 }
 
 std::optional<WorkerId> Fleet::set_aside(std::string_view name, bool is_aside) {
   for (auto& [id, worker] : workers_) {
     if (worker.card.name != name) continue;
     worker.is_aside = is_aside;
-    offer();
+    offer(id, worker);
     hand_out();
     return id;
   }
@@ -222,7 +225,7 @@ void Fleet::dispatch(std::vector<Attempt> attempts) {
     const bool may_be_had = holds_until_ && attempt.context->continued;
     (may_be_had && outlives_its_server(attempt) ? held_ : waiting_).push_back(std::move(attempt));
   }
-  if (had_orphans) offer();
+  if (had_orphans) offer_all();
   hand_out();
 }
 
@@ -320,7 +323,10 @@ void Fleet::give_up(WorkerId id, const std::string& why, Time now) {
     outcome.started = now;
     effects_.ended.push_back({std::move(attempt), std::move(outcome)});
   }
-  offer();
+  if (offered_.erase(id) > 0) {
+    if (!effects_.workers) effects_.workers.emplace();
+    effects_.workers->gone.push_back(id);
+  }
   hand_out();
 }
 
@@ -490,7 +496,7 @@ void Fleet::tick(Time now) {
       effects_.pings.push_back(id);
     }
   }
-  if (has_changed) offer();
+  if (has_changed) offer_all();
   for (const WorkerId id : lost) {
     give_up(id, fmt::format("it said nothing for {}", describe(options_.lost_after)), now);
     effects_.lost.push_back(id);
@@ -498,30 +504,32 @@ void Fleet::tick(Time now) {
   hand_out();
 }
 
-std::vector<scheduler::WorkerOffer> Fleet::offers() const {
-  std::vector<scheduler::WorkerOffer> offers;
-  for (const auto& [id, worker] : workers_) {
-    scheduler::WorkerOffer& offer = offers.emplace_back();
-    offer.id = id;
-    offer.name = worker.card.name;
-    offer.slots = worker.card.slots;
-    offer.capacity = worker.card.capacity;
-    if (offer.capacity.cpu_milli == 0) offer.capacity.cpu_milli = offer.slots * 1000;
-    offer.labels = worker.card.labels;
-    offer.functions = worker.card.functions;
-    offer.takes_work = takes_work(worker);
-    if (!offer.takes_work) offer.kept = static_cast<std::uint32_t>(worker.orphans.size());
-    offer.round_trip = worker.round_trip;
-  }
-  return offers;
+scheduler::WorkerOffer Fleet::offer_of(WorkerId id, const Worker& worker) {
+  scheduler::WorkerOffer offer;
+  offer.id = id;
+  offer.name = worker.card.name;
+  offer.slots = worker.card.slots;
+  offer.capacity = worker.card.capacity;
+  if (offer.capacity.cpu_milli == 0) offer.capacity.cpu_milli = offer.slots * 1000;
+  offer.labels = worker.card.labels;
+  offer.functions = worker.card.functions;
+  offer.takes_work = takes_work(worker);
+  if (!offer.takes_work) offer.kept = static_cast<std::uint32_t>(worker.orphans.size());
+  offer.round_trip = worker.round_trip;
+  return offer;
 }
 
-// Tells the scheduler what has changed of this.
-void Fleet::offer() {
-  std::vector<scheduler::WorkerOffer> now = offers();
-  if (now == offered_) return;
-  offered_ = now;
-  effects_.workers = scheduler::WorkersChanged{std::move(now)};
+void Fleet::offer(WorkerId id, const Worker& worker) {
+  scheduler::WorkerOffer now = offer_of(id, worker);
+  const auto [told, is_new] = offered_.try_emplace(id);
+  if (!is_new && told->second == now) return;
+  told->second = now;
+  if (!effects_.workers) effects_.workers.emplace();
+  effects_.workers->workers.push_back(std::move(now));
+}
+
+void Fleet::offer_all() {
+  for (const auto& [id, worker] : workers_) offer(id, worker);
 }
 
 FleetEffects Fleet::take_effects() {

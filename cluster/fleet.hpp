@@ -193,11 +193,13 @@ class Fleet {
   void acknowledge(WorkerId worker, const scheduler::AttemptRef& attempt);
   void release_held();
   [[nodiscard]] std::optional<WorkerId> choose() const;
-  [[nodiscard]] std::vector<scheduler::WorkerOffer> offers() const;
+  [[nodiscard]] static scheduler::WorkerOffer offer_of(WorkerId id, const Worker& worker);
   void hand_out();
   std::optional<Attempt> let_go(Worker& worker, const Name& name);
   void give_up(WorkerId id, const std::string& why, Time now);
-  void offer();
+  // Tells the scheduler what has changed of this.
+  void offer(WorkerId id, const Worker& worker);
+  void offer_all();
   void settle(WorkerId id, Worker& worker);
 
   FleetOptions options_;
@@ -210,7 +212,7 @@ class Fleet {
   std::optional<std::set<RunId>> going_on_;
   bool has_orphans_ = false;  // some worker may have some: no other attempt looks for one
   std::map<Name, WorkerId> unrecorded_;  // reported by this worker, not recorded yet; with an epoch
-  std::vector<scheduler::WorkerOffer> offered_;  // as the scheduler was told
+  std::map<WorkerId, scheduler::WorkerOffer> offered_;  // as the scheduler was told
   std::map<WorkerId, std::vector<Attempt>> dispatches_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> stops_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> retracts_;

@@ -23,13 +23,15 @@ namespace reprise::cluster {
 
 namespace {
 
-struct LookRound {};  // to itself, every `ping_every`
+struct LookRound {};    // to itself, every `ping_every`
+struct ShowWorkers {};  // to itself, after a change
 
 }  // namespace
 
 }  // namespace reprise::cluster
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::LookRound)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reprise::cluster::ShowWorkers)
 
 namespace reprise::cluster {
 
@@ -37,6 +39,8 @@ namespace {
 
 // Workers of wire version 1 do not say how much they have: it is taken to be enough for any task.
 constexpr std::uint64_t memory_of_older_workers = std::uint64_t{1} << 50;
+
+constexpr std::chrono::milliseconds show_after{50};
 
 // A report whose result is not all here yet.
 struct Coming {
@@ -66,6 +70,7 @@ struct FleetState {
   caf::actor_addr scheduler;
   std::uint64_t pings = 0;
   std::set<std::string> members;  // as written down
+  bool shows_soon = false;        // ShowWorkers is under way
   // Silence is measured by a clock that nobody sets.
   const Time begun = reprise::now();
   const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
@@ -168,6 +173,16 @@ std::optional<std::set<std::string>> read_members(const std::filesystem::path& p
   return members;
 }
 
+// Who is there is shown at once; what each has in hand, which changes with every message, soon.
+void show_workers(Self* self, bool at_once) {
+  FleetState& state = self->state;
+  if (!state.options.board) return;
+  if (at_once)
+    state.options.board->set(state.fleet.workers());
+  else if (!std::exchange(state.shows_soon, true))
+    caf::delayed_anon_send(caf::actor_cast<caf::actor>(self), show_after, ShowWorkers{});
+}
+
 void perform(Self* self) {
   FleetState& state = self->state;
   FleetEffects effects = state.fleet.take_effects();
@@ -207,6 +222,7 @@ void perform(Self* self) {
     with_link(number, [&](WorkerLink& link) {
       link.sender->close({ErrorCode::cancelled, "it is drained: nothing is left to do"});
     });
+  const bool is_news = effects.workers.has_value();
   // First: a worker is known before it is told what it has.
   if (effects.workers)
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
@@ -221,8 +237,8 @@ void perform(Self* self) {
   if (!effects.returned.attempts.empty())
     if (const auto to = caf::actor_cast<caf::actor>(state.scheduler))
       self->send(to, std::move(effects.returned));
-  if (state.options.board) state.options.board->set(state.fleet.workers());
-  write_members(self);
+  show_workers(self, is_news);
+  if (is_news) write_members(self);
 }
 
 // ---- what workers say ----
@@ -523,6 +539,11 @@ caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> opti
         self->state.fleet.tick(self->state.now());
         self->state.logs.tick(self->state.now());
         perform(self);
+        write_members(self);  // who is expected no longer is nobody's news
+      },
+      [self](const ShowWorkers&) {
+        self->state.shows_soon = false;
+        show_workers(self, true);
       },
       [self](const FindLog& question) { find_log(self, question); },
       [self](LinkUp& up) {

@@ -170,9 +170,10 @@ struct Pause {
   std::string reason;
 };
 
-/// These are the workers from now on.
+/// Workers that are new or not as they were, and those that are gone. Others are as before.
 struct WorkersChanged {
   std::vector<WorkerOffer> workers;
+  std::vector<WorkerId> gone;
 };
 
 /// Attempts that were sent out and never began: they are as if they had not been.

@@ -61,23 +61,49 @@ double ahead_per_slot(double mean_seconds, Duration round_trip) {
 }  // namespace
 
 void Placement::set(std::vector<WorkerOffer> offers) {
-  for (auto& [id, worker] : workers_) worker.is_gone = true;
-  is_local_ = false;
+  std::set<WorkerId> gone;
+  for (const auto& [id, worker] : workers_)
+    if (!worker.is_gone) gone.insert(id);
   for (WorkerOffer& offer : offers) {
-    Worker& worker = workers_[offer.id];
-    is_local_ |= offer.is_local;
-    worker.offer = std::move(offer);
-    worker.is_gone = false;
+    gone.erase(offer.id);
+    put(std::move(offer));
   }
-  std::erase_if(workers_,
-                [](const auto& each) { return each.second.is_gone && each.second.in_hand == 0; });
-  count();
+  for (const WorkerId id : gone) remove(id);
 }
 
-void Placement::count() {
-  slots_ = 0;
-  for (const auto& [id, worker] : workers_)
-    if (!worker.is_gone && worker.offer.takes_work) slots_ += worker.offer.slots;
+std::uint32_t Placement::slots_of(const Worker& worker) {
+  return worker.is_gone || !worker.offer.takes_work ? 0 : worker.offer.slots;
+}
+
+void Placement::put(WorkerOffer offer) {
+  const WorkerId id = offer.id;
+  const auto [found, is_new] = workers_.try_emplace(id);
+  Worker& worker = found->second;
+  if (!is_new) slots_ -= slots_of(worker);
+  is_local_ |= offer.is_local;
+  worker.offer = std::move(offer);
+  worker.is_gone = false;
+  slots_ += slots_of(worker);
+  look_for_slot(id, worker);
+}
+
+void Placement::remove(WorkerId id) {
+  const auto found = workers_.find(id);
+  if (found == workers_.end()) return;
+  Worker& worker = found->second;
+  slots_ -= slots_of(worker);
+  worker.is_gone = true;
+  look_for_slot(id, worker);
+  if (worker.in_hand == 0) workers_.erase(found);
+}
+
+void Placement::look_for_slot(WorkerId id, Worker& worker) {
+  const bool has = worker.in_hand < slots_of(worker);
+  if (std::exchange(worker.has_slot, has) == has) return;
+  if (has)
+    with_slot_.insert(id);
+  else
+    with_slot_.erase(id);
 }
 
 std::uint64_t Placement::cpus_for(const Worker& worker, const Need& need) {
@@ -150,44 +176,58 @@ std::optional<WorkerId> Placement::choose(const Need& need, double mean_seconds,
                                           const Attempt* attempt) const {
   const Worker* best = nullptr;
   // Smaller is better, see the head of placement.hpp.
-  using Score = std::tuple<bool, std::size_t, std::uint64_t, double, std::uint64_t>;
+  using Score = std::tuple<std::size_t, std::uint64_t, double, std::uint64_t>;
   Score least;
-  for (const auto& [id, worker] : workers_) {
-    const WorkerOffer& offer = worker.offer;
-    if (worker.is_gone || !offer.takes_work || avoid.contains(id)) continue;
-    if (!may_run(worker, need) || !could_hold(worker, need) || is_held_back(worker, need)) continue;
-    const bool is_free = lacking(worker, need).nothing();
-    if (!is_free && !fits_ahead(worker, need, mean_seconds)) continue;
-    if (workers_.size() == 1) return id;
-    std::size_t unwanted = 0;
-    for (const auto& [name, count] : offer.capacity.custom)
-      unwanted += count > 0 && !need.resources.custom.contains(name);
-    std::uint64_t missing = 0;
-    if (attempt != nullptr)
-      for (const Argument& argument : attempt->arguments)
-        if (argument.value.size >= value_bytes_least &&
-            !worker.values.contains(argument.value.digest))
-          missing += argument.value.size;
-    const auto part = [](std::uint64_t taken, std::uint64_t all) {
-      return all == 0 ? 0.0 : static_cast<double>(taken) / static_cast<double>(all);
-    };
-    double room = part(worker.in_hand, offer.slots);
-    if (!need.is_plain()) {
-      double left = 1 - part(worker.cpu_milli + cpus_for(worker, need), offer.capacity.cpu_milli);
-      if (need.resources.memory_bytes > 0)
-        left +=
-            1 - part(worker.memory_bytes + memory_for(worker, need), offer.capacity.memory_bytes);
-      for (const auto& [name, count] : need.resources.custom)
-        left += 1 - part(amount(worker.custom, name) + count, amount(offer.capacity.custom, name));
-      room = left;
+  const auto consider = [&](WorkerId id, const Worker& worker, auto has_room) {
+    if (worker.is_gone || !worker.offer.takes_work || !has_room(worker)) return;
+    if (avoid.contains(id) || !may_run(worker, need) || !could_hold(worker, need)) return;
+    if (is_held_back(worker, need)) return;
+    if (workers_.size() == 1) {
+      best = &worker;
+      return;
     }
-    const Score score{!is_free, unwanted, missing, room, UINT64_MAX - offer.slots};
-    if (best != nullptr && score >= least) continue;
+    const Score score = score_of(worker, need, attempt);
+    if (best != nullptr && score >= least) return;
     best = &worker;
     least = score;
-  }
+  };
+  for (const WorkerId id : with_slot_)
+    consider(id, workers_.at(id),
+             [&](const Worker& worker) { return lacking(worker, need).nothing(); });
+  if (best == nullptr && need.is_plain())
+    for (const auto& [id, worker] : workers_)
+      consider(id, worker,
+               [&](const Worker& each) { return fits_ahead(each, need, mean_seconds); });
   if (best == nullptr) return std::nullopt;
   return best->offer.id;
+}
+
+// What it has that is not needed, bytes it lacks, how full it is, and for many alike, the larger.
+std::tuple<std::size_t, std::uint64_t, double, std::uint64_t> Placement::score_of(
+    const Worker& worker, const Need& need, const Attempt* attempt) {
+  const WorkerOffer& offer = worker.offer;
+  std::size_t unwanted = 0;
+  for (const auto& [name, count] : offer.capacity.custom)
+    unwanted += count > 0 && !need.resources.custom.contains(name);
+  std::uint64_t missing = 0;
+  if (attempt != nullptr)
+    for (const Argument& argument : attempt->arguments)
+      if (argument.value.size >= value_bytes_least &&
+          !worker.values.contains(argument.value.digest))
+        missing += argument.value.size;
+  const auto part = [](std::uint64_t taken, std::uint64_t all) {
+    return all == 0 ? 0.0 : static_cast<double>(taken) / static_cast<double>(all);
+  };
+  double room = part(worker.in_hand, offer.slots);
+  if (!need.is_plain()) {
+    double left = 1 - part(worker.cpu_milli + cpus_for(worker, need), offer.capacity.cpu_milli);
+    if (need.resources.memory_bytes > 0)
+      left += 1 - part(worker.memory_bytes + memory_for(worker, need), offer.capacity.memory_bytes);
+    for (const auto& [name, count] : need.resources.custom)
+      left += 1 - part(amount(worker.custom, name) + count, amount(offer.capacity.custom, name));
+    room = left;
+  }
+  return {unwanted, missing, room, UINT64_MAX - offer.slots};
 }
 
 std::optional<WorkerId> Placement::keeper(const std::set<WorkerId>& avoid) const {
@@ -235,6 +275,7 @@ void Placement::take(WorkerId id, const Need& need) {
   worker.cpu_milli += cpus_for(worker, need);
   worker.memory_bytes += memory_for(worker, need);
   for (const auto& [name, count] : need.resources.custom) worker.custom[name] += count;
+  look_for_slot(id, worker);
 }
 
 void Placement::release(WorkerId id, const Need& need) {
@@ -248,6 +289,7 @@ void Placement::release(WorkerId id, const Need& need) {
   worker.cpu_milli -= cpus_for(worker, need);
   worker.memory_bytes -= memory_for(worker, need);
   for (const auto& [name, count] : need.resources.custom) worker.custom.at(name) -= count;
+  look_for_slot(id, worker);
   if (worker.is_gone && worker.in_hand == 0) workers_.erase(found);
 }
 
@@ -440,6 +482,8 @@ void Placement::check_invariants() const {
     const Resources& all = worker.offer.capacity;
     REPRISE_ASSERT(worker.special <= worker.in_hand, id, worker.special, worker.in_hand);
     REPRISE_ASSERT(!worker.is_gone || worker.in_hand > 0, id);
+    REPRISE_ASSERT(worker.has_slot == (worker.in_hand < slots_of(worker)), id);
+    REPRISE_ASSERT(worker.has_slot == with_slot_.contains(id), id);
     if (worker.offer.is_boundless || worker.has_adopted || !worker.offer.takes_work) continue;
     REPRISE_ASSERT(worker.memory_bytes <= all.memory_bytes, id, worker.memory_bytes);
     for (const auto& [name, count] : worker.custom)

@@ -27,6 +27,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -70,9 +71,12 @@ struct Obstacle {
 
 class Placement {
  public:
-  /// These are all workers from now on. One that is not among them any more keeps what it was given
-  /// until that is released, and gets nothing.
+  /// These are all workers from now on.
   void set(std::vector<WorkerOffer> offers);
+  /// A new worker, or a known one that offers something else now.
+  void put(WorkerOffer offer);
+  /// It keeps what it was given until that is released, and gets nothing.
+  void remove(WorkerId worker);
   [[nodiscard]] std::uint64_t slots() const { return slots_; }  // of those that take work
 
   /// Reservations are forgotten.
@@ -119,6 +123,7 @@ class Placement {
   struct Worker {
     WorkerOffer offer;
     bool is_gone = false;
+    bool has_slot = false;  // is in with_slot_
     std::uint32_t in_hand = 0;
     std::uint32_t special = 0;  // of these, not plain
     bool has_adopted = false;   // something in hand that nobody asked whether there is room for
@@ -141,13 +146,17 @@ class Placement {
   [[nodiscard]] static std::uint64_t memory_for(const Worker& worker, const Need& need);
   [[nodiscard]] static bool may_run(const Worker& worker, const Need& need);  // labels, functions
   [[nodiscard]] static bool could_hold(const Worker& worker, const Need& need);  // when empty
+  [[nodiscard]] static std::tuple<std::size_t, std::uint64_t, double, std::uint64_t> score_of(
+      const Worker& worker, const Need& need, const Attempt* attempt);
   [[nodiscard]] static Lacking lacking(const Worker& worker, const Need& need);
   [[nodiscard]] static bool fits_ahead(const Worker& worker, const Need& need, double mean_seconds);
   [[nodiscard]] bool is_held_back(const Worker& worker, const Need& need) const;
   [[nodiscard]] const Worker* nearest(const Need& need) const;
-  void count();
+  [[nodiscard]] static std::uint32_t slots_of(const Worker& worker);  // for new work
+  void look_for_slot(WorkerId id, Worker& worker);
 
   std::map<WorkerId, Worker> workers_;
+  std::set<WorkerId> with_slot_;  // of those that take work: fewer in hand than slots
   std::map<WorkerId, Lacking> reserved_;
   std::uint64_t slots_ = 0;
   bool is_local_ = false;

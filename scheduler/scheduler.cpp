@@ -221,7 +221,8 @@ void Scheduler::on(Returned& event, Time now, Effects& effects) {
 }
 
 void Scheduler::on(WorkersChanged& event, Time, Effects&) {
-  placement_.set(std::move(event.workers));
+  for (WorkerOffer& each : event.workers) placement_.put(std::move(each));
+  for (const WorkerId gone : event.gone) placement_.remove(gone);
 }
 
 void Scheduler::on(Tick&, Time now, Effects& effects) {

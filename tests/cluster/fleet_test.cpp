@@ -55,12 +55,17 @@ struct Bench {
   Fleet fleet{FleetOptions{1s, 3s, 10s}};
   Time now{std::chrono::hours{24}};
   FleetEffects wants;
-  std::vector<scheduler::WorkerOffer> offers;
+  std::map<WorkerId, scheduler::WorkerOffer> known;  // to the scheduler
+  std::vector<scheduler::WorkerOffer> offers;        // the same, in order
 
   void step() {
     fleet.check_invariants();
     wants = fleet.take_effects();
-    if (wants.workers) offers = wants.workers->workers;
+    if (!wants.workers) return;
+    for (const scheduler::WorkerOffer& each : wants.workers->workers) known[each.id] = each;
+    for (const WorkerId gone : wants.workers->gone) known.erase(gone);
+    offers.clear();
+    for (const auto& [id, offer] : known) offers.push_back(offer);
   }
   void join(WorkerId id, std::uint32_t slots) {
     fleet.joined(id, {"w" + std::to_string(id), slots}, now);

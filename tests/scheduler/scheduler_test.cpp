@@ -131,7 +131,7 @@ BOOST_AUTO_TEST_CASE(a_task_whose_function_nobody_has_waits_until_somebody_comes
              "no_worker_for_task: it needs bam.merge@3; live workers offer no version of it");
   WorkerOffer able = worker(2, 1);
   able.functions = {"bam.merge@3"};
-  bench.handle(WorkersChanged{{worker(1, 2), able}});
+  bench.handle(WorkersChanged{{worker(1, 2), able}, {}});
   BOOST_REQUIRE(bench.sent.size() == 1u);
   BOOST_TEST(bench.sent[0].worker == 2u);
 }
@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(what_did_not_begin_is_asked_back_for_an_idle_worker) {
   bench.succeed("a");
   BOOST_TEST(bench.sent.size() == 6u);
   BOOST_TEST(bench.retracts.empty());
-  bench.handle(WorkersChanged{{worker(1, 1), worker(2, 1)}});
+  bench.handle(WorkersChanged{{worker(1, 1), worker(2, 1)}, {}});
   BOOST_TEST(bench.retracts.size() == 3u);
   Returned back;
   for (const AttemptRef& each : bench.retracts) {
@@ -287,9 +287,10 @@ BOOST_AUTO_TEST_CASE(random_events_keep_every_promise_and_everything_ends) {
         bench.handle(std::move(back));
       } else {
         is_second_here = !is_second_here;
-        std::vector<WorkerOffer> here{worker(1, 2, {{"gpus", 1}})};
-        if (is_second_here) here.push_back(worker(2, 3));
-        bench.handle(WorkersChanged{here});
+        if (is_second_here)
+          bench.handle(WorkersChanged{{worker(2, 3)}, {}});
+        else
+          bench.handle(WorkersChanged{{}, {2}});
       }
       RC_ASSERT(bench.scheduler().limits().taken_of("db") <= 2u);
       RC_ASSERT(bench.scheduler().limits().taken_of("net") <= 1u);

@@ -444,7 +444,7 @@ void Server::note(scheduler::Event& event) {
     if (real != life_->real_number.end()) attempt.number = real->second;
   };
   if (auto* changed = std::get_if<scheduler::WorkersChanged>(&event)) {
-    life_->offers.clear();
+    for (const scheduler::WorkerId gone : changed->gone) life_->offers.erase(gone);
     for (scheduler::WorkerOffer& offer : changed->workers) {
       life_->offers[offer.id] = offer;
       if (!has(Bug::over_dispatch)) continue;
