@@ -51,16 +51,20 @@ namespace {
 using actors::RunEnd;
 using scheduler::RunIndex;
 
-std::string user_at_host() {
-  char host[256] = "localhost";
-  gethostname(host, sizeof host - 1);
-  std::string user = std::to_string(getuid());
-  passwd entry{};
-  passwd* found = nullptr;
-  char buffer[4096];
-  if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr)
-    user = found->pw_name;
-  return fmt::format("{}@{}", user, host);
+// Asked once: the system's answer may be long in coming.
+const std::string& user_at_host() {
+  static const std::string known = [] {
+    char host[256] = "localhost";
+    gethostname(host, sizeof host - 1);
+    std::string user = std::to_string(getuid());
+    passwd entry{};
+    passwd* found = nullptr;
+    char buffer[4096];
+    if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) == 0 && found != nullptr)
+      user = found->pw_name;
+    return fmt::format("{}@{}", user, host);
+  }();
+  return known;
 }
 
 Digest digest_of(const Parameters& parameters) {

@@ -36,6 +36,7 @@ constexpr Duration look_round_at_most = std::chrono::milliseconds{250};
 
 // Folders of finished runs that stay, for their logs.
 constexpr std::size_t run_folders_kept = 100;
+constexpr std::uint64_t look_for_room_every = 16;
 
 using wire::Kind;
 
@@ -47,7 +48,8 @@ struct NodeState {
   std::optional<Peer> peer;  // the scheduler, while there is a link
   std::shared_ptr<LinkSender> sender;
   std::unique_ptr<BlobFetches> fetches;
-  std::set<Digest> brought;  // files that came with flows and are here
+  std::set<Digest> brought;     // files that came with flows and are here
+  std::uint64_t forgotten = 0;  // runs
   // Silence is measured by a clock that nobody sets.
   const Time begun = reprise::now();
   const std::chrono::steady_clock::time_point begun_steady = std::chrono::steady_clock::now();
@@ -161,23 +163,20 @@ void perform(Self* self) {
 
 // ---- what the scheduler says ----
 
+// The folder is made by whoever has something to put there.
 Status run_began(Self* self, wire::Context message) {
   auto context = std::make_shared<RunContext>(*message.context);
-  const auto folder = self->state.options.runs / context->run.text();
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error)
-    return fail(ErrorCode::io,
-                fmt::format("make folder \"{}\": {}", folder.string(), error.message()));
-  context->folder = folder.string();
+  context->folder = (self->state.options.runs / context->run.text()).string();
   self->state.node.run_began(message.run, std::move(context));
   return {};
 }
 
-// The logs of a run stay until newer ones need the room.
+// The logs of a run stay until newer ones need the room. Looking for it takes as long as a short
+// run, so it is not done for each.
 void make_room(Self* self) {
   NodeState& state = self->state;
   state.brought.clear();  // looked at again where they are still wanted
+  if (++state.forgotten % look_for_room_every != 0) return;
   const std::set<std::string> in_use = state.node.folders_in_use();
   std::vector<std::filesystem::path> folders;
   std::error_code ignored;
