@@ -28,7 +28,7 @@ constexpr std::size_t bulk = 64;         // attempts taken, or handed over, at o
 constexpr auto hand_over_after = 250us;  // a finished attempt waits no longer for company
 constexpr auto watch_after =
     1ms;  // … and no longer than this while a body runs that was thought to be short
-constexpr auto spin_time = 20us;  // for the next link of a chain; waking a thread takes about 10 µs
+constexpr auto spin_time = 60us;  // for the next link of a chain; waking a thread takes 10 to 30 µs
 
 void pause() {
 #if defined(__x86_64__)
@@ -46,7 +46,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       : options_(std::move(options)), runner_(std::move(runner)), sink_(std::move(sink)) {
     const unsigned processors = std::max(1u, std::thread::hardware_concurrency());
     if (options_.slots == 0) options_.slots = processors;
-    may_spin_ = processors > 1;
+    spinning_max_ = processors > 1 ? processors : 0;
   }
 
   void start() {
@@ -69,7 +69,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       queue_.push_back({std::move(batch), 0, count});
       queued_.fetch_add(count, std::memory_order_relaxed);
       // Waking a thread costs more than a few short bodies; a slot that spins comes by itself.
-      wake = (is_short ? std::max<std::size_t>(1, count / 32) : count) - (is_spinning_ ? 1 : 0);
+      wake = (is_short ? std::max<std::size_t>(1, count / 32) : count) - std::min(spinning_, count);
       wake = std::min(wake, idle_);
     }
     wake_slots(wake);
@@ -282,13 +282,13 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
         return true;
       }
       if (hand_over_all(slot, lock)) continue;
-      if (may_spin_ && !has_spun && !is_spinning_) {
+      if (!has_spun && spinning_ < spinning_max_) {
         has_spun = true;
-        is_spinning_ = true;
+        ++spinning_;
         lock.unlock();
         spin();
         lock.lock();
-        is_spinning_ = false;
+        --spinning_;
         continue;
       }
       ++idle_;
@@ -539,14 +539,14 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   Options options_;
   const std::shared_ptr<Runner> runner_;
   const Sink sink_;
-  bool may_spin_ = false;
+  std::size_t spinning_max_ = 0;
   BodyTimes times_;
 
   std::mutex queue_mutex_;  // guards the block below
   std::deque<Range> queue_;
   std::vector<std::shared_ptr<Slot>> slots_;
   std::size_t idle_ = 0;      // slots waiting for queue_wake_
-  bool is_spinning_ = false;  // one slot looks at queued_ all the time
+  std::size_t spinning_ = 0;  // slots that look at queued_ all the time
   bool is_closing_ = false;
   std::condition_variable queue_wake_;
   std::atomic<std::size_t> queued_{
