@@ -24,6 +24,12 @@ std::string number(double value) {
 }
 
 void print(const Figure& figure) {
+  if (figure.runs.empty()) {
+    std::cout << fmt::format("{:<5}{:<46}{:>12} {:<9}  {}\n", figure.id, figure.what, "-",
+                             figure.unit, figure.note)
+              << std::flush;
+    return;
+  }
   const double value = reprise::bench::median(figure.runs);
   std::string floor = "-", ratio = "-";
   if (!figure.floor.empty()) {

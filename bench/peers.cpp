@@ -122,15 +122,17 @@ std::vector<Figure> peers(const Settings& settings) {
       (std::filesystem::path(settings.program).parent_path() / "../../bench/peers").string();
   Figure& dask = figures.emplace_back(
       peer("P2", fmt::format("Dask distributed, {} no-ops, 2 processes", tasks), "tasks/s"));
-  measure(dask, settings, "python3 -c 'import distributed'", [&] {
-    return number_from(fmt::format("python3 '{}/dask_noops.py' {}", scripts, tasks));
+  // Debian's: another one in the PATH does not see Debian's packages.
+  const std::string python = "/usr/bin/python3";
+  measure(dask, settings, python + " -c 'import distributed'", [&] {
+    return number_from(fmt::format("{} '{}/dask_noops.py' {}", python, scripts, tasks));
   });
   Figure& celery = figures.emplace_back(
       peer("P2", fmt::format("Celery with Redis, {} no-ops, 2 processes", tasks), "tasks/s"));
   testing::RedisServer server;
-  measure(celery, settings, "python3 -c 'import celery, redis'", [&] {
+  measure(celery, settings, python + " -c 'import celery, redis'", [&] {
     return number_from(
-        fmt::format("python3 '{}/celery_noops.py' {} {}", scripts, server.port(), tasks));
+        fmt::format("{} '{}/celery_noops.py' {} {}", python, scripts, server.port(), tasks));
   });
   return figures;
 }

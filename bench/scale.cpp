@@ -276,8 +276,15 @@ std::vector<Figure> memory_p6(const Settings& settings) {
   const auto all = static_cast<double>(count);
   {
     const double before = heap_bytes();
-    Played played(layered(count));
-    graph.runs.push_back((played.run() - before) / all);
+    const auto flow = layered(count);
+    const double with_flow = heap_bytes();
+    Played played(flow);
+    const double submitted = heap_bytes();
+    const double most = played.run();
+    graph.runs.push_back((most - before) / all);
+    graph.details.push_back(fmt::format("flow {:.1f}, submitted {:.1f}, while it runs {:.1f}",
+                                        (with_flow - before) / all, (submitted - with_flow) / all,
+                                        (most - submitted) / all));
   }
   for (Figure* figure : {&waiting, &named}) {
     const double before = heap_bytes();
