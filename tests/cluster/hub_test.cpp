@@ -1,6 +1,10 @@
 #include <boost/test/unit_test.hpp>
 
+#include <atomic>
 #include <filesystem>
+#include <map>
+#include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -97,6 +101,39 @@ BOOST_AUTO_TEST_CASE(a_certificate_does_not_carry_another_role_or_name) {
   BOOST_REQUIRE(!opened);
   BOOST_TEST((opened.error().code == ErrorCode::denied));
   BOOST_TEST(opened.error().message == "the certificate is of client \"c\"; this is worker \"c\"");
+}
+
+// Short messages leave in the senders' threads, one after the other, long ones in the hub's.
+BOOST_AUTO_TEST_CASE(many_threads_send_on_one_link_each_in_its_order) {
+  constexpr std::uint16_t senders = 4;
+  constexpr int each = 2000;
+  Node scheduler(with_secret(Role::scheduler, "s"));
+  Node worker(with_secret(Role::worker, "w"));
+  worker.connect(scheduler.listen());
+  auto up = worker.link();
+  auto down = scheduler.link();
+  std::vector<std::thread> threads;
+  std::atomic<int> refused{0};
+  for (std::uint16_t kind = 1; kind <= senders; ++kind)
+    threads.emplace_back([&, kind] {
+      for (int i = 0; i < each; ++i) {
+        std::string text = fmt::format("{} ", i);
+        if (i % 100 == 0) text.resize(10'000, 'x');
+        refused += !up->send(kind, text).has_value();
+        refused += !down->send(kind, std::move(text)).has_value();
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  BOOST_TEST(refused == 0);
+  for (auto [node, link] : {std::pair(&scheduler, down->link()), std::pair(&worker, up->link())}) {
+    BOOST_REQUIRE(node->wait([&node = *node, link = link] {
+      return node.links.at(link).received.size() == std::size_t{senders} * each;
+    }));
+    const std::lock_guard lock(node->mutex);
+    std::map<std::uint16_t, int> next;
+    for (const Message& message : node->links.at(link).received)
+      BOOST_REQUIRE(message.bytes.starts_with(fmt::format("{} ", next[message.kind]++)));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_link_survives_a_network_that_breaks_again_and_again) {
