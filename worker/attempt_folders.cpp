@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -102,6 +103,7 @@ void remove_unfinished_signals(const fs::path& parent) {
 }  // namespace
 
 AttemptFolders::~AttemptFolders() {
+  tidy();
   for (const Folder& folder : free_) {
     ::rmdir(folder.path.c_str());
     ::unlink(Lease::context_file(folder).c_str());
@@ -112,15 +114,26 @@ AttemptFolders::~AttemptFolders() {
 }
 
 Result<AttemptFolders::Lease> AttemptFolders::take() {
+  const auto one_of = [this](std::vector<Folder>& folders) -> std::optional<Folder> {
+    const std::scoped_lock lock(mutex_);
+    if (folders.empty()) return std::nullopt;
+    Folder folder = std::move(folders.back());
+    folders.pop_back();
+    return folder;
+  };
+  auto folder_again = one_of(free_);
+  while (!folder_again) {
+    folder_again = one_of(used_);
+    if (!folder_again) break;
+    if (!empty(*folder_again)) folder_again.reset();
+  }
+  if (folder_again) {
+    folder_again->taken = coarse_now();
+    return Lease(*this, *std::move(folder_again));
+  }
   fs::path path;
   {
     const std::scoped_lock lock(mutex_);
-    if (!free_.empty()) {
-      Folder folder = std::move(free_.back());
-      free_.pop_back();
-      folder.taken = coarse_now();
-      return Lease(*this, std::move(folder));
-    }
     path = parent_ / std::to_string(made_++);
   }
   if (::mkdir(path.c_str(), folder_mode) != 0) {
@@ -143,16 +156,33 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
 }
 
 void AttemptFolders::give_back(Folder folder) {
+  const std::scoped_lock lock(mutex_);
+  used_.push_back(std::move(folder));
+}
+
+void AttemptFolders::tidy() {
+  std::vector<Folder> used;
+  {
+    const std::scoped_lock lock(mutex_);
+    used = std::exchange(used_, {});
+  }
+  for (Folder& folder : used) {
+    if (!empty(folder)) continue;
+    const std::scoped_lock lock(mutex_);
+    free_.push_back(std::move(folder));
+  }
+}
+
+// False: the folder is of no more use.
+bool AttemptFolders::empty(Folder& folder) {
   ::unlink(Lease::signal_file(folder).c_str());
   const Look look = look_at(folder);
   if (look == Look::not_as_made ||
       (look == Look::may_have_changed && !remove_contents(folder.path))) {
     remove_tree(folder.path);
-    if (::mkdir(folder.path.c_str(), folder_mode) != 0) return;
+    if (::mkdir(folder.path.c_str(), folder_mode) != 0) return false;
   }
-  if (look != Look::untouched && !note_empty(folder)) return;
-  const std::scoped_lock lock(mutex_);
-  free_.push_back(std::move(folder));
+  return look == Look::untouched || note_empty(folder);
 }
 
 void remove_tree(const fs::path& folder) {

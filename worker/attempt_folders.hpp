@@ -2,7 +2,8 @@
 //
 // Making and removing a folder costs a journalled file system about as much as a third of a
 // process. So folders are used again once they are empty, and a command that leaves nothing behind,
-// or whose leavings were removed, costs none.
+// or whose leavings were removed, costs none. Removing leavings may take longer than a short
+// command, so it is done when somebody has time for it, at the latest for the next command.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +35,7 @@ class AttemptFolders {
     timespec taken{};    // when the present attempt got it
   };
 
-  /// An empty folder for one attempt; emptied and given back when this goes. Beside it, and so out
+  /// An empty folder for one attempt; given back when this goes. Beside it, and so out
   /// of the command's way, are places for two files: what it is told, and what it answers.
   class Lease {
    public:
@@ -67,13 +68,17 @@ class AttemptFolders {
 
   /// @error io, exhausted
   [[nodiscard]] Result<Lease> take();
+  /// Removes what was left in the folders that were given back.
+  void tidy();
 
  private:
   void give_back(Folder folder);
+  [[nodiscard]] static bool empty(Folder& folder);
 
   const std::filesystem::path parent_;
   std::mutex mutex_;
   std::vector<Folder> free_;
+  std::vector<Folder> used_;  // given back, and perhaps not empty
   std::size_t made_ = 0;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
+#include <utility>
 #include <variant>
 
 #include <fmt/format.h>
@@ -53,6 +55,12 @@ void call(const Body& body, const Attempt& attempt, const std::stop_token& stop,
     set_failed(outcome, FailureClass::task, "the body threw something that is no std::exception");
     outcome.value = failure_payload("unknown", outcome.message);
   }
+}
+
+// Of the run that this thread's last command was of.
+std::weak_ptr<RunResources>& last_used() {
+  thread_local std::weak_ptr<RunResources> last;
+  return last;
 }
 
 Outcome pass(const Attempt& attempt) {
@@ -129,9 +137,14 @@ Outcome LocalRunner::run_body(const Attempt& attempt, std::stop_token stop) {
   }
   if (const auto* command = std::get_if<CommandBody>(&body)) {
     const auto resources = resources_of(attempt.context);
+    last_used() = resources;
     return commands_.run(attempt, *command, *resources, std::move(stop));
   }
   return pass(attempt);
+}
+
+void LocalRunner::tidy() {
+  if (const auto resources = std::exchange(last_used(), {}).lock()) resources->folders.tidy();
 }
 
 Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::FunctionBody& body,

@@ -39,6 +39,7 @@ class LocalRunner final : public Runner {
   /// (SlotPool). What was stopped is reported as cancelled: the runner does not know the reason.
   [[nodiscard]] Outcome run(const Attempt& attempt, std::stop_token stop) override;
   [[nodiscard]] bool ends_by_force(const Attempt& attempt) const override;
+  void tidy() override;
 
  private:
   [[nodiscard]] Outcome run_body(const Attempt& attempt, std::stop_token stop);

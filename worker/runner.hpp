@@ -19,6 +19,10 @@ class Runner {
   ///              and, after the grace time, SIGKILL; a function sees it in its context.
   [[nodiscard]] virtual Outcome run(const Attempt& attempt, std::stop_token stop) = 0;
 
+  /// A slot calls this when it has handed over what it ran and has nothing else to do: for what may
+  /// be done later.
+  virtual void tidy() {}
+
   /// Whether `run` returns about the grace time after the stop, whatever the body does.
   [[nodiscard]] virtual bool ends_by_force(const Attempt& attempt) const {
     return !attempt.question &&

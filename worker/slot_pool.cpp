@@ -212,6 +212,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       }
       if (attempt == nullptr) {
         hand_over(std::exchange(ready, {}));
+        runner_->tidy();
         if (!refill(slot)) break;
         time = Clock::now();
         continue;

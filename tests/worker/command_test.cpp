@@ -109,6 +109,7 @@ BOOST_AUTO_TEST_CASE(the_folder_is_fresh_and_gone_afterwards) {
   std::getline(lines, working);
   BOOST_TEST(working.starts_with((run_folder / "attempts").string()));
   BOOST_TEST(!std::getline(lines, rest), rest);
+  runner.tidy();  // as a slot does
   BOOST_TEST(!std::filesystem::exists(working + "/over"));
   BOOST_TEST(stdout_of(first) == stdout_of(second));
 }
