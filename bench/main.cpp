@@ -114,6 +114,11 @@ int main(int argc, char** argv) {
   for (const auto& entry : reprise::bench::all())
     if (is_wanted(entry.id))
       for (const Figure& figure : entry.run(settings)) take(figure);
+  const bool is_missed = std::any_of(all.begin(), all.end(), [](const nlohmann::json& figure) {
+    return !figure["goal"].get<std::string>().empty() && !figure["met"].get<bool>();
+  });
+  if (is_missed)
+    std::cout << "Of goals that were missed, docs/performance.md says where the time goes.\n";
   if (with_peers)
     for (const Figure& figure : reprise::bench::peers(settings)) take(figure);
   if (!json_file.empty())
