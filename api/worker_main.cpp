@@ -27,6 +27,7 @@
 #include "cluster/worker_node.hpp"
 #include "core/configuration.hpp"
 #include "core/log_line.hpp"
+#include "core/service_log.hpp"
 #include "core/setting.hpp"
 #include "core/text.hpp"
 #include "core/time.hpp"
@@ -219,24 +220,11 @@ Result<cluster::WorkerNodeOptions> options_from(const Arguments& arguments,
   return worker;
 }
 
-/// Whole lines on stderr, from any thread.
-class Log {
- public:
-  Log(LogFormat format, LogLevel least)
-      : format_(format), least_(least), for_journal_(writes_to_journal()) {}
-  void operator()(LogLevel level, std::string_view message) const {
-    if (level < least_) return;
-    const std::string text = log_line(format_, level, message, now(), for_journal_) + "\n";
-    (void)std::fwrite(text.data(), 1, text.size(), stderr);
-  }
-  void info(std::string_view message) const { (*this)(LogLevel::info, message); }
-  void error(std::string_view message) const { (*this)(LogLevel::error, message); }
-
- private:
-  LogFormat format_;
-  LogLevel least_;
-  bool for_journal_;
-};
+// Whole lines, from any thread.
+void write_line(const std::string& line) {
+  const std::string text = line + "\n";
+  (void)std::fwrite(text.data(), 1, text.size(), stderr);
+}
 
 /// Signals that end a worker, and its own wish to be woken, which is a SIGTERM from itself.
 class Endings {
@@ -270,7 +258,7 @@ class Endings {
 int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   auto table = table_of(std::move(tasks));
   if (!table) {
-    Log(LogFormat::text, LogLevel::info).error(table.error().message);
+    ServiceLog(write_line, LogFormat::text, LogLevel::info).error(table.error().message);
     return exit_invalid;
   }
   worker::serve_functions_if_asked(argc, argv, [&](std::span<char*>) { return table; });
@@ -278,8 +266,8 @@ int serve_as_worker(int argc, char** argv, std::vector<served_task> tasks) {
   worker::adopt_orphans();  // background processes of commands stay ours to end
   cluster::ServiceManager manager;
   const auto arguments = Arguments::read(argc, argv);
-  const Log log(arguments ? arguments->log_format() : LogFormat::text,
-                arguments ? arguments->log_level() : LogLevel::info);
+  const ServiceLog log(write_line, arguments ? arguments->log_format() : LogFormat::text,
+                       arguments ? arguments->log_level() : LogLevel::info);
   auto options = arguments ? options_from(*arguments, *table)
                            : Result<cluster::WorkerNodeOptions>(tl::unexpected(arguments.error()));
   if (!options) {

@@ -14,10 +14,10 @@
 #include "cli/execution.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
-#include "cli/service_log.hpp"
 #include "cli/text.hpp"
 #include "cluster/server.hpp"
 #include "cluster/standby.hpp"
+#include "core/service_log.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cli {
@@ -59,7 +59,7 @@ Result<cluster::Credentials> server_credentials(const GlobalOptions& globals,
 struct Service {
   ServiceSignals& signals;
   ServiceManager& manager;
-  ServiceLog& log;
+  const ServiceLog& log;
 };
 
 /// Serves until it is asked to end (true) or another server leads (false).
@@ -167,7 +167,8 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
 
   ServiceSignals signals;  // before any thread
   ServiceManager manager;
-  ServiceLog log(console, options.log.format, options.log.least);
+  const ServiceLog log([&console](const std::string& line) { console.say(line); },
+                       options.log.format, options.log.least);
   const Service service{signals, manager, log};
   const auto say = [&log](const std::string& line) { log.info(line); };
   cluster::ServerOptions server;

@@ -10,12 +10,12 @@
 #include "cli/machine.hpp"
 #include "cli/remote.hpp"
 #include "cli/service.hpp"
-#include "cli/service_log.hpp"
 #include "cli/table.hpp"
 #include "cli/version.hpp"
 #include "cluster/socket_address.hpp"
 #include "cluster/worker_list.hpp"
 #include "cluster/worker_node.hpp"
+#include "core/service_log.hpp"
 #include "core/text.hpp"
 
 namespace reprise::cli {
@@ -112,7 +112,8 @@ int worker_start_command(const WorkerStartOptions& options, Console& console) {
     signals.wake();
   };
   ServiceManager manager;
-  ServiceLog log(console, options.log.format, options.log.least);
+  const ServiceLog log([&console](const std::string& line) { console.say(line); },
+                       options.log.format, options.log.least);
   worker.say = [&log](const std::string& line) { log.info(line); };
   auto node = cluster::WorkerNode::open(std::move(worker));
   if (!node) return console.fail(node.error());

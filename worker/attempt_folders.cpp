@@ -125,7 +125,7 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
   while (!folder_again) {
     folder_again = one_of(used_);
     if (!folder_again) break;
-    if (!empty(*folder_again)) folder_again.reset();
+    if (!make_empty(*folder_again)) folder_again.reset();
   }
   if (folder_again) {
     folder_again->taken = coarse_now();
@@ -167,14 +167,14 @@ void AttemptFolders::tidy() {
     used = std::exchange(used_, {});
   }
   for (Folder& folder : used) {
-    if (!empty(folder)) continue;
+    if (!make_empty(folder)) continue;
     const std::scoped_lock lock(mutex_);
     free_.push_back(std::move(folder));
   }
 }
 
 // False: the folder is of no more use.
-bool AttemptFolders::empty(Folder& folder) {
+bool AttemptFolders::make_empty(Folder& folder) {
   ::unlink(Lease::signal_file(folder).c_str());
   const Look look = look_at(folder);
   if (look == Look::not_as_made ||

@@ -73,7 +73,7 @@ class AttemptFolders {
 
  private:
   void give_back(Folder folder);
-  [[nodiscard]] static bool empty(Folder& folder);
+  [[nodiscard]] static bool make_empty(Folder& folder);
 
   const std::filesystem::path parent_;
   std::mutex mutex_;

@@ -103,7 +103,9 @@ BOOST_AUTO_TEST_CASE(a_worker_of_ones_own_has_what_flags_and_settings_say) {
                                    {"--name", "telling", "--log-format", "json", "--slots", "1"});
   BOOST_TEST(telling.shows("limits"), telling.output());
   telling.send(SIGTERM);
-  for (const std::string& line : lines_of(telling.wait().err)) {
+  const std::vector<std::string> lines = lines_of(telling.wait().err);
+  BOOST_TEST(lines.size() >= 2u);
+  for (const std::string& line : lines) {
     const Json entry = Json::parse(line, nullptr, false);
     BOOST_TEST((entry.contains("time") && entry.contains("level") && entry.contains("msg")), line);
   }
