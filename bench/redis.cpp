@@ -19,11 +19,13 @@ namespace {
 
 using testing::RedisServer;
 
+constexpr std::size_t gets = 400'000;
+
 /// GETs of 64 bytes per second, 128 on their way at a time on each of `clients` connections.
 double get_rate(const RedisServer& server, int clients) {
   const std::string command =
-      fmt::format("redis-benchmark -p {} -t set,get -n 400000 -r 10000 -d 64 -P 128 -c {} --csv",
-                  server.port(), clients);
+      fmt::format("redis-benchmark -p {} -t set,get -n {} -r 10000 -d 64 -P 128 -c {} --csv",
+                  server.port(), gets, clients);
   std::FILE* const pipe = ::popen(command.c_str(), "r");
   REPRISE_ASSERT(pipe != nullptr, command);
   double rate = 0;
@@ -51,16 +53,18 @@ std::vector<Key> fill(cache::Store& store, std::size_t count, std::size_t bytes)
   return keys;
 }
 
-/// Keys per second, `batch` in a question.
-double look_up_rate(cache::Store& store, const std::vector<Key>& keys, std::size_t batch) {
+/// Keys per second, `batch` in a question, all of them `rounds` times.
+double look_up_rate(cache::Store& store, const std::vector<Key>& keys, std::size_t batch,
+                    std::size_t rounds = 1) {
   const std::size_t asked = keys.size() / batch * batch;
   const double took = seconds_of([&] {
-    for (std::size_t i = 0; i < asked; i += batch) {
-      const auto found = store.look_up(std::span(keys).subspan(i, batch), now());
-      REPRISE_ASSERT(found && found->front() && found->back(), i);
-    }
+    for (std::size_t round = 0; round < rounds; ++round)
+      for (std::size_t i = 0; i < asked; i += batch) {
+        const auto found = store.look_up(std::span(keys).subspan(i, batch), now());
+        REPRISE_ASSERT(found && found->front() && found->back(), i);
+      }
   });
-  return static_cast<double>(asked) / took;
+  return static_cast<double>(asked * rounds) / took;
 }
 
 std::shared_ptr<redis::Client> client_of(const RedisServer& server) {
@@ -101,7 +105,9 @@ std::vector<Figure> redis_p5(const Settings& settings) {
   const auto filled = fill(store, count, 64);
   for (int i = 0; i < settings.repetitions; ++i) {
     keys.floor.push_back(get_rate(server, 50));
-    keys.runs.push_back(look_up_rate(store, filled, count));
+    // As many as redis-benchmark asks for: its figure, too, is of a server and a client that are
+    // warm. The rerun below has what the first question costs.
+    keys.runs.push_back(look_up_rate(store, filled, count, gets / count));
     graph.floor.push_back(run_program({settings.program, "version"}) * 1e3);
     graph.runs.push_back(run_with(fmt::format("data{}", i)) * 1e3);
   }

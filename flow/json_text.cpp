@@ -14,6 +14,7 @@ namespace reprise {
 namespace {
 
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+constexpr std::size_t bytes_per_value = 8;
 
 // nlohmann's SAX events carry no positions; this iterator tells how far the lexer has read.
 class TrackedIterator {
@@ -79,6 +80,9 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     result_.tree.texts_ =
         std::make_unique<std::pmr::monotonic_buffer_resource>(std::size_t{64} << 10);
     if (text.starts_with(byte_order_mark)) last_end_ += byte_order_mark.size();
+    // Traces have a value for every 8 to 40 bytes. Room that is not needed is never touched; growing
+    // by copying would touch three times what is.
+    nodes().reserve(text.size() / bytes_per_value + 16);
   }
 
   void parse() {
@@ -90,18 +94,20 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
       nodes()[open.node].end = next_index();  // what an error left open
   }
 
-  bool null() override { return add(JsonNode::Kind::null, std::monostate{}); }
-  bool boolean(bool value) override { return add(JsonNode::Kind::boolean, value); }
+  bool null() override { return add(JsonNode{}); }
+  bool boolean(bool value) override {
+    return add({.boolean = value, .kind = JsonNode::Kind::boolean});
+  }
   bool number_integer(number_integer_t value) override {
-    return add(JsonNode::Kind::number, std::int64_t{value});
+    return number_float(static_cast<double>(value), {});
   }
   bool number_unsigned(number_unsigned_t value) override {
-    return add(JsonNode::Kind::number, std::uint64_t{value});
+    return number_float(static_cast<double>(value), {});
   }
   bool number_float(number_float_t value, const string_t&) override {
-    return add(JsonNode::Kind::number, value);
+    return add({.number = value, .kind = JsonNode::Kind::number});
   }
-  bool string(string_t& value) override { return add(JsonNode::Kind::text, keep(value)); }
+  bool string(string_t& value) override { return add(text_node(JsonNode::Kind::text, keep(value))); }
   bool binary(binary_t&) override { return false; }  // not in JSON
   bool start_object(std::size_t) override { return open(JsonNode::Kind::object); }
   bool start_array(std::size_t) override { return open(JsonNode::Kind::array); }
@@ -115,7 +121,7 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
                     fmt::format("key '{}' stands twice in one object",
                                 shorten(escape_for_terminal(kept), 80)));
     }
-    return add(JsonNode::Kind::key, kept);
+    return add(text_node(JsonNode::Kind::key, kept));
   }
 
   bool parse_error(std::size_t position, const std::string&,
@@ -161,17 +167,17 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     return false;
   }
 
-  template <class Data>
-  bool add(JsonNode::Kind kind, Data data) {
+  static JsonNode text_node(JsonNode::Kind kind, std::string_view text) {
+    return {.bytes = text.data(), .size = static_cast<std::uint32_t>(text.size()), .kind = kind};
+  }
+
+  bool add(JsonNode node) {
     if (nodes().size() >= limits_.values_max) {
       return refuse(JsonError::Kind::too_many,
                     fmt::format("more than {} values", limits_.values_max));
     }
-    JsonNode node;
-    node.data = data;
     node.position = token_start();
     node.end = next_index() + 1;
-    node.kind = kind;
     nodes().push_back(node);
     return true;
   }
@@ -182,7 +188,7 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
           JsonError::Kind::too_deep,
           fmt::format("more than {} lists and objects within each other", limits_.depth_max));
     }
-    if (!add(kind, std::monostate{})) return false;
+    if (!add({.bytes = nullptr, .kind = kind})) return false;
     open_.push_back({next_index() - 1, keys_.size(), nullptr});
     return true;
   }
@@ -233,15 +239,14 @@ ParsedJson parse_json(std::string_view text, const JsonLimits& limits) {
 JsonTree::Index JsonTree::find(Index object, std::string_view key) const {
   if (nodes_[object].kind != JsonNode::Kind::object) return none;
   for (Index at = object + 1; at + 1 < nodes_[object].end; at = nodes_[at + 1].end) {
-    if (std::get<std::string_view>(nodes_[at].data) == key) return at + 1;
+    if (nodes_[at].text() == key) return at + 1;
   }
   return none;
 }
 
-const std::string_view* JsonTree::text(Index index) const {
-  return nodes_[index].kind == JsonNode::Kind::text
-             ? std::get_if<std::string_view>(&nodes_[index].data)
-             : nullptr;
+std::optional<std::string_view> JsonTree::text(Index index) const {
+  if (nodes_[index].kind != JsonNode::Kind::text) return std::nullopt;
+  return nodes_[index].text();
 }
 
 std::string_view JsonTree::kind_name(Index index) const {

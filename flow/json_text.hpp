@@ -2,7 +2,7 @@
 // stands.
 //
 // The tree is one flat array in document order: a value's children follow it directly, and `end` is
-// where its next sibling begins. That costs 40 bytes a value and no allocation each, so that a
+// where its next sibling begins. That costs 24 bytes a value and no allocation each, so that a
 // trace of 14 MB is read in well under 0.1 s.
 #pragma once
 
@@ -10,9 +10,9 @@
 #include <cstdint>
 #include <memory>
 #include <memory_resource>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 namespace reprise {
@@ -24,13 +24,20 @@ struct JsonLimits {
 
 struct JsonNode {
   enum class Kind : std::uint8_t { null, boolean, number, text, array, object, key };
-  // A key's or text's bytes; numbers as they were written: with no fraction or exponent and in
-  // range an integer.
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string_view> data;
+  union {
+    const char* bytes = nullptr;  // of a key or text: `size` of them, read by text()
+    double number;                // integers beyond 2^53 rounded
+    bool boolean;
+  };
+  std::uint32_t size = 0;
   std::uint32_t position = 0;  // byte in the document where it begins
   std::uint32_t end = 0;       // index one past its last descendant
   Kind kind = Kind::null;
+
+  /// Of a key or a text.
+  [[nodiscard]] std::string_view text() const { return {bytes, size}; }
 };
+static_assert(sizeof(JsonNode) == 24);
 
 /// A parsed document. The nodes' text lives as long as the tree; the document's text need not.
 class JsonTree {
@@ -48,8 +55,8 @@ class JsonTree {
 
   /// The value of `key` in the object `object`; none when it is no object or has no such key.
   [[nodiscard]] Index find(Index object, std::string_view key) const;
-  /// The text of a text node; nullptr for every other.
-  [[nodiscard]] const std::string_view* text(Index index) const;
+  /// The text of a text node; nothing for every other.
+  [[nodiscard]] std::optional<std::string_view> text(Index index) const;
   /// "an object", "a list", "a text" …: for messages.
   [[nodiscard]] std::string_view kind_name(Index index) const;
 

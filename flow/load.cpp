@@ -83,7 +83,7 @@ bool has_key(const JsonTree& tree, std::string_view key) {
   if (tree.empty() || tree[0].kind != JsonNode::Kind::object) return false;
   // Not JsonTree::find(): what came before a mistake may end in a key without a value.
   for (JsonTree::Index at = 1; at < tree[0].end;) {
-    if (std::get<std::string_view>(tree[at].data) == key) return true;
+    if (tree[at].text() == key) return true;
     at = at + 1 < tree[0].end ? tree[at + 1].end : at + 1;
   }
   return false;

@@ -100,8 +100,8 @@ class WfReader {
               fmt::format("the trace has no 'schemaVersion'; WfFormat {} are read", accepted));
       return false;
     }
-    const std::string_view* text = tree_.text(version);
-    if (text == nullptr) {
+    const std::optional<std::string_view> text = tree_.text(version);
+    if (!text) {
       mistake("RP2102", version,
               fmt::format("'schemaVersion' must be a text such as '1.5', not {}",
                           tree_.kind_name(version)));
@@ -162,12 +162,7 @@ class WfReader {
 
   std::string_view text_of(Index text) const { return *tree_.text(text); }
 
-  double number_of(Index number) const {
-    const auto& data = tree_[number].data;
-    if (const auto* value = std::get_if<std::int64_t>(&data)) return static_cast<double>(*value);
-    if (const auto* value = std::get_if<std::uint64_t>(&data)) return static_cast<double>(*value);
-    return std::get<double>(data);
-  }
+  double number_of(Index number) const { return tree_[number].number; }
 
   std::string id_of(std::uint32_t task) const { return quoted(trace_.tasks[task].id); }
 
@@ -176,7 +171,7 @@ class WfReader {
   void for_each_text(Index list, std::string_view key, const Owner& owner, Visit&& visit) {
     if (list == JsonTree::none) return;
     tree_.for_each(list, [&](Index element) {
-      if (const std::string_view* text = tree_.text(element)) {
+      if (const auto text = tree_.text(element)) {
         visit(element, *text);
       } else {
         mistake("RP2105", element,
