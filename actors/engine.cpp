@@ -1,11 +1,8 @@
 #include "actors/engine.hpp"
 
 #include <condition_variable>
-#include <cstring>
 #include <future>
 #include <mutex>
-#include <set>
-#include <thread>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -15,30 +12,17 @@
 
 #include "actors/cache_actor.hpp"
 #include "actors/commit.hpp"
+#include "actors/engine_data.hpp"
 #include "actors/file_hasher.hpp"
 #include "actors/journal_actor.hpp"
 #include "actors/messages.hpp"
 #include "actors/nest_actor.hpp"
 #include "actors/nested_flow.hpp"
+#include "actors/past_runs.hpp"
 #include "actors/run_options.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/worker_actor.hpp"
-#include "cache/blob_store.hpp"
-#include "cache/file_digests.hpp"
-#include "cache/memory_store.hpp"
-#include "cache/redis_functions.hpp"
-#include "cache/redis_invalidations.hpp"
-#include "cache/redis_leases.hpp"
-#include "cache/redis_store.hpp"
 #include "cache/redis_wake_ups.hpp"
-#include "cache/sqlite_leases.hpp"
-#include "cache/sqlite_store.hpp"
-#include "cache/tiered_store.hpp"
-#include "cache/upkeep.hpp"
-#include "journal/data_folder.hpp"
-#include "journal/history.hpp"
-#include "journal/run_view.hpp"
-#include "journal/sqlite_journal.hpp"
 #include "worker/function_message.hpp"
 #include "worker/local_runner.hpp"
 #include "worker/machine.hpp"
@@ -96,48 +80,9 @@ bool order_matters(const FlowSpec& flow, unsigned slots) {
                               [](const Node& node) { return node.expected_seconds > 0; });
 }
 
-// By node; of a few newest changes, since a run waits for them to be read. Empty: nothing is known.
-std::vector<float> usual_seconds(journal::Journal& journal, const FlowSpec& flow) {
-  constexpr std::uint32_t runs = 2;
-  constexpr std::size_t changes_max = 20'000;
-  const auto usual = journal::usual_durations(journal, flow.name, runs, changes_max);
-  if (usual.empty()) return {};
-  std::vector<float> all;
-  all.reserve(flow.nodes.size());
-  for (const Node& node : flow.nodes) {
-    const auto known = usual.find(node.name);
-    all.push_back(known == usual.end() ? 0.0F : static_cast<float>(seconds(known->second)));
-  }
-  return all;
-}
-
 /// Found in the environment of everything that a run's commands started.
 std::string process_mark(const RunId& run) {
   return "REPRISE_RUN=" + run.text();
-}
-
-/// The nodes that became many tasks, in that order, which is the order of those tasks' numbers.
-std::vector<std::pair<NodeId, std::uint32_t>> expanded_in(const std::vector<journal::Batch>& past,
-                                                          std::size_t nodes) {
-  std::vector<std::pair<NodeId, std::uint32_t>> expanded;
-  std::set<TaskId> known;
-  for (const journal::Batch& batch : past)
-    for (const journal::TaskChange& change : batch.tasks)
-      if (change.state == TaskState::mapped && change.task.value < nodes &&
-          known.insert(change.task).second)
-        expanded.emplace_back(NodeId{change.task.value}, change.detail ? change.detail->width : 0);
-  return expanded;
-}
-
-// Marks what other nodes removed as removed in the folder, so that it is explained as such.
-std::function<void(const std::map<Key, Time>&)> forgetting(
-    const journal::DataFolder& folder, const std::shared_ptr<cache::BlobStore>& blobs) {
-  return [path = folder.cache_file(), blobs,
-          blob_folder = folder.blobs()](const std::map<Key, Time>& removed) {
-    auto upkeep = cache::Upkeep::open(path, blobs, blob_folder);
-    if (!upkeep) return;  // it is passed over all the same
-    for (const auto& [key, when] : removed) (void)(*upkeep)->remove({key}, when);
-  };
 }
 
 class EmbeddedEngine final : public Engine {
@@ -177,15 +122,6 @@ class EmbeddedEngine final : public Engine {
     std::optional<journal::RunLock> lock;
     std::optional<RunResult> result;
   };
-  /// A run of this flow and these parameters that some process left unfinished, or the one asked
-  /// for.
-  struct Interrupted {
-    RunId id;
-    journal::RunLock lock;
-    std::vector<journal::Batch> past;
-    RunOptions options;  // that it began with
-  };
-
   template <class Request>
   Status steer(const RunId& run, std::vector<std::string> tasks, std::string reason);
   Status begin_nested(const scheduler::Nest& nest);
@@ -194,38 +130,22 @@ class EmbeddedEngine final : public Engine {
   Result<RunStarted> begin(std::shared_ptr<const FlowSpec> flow, RunOptions options,
                            std::optional<Nested> nested);
   [[nodiscard]] Status room_for(const FlowSpec& flow, const RunOptions& options);
-  [[nodiscard]] std::unique_ptr<cache::Store> store_of_newer_version();
-  void join_tiers(std::unique_ptr<cache::Store> local, std::shared_ptr<cache::Leases> local_leases);
   void start_actors();
   [[nodiscard]] caf::actor spawn_local_worker();
   [[nodiscard]] scheduler::WorkerOffer local_offer() const;
   void close();
   void ended(RunEnd end);
   void journal_lost(const Error& error);
-  [[nodiscard]] Status begin_epoch(bool keeps);
-  [[nodiscard]] Result<std::optional<Interrupted>> find_interrupted(journal::Journal& journal,
-                                                                    const Digest& flow,
-                                                                    const Digest& parameters,
-                                                                    const RunOptions& options);
-  [[nodiscard]] Result<std::optional<Interrupted>> find_nested(journal::Journal& journal,
-                                                               const RunId& id);
-  [[nodiscard]] Result<std::vector<journal::Batch>> read_past(journal::Journal& journal,
-                                                              const RunId& run);
   /// Runs `action` on the journal's thread and waits for it.
   template <class F>
   auto with_journal(F action) -> std::invoke_result_t<F, journal::Journal&>;
+  [[nodiscard]] actors::PastRuns past_runs(journal::Journal& journal) const {
+    return {journal, data_->folder, *data_->blobs};
+  }
   [[nodiscard]] std::optional<RunIndex> index_of(const RunId& run);
 
   EngineOptions options_;
-  std::optional<journal::DataFolder> folder_;
-  std::filesystem::path temporary_;  // data of an engine that keeps nothing
-  std::shared_ptr<cache::BlobStore> blobs_;
-  std::unique_ptr<journal::Journal> journal_;  // until the actor takes it
-  std::shared_ptr<cache::Store> store_;
-  std::shared_ptr<cache::Leases> leases_;
-  std::unique_ptr<cache::FileDigests> digests_;
-  bool has_journal_ = false;
-  journal::Epoch epoch_;  // of a server
+  std::unique_ptr<actors::EngineData> data_;
   Listener listener_;
 
   caf::actor_system_config config_;
@@ -248,114 +168,10 @@ Status EmbeddedEngine::open() {
     options_.functions = std::make_shared<worker::FunctionTable>();
     worker::add_builtins(*options_.functions);
   }
-  const bool keeps = !options_.data.empty();
-  std::filesystem::path data = options_.data;
-  if (!keeps) {
-    std::string pattern = (std::filesystem::temp_directory_path() / "reprise-XXXXXX").string();
-    if (mkdtemp(pattern.data()) == nullptr)
-      return tl::unexpected(system_error(fmt::format("make folder \"{}\"", pattern), errno));
-    data = temporary_ = pattern;
-  }
-  auto folder = journal::DataFolder::open({.path = data, .create = true});
-  if (!folder) return tl::unexpected(folder.error());
-  folder_ = std::move(*folder);
-
-  auto blobs = cache::BlobStore::open({.folder = folder_->blobs(), .sync = keeps});
-  if (!blobs) return tl::unexpected(blobs.error());
-  blobs_ = std::move(*blobs);
-  if (keeps && options_.durability != Durability::none) {
-    auto journal = journal::SqliteJournal::open({.path = folder_->journal_file()});
-    if (!journal) return tl::unexpected(journal.error());
-    if (options_.share_journal)
-      journal_ = options_.share_journal(std::move(*journal));
-    else
-      journal_ = std::move(*journal);
-    has_journal_ = true;
-  }
-  if (options_.spawn_worker)
-    if (const Status began = begin_epoch(keeps); !began) return began;
-  std::unique_ptr<cache::Store> local;
-  std::shared_ptr<cache::Leases> local_leases;
-  if (!keeps) {
-    local = std::make_unique<cache::MemoryStore>();
-    digests_ = *cache::FileDigests::open({});
-  } else if (auto store =
-                 cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_});
-             !store) {
-    local = store_of_newer_version();
-    if (!local) return tl::unexpected(store.error());
-    digests_ = *cache::FileDigests::open({});
-  } else {
-    local = std::move(*store);
-    auto leases = cache::SqliteLeases::open(folder_->cache_file());
-    if (!leases) return tl::unexpected(leases.error());
-    local_leases = std::move(*leases);
-    auto digests = cache::FileDigests::open({.path = folder_->cache_file()});
-    if (!digests) return tl::unexpected(digests.error());
-    digests_ = std::move(*digests);
-  }
-  join_tiers(std::move(local), std::move(local_leases));
+  auto data = actors::EngineData::open(options_);
+  if (!data) return tl::unexpected(data.error());
+  data_ = std::move(*data);
   return {};
-}
-
-// What it has is served, and nothing is kept; no task fails for it. Null: it is of no newer one.
-std::unique_ptr<cache::Store> EmbeddedEngine::store_of_newer_version() {
-  auto store =
-      cache::SqliteStore::open({.path = folder_->cache_file(), .blobs = blobs_, .read_only = true});
-  if (!store || !(*store)->is_newer()) return nullptr;
-  if (options_.warn)
-    options_.warn(
-        fmt::format("a newer version of reprise wrote \"{}\": what it has is used, and new results "
-                    "are not kept; "
-                    "use that version, or another data directory",
-                    escape_for_terminal(folder_->cache_file().string())));
-  return *std::move(store);
-}
-
-// Before anything is dispatched. A server that keeps no journal of its runs has its epochs in one,
-// all the same: workers tell servers apart by them.
-Status EmbeddedEngine::begin_epoch(bool keeps) {
-  const RunId random = RunId::generate(now());
-  std::uint64_t nonce = 0;
-  std::memcpy(&nonce, random.bytes.data() + random.bytes.size() - sizeof nonce, sizeof nonce);
-  if (!keeps) {
-    epoch_ = {1, nonce, nonce};
-    return {};
-  }
-  std::unique_ptr<journal::Journal> for_this;
-  if (!journal_) {
-    auto journal = journal::SqliteJournal::open({.path = folder_->journal_file()});
-    if (!journal) return tl::unexpected(journal.error());
-    for_this = std::move(*journal);
-  }
-  auto begun = (journal_ ? journal_ : for_this)->begin_epoch(nonce, options_.name, now());
-  if (!begun) return tl::unexpected(begun.error());
-  epoch_ = *begun;
-  return {};
-}
-
-// The store of this node alone, or before the one that nodes share.
-void EmbeddedEngine::join_tiers(std::unique_ptr<cache::Store> local,
-                                std::shared_ptr<cache::Leases> local_leases) {
-  if (!options_.redis) {
-    store_ = std::move(local);
-    leases_ = std::move(local_leases);
-    return;
-  }
-  auto client = std::make_shared<redis::Client>(*options_.redis, cache::redis_functions());
-  cache::TieredStore::Options tiers;
-  tiers.local = std::move(local);
-  tiers.local_leases = std::move(local_leases);
-  tiers.remote = std::make_unique<cache::RedisStore>(
-      cache::RedisStore::Options{.client = client, .blobs = blobs_, .mac_keys = options_.mac_keys});
-  tiers.remote_leases =
-      std::make_shared<cache::RedisLeases>(cache::RedisLeases::Options{.client = client});
-  tiers.invalidations = std::make_shared<cache::RedisInvalidations>(client);
-  if (temporary_.empty()) tiers.forget = forgetting(*folder_, blobs_);
-  tiers.warn = options_.warn;
-  auto tiered = std::make_shared<cache::TieredStore>(std::move(tiers));
-  store_ = tiered;
-  leases_ = tiered;
 }
 
 // Actors start with the first run, so that the listener can be set before.
@@ -367,24 +183,26 @@ void EmbeddedEngine::start_actors() {
   config_.set("scheduler.policy", caf::atom("sharing"));
   config_.set("scheduler.max-threads", std::size_t{1});
   system_ = std::make_unique<caf::actor_system>(config_);
-  if (journal_) journal_actor_ = actors::spawn_journal_actor(*system_, std::move(journal_));
+  if (data_->journal)
+    journal_actor_ = actors::spawn_journal_actor(*system_, std::move(data_->journal));
   actors::CacheServiceOptions cache;
-  cache.store = store_;
-  cache.leases = leases_;
+  cache.store = data_->store;
+  cache.leases = data_->leases;
   cache.clock = options_.clock;
   cache.space = options_.space;
-  cache.blobs = blobs_;
+  cache.blobs = data_->blobs;
   cache.max_value_bytes = options_.max_value_bytes;
   cache.is_dead = [this](const std::string& owner) {
     const auto run = RunId::parse(owner);
-    return run && folder_->was_abandoned(*run);
+    return run && data_->folder.was_abandoned(*run);
   };
-  cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(digests_));
+  cache.hasher = std::make_unique<actors::RememberingHasher>(std::move(data_->digests));
   std::shared_ptr<cache::WakeUps> wake_ups;
   if (options_.redis) wake_ups = std::make_shared<cache::RedisWakeUps>(*options_.redis);
   cache_ = actors::spawn_cache_actor(*system_, std::move(cache), std::move(wake_ups));
-  worker_ = options_.spawn_worker ? options_.spawn_worker(*system_, {epoch_, cache_, blobs_})
-                                  : spawn_local_worker();
+  worker_ = options_.spawn_worker
+                ? options_.spawn_worker(*system_, {data_->epoch, cache_, data_->blobs})
+                : spawn_local_worker();
   actors::SchedulerActorOptions scheduler;
   if (!options_.spawn_worker) scheduler.workers.push_back(local_offer());
   scheduler.policy = options_.policy;
@@ -395,7 +213,7 @@ void EmbeddedEngine::start_actors() {
   scheduler.journal = journal_actor_;
   nest_ = actors::spawn_nest_actor(
       *system_, {.begin = [this](const scheduler::Nest& nest) { return begin_nested(nest); },
-                 .blobs = blobs_,
+                 .blobs = data_->blobs,
                  .clock = options_.clock});
   scheduler.nest = nest_;
   scheduler.clock = options_.clock;
@@ -425,13 +243,13 @@ caf::actor EmbeddedEngine::spawn_local_worker() {
   worker.gpus = worker::gpus_in(options_.capacity);
   worker.runner = std::make_shared<worker::LocalRunner>(
       worker::LocalRunner::Options{.functions = options_.functions,
-                                   .blobs = blobs_,
+                                   .blobs = data_->blobs,
                                    .grace = options_.grace,
                                    .secrets = options_.secrets,
                                    .warn = options_.warn,
                                    .pool = options_.pool,
                                    .enforcement = options_.enforcement});
-  worker.blobs = blobs_;
+  worker.blobs = data_->blobs;
   worker.grace = options_.grace;
   worker.warn = options_.warn;
   worker.cache = cache_;
@@ -461,11 +279,7 @@ void EmbeddedEngine::close() {
     }
     system_.reset();
   }
-  runs_.clear();  // lets go of the locks
-  if (!temporary_.empty()) {
-    std::error_code ignored;
-    std::filesystem::remove_all(temporary_, ignored);
-  }
+  runs_.clear();  // lets go of the locks, before a temporary folder is removed
 }
 
 void EmbeddedEngine::abandon() {
@@ -484,91 +298,13 @@ void EmbeddedEngine::abandon() {
 
 template <class F>
 auto EmbeddedEngine::with_journal(F action) -> std::invoke_result_t<F, journal::Journal&> {
-  if (journal_) return action(*journal_);
+  if (data_->journal) return action(*data_->journal);
   using R = std::invoke_result_t<F, journal::Journal&>;
   std::promise<R> promise;
   caf::anon_send(journal_actor_, actors::WithJournal{[&](journal::Journal& journal) {
                    promise.set_value(action(journal));
                  }});
   return promise.get_future().get();
-}
-
-Result<std::vector<journal::Batch>> EmbeddedEngine::read_past(journal::Journal& journal,
-                                                              const RunId& run) {
-  auto entries = journal.read(run, 0);
-  if (!entries) return tl::unexpected(entries.error());
-  std::vector<journal::Batch> past;
-  past.reserve(entries->size());
-  for (journal::Journal::Entry& entry : *entries) {
-    // A result that is nowhere any more was never told to anybody as final: its task runs again.
-    std::erase_if(entry.batch.tasks, [&](journal::TaskChange& change) {
-      if (change.result.is_none() || change.result.is_at_hand()) return false;
-      auto value = blobs_->get_value(change.result.digest);
-      if (!value) return true;
-      change.result = std::move(*value);
-      return false;
-    });
-    past.push_back(std::move(entry.batch));
-  }
-  return past;
-}
-
-Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_interrupted(
-    journal::Journal& journal, const Digest& flow, const Digest& parameters,
-    const RunOptions& options) {
-  journal::RunQuery query;
-  if (options.resume) {
-    query.id_prefix = options.resume->text();
-  } else {
-    query.flow = flow;
-    query.parameters_digest = parameters;
-    query.limit = 20;
-  }
-  auto rows = journal.runs(query);
-  if (!rows) return tl::unexpected(rows.error());
-  if (options.resume && rows->empty())
-    return fail(ErrorCode::not_found, fmt::format("no run \"{}\"", options.resume->text()));
-  for (const journal::RunRow& row : *rows) {
-    const RunState state = folder_->effective_state(row);
-    if (options.resume && is_finished(state))
-      return fail(ErrorCode::conflict, fmt::format("run {} is finished ({}); nothing to resume",
-                                                   row.id.short_text(), name(state)));
-    if (state != RunState::interrupted && !(options.resume && state == RunState::paused)) {
-      if (options.resume)
-        return fail(ErrorCode::conflict, fmt::format("run {} is {} in another process",
-                                                     row.id.short_text(), name(state)));
-      continue;
-    }
-    auto began = actors::decode_options(row.options);
-    if (!began) return tl::unexpected(began.error());
-    if (!options.resume && !actors::same_shape(*began, options)) continue;
-    auto lock = folder_->own(row.id);
-    if (!lock) {
-      if (options.resume) return tl::unexpected(lock.error());
-      continue;  // another process was quicker
-    }
-    auto past = read_past(journal, row.id);
-    if (!past) return tl::unexpected(past.error());
-    return Interrupted{row.id, std::move(*lock), std::move(*past), std::move(*began)};
-  }
-  return std::nullopt;
-}
-
-// The run that was begun for an attempt, however far it came; nullopt: it was not.
-Result<std::optional<EmbeddedEngine::Interrupted>> EmbeddedEngine::find_nested(
-    journal::Journal& journal, const RunId& id) {
-  journal::RunQuery query;
-  query.id_prefix = id.text();
-  const auto rows = journal.runs(query);
-  if (!rows) return tl::unexpected(rows.error());
-  if (rows->empty()) return std::nullopt;
-  auto began = actors::decode_options(rows->front().options);
-  if (!began) return tl::unexpected(began.error());
-  auto lock = folder_->own(id);
-  if (!lock) return tl::unexpected(lock.error());
-  auto past = read_past(journal, id);
-  if (!past) return tl::unexpected(past.error());
-  return Interrupted{id, std::move(*lock), std::move(*past), std::move(*began)};
 }
 
 Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
@@ -579,7 +315,7 @@ Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
 
 // On the nest actor's thread.
 Status EmbeddedEngine::begin_nested(const scheduler::Nest& nest) {
-  if (has_journal_) {
+  if (data_->has_journal) {
     // That the outer run speaks of this one comes first on disk, else a crash would leave a run
     // that nobody asks for.
     caf::scoped_actor self{*system_};
@@ -623,16 +359,9 @@ RunOptions EmbeddedEngine::nested_options(const scheduler::Nest& nest) const {
 
 // What went on before is the flow it was then, even if it would be read otherwise now.
 Result<std::shared_ptr<const FlowSpec>> EmbeddedEngine::flow_of(const scheduler::Nest& nest) {
-  if (nest.goes_on && has_journal_) {
-    using Kept = Result<std::shared_ptr<const FlowSpec>>;
-    Kept kept = with_journal([&](journal::Journal& journal) -> Kept {
-      journal::RunQuery query;
-      query.id_prefix = nest.run.text();
-      const auto rows = journal.runs(query);
-      if (!rows) return tl::unexpected(rows.error());
-      if (rows->empty()) return nullptr;
-      return journal::flow_of(journal, rows->front());
-    });
+  if (nest.goes_on && data_->has_journal) {
+    auto kept = with_journal(
+        [&](journal::Journal& journal) { return past_runs(journal).flow_of(nest.run); });
     if (!kept || *kept) return kept;
   }
   actors::KnownSignatures functions;
@@ -643,7 +372,7 @@ Result<std::shared_ptr<const FlowSpec>> EmbeddedEngine::flow_of(const scheduler:
     for (const worker::KnownFunction& each : worker::known_functions(*options_.functions))
       functions->emplace(each.id(), each.signature);
   }
-  return actors::nested_flow(nest.attempt, *blobs_, functions);
+  return actors::nested_flow(nest.attempt, *data_->blobs, functions);
 }
 
 Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, RunOptions options,
@@ -663,14 +392,15 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
   std::optional<journal::RunLock> lock;
   std::vector<journal::Batch> past;
   std::vector<float> usual;
-  if (has_journal_) {
+  if (data_->has_journal) {
     const std::string bytes = flow->encode();
     const Digest flow_digest = sha256(bytes);
     const Digest parameters_digest = digest_of(*parameters);
     const Status opened = with_journal([&](journal::Journal& journal) -> Status {
       if (!options.always_new) {
-        auto found = nested ? find_nested(journal, started.id)
-                            : find_interrupted(journal, flow_digest, parameters_digest, options);
+        auto found =
+            nested ? past_runs(journal).find_nested(started.id)
+                   : past_runs(journal).find_interrupted(flow_digest, parameters_digest, options);
         if (!found) return tl::unexpected(found.error());
         if (*found) {
           started.id = (*found)->id;
@@ -691,7 +421,7 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
           return {};
         }
       }
-      auto own = folder_->own(started.id);
+      auto own = data_->folder.own(started.id);
       if (!own) return tl::unexpected(own.error());
       lock = std::move(*own);
       journal::RunRow row;
@@ -713,19 +443,19 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
       return kept;
     });
     if (opened && order_matters(*flow, options_.slots))
-      usual =
-          with_journal([&](journal::Journal& journal) { return usual_seconds(journal, *flow); });
+      usual = with_journal(
+          [&](journal::Journal& journal) { return past_runs(journal).usual_seconds(*flow); });
     if (!opened) return tl::unexpected(opened.error());
   }
-  started.expanded = expanded_in(past, flow->nodes.size());
+  started.expanded = actors::expanded_in(past, flow->nodes.size());
   // What the process before left running would work beside its own repetition.
   if (started.continued) {
     if (!options_.spawn_worker)
       worker::end_processes(process_mark(started.id), std::chrono::seconds{1});
     // Nor may what it was to compute, and will not any more, keep others waiting.
-    if (leases_) static_cast<void>(leases_->release_all_of(started.id.text()));
+    if (data_->leases) static_cast<void>(data_->leases->release_all_of(started.id.text()));
   }
-  auto run_folder = folder_->make_run_folder(started.id);
+  auto run_folder = data_->folder.make_run_folder(started.id);
   if (!run_folder) return tl::unexpected(run_folder.error());
   started.folder = run_folder->string();
 
@@ -931,7 +661,7 @@ bool EmbeddedEngine::is_responding(Duration limit) {
 
 // By the one journal object that leads, so that whoever shares it, or takes over, has them as well.
 Status EmbeddedEngine::amend(journal::Batch batch) {
-  if (!has_journal_) return fail(ErrorCode::conflict, "no journal is kept here");
+  if (!data_->has_journal) return fail(ErrorCode::conflict, "no journal is kept here");
   return with_journal([&](journal::Journal& journal) -> Status {
     const std::vector<journal::Batch> batches{std::move(batch)};
     if (const auto written = journal.append(batches); !written)
