@@ -22,12 +22,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class TextSink final : public OutputSink {
- public:
-  void write(std::string_view bytes) override { text += bytes; }
-  std::string text;
-};
-
 FunctionPool::Options options_for_tests() {
   FunctionPool::Options options;
   options.program = std::string(std::getenv("REPRISE_BIN_DIR")) + "/function_child";

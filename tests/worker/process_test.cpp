@@ -20,12 +20,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-class TextSink final : public OutputSink {
- public:
-  void write(std::string_view bytes) override { text += bytes; }
-  std::string text;
-};
-
 struct Ran {
   Result<ProcessEnd> end;
   std::string out;

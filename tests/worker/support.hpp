@@ -10,12 +10,14 @@
 #include <iterator>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "cache/blob_store.hpp"
 #include "flow/attempt.hpp"
+#include "worker/process.hpp"
 
 namespace reprise::worker::test {
 
@@ -57,6 +59,13 @@ inline bool eventually(const std::function<bool()>& condition,
   }
   return true;
 }
+
+/// Keeps what is written to it.
+class TextSink final : public OutputSink {
+ public:
+  void write(std::string_view bytes) override { text += bytes; }
+  std::string text;
+};
 
 /// A flow with one task and whatever upstreams its arguments need.
 class OneTask {
