@@ -14,18 +14,16 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <spawn.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "actors/run_options.hpp"
+#include "bench/flows.hpp"
+#include "bench/process.hpp"
 #include "bench/support.hpp"
 #include "bench/task_bench.hpp"
 #include "cluster/worker_node.hpp"
 #include "core/assert.hpp"
-
-extern char** environ;
 
 namespace reprise::bench {
 
@@ -49,29 +47,6 @@ bool holds(const std::string& file, const std::string& text) {
 }
 
 }  // namespace
-
-Background::Background(const std::vector<std::string>& argv, const std::string& log) {
-  std::vector<char*> raw;
-  for (const std::string& arg : argv) raw.push_back(const_cast<char*>(arg.c_str()));
-  raw.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-  posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  const int failed = posix_spawn(&process_, raw[0], &actions, nullptr, raw.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  REPRISE_ASSERT(failed == 0, argv[0], failed);
-}
-
-Background::~Background() {
-  ::kill(process_, SIGTERM);
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (::waitpid(process_, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > deadline) ::kill(process_, SIGKILL);
-    std::this_thread::sleep_for(5ms);
-  }
-}
 
 Cluster::Cluster(const Settings& settings, Trust trust, unsigned slots,
                  std::vector<std::string> worker) {

@@ -5,25 +5,11 @@
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 #include "cluster/client.hpp"
 
 namespace reprise::bench {
-
-/// A program in the background; the destructor asks it to end, and kills it when it does not.
-class Background {
- public:
-  /// @param log  file that takes what it writes
-  Background(const std::vector<std::string>& argv, const std::string& log);
-  ~Background();
-  Background(const Background&) = delete;
-  Background& operator=(const Background&) = delete;
-
- private:
-  pid_t process_ = -1;
-};
 
 enum class Trust { secret, tls };
 

@@ -4,7 +4,9 @@
 
 #include <fmt/format.h>
 
+#include "bench/flows.hpp"
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 #include "bench/support.hpp"
 #include "core/assert.hpp"
 
@@ -20,7 +22,7 @@ std::vector<Figure> commands_p4(const Settings& settings) {
   kind.body = std::move(body);
   const auto index = builder.add_kind(std::move(kind));
   for (std::size_t i = 0; i < count; ++i) builder.add_node(fmt::format("n{}", i), index);
-  const auto flow = std::make_shared<const FlowSpec>(*std::move(builder).finish());
+  const auto flow = finish(std::move(builder));
   const auto engine = open_engine(fresh_folder(settings.folder), 2);
   Figure figure{"P4",
                 fmt::format("{} x /bin/true, output captured, durable", count),

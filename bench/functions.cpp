@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/flows.hpp"
 #include "bench/measure.hpp"
 #include "bench/support.hpp"
 #include "core/assert.hpp"

@@ -7,11 +7,11 @@
 
 #include <fmt/format.h>
 
+#include "bench/flows.hpp"
 #include "cache/memory_store.hpp"
 #include "cluster/wire.hpp"
 #include "core/assert.hpp"
 #include "core/cache_key.hpp"
-#include "flow/flow_builder.hpp"
 #include "flow/wfformat.hpp"
 #include "journal/records.hpp"
 #include "scheduler/scheduler.hpp"
@@ -22,26 +22,7 @@ namespace {
 
 constexpr std::size_t count = 4000;
 
-std::shared_ptr<const FlowSpec> finish(FlowBuilder builder) {
-  auto flow = std::move(builder).finish();
-  REPRISE_ASSERT(flow.has_value(), flow.error().message);
-  return std::make_shared<const FlowSpec>(*std::move(flow));
-}
-
-TaskKind no_op() {
-  TaskKind kind;
-  kind.cache_name = "noop";
-  kind.body = FunctionBody{"trace.noop@1"};
-  return kind;
-}
-
-std::shared_ptr<const FlowSpec> independent() {
-  FlowBuilder builder("independent");
-  const auto kind = builder.add_kind(no_op());
-  for (std::size_t i = 0; i < count; ++i) builder.add_node(fmt::format("n{}", i), kind);
-  return finish(std::move(builder));
-}
-
+/// Each takes the result of the one before.
 std::shared_ptr<const FlowSpec> chain() {
   FlowBuilder builder("chain");
   const auto kind = builder.add_kind(no_op());
@@ -51,16 +32,6 @@ std::shared_ptr<const FlowSpec> chain() {
     if (i > 0) builder.add_upstream("last", last);
     last = node;
   }
-  return finish(std::move(builder));
-}
-
-std::shared_ptr<const FlowSpec> mapped() {
-  FlowBuilder builder("mapped");
-  const auto kind = builder.add_kind(no_op());
-  List list;
-  for (std::size_t i = 0; i < count; ++i) list.emplace_back(static_cast<std::int64_t>(i));
-  builder.add_node("all", kind);
-  builder.add_constant("x", *Payload::of(Value{std::move(list)}), {.mapped = true});
   return finish(std::move(builder));
 }
 
@@ -192,9 +163,9 @@ namespace {
 
 void run_all() {
   static_cast<void>(sha256("the library makes itself ready at its first use"));
-  measured_independent(independent());
+  measured_independent(no_ops(count, false));
   measured_chain(chain());
-  measured_mapped(mapped());
+  measured_mapped(mapped(count, false));
   const std::string text = trace();
   measured_trace(text);
   measured_flow_record(*import_wfformat(text, "bench", {}));

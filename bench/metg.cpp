@@ -10,6 +10,7 @@
 
 #include "bench/cluster.hpp"
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 #include "bench/support.hpp"
 #include "bench/task_bench.hpp"
 #include "core/assert.hpp"

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 #include "bench/support.hpp"
 #include "core/assert.hpp"
 #include "tests/support/redis_server.hpp"

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "bench/measure.hpp"
+#include "bench/process.hpp"
 #include "bench/support.hpp"
 #include "cache/redis_functions.hpp"
 #include "cache/redis_store.hpp"

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 #include <malloc.h>
 
+#include "bench/flows.hpp"
 #include "bench/measure.hpp"
 #include "bench/support.hpp"
 #include "cluster/fleet.hpp"
@@ -30,25 +31,10 @@ Payload number(std::int64_t value) {
   return *Payload::of(Value{value});
 }
 
-std::shared_ptr<const FlowSpec> finish(FlowBuilder builder) {
-  auto flow = std::move(builder).finish();
-  REPRISE_ASSERT(flow.has_value(), flow.error().message);
-  flow->nodes.shrink_to_fit();
-  flow->inputs.shrink_to_fit();
-  return std::make_shared<const FlowSpec>(*std::move(flow));
-}
-
-TaskKind no_op_kind() {
-  TaskKind kind;
-  kind.cache_name = "trace.noop";
-  kind.body = FunctionBody{"trace.noop@1"};
-  return kind;
-}
-
 /// `count` tasks in rows of a thousand; each takes the results of two of the row before.
 std::shared_ptr<const FlowSpec> layered(std::size_t count) {
   FlowBuilder builder("layered");
-  const auto kind = builder.add_kind(no_op_kind());
+  const auto kind = builder.add_kind(no_op());
   const std::size_t width = std::min<std::size_t>(1000, count);
   for (std::size_t i = 0; i < count; ++i) {
     builder.add_node(fmt::format("n{}", i), kind);
@@ -63,7 +49,7 @@ std::shared_ptr<const FlowSpec> layered(std::size_t count) {
 /// One task before, or after, `count` others.
 std::shared_ptr<const FlowSpec> fan(std::size_t count, bool in) {
   FlowBuilder builder("fan");
-  const auto kind = builder.add_kind(no_op_kind());
+  const auto kind = builder.add_kind(no_op());
   NodeId first;
   if (!in) first = builder.add_node("hub", kind);
   for (std::size_t i = 0; i < count; ++i) {
@@ -77,17 +63,6 @@ std::shared_ptr<const FlowSpec> fan(std::size_t count, bool in) {
       builder.add_upstream("all", NodeId{static_cast<std::uint32_t>((i * 7919) % count)},
                            {.gathered = true});
   }
-  return finish(std::move(builder));
-}
-
-std::shared_ptr<const FlowSpec> mapped(std::size_t count, bool texts) {
-  FlowBuilder builder("mapped");
-  const auto kind = builder.add_kind(no_op_kind());
-  List list;
-  for (std::size_t i = 0; i < count; ++i)
-    list.push_back(texts ? Value{fmt::format("s{}", i)} : Value{static_cast<std::int64_t>(i)});
-  builder.add_node("all", kind);
-  builder.add_constant("x", *Payload::of(Value{std::move(list)}), {.mapped = true});
   return finish(std::move(builder));
 }
 
