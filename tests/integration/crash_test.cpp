@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "tests/integration/support.hpp"
+#include "tests/integration/tally.hpp"
 
 using namespace reprise::integration;
 using namespace std::chrono_literals;
@@ -15,22 +16,15 @@ namespace {
 
 constexpr int steps = 40;
 
-/// Each step says when it begins and when it is over. A later step needs all of them.
-constexpr const char* tally_flow = R"(version: 1
+/// A later step needs all of them.
+const std::string tally_flow = R"(version: 1
 name: tally
 params:
   tally: {type: string}
   n: {type: int, default: 40}
 tasks:
-  step:
-    map: {over: "${{ range(params.n) }}", as: i}
-    env: {TALLY: "${{ params.tally }}", I: "${{ i }}"}
-    shell: |
-      echo "begin $I" >> $TALLY
-      sleep 0.05
-      echo "end $I" >> $TALLY
-      echo $(( I * I ))
-  sum:
+)" + tallied_step("0.05", "$(( I * I ))") +
+                               R"(  sum:
     env: {LIST: "${{ step.map(s, s.stdout).join('') }}"}
     shell: |
       total=0
@@ -45,14 +39,7 @@ struct Tallied : Home {
     write("tally.yaml", tally_flow);
     write("trace.json", layered_trace(60, 50, 1.0));
   }
-  Arguments tally() {
-    return {"run", "tally.yaml", "--slots", "2", "-p", "tally=" + (path / "tally").string()};
-  }
-  std::map<std::string, int> count_lines() {
-    std::map<std::string, int> counts;
-    for (const std::string& line : lines_of(read("tally"))) ++counts[line];
-    return counts;
-  }
+  Arguments tally() { return {"run", "tally.yaml", "--slots", "2", "-p", tally_of(*this)}; }
   /// Starts, waits until so many steps are over, kills. The names of the tasks the journal then
   /// knows as finished.
   std::vector<std::string> killed_after(const std::string& mark, const Arguments& arguments) {
@@ -66,10 +53,10 @@ struct Tallied : Home {
 
 /// How often each of the finished tasks had begun when the program was killed.
 std::map<std::string, int> begun_by(Tallied& home, const std::vector<std::string>& finished) {
-  const auto counts = home.count_lines();
+  const auto counts = tally_lines(home);
   std::map<std::string, int> begun;
   for (const std::string& name : finished) {
-    const std::string line = "begin " + name.substr(5, name.size() - 6);  // step[7]
+    const std::string line = beginning_of(name);
     begun[line] = counts.contains(line) ? counts.at(line) : 0;
   }
   return begun;
@@ -77,7 +64,7 @@ std::map<std::string, int> begun_by(Tallied& home, const std::vector<std::string
 
 /// Every step ran, none of those that were finished ran again, and few of the others.
 void check_tally(Tallied& home, const std::map<std::string, int>& finished, int kills) {
-  const auto counts = home.count_lines();
+  const auto counts = tally_lines(home);
   int again = 0;
   for (int i = 0; i < steps; ++i) {
     const auto begun = counts.find("begin " + std::to_string(i));

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <csignal>
-#include <map>
 #include <thread>
 
 #include "tests/integration/site.hpp"
+#include "tests/integration/tally.hpp"
 
 using namespace reprise::integration;
 using namespace std::chrono_literals;
@@ -15,20 +15,12 @@ namespace {
 
 constexpr int steps = 20;
 
-/// Each step says when it begins and when it is over.
-constexpr const char* inner = R"(version: 1
+const std::string inner = R"(version: 1
 name: inner
 params: {n: {type: int}, tally: {type: string}}
 tasks:
-  step:
-    map: {over: "${{ range(params.n) }}", as: i}
-    env: {TALLY: "${{ params.tally }}", I: "${{ i }}"}
-    shell: |
-      echo "begin $I" >> $TALLY
-      sleep 0.1
-      echo "end $I" >> $TALLY
-      echo $I
-outputs: {last: "${{ step[params.n - 1].stdout }}"}
+)" + tallied_step("0.1", "$I") +
+                          R"(outputs: {last: "${{ step[params.n - 1].stdout }}"}
 )";
 
 constexpr const char* outer = R"(version: 1
@@ -47,30 +39,18 @@ void write_flows(const Home& home) {
   home.write("outer.yaml", outer);
 }
 
-std::string tally_of(const Home& home) {
-  return "tally=" + (home.path / "tally").string();
-}
-
-std::map<std::string, int> counts(const Home& home) {
-  std::map<std::string, int> all;
-  if (std::filesystem::exists(home.path / "tally"))
-    for (const std::string& line : lines_of(home.read("tally"))) ++all[line];
-  return all;
-}
-
 long ended_steps(const Home& home) {
   long ended = 0;
-  for (const auto& [line, count] : counts(home)) ended += line.starts_with("end");
+  for (const auto& [line, count] : tally_lines(home)) ended += line.starts_with("end");
   return ended;
 }
 
 /// All steps ran, those in `finished` once.
 void check_steps(const Home& home, const std::vector<std::string>& finished) {
-  auto all = counts(home);
+  auto all = tally_lines(home);
   for (int i = 0; i < steps; ++i) BOOST_TEST(all["end " + std::to_string(i)] >= 1, i);
   BOOST_TEST(!finished.empty());
-  for (const std::string& name : finished)  // step[7]
-    BOOST_TEST(all["begin " + name.substr(5, name.size() - 6)] == 1, name);
+  for (const std::string& name : finished) BOOST_TEST(all[beginning_of(name)] == 1, name);
 }
 
 Json row_of(const Json& runs, const std::string& flow) {
@@ -130,7 +110,7 @@ BOOST_AUTO_TEST_CASE(results_within_are_kept_under_their_own_keys) {
         invoke(*this, {"run", "outer.yaml", "--new", "-p", "n=2", "-p", tally_of(*this)});
     BOOST_TEST(o.code == 0, o.shown());
   }
-  BOOST_TEST(counts(*this)["begin 0"] == 1);
+  BOOST_TEST(tally_lines(*this)["begin 0"] == 1);
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_flow_fails_its_task_and_says_where) {
@@ -240,7 +220,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_killed_goes_on_with_what_is_nested) {
   BOOST_TEST(runs.at("runs").size() == 2u, runs.dump());
   BOOST_TEST(row_of(runs, "inner").at("run") == nested);
   BOOST_TEST(row_of(runs, "inner").at("parent") == run);
-  auto all = counts(site.home);
+  auto all = tally_lines(site.home);
   for (int i = 0; i < steps; ++i) {
     BOOST_TEST(all["end " + std::to_string(i)] == 1, i);
     BOOST_TEST(all["begin " + std::to_string(i)] == 1, i);
@@ -281,7 +261,7 @@ BOOST_AUTO_TEST_CASE(cancel_and_pause_reach_what_is_nested) {
   const Finished resumed = site.ask({"resume", paused});
   BOOST_TEST(resumed.code == 0, resumed.err);
   BOOST_TEST(runs_at(site).at("runs").size() == 2u);
-  auto all = counts(site.home);
+  auto all = tally_lines(site.home);
   for (int i = 0; i < steps; ++i) BOOST_TEST(all["begin " + std::to_string(i)] == 1, i);
 
   std::filesystem::remove(site.home.path / "tally");
