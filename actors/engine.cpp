@@ -15,6 +15,7 @@
 #include "actors/engine_data.hpp"
 #include "actors/file_hasher.hpp"
 #include "actors/journal_actor.hpp"
+#include "actors/lent_thread.hpp"
 #include "actors/messages.hpp"
 #include "actors/nest_actor.hpp"
 #include "actors/nested_flow.hpp"
@@ -177,11 +178,7 @@ Status EmbeddedEngine::open() {
 // Actors start with the first run, so that the listener can be set before.
 void EmbeddedEngine::start_actors() {
   if (system_) return;
-  // Few actors that talk to each other all the time: one thread keeps their messages in one
-  // processor's cache, and "sharing" wakes it in a tenth of the time that "stealing" needs
-  // (docs/performance.md).
-  config_.set("scheduler.policy", caf::atom("sharing"));
-  config_.set("scheduler.max-threads", std::size_t{1});
+  actors::LentThread::use_in(config_);
   system_ = std::make_unique<caf::actor_system>(config_);
   if (data_->journal)
     journal_actor_ = actors::spawn_journal_actor(*system_, std::move(data_->journal));
@@ -261,6 +258,7 @@ void EmbeddedEngine::close() {
     // One after the other, in the order in which news travel: nothing more is begun, the worker
     // waits for its slots, the scheduler writes out what it knows, the journal writes what it was
     // sent.
+    actors::LentThread::of(*system_)->end_loans();
     {
       caf::scoped_actor self{*system_};
       const auto end = [&](caf::actor& actor) {

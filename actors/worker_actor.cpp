@@ -3,6 +3,7 @@
 #include <caf/all.hpp>
 
 #include "actors/finished_queue.hpp"
+#include "actors/lent_thread.hpp"
 #include "actors/messages.hpp"
 #include "actors/result_keeper.hpp"
 #include "worker/gpu_set.hpp"
@@ -18,11 +19,6 @@ struct Collect {};  // from the slots: something is in the queue
 
 // Shorter attempts are never announced as running: their end says it all, at half the messages.
 constexpr Duration announce_after = std::chrono::milliseconds{20};
-
-// Bodies up to this long are worth waiting for on the spot, for about as long as a wake-up would
-// cost.
-constexpr double short_body_seconds = 10e-6;
-constexpr std::chrono::microseconds patience{20};
 
 }  // namespace
 
@@ -45,7 +41,6 @@ struct WorkerState {
   ResultKeeper keeper;
   std::size_t in_flight = 0;
   bool looking = false;
-  double mean_body_seconds = 1;
   Time announced_until;  // starts up to here were announced
 };
 
@@ -96,11 +91,8 @@ void look(Self* self) {
 
 void finished(Self* self, std::vector<Finished> batch) {
   WorkerState& state = self->state;
-  for (const Finished& item : batch) {
-    state.mean_body_seconds +=
-        0.1 * (seconds(item.report.outcome.duration) - state.mean_body_seconds);
-    if (state.options.gpus > 0) state.gpus.release(to_id(item.report.attempt));
-  }
+  if (state.options.gpus > 0)
+    for (const Finished& item : batch) state.gpus.release(to_id(item.report.attempt));
   ResultKeeper::Step step =
       state.keeper.finished(std::move(batch), static_cast<bool>(state.options.cache));
   if (!step.given_up.keys.empty() && state.options.cache)
@@ -109,9 +101,10 @@ void finished(Self* self, std::vector<Finished> batch) {
   if (!step.store.commits.empty()) self->send(state.options.cache, std::move(step.store));
 }
 
-// Called on slot threads: keeps large values, then hands the batch to the actor.
-void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::BlobStore* blobs,
-             std::vector<worker::Finished> batch) {
+// Called on slot threads: keeps large values, hands the batch to the actor, and carries out what
+// follows from it where actors can be run by other threads.
+void deliver(const caf::actor_addr& to, LentThread* thread, FinishedQueue<Finished>& queue,
+             cache::BlobStore* blobs, std::vector<worker::Finished> batch) {
   std::vector<Finished> items;
   items.reserve(batch.size());
   for (worker::Finished& done : batch) {
@@ -132,6 +125,7 @@ void deliver(const caf::actor_addr& to, FinishedQueue<Finished>& queue, cache::B
     item.key = done.key;
   }
   if (!queue.put(std::move(items))) return;
+  const LentThread::Loan loan(thread);
   if (const auto actor = caf::actor_cast<caf::actor>(to)) caf::anon_send(actor, Collect{});
 }
 
@@ -171,9 +165,9 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
   pool.warn = state.options.warn;
   state.pool = std::make_unique<worker::SlotPool>(
       std::move(pool), state.options.runner,
-      [me = caf::actor_cast<caf::actor_addr>(self), queue = state.queue,
-       blobs = state.options.blobs](std::vector<worker::Finished> batch) {
-        deliver(me, *queue, blobs.get(), std::move(batch));
+      [me = caf::actor_cast<caf::actor_addr>(self), thread = LentThread::of(self->system()),
+       queue = state.queue, blobs = state.options.blobs](std::vector<worker::Finished> batch) {
+        deliver(me, thread, *queue, blobs.get(), std::move(batch));
       });
   return {
       [self](const Serve& serve) {
@@ -184,9 +178,6 @@ caf::behavior worker_behavior(Self* self, std::shared_ptr<WorkerActorOptions> op
         give_gpus(self, dispatch.attempts);
         self->state.pool->submit(std::move(dispatch.attempts));
         look_again(self);
-        if (self->state.mean_body_seconds < short_body_seconds &&
-            self->state.in_flight <= self->state.options.slots)
-          finished(self, self->state.queue->poll(patience));
       },
       [self](const Stop& stop) { self->state.pool->cancel(to_ids(stop.attempts)); },
       [self](const Retract& wanted) { retract(self, wanted); },

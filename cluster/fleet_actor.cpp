@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <caf/all.hpp>
 
+#include "actors/lent_thread.hpp"
 #include "actors/messages.hpp"
 #include "actors/result_keeper.hpp"
 #include "cluster/blob_transfer.hpp"
@@ -68,6 +69,7 @@ struct FleetState {
   actors::ResultKeeper keeper;
   LogRelay logs;
   caf::actor_addr scheduler;
+  actors::LentThread* thread = nullptr;  // where the scheduler runs
   std::uint64_t pings = 0;
   std::set<std::string> members;  // as written down
   bool shows_soon = false;        // ShowWorkers is under way
@@ -99,8 +101,10 @@ void send(Self* self, WorkerLink& link, Kind kind, std::string bytes) {
   link.sender->close(sent.error());
 }
 
+// Mostly the next task of a worker follows from it, so this thread carries that out, too.
 void tell_scheduler(Self* self, std::vector<scheduler::Report> reports) {
   if (reports.empty()) return;
+  const actors::LentThread::Loan loan(self->state.thread);
   if (const auto to = caf::actor_cast<caf::actor>(self->state.scheduler))
     self->send(to, scheduler::Reported{std::move(reports)});
 }
@@ -491,6 +495,7 @@ void look_round_later(Self* self) {
 caf::behavior fleet_behavior(Self* self, std::shared_ptr<FleetActorOptions> options) {
   FleetState& state = self->state;
   state.options = std::move(*options);
+  state.thread = actors::LentThread::of(self->system());
   state.options.fleet.epoch = state.options.epoch.number;
   state.fleet = Fleet{state.options.fleet};
   auto before = read_members(state.options.members);

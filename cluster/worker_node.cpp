@@ -11,6 +11,7 @@
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
 
+#include "actors/lent_thread.hpp"
 #include "actors/worker_actor.hpp"
 #include "cluster/folder_lock.hpp"
 #include "cluster/link_actor.hpp"
@@ -67,8 +68,7 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
   if (!blobs) return tl::unexpected(blobs.error());
   blobs_ = *std::move(blobs);
 
-  config_.set("scheduler.policy", caf::atom("sharing"));
-  config_.set("scheduler.max-threads", std::size_t{1});
+  actors::LentThread::use_in(config_);
   system_ = std::make_unique<caf::actor_system>(config_);
   actors::WorkerActorOptions worker;
   worker.slots = options.slots;
@@ -115,6 +115,7 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
 WorkerNode::State::~State() {
   hub_.reset();
   if (!system_) return;
+  actors::LentThread::of(*system_)->end_loans();
   {
     caf::scoped_actor self{*system_};
     for (caf::actor* actor : {&node_, &worker_}) {

@@ -49,7 +49,7 @@ class Sha256 {
   [[nodiscard]] Digest finish();
 
  private:
-  void* context_;  // EVP_MD_CTX
+  void* context_;  // SHA256_CTX
 };
 
 /// SHA-256 of `data`.

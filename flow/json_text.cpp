@@ -80,8 +80,8 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     result_.tree.texts_ =
         std::make_unique<std::pmr::monotonic_buffer_resource>(std::size_t{64} << 10);
     if (text.starts_with(byte_order_mark)) last_end_ += byte_order_mark.size();
-    // Traces have a value for every 8 to 40 bytes. Room that is not needed is never touched; growing
-    // by copying would touch three times what is.
+    // Traces have a value for every 8 to 40 bytes. Room that is not needed is never touched;
+    // growing by copying would touch three times what is.
     nodes().reserve(text.size() / bytes_per_value + 16);
   }
 
@@ -107,7 +107,9 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   bool number_float(number_float_t value, const string_t&) override {
     return add({.number = value, .kind = JsonNode::Kind::number});
   }
-  bool string(string_t& value) override { return add(text_node(JsonNode::Kind::text, keep(value))); }
+  bool string(string_t& value) override {
+    return add(text_node(JsonNode::Kind::text, keep(value)));
+  }
   bool binary(binary_t&) override { return false; }  // not in JSON
   bool start_object(std::size_t) override { return open(JsonNode::Kind::object); }
   bool start_array(std::size_t) override { return open(JsonNode::Kind::array); }

@@ -83,8 +83,9 @@ void Placement::put(WorkerOffer offer) {
   is_local_ |= offer.is_local;
   worker.offer = std::move(offer);
   worker.is_gone = false;
+  longest_round_trip_ = std::max(longest_round_trip_, worker.offer.round_trip);
   slots_ += slots_of(worker);
-  look_for_slot(id, worker);
+  keep_place(id, worker);
 }
 
 void Placement::remove(WorkerId id) {
@@ -93,17 +94,28 @@ void Placement::remove(WorkerId id) {
   Worker& worker = found->second;
   slots_ -= slots_of(worker);
   worker.is_gone = true;
-  look_for_slot(id, worker);
+  keep_place(id, worker);
   if (worker.in_hand == 0) workers_.erase(found);
 }
 
-void Placement::look_for_slot(WorkerId id, Worker& worker) {
-  const bool has = worker.in_hand < slots_of(worker);
-  if (std::exchange(worker.has_slot, has) == has) return;
-  if (has)
-    with_slot_.insert(id);
-  else
-    with_slot_.erase(id);
+std::optional<Placement::Place> Placement::place_of(WorkerId id, const Worker& worker) {
+  const std::uint32_t slots = slots_of(worker);
+  if (slots == 0) return std::nullopt;
+  return Place{static_cast<double>(worker.in_hand) / slots, UINT64_MAX - slots, id};
+}
+
+void Placement::keep_place(WorkerId id, Worker& worker) {
+  const std::optional<Place> before = std::exchange(worker.place, place_of(id, worker));
+  if (before == worker.place) return;
+  if (!before) {
+    by_room_.insert(*worker.place);
+  } else if (!worker.place) {
+    by_room_.erase(*before);
+  } else {
+    auto node = by_room_.extract(*before);
+    node.value() = *worker.place;
+    by_room_.insert(std::move(node));
+  }
 }
 
 std::uint64_t Placement::cpus_for(const Worker& worker, const Need& need) {
@@ -176,28 +188,35 @@ std::optional<WorkerId> Placement::choose(const Need& need, double mean_seconds,
                                           const Attempt* attempt) const {
   const Worker* best = nullptr;
   // Smaller is better, see the head of placement.hpp.
-  using Score = std::tuple<std::size_t, std::uint64_t, double, std::uint64_t>;
+  using Score = std::tuple<std::size_t, std::uint64_t, double, std::uint64_t, WorkerId>;
   Score least;
-  const auto consider = [&](WorkerId id, const Worker& worker, auto has_room) {
-    if (worker.is_gone || !worker.offer.takes_work || !has_room(worker)) return;
-    if (avoid.contains(id) || !may_run(worker, need) || !could_hold(worker, need)) return;
-    if (is_held_back(worker, need)) return;
-    if (workers_.size() == 1) {
+  // False: none after this one is better.
+  const auto consider = [&](const Place& place, auto has_room) {
+    const Worker& worker = workers_.at(place.id);
+    if (!has_room(worker) || avoid.contains(place.id)) return true;
+    if (!may_run(worker, need) || !could_hold(worker, need)) return true;
+    if (is_held_back(worker, need)) return true;
+    const Score score = workers_.size() == 1 ? Score()
+                                             : std::tuple_cat(score_of(worker, need, attempt),
+                                                              std::tuple(place.id));
+    if (best == nullptr || score < least) {
       best = &worker;
-      return;
+      least = score;
     }
-    const Score score = score_of(worker, need, attempt);
-    if (best != nullptr && score >= least) return;
-    best = &worker;
-    least = score;
+    return !need.is_plain() || std::get<0>(least) != 0 || std::get<1>(least) != 0;
   };
-  for (const WorkerId id : with_slot_)
-    consider(id, workers_.at(id),
-             [&](const Worker& worker) { return lacking(worker, need).nothing(); });
-  if (best == nullptr && need.is_plain())
-    for (const auto& [id, worker] : workers_)
-      consider(id, worker,
-               [&](const Worker& each) { return fits_ahead(each, need, mean_seconds); });
+  for (const Place& place : by_room_)
+    if (place.room >= 1 ||
+        !consider(place, [&](const Worker& each) { return lacking(each, need).nothing(); }))
+      break;
+  if (best == nullptr && need.is_plain()) {
+    const double full = 1 + ahead_per_slot(mean_seconds, longest_round_trip_);
+    for (const Place& place : by_room_)
+      if (place.room >= full ||
+          !consider(place,
+                    [&](const Worker& each) { return fits_ahead(each, need, mean_seconds); }))
+        break;
+  }
   if (best == nullptr) return std::nullopt;
   return best->offer.id;
 }
@@ -275,7 +294,7 @@ void Placement::take(WorkerId id, const Need& need) {
   worker.cpu_milli += cpus_for(worker, need);
   worker.memory_bytes += memory_for(worker, need);
   for (const auto& [name, count] : need.resources.custom) worker.custom[name] += count;
-  look_for_slot(id, worker);
+  keep_place(id, worker);
 }
 
 void Placement::release(WorkerId id, const Need& need) {
@@ -289,7 +308,7 @@ void Placement::release(WorkerId id, const Need& need) {
   worker.cpu_milli -= cpus_for(worker, need);
   worker.memory_bytes -= memory_for(worker, need);
   for (const auto& [name, count] : need.resources.custom) worker.custom.at(name) -= count;
-  look_for_slot(id, worker);
+  keep_place(id, worker);
   if (worker.is_gone && worker.in_hand == 0) workers_.erase(found);
 }
 
@@ -482,8 +501,8 @@ void Placement::check_invariants() const {
     const Resources& all = worker.offer.capacity;
     REPRISE_ASSERT(worker.special <= worker.in_hand, id, worker.special, worker.in_hand);
     REPRISE_ASSERT(!worker.is_gone || worker.in_hand > 0, id);
-    REPRISE_ASSERT(worker.has_slot == (worker.in_hand < slots_of(worker)), id);
-    REPRISE_ASSERT(worker.has_slot == with_slot_.contains(id), id);
+    REPRISE_ASSERT(worker.place == place_of(id, worker), id);
+    REPRISE_ASSERT(!worker.place || by_room_.contains(*worker.place), id);
     if (worker.offer.is_boundless || worker.has_adopted || !worker.offer.takes_work) continue;
     REPRISE_ASSERT(worker.memory_bytes <= all.memory_bytes, id, worker.memory_bytes);
     for (const auto& [name, count] : worker.custom)

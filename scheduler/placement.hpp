@@ -120,10 +120,17 @@ class Placement {
   void check_invariants() const;
 
  private:
+  // Sorts as workers are preferred for plain tasks, all else being equal.
+  struct Place {
+    double room = 0;                // taken of each slot
+    std::uint64_t fewer_slots = 0;  // sorts the larger one first
+    WorkerId id = 0;
+    auto operator<=>(const Place&) const = default;
+  };
   struct Worker {
     WorkerOffer offer;
     bool is_gone = false;
-    bool has_slot = false;  // is in with_slot_
+    std::optional<Place> place;  // in by_room_
     std::uint32_t in_hand = 0;
     std::uint32_t special = 0;  // of these, not plain
     bool has_adopted = false;   // something in hand that nobody asked whether there is room for
@@ -153,10 +160,12 @@ class Placement {
   [[nodiscard]] bool is_held_back(const Worker& worker, const Need& need) const;
   [[nodiscard]] const Worker* nearest(const Need& need) const;
   [[nodiscard]] static std::uint32_t slots_of(const Worker& worker);  // for new work
-  void look_for_slot(WorkerId id, Worker& worker);
+  [[nodiscard]] static std::optional<Place> place_of(WorkerId id, const Worker& worker);
+  void keep_place(WorkerId id, Worker& worker);
 
   std::map<WorkerId, Worker> workers_;
-  std::set<WorkerId> with_slot_;  // of those that take work: fewer in hand than slots
+  std::set<Place> by_room_;  // those that take work
+  Duration longest_round_trip_{0};
   std::map<WorkerId, Lacking> reserved_;
   std::uint64_t slots_ = 0;
   bool is_local_ = false;

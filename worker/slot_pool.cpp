@@ -28,6 +28,8 @@ constexpr std::size_t bulk = 64;         // attempts taken, or handed over, at o
 constexpr auto hand_over_after = 250us;  // a finished attempt waits no longer for company
 constexpr auto watch_after =
     1ms;  // … and no longer than this while a body runs that was thought to be short
+constexpr std::uint64_t wake_ns = 10'000;  // … which is worth it for so much work
+constexpr auto crowded_after = 30us;
 constexpr auto spin_time = 60us;  // for the next link of a chain; waking a thread takes 10 to 30 µs
 
 void pause() {
@@ -46,7 +48,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       : options_(std::move(options)), runner_(std::move(runner)), sink_(std::move(sink)) {
     const unsigned processors = std::max(1u, std::thread::hardware_concurrency());
     if (options_.slots == 0) options_.slots = processors;
-    spinning_max_ = processors > 1 ? processors : 0;
+    looking_max_ = processors > 1 ? processors : 0;
   }
 
   void start() {
@@ -58,22 +60,24 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   void submit(std::vector<Attempt> attempts) {
     if (attempts.empty()) return;
     REPRISE_ASSERT(attempts.front().context != nullptr);
-    const bool is_short = times_.is_short(kind_of(attempts.front()));
+    const std::uint64_t usual_ns = times_.usual(kind_of(attempts.front()));
     auto batch = std::make_shared<Batch>();
     batch->attempts = std::move(attempts);
     const std::size_t count = batch->attempts.size();
     std::size_t wake = 0;
+    bool may_wait = false;
     {
       const std::scoped_lock lock(queue_mutex_);
       if (is_closing_) return;
       queue_.push_back({std::move(batch), 0, count});
       queued_.fetch_add(count, std::memory_order_relaxed);
       // Waking a thread costs more than a few short bodies; a slot that spins comes by itself.
-      wake = (is_short ? std::max<std::size_t>(1, count / 32) : count) - std::min(spinning_, count);
-      wake = std::min(wake, idle_);
+      const std::size_t worth = std::clamp<std::size_t>(count * usual_ns / wake_ns, 1, count);
+      wake = std::min(worth - std::min(looking_, worth), idle_);
+      may_wait = wake < std::min(count, idle_);
     }
     wake_slots(wake);
-    if (wake < count && is_short) arm(Clock::now() + watch_after);
+    if (may_wait) arm(Clock::now() + watch_after);
   }
 
   template <class Matches>
@@ -158,7 +162,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       if (std::exchange(watch_ends_, true)) return;
       watch_wake_.notify_all();
     }
-    watch_thread_.join();
+    join(watch_thread_);
     std::vector<std::shared_ptr<Slot>> slots;
     std::vector<std::stop_source> stops;
     TimePoint last = Clock::now();
@@ -201,6 +205,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     TimePoint time = Clock::now();
     std::vector<Finished> ready;
     std::shared_ptr<Batch> batch;  // keeps *attempt when this thread is abandoned
+    bool is_crowded = false;       // its processor was wanted by others
     while (true) {
       const Attempt* attempt = nullptr;
       std::stop_token stop;
@@ -211,9 +216,7 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
         if (batch != slot.batch) batch = slot.batch;
       }
       if (attempt == nullptr) {
-        hand_over(std::exchange(ready, {}));
-        runner_->tidy();
-        if (!refill(slot)) break;
+        if (!refill(slot, std::exchange(ready, {}), is_crowded)) break;
         time = Clock::now();
         continue;
       }
@@ -273,28 +276,37 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     slot.finished.push_back(finish(std::move(attempt), std::move(outcome)));
   }
 
-  // Waits for work and takes some. False when the slot's thread shall end.
-  bool refill(Slot& slot) {
+  // Hands `ready` over, waits for work and takes some. False when the slot's thread shall end.
+  bool refill(Slot& slot, std::vector<Finished> ready, bool& is_crowded) {
     std::unique_lock lock(queue_mutex_);
-    bool has_spun = false;
+    hand_over(lock, std::move(ready));
+    bool has_spun = std::exchange(is_crowded, false);
+    bool has_tidied = false;
     while (!is_closing_) {
       if (!queue_.empty()) {
         take(slot);
         return true;
       }
       if (hand_over_all(slot, lock)) continue;
-      if (!has_spun && spinning_ < spinning_max_) {
-        has_spun = true;
-        ++spinning_;
+      if (!std::exchange(has_tidied, true)) {
         lock.unlock();
-        spin();
+        runner_->tidy();
         lock.lock();
-        --spinning_;
+        continue;
+      }
+      if (!has_spun && looking_ < looking_max_) {
+        has_spun = true;
+        ++looking_;
+        lock.unlock();
+        is_crowded = spin();
+        lock.lock();
+        --looking_;
         continue;
       }
       ++idle_;
       queue_wake_.wait(lock);
       --idle_;
+      is_crowded = false;
     }
     lock.unlock();
     std::vector<Finished> rest;
@@ -315,22 +327,37 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
       rest = std::move(slot.finished);
       slot.finished.clear();
     }
-    lock.unlock();
-    hand_over(std::move(rest));
-    lock.lock();
+    hand_over(lock, std::move(rest));
     return true;
   }
 
-  void spin() {
-    const TimePoint until = Clock::now() + spin_time;
+  // From a slot without work. What follows may be new work, for which it then need not be woken.
+  void hand_over(std::unique_lock<std::mutex>& lock, std::vector<Finished> finished) {
+    if (finished.empty()) return;
+    ++looking_;
+    lock.unlock();
+    hand_over(std::move(finished));
+    lock.lock();
+    --looking_;
+  }
+
+  // Looks for work until there is some, or for a while. True when others want this processor for
+  // longer than that: who sleeps next is woken on a processor that nobody wants, which the kernel
+  // does not look for while a thread only yields.
+  bool spin() {
+    TimePoint now = Clock::now();
+    const TimePoint until = now + spin_time;
     do {
       for (int i = 0; i < 32; ++i) {
-        if (queued_.load(std::memory_order_relaxed) != 0) return;
+        if (queued_.load(std::memory_order_relaxed) != 0) return false;
         pause();
       }
       // Whoever has the next link may have to wait for this very processor.
       std::this_thread::yield();
-    } while (Clock::now() < until);
+      const TimePoint before = std::exchange(now, Clock::now());
+      if (now - before > crowded_after) return true;
+    } while (now < until);
+    return false;
   }
 
   // queue_mutex_ is held, the queue is not empty.
@@ -391,8 +418,17 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
     return slot.stop;
   }
 
+  // What a sink leads to may close the pool, when it fails: then its own thread is not waited for.
+  static void join(std::thread& thread) {
+    if (thread.get_id() == std::this_thread::get_id())
+      thread.detach();
+    else
+      thread.join();
+  }
+
   // Joins the slot's thread, or leaves it behind when it has not ended by `until`.
   void end(Slot& slot, TimePoint until) {
+    if (slot.thread.get_id() == std::this_thread::get_id()) return join(slot.thread);
     std::unique_lock lock(slot.mutex);
     while (!slot.has_ended && (slot.current == nullptr || Clock::now() < until)) {
       // A body may end between two looks; a slot without one is about to end.
@@ -540,14 +576,14 @@ class SlotPool::State : public std::enable_shared_from_this<State> {
   Options options_;
   const std::shared_ptr<Runner> runner_;
   const Sink sink_;
-  std::size_t spinning_max_ = 0;
+  std::size_t looking_max_ = 0;
   BodyTimes times_;
 
   std::mutex queue_mutex_;  // guards the block below
   std::deque<Range> queue_;
   std::vector<std::shared_ptr<Slot>> slots_;
-  std::size_t idle_ = 0;      // slots waiting for queue_wake_
-  std::size_t spinning_ = 0;  // slots that look at queued_ all the time
+  std::size_t idle_ = 0;     // slots waiting for queue_wake_
+  std::size_t looking_ = 0;  // slots that will look at queue_ without being woken
   bool is_closing_ = false;
   std::condition_variable queue_wake_;
   std::atomic<std::size_t> queued_{

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include "actors/engine.hpp"
-#include "actors/finished_queue.hpp"
 #include "flow/flow_builder.hpp"
 #include "journal/sqlite_journal.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -324,37 +323,6 @@ BOOST_AUTO_TEST_CASE(a_flow_that_is_wrong_starts_nothing) {
   const auto started = engine->submit(std::make_shared<const FlowSpec>(flow), {});
   BOOST_REQUIRE(!started.has_value());
   BOOST_TEST((started.error().code == ErrorCode::invalid_argument));
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(FinishedQueue_)
-
-BOOST_AUTO_TEST_CASE(nothing_is_lost_and_nobody_waits_for_ever_between_polling_and_telling) {
-  actors::FinishedQueue<int> queue;
-  constexpr int count = 20'000;
-  std::atomic<int> told{0};
-  std::thread slot([&] {
-    for (int i = 0; i < count; ++i)
-      if (queue.put({i})) ++told;
-  });
-  int next = 0, seen_tellings = 0;
-  const auto deadline = std::chrono::steady_clock::now() + 30s;
-  while (next < count && std::chrono::steady_clock::now() < deadline) {
-    std::vector<int> got =
-        next % 2 == 0 ? queue.poll(std::chrono::microseconds{3}) : std::vector<int>{};
-    if (got.empty() && told.load() > seen_tellings) {
-      seen_tellings = told.load();
-      got = queue.take();
-    }
-    if (got.empty() && next % 2 != 0) got = queue.take();
-    for (const int item : got) {
-      if (item != next) BOOST_TEST(item == next);
-      ++next;
-    }
-  }
-  slot.join();
-  BOOST_TEST(next == count);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -362,10 +362,13 @@ BOOST_AUTO_TEST_CASE(a_worker_of_this_version_serves_a_server_of_the_one_before)
   BOOST_REQUIRE(until([&] { return gate.count() == 1; }));
   server.close();
   gate.open();  // what it gives now is nobody's
-  hello = read<wire::WorkerHello>(server.next(), wire::Kind::worker_hello);
+  Message message = server.next();
+  if (message.kind == static_cast<std::uint16_t>(wire::Kind::reports))
+    message = server.next();  // it was quicker than the end of the link
+  hello = read<wire::WorkerHello>(message, wire::Kind::worker_hello);
   BOOST_TEST(hello.running.empty());
   dispatch();
-  Message message = server.next();
+  message = server.next();
   if (message.kind == static_cast<std::uint16_t>(wire::Kind::began)) message = server.next();
   const auto reports = read<wire::Reports>(message, wire::Kind::reports);
   BOOST_REQUIRE(reports.reports.size() == 1u);
