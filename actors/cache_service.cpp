@@ -28,6 +28,10 @@ const CachePolicy& policy_of(const Attempt& attempt) {
   return attempt.context->flow->kind_of(attempt.node).cache;
 }
 
+cache::Query query_for(const Attempt& attempt, const Key& key) {
+  return cache::query_of(policy_of(attempt), key, attempt.context->run);
+}
+
 // Only results that this run would keep, and that hooks cannot refuse, are worth waiting for.
 bool is_shared(const Attempt& attempt) {
   return writes(attempt.context->cache) &&
@@ -129,8 +133,9 @@ bool CacheService::look_at_candidates(const Attempt& attempt, const Material& ma
                                       cache::CandidateSearch& search, scheduler::Answer& answer) {
   const TaskKind& kind = attempt.context->flow->kind_of(attempt.node);
   const std::string& name = worker::shared_name(kind);
+  const cache::Query reader = query_for(attempt, *answer.key);
   if (kind.cache.validator == Validator::custom) {
-    auto candidates = search.for_user(name, material, kind.cache);
+    auto candidates = search.for_user(name, material, reader);
     if (!candidates) {
       answer.reason = "tier_down: " + candidates.error().message;
       counts_.add("bypass.tier_down");
@@ -147,7 +152,7 @@ bool CacheService::look_at_candidates(const Attempt& attempt, const Material& ma
     answer.candidates = *std::move(candidates);
     return true;
   }
-  auto record = search.valid(name, material, *answer.key, kind.cache);
+  auto record = search.valid(name, material, reader, kind.cache.validator);
   if (!record || !*record) return false;
   if (const auto loss = lost_file((*record)->value)) {
     if (!attempt.context->as_of) return false;
@@ -174,13 +179,13 @@ void CacheService::look_at_other_accounts(std::vector<Asked>& asked,
   std::vector<std::size_t> begins;  // of the queries of each that is asked: its own key, the others
   for (const Asked& each : asked) {
     begins.push_back(queries.size());
-    queries.push_back(cache::query_of(policy_of(each.attempt), each.key));
+    queries.push_back(query_for(each.attempt, each.key));
     const auto made = made_.find(each.key);
     const auto material = made == made_.end() ? fail(ErrorCode::not_found, "")
                                               : Material::decode(made->second.material);
     if (!material) continue;
     for (const Key& key : options_.space.keys_elsewhere(*material))
-      queries.push_back(cache::query_of(policy_of(each.attempt), key));
+      queries.push_back(query_for(each.attempt, key));
   }
   begins.push_back(queries.size());
   auto found = options_.store->search(queries, now);
@@ -361,7 +366,7 @@ std::vector<Result<cache::FoundOrLeased>> CacheService::find_or_lease(
   const auto queries_at = [&](const std::vector<std::size_t>& positions) {
     std::vector<cache::Query> queries;
     for (const std::size_t i : positions)
-      queries.push_back(cache::query_of(policy_of(asked[i].attempt), asked[i].key));
+      queries.push_back(query_for(asked[i].attempt, asked[i].key));
     return queries;
   };
   for (std::size_t i = 0; i < asked.size(); ++i) {

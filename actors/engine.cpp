@@ -1,5 +1,7 @@
 #include "actors/engine.hpp"
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -23,7 +25,10 @@
 #include "actors/run_options.hpp"
 #include "actors/scheduler_actor.hpp"
 #include "actors/worker_actor.hpp"
+#include "cache/file_digests.hpp"
 #include "cache/redis_wake_ups.hpp"
+#include "core/text.hpp"
+#include "flow/file_parameters.hpp"
 #include "worker/function_message.hpp"
 #include "worker/local_runner.hpp"
 #include "worker/machine.hpp"
@@ -35,6 +40,8 @@ namespace {
 
 using actors::RunEnd;
 using scheduler::RunIndex;
+
+constexpr std::chrono::milliseconds look_whether_it_waits{20};
 
 // Asked once: the system's answer may be long in coming.
 const std::string& user_at_host() {
@@ -97,7 +104,7 @@ class EmbeddedEngine final : public Engine {
   std::optional<RunResult> wait(const RunId& run, std::optional<Duration> timeout) override;
   Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
   Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) override;
-  Status amend(journal::Batch batch) override;
+  Status amend(journal::Batch batch, std::optional<journal::Summary> summary) override;
   Result<Payload> result(const RunId& run, NodeId node) override;
   Result<std::map<std::string, scheduler::InitialState>> states(const RunId& run) override;
   bool is_responding(Duration limit) override;
@@ -130,6 +137,8 @@ class EmbeddedEngine final : public Engine {
   [[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(const scheduler::Nest& nest);
   Result<RunStarted> begin(std::shared_ptr<const FlowSpec> flow, RunOptions options,
                            std::optional<Nested> nested);
+  [[nodiscard]] Status take_files(const FlowSpec& flow, Parameters& parameters,
+                                  const std::map<std::string, FileValue>& brought);
   [[nodiscard]] Status room_for(const FlowSpec& flow, const RunOptions& options);
   void start_actors();
   [[nodiscard]] caf::actor spawn_local_worker();
@@ -140,6 +149,10 @@ class EmbeddedEngine final : public Engine {
   /// Runs `action` on the journal's thread and waits for it.
   template <class F>
   auto with_journal(F action) -> std::invoke_result_t<F, journal::Journal&>;
+  /// The same for what people ask for, who wait for an answer and not for the journal.
+  /// @error unavailable: it cannot be written now; the action was not begun
+  template <class F>
+  auto with_writable_journal(F action) -> std::invoke_result_t<F, journal::Journal&>;
   [[nodiscard]] actors::PastRuns past_runs(journal::Journal& journal) const {
     return {journal, data_->folder, *data_->blobs};
   }
@@ -305,6 +318,32 @@ auto EmbeddedEngine::with_journal(F action) -> std::invoke_result_t<F, journal::
   return promise.get_future().get();
 }
 
+template <class F>
+auto EmbeddedEngine::with_writable_journal(F action) -> std::invoke_result_t<F, journal::Journal&> {
+  using R = std::invoke_result_t<F, journal::Journal&>;
+  const auto checked = [&action](journal::Journal& journal) -> R {
+    if (Status can = journal.check(); !can) return tl::unexpected(can.error());
+    return action(journal);
+  };
+  if (data_->journal) return checked(*data_->journal);
+  // Whoever comes first has the say: the journal's thread begins, or this one gives up.
+  struct Turn {
+    std::atomic<bool> is_taken{false};
+    std::promise<R> done;
+  };
+  const auto turn = std::make_shared<Turn>();
+  auto done = turn->done.get_future();
+  caf::anon_send(journal_actor_, actors::WithJournal{[turn, &checked](journal::Journal& journal) {
+                   if (!turn->is_taken.exchange(true)) turn->done.set_value(checked(journal));
+                 }});
+  while (options_.journal_waits &&
+         done.wait_for(look_whether_it_waits) != std::future_status::ready)
+    if (options_.journal_waits() && !turn->is_taken.exchange(true))
+      return fail(ErrorCode::unavailable,
+                  "the journal cannot be written now; nothing is accepted until it can");
+  return done.get();
+}
+
 Result<RunStarted> EmbeddedEngine::submit(std::shared_ptr<const FlowSpec> flow,
                                           RunOptions options) {
   options.nested_in.reset();
@@ -329,7 +368,14 @@ Status EmbeddedEngine::begin_nested(const scheduler::Nest& nest) {
                       body.output,
                       nest.resume,
                       nest.forget_cancel};
-  const auto begun = begin(*std::move(flow), nested_options(nest), nested);
+  RunOptions options = nested_options(nest);
+  if (nest.goes_on && data_->has_journal) {
+    auto kept = with_journal(
+        [&](journal::Journal& journal) { return past_runs(journal).parameters_of(nest.run); });
+    if (!kept) return tl::unexpected(kept.error());
+    if (*kept) options.parameters = **std::move(kept);
+  }
+  const auto begun = begin(*std::move(flow), std::move(options), nested);
   if (!begun) return tl::unexpected(begun.error());
   return {};
 }
@@ -362,14 +408,12 @@ Result<std::shared_ptr<const FlowSpec>> EmbeddedEngine::flow_of(const scheduler:
         [&](journal::Journal& journal) { return past_runs(journal).flow_of(nest.run); });
     if (!kept || *kept) return kept;
   }
-  actors::KnownSignatures functions;
-  if (options_.known_functions) {
-    functions = options_.known_functions();
-  } else {
-    functions.emplace();
-    for (const worker::KnownFunction& each : worker::known_functions(*options_.functions))
-      functions->emplace(each.id(), each.signature);
-  }
+  if (options_.known_functions)
+    return actors::nested_flow(nest.attempt, *data_->blobs, options_.known_functions(),
+                               FlowFileOptions::Missing::waits);
+  actors::KnownSignatures functions{std::in_place};
+  for (const worker::KnownFunction& each : worker::known_functions(*options_.functions))
+    functions->emplace(each.id(), each.signature);
   return actors::nested_flow(nest.attempt, *data_->blobs, functions);
 }
 
@@ -384,6 +428,11 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
   auto parameters =
       bind_parameters(*flow, with_context_parameters(*flow, options), options.shape.single_pass);
   if (!parameters) return tl::unexpected(parameters.error());
+  // A run that goes on has the files that it began with.
+  if (const Status taken =
+          options.resume ? Status{} : take_files(*flow, *parameters, options.files);
+      !taken)
+    return tl::unexpected(taken.error());
 
   RunStarted started;
   started.id = nested ? nested->id : RunId::generate(now());
@@ -394,7 +443,7 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
     const std::string bytes = flow->encode();
     const Digest flow_digest = sha256(bytes);
     const Digest parameters_digest = digest_of(*parameters);
-    const Status opened = with_journal([&](journal::Journal& journal) -> Status {
+    const auto open = [&](journal::Journal& journal) -> Status {
       if (!options.always_new) {
         auto found =
             nested ? past_runs(journal).find_nested(started.id)
@@ -439,11 +488,16 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
       if (kept && options.submit_key) kept = journal.flush();
       started.stable = kept && options.submit_key;
       return kept;
-    });
-    if (opened && order_matters(*flow, options_.slots))
-      usual = with_journal(
-          [&](journal::Journal& journal) { return past_runs(journal).usual_seconds(*flow); });
+    };
+    // What was begun already goes on once it can, and a nested run is a part of that.
+    const bool was_begun = nested || options.as_it_was;
+    const Status opened = was_begun ? with_journal(open) : with_writable_journal(open);
     if (!opened) return tl::unexpected(opened.error());
+    const auto ask_past = [&](journal::Journal& journal) -> Result<std::vector<float>> {
+      return past_runs(journal).usual_seconds(*flow);
+    };
+    if (order_matters(*flow, options_.slots))
+      usual = with_writable_journal(ask_past).value_or(std::vector<float>());
   }
   started.expanded = actors::expanded_in(past, flow->nodes.size());
   // What the process before left running would work beside its own repetition.
@@ -504,6 +558,33 @@ Result<RunStarted> EmbeddedEngine::begin(std::shared_ptr<const FlowSpec> flow, R
   return started;
 }
 
+// A file is remembered by its times, so that a large one is read and copied once for many runs.
+Status EmbeddedEngine::take_files(const FlowSpec& flow, Parameters& parameters,
+                                  const std::map<std::string, FileValue>& brought) {
+  std::unique_ptr<cache::FileDigests> digests;
+  return put_files(flow, parameters, [&](const std::filesystem::path& path) -> Result<FileValue> {
+    if (const auto found = brought.find(path.lexically_normal().string()); found != brought.end())
+      return found->second;
+    // Nobody may read a server's files by asking for them.
+    if (options_.spawn_worker)
+      return fail(ErrorCode::invalid_argument,
+                  fmt::format("the file \"{}\" did not come with the flow, and a server takes no "
+                              "other; make it an input or output file of a task",
+                              escape_for_terminal(path.string())));
+    const auto place = place_of(flow, path);
+    if (!place) return tl::unexpected(place.error());
+    if (!digests) {
+      auto opened = cache::FileDigests::open(
+          {.path = data_->keeps() ? data_->folder.cache_file() : std::filesystem::path()});
+      if (!opened) opened = cache::FileDigests::open({});
+      digests = *std::move(opened);
+    }
+    auto known = digests->digest(*place);
+    if (!known || data_->blobs->contains(known->content)) return known;
+    return data_->blobs->put_file(*place);
+  });
+}
+
 // Refused rather than taken in without end: whoever submits learns of it, and when to try again.
 // What was begun already goes on.
 Status EmbeddedEngine::room_for(const FlowSpec& flow, const RunOptions& options) {
@@ -541,7 +622,9 @@ void EmbeddedEngine::ended(RunEnd end) {
   result.state = end.ended.state;
   result.message = std::move(end.ended.message);
   if (journal_error_) {
-    result.state = RunState::failed;
+    // Its end was not written, so that is how everybody else finds it. Within another run the task
+    // that it is for has failed.
+    result.state = entry.nested || !data_->has_journal ? RunState::failed : RunState::interrupted;
     result.message = "the journal could not be written: " + journal_error_->message;
   }
   result.summary = end.totals.here;
@@ -658,12 +741,14 @@ bool EmbeddedEngine::is_responding(Duration limit) {
 }
 
 // By the one journal object that leads, so that whoever shares it, or takes over, has them as well.
-Status EmbeddedEngine::amend(journal::Batch batch) {
+Status EmbeddedEngine::amend(journal::Batch batch, std::optional<journal::Summary> summary) {
   if (!data_->has_journal) return fail(ErrorCode::conflict, "no journal is kept here");
-  return with_journal([&](journal::Journal& journal) -> Status {
+  return with_writable_journal([&](journal::Journal& journal) -> Status {
     const std::vector<journal::Batch> batches{std::move(batch)};
     if (const auto written = journal.append(batches); !written)
       return tl::unexpected(written.error());
+    if (summary)
+      if (Status set = journal.set_summary(batches.front().run, *summary); !set) return set;
     return journal.flush();
   });
 }

@@ -89,6 +89,8 @@ struct EngineOptions {
   /// directory. Empty: it does not.
   std::function<std::unique_ptr<journal::Journal>(std::unique_ptr<journal::SqliteJournal>)>
       share_journal;
+  /// Whether that journal waits until it can be written. Any thread. Empty: it never does.
+  std::function<bool()> journal_waits;
   /// Another server leads over the same journal: nothing is done here any more, and this server
   /// should end. From one thread of the engine. May be empty.
   std::function<void(const Error&)> on_superseded;
@@ -99,7 +101,8 @@ struct EngineOptions {
   /// of the engine; must be quick and must not call the engine. May be empty: then the engine
   /// forgets such runs by itself.
   std::function<void(const RunId&)> on_nested;
-  /// What `call` may name in flows that are made while others run. Empty: what `functions` has.
+  /// What workers have now of what `call` may name in flows that are made while others run; for
+  /// the rest their tasks wait. Empty: what `functions` has, and no more.
   std::function<std::map<std::string, Signature, std::less<>>()> known_functions;
 };
 
@@ -186,10 +189,11 @@ class Engine {
   /// @error not_found, conflict: already finished
   virtual Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
 
-  /// Adds changes to a run that is finished and not known here any more, such as those of
-  /// make_retry(); on disk when this returns. Blocks for as long as the journal does.
+  /// Adds changes to a run that is not known here any more, such as those of make_retry() and
+  /// cancel_idle(); on disk when this returns. Blocks for as long as the journal does.
+  /// @param summary  of a run that is finished then
   /// @error conflict: no journal is kept; denied: another server leads; unavailable, exhausted, io
-  virtual Status amend(journal::Batch batch) = 0;
+  virtual Status amend(journal::Batch batch, std::optional<journal::Summary> summary) = 0;
 
   /// The result of a node (the list of results for a mapped one) once the run is finished or the
   /// node is.

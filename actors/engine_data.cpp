@@ -19,6 +19,7 @@
 #include "cache/sqlite_store.hpp"
 #include "cache/tiered_store.hpp"
 #include "cache/upkeep.hpp"
+#include "core/text.hpp"
 #include "journal/sqlite_journal.hpp"
 
 namespace reprise::actors {
@@ -49,6 +50,18 @@ std::unique_ptr<cache::Store> store_of_newer_version(const EngineData& data,
                     "use that version, or another data directory",
                     escape_for_terminal(data.folder.cache_file().string())));
   return *std::move(store);
+}
+
+// The cache may make a task faster, and never fail it.
+std::unique_ptr<cache::Store> store_for_damaged(const EngineData& data,
+                                                const EngineOptions& options, const Error& why) {
+  if (why.code != ErrorCode::corrupt) return nullptr;
+  if (options.warn)
+    options.warn(
+        fmt::format("the cache is not used and keeps nothing: {}; move \"{}\" away, and a "
+                    "new one is made",
+                    why.message, escape_for_terminal(data.folder.cache_file().string())));
+  return std::make_unique<cache::MemoryStore>();
 }
 
 // Before anything is dispatched. A server that keeps no journal of its runs has its epochs in one,
@@ -101,6 +114,7 @@ Result<LocalCache> open_local_cache(const EngineData& data, const EngineOptions&
   auto store = cache::SqliteStore::open({.path = data.folder.cache_file(), .blobs = data.blobs});
   if (!store) {
     local.store = store_of_newer_version(data, options);
+    if (!local.store) local.store = store_for_damaged(data, options, store.error());
     if (!local.store) return tl::unexpected(store.error());
     local.digests = *cache::FileDigests::open({});
     return local;

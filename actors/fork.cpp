@@ -131,6 +131,28 @@ Result<Fork> make_fork(const journal::RunRow& row, const RunView& view, const Fo
   return fork;
 }
 
+Status check_resume(const journal::RunRow& row, const RunView& view,
+                    const std::vector<std::string>& tasks) {
+  for (const std::string& name : tasks) {
+    const auto named = view.find_task(name);
+    if (!named)
+      return fail(ErrorCode::not_found,
+                  fmt::format("run {} has no task \"{}\"{}", row.id.short_text(),
+                              escape_for_terminal(name), view.did_you_mean_task(name)));
+    bool any = false;
+    for (std::uint32_t t = 0; t < view.size(); ++t) {
+      const bool is_meant = t == named->value || view.node_of(TaskId{t}).value == named->value;
+      any = any || (is_meant && view.state(TaskId{t}) == TaskState::paused);
+    }
+    if (!any)
+      return fail(ErrorCode::conflict,
+                  fmt::format("task \"{}\" of run {} is {}; only what is paused can be resumed",
+                              escape_for_terminal(name), row.id.short_text(),
+                              reprise::name(view.state(*named))));
+  }
+  return {};
+}
+
 Result<journal::Batch> make_retry(const journal::RunRow& row, const RunView& view,
                                   const RetryRequest& request, Time now) {
   const auto is_meant = [&](TaskId task) {

@@ -34,6 +34,12 @@ struct Fork {
 [[nodiscard]] Result<Fork> make_fork(const journal::RunRow& row, const journal::RunView& view,
                                      const ForkRequest& request, cache::BlobStore& blobs);
 
+/// Whether these tasks, by name, can go on while other paused ones of the run stay: each is paused,
+/// or has an element that is.
+/// @error not_found: no such task; conflict: nothing of it is paused
+[[nodiscard]] Status check_resume(const journal::RunRow& row, const journal::RunView& view,
+                                  const std::vector<std::string>& tasks);
+
 /// Tasks of a finished run that get a new attempt in the same run: those that failed (or were
 /// cancelled), or those named, with what is downstream of them.
 struct RetryRequest {

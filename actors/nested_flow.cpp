@@ -37,12 +37,14 @@ std::shared_ptr<const FlowSpec> placed(FlowSpec flow, const Attempt& attempt) {
 
 Result<std::shared_ptr<const FlowSpec>> flow_of_text(const std::string& text,
                                                      const Attempt& attempt,
-                                                     const KnownSignatures& functions) {
+                                                     const KnownSignatures& functions,
+                                                     FlowFileOptions::Missing missing) {
   if (auto fits = too_large(text.size(), text_bytes_max); !fits)
     return tl::unexpected(fits.error());
   FlowFileOptions options;
   options.folder = attempt.context->flow->folder;
   options.functions = functions;
+  options.missing_function = missing;
   options.check_files = false;  // they may lie where its tasks run
   FlowFile decoded =
       decode_flow_file(text, attempt.context->flow->nodes[attempt.node.value].name, options);
@@ -114,7 +116,8 @@ void succeed(const NestedEnd& end, cache::BlobStore& blobs, Outcome& outcome) {
 }  // namespace
 
 Result<std::shared_ptr<const FlowSpec>> nested_flow(const Attempt& attempt, cache::BlobStore& blobs,
-                                                    const KnownSignatures& functions) {
+                                                    const KnownSignatures& functions,
+                                                    FlowFileOptions::Missing missing) {
   const NestedBody& body = body_of(attempt);
   if (body.flow) {
     const FlowSpec& outer = *attempt.context->flow;
@@ -133,10 +136,10 @@ Result<std::shared_ptr<const FlowSpec>> nested_flow(const Attempt& attempt, cach
       return tl::unexpected(fits.error());
     const Result<std::string> text = blobs.get(file->content, text_bytes_max);
     if (!text) return tl::unexpected(text.error());
-    return flow_of_text(*text, attempt, functions);
+    return flow_of_text(*text, attempt, functions, missing);
   }
   if (const auto* text = value->get_if<std::string>())
-    return flow_of_text(*text, attempt, functions);
+    return flow_of_text(*text, attempt, functions, missing);
   if (const auto* record = value->get_if<Bytes>()) return flow_of_record(record->data, attempt);
   return fail(ErrorCode::invalid_argument,
               fmt::format("what it is to run is no flow, but {}", shorten(to_json(*value), 60)));

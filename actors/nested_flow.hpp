@@ -10,6 +10,7 @@
 
 #include "core/result.hpp"
 #include "flow/attempt.hpp"
+#include "flow/flow_file.hpp"
 #include "scheduler/events.hpp"
 
 namespace reprise::cache {
@@ -26,9 +27,9 @@ using KnownSignatures = std::optional<std::map<std::string, Signature, std::less
 /// @error invalid_argument: it is no flow; the message has the first mistakes with their places;
 /// not_found, corrupt, exhausted: as the blob store says of the file
 /// Blocks for the blob store.
-[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> nested_flow(const Attempt& attempt,
-                                                                  cache::BlobStore& blobs,
-                                                                  const KnownSignatures& functions);
+[[nodiscard]] Result<std::shared_ptr<const FlowSpec>> nested_flow(
+    const Attempt& attempt, cache::BlobStore& blobs, const KnownSignatures& functions,
+    FlowFileOptions::Missing missing = FlowFileOptions::Missing::mistake);
 
 /// The parameters that the task gives the run.
 [[nodiscard]] Parameters nested_parameters(const Attempt& attempt);

@@ -77,6 +77,15 @@ Result<std::shared_ptr<const FlowSpec>> PastRuns::flow_of(const RunId& id) {
   return journal::flow_of(journal_, rows->front());
 }
 
+Result<std::optional<Parameters>> PastRuns::parameters_of(const RunId& id) {
+  journal::RunQuery query;
+  query.id_prefix = id.text();
+  auto rows = journal_.runs(query);
+  if (!rows) return tl::unexpected(rows.error());
+  if (rows->empty()) return std::optional<Parameters>();
+  return std::optional(std::move(rows->front().parameters));
+}
+
 std::vector<float> PastRuns::usual_seconds(const FlowSpec& flow) {
   constexpr std::uint32_t runs = 2;
   constexpr std::size_t changes_max = 20'000;

@@ -42,6 +42,9 @@ class PastRuns {
   /// The flow of a run as it was then; null: there is no such run.
   [[nodiscard]] Result<std::shared_ptr<const FlowSpec>> flow_of(const RunId& id);
 
+  /// The parameters that a run began with, its files by content; nullopt: there is no such run.
+  [[nodiscard]] Result<std::optional<Parameters>> parameters_of(const RunId& id);
+
   /// What the flow's nodes took lately, by node; of a few newest changes, since a run waits for
   /// them to be read. Empty: nothing is known.
   [[nodiscard]] std::vector<float> usual_seconds(const FlowSpec& flow);

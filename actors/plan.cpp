@@ -8,6 +8,7 @@
 #include "cache/horizon.hpp"
 #include "cache/reading.hpp"
 #include "cache/value_files.hpp"
+#include "flow/file_parameters.hpp"
 #include "scheduler/scheduler.hpp"
 #include "worker/target.hpp"
 
@@ -144,10 +145,11 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
       prediction.reason = "validator";  // user code, which nobody asks for a plan
       continue;
     }
+    const cache::Query query = cache::query_of(policy, *each.key, attempt.context->run);
     if (cache::has_candidates(policy)) {
       auto record =
           findings.search.valid(worker::shared_name(attempt.context->flow->kind_of(attempt.node)),
-                                *material, *each.key, policy);
+                                *material, query, policy.validator);
       if (!record) return tl::unexpected(record.error());
       if (*record && !findings.loss_of((*record)->value, cache::Tier::local)) {
         prediction.outcome = Prediction::Outcome::hit;
@@ -158,7 +160,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
         continue;
       }
     }
-    queries.push_back(cache::query_of(policy, *each.key));
+    queries.push_back(query);
     policies.push_back(&policy);
     asked.emplace_back(event.answers.size() - 1, std::move(*material));
   }
@@ -172,7 +174,7 @@ Result<scheduler::LookedUp> answer(const std::vector<Attempt>& attempts, Finding
     if (!record && !findings.space.also_read.empty()) {
       std::vector<cache::Query> elsewhere;
       for (const Key& key : findings.space.keys_elsewhere(asked[i].second))
-        elsewhere.push_back(cache::query_of(*policies[i], key));
+        elsewhere.push_back(cache::query_of(*policies[i], key, {}));
       auto others = look_up(findings, elsewhere);
       if (!others) return tl::unexpected(others.error());
       for (cache::Found& other : *others)
@@ -284,6 +286,12 @@ Result<Plan> make_plan(std::shared_ptr<const FlowSpec> flow, const Parameters& g
   if (const Status good = check(*flow); !good) return tl::unexpected(good.error());
   auto parameters = bind_parameters(*flow, given);
   if (!parameters) return tl::unexpected(parameters.error());
+  const auto file_at = [&](const std::filesystem::path& path) -> Result<FileValue> {
+    const auto place = place_of(*flow, path);
+    if (!place) return tl::unexpected(place.error());
+    return hasher.hash(*place);
+  };
+  if (Status put = put_files(*flow, *parameters, file_at); !put) return tl::unexpected(put.error());
   auto context = std::make_shared<RunContext>();
   context->flow = flow;
   context->parameters = std::move(*parameters);

@@ -102,12 +102,14 @@ CachePolicy to_internal(const cache_option& option) {
   policy.environment = to_internal(given.environment);
   policy.per_run = given.per_run;
   policy.per_parameters = given.per_parameters;
+  policy.same_run = given.same_run;
   if (given.by) {
     const reprise::policy::parts& parts = *given.by;
     if (!parts.inputs) policy.validator = Validator::duration_only;
     policy.ignored = to_internal(parts.without);
     policy.per_run = parts.run;
     policy.per_parameters = parts.parameters;
+    if (!given.same_run && !parts.inputs) policy.same_run = true;  // inputs are left out knowingly
   }
   policy.refresh = given.refresh;
   policy.life = life_of(given);

@@ -123,7 +123,7 @@ std::vector<Key> fill(cache::Store& store) {
   play(flow, 64);
 }
 [[gnu::noinline]] void measured_trace(const std::string& text) {
-  REPRISE_ASSERT(import_wfformat(text, "bench", {}).has_value(), 0);
+  REPRISE_ASSERT(import_wfformat(text, {}).has_value(), 0);
 }
 [[gnu::noinline]] void measured_flow_record(const FlowSpec& flow) {
   REPRISE_ASSERT(FlowSpec::decode(flow.encode()).has_value(), 0);
@@ -168,7 +168,7 @@ void run_all() {
   measured_mapped(mapped(count, false));
   const std::string text = trace();
   measured_trace(text);
-  measured_flow_record(*import_wfformat(text, "bench", {}));
+  measured_flow_record(*import_wfformat(text, {}));
   measured_journal(changes());
   std::vector<Payload> values;
   for (std::int64_t i = 0; i < 64; ++i) values.push_back(*Payload::of(Value{i}));

@@ -79,7 +79,7 @@ bool has_candidates(const CachePolicy& policy) {
 
 Result<std::vector<const Neighbour*>> CandidateSearch::same_work(const std::string& name,
                                                                  const Material& mine,
-                                                                 const CachePolicy& policy) {
+                                                                 const Query& reader) {
   const auto [known, is_new] = by_name_.try_emplace(name);
   if (is_new) {
     auto records = store_.recent(name, moment_, versions_read);
@@ -87,28 +87,34 @@ Result<std::vector<const Neighbour*>> CandidateSearch::same_work(const std::stri
       by_name_.erase(known);
       return tl::unexpected(records.error());
     }
-    std::set<Key> seen;
+    // A reader may leave out what its own run made, so of each key the newest of every run counts;
+    // but nothing older than a removal.
+    std::set<std::pair<Key, RunId>> seen;
+    std::set<Key> over;
     for (Record& record : *records) {
-      if (!seen.insert(record.key).second || record.status != VersionStatus::ok) continue;
+      if (record.status != VersionStatus::ok) over.insert(record.key);
+      if (over.contains(record.key) || !seen.insert({record.key, record.run}).second) continue;
       if (auto material = Material::decode(record.material))
         known->second.push_back({std::move(record), *std::move(material)});
     }
   }
   std::vector<const Neighbour*> found;
-  const Query query{.key = {}, .max_age = policy.life.max_age};
+  std::set<Key> keys;
   for (const Neighbour& each : known->second) {
     if (found.size() == candidates_max) break;
-    if (query.takes(each.record, moment_) && is_same_work(mine, each.material))
+    if (reader.takes(each.record, moment_) && is_same_work(mine, each.material) &&
+        keys.insert(each.record.key).second)
       found.push_back(&each);
   }
   return found;
 }
 
 Result<std::vector<std::optional<Record>>> CandidateSearch::read(
-    const std::vector<const Neighbour*>& chosen) {
+    const std::vector<const Neighbour*>& chosen, const Query& reader) {
   if (!past_) {
     std::vector<Query> queries;
-    for (const Neighbour* each : chosen) queries.push_back({.key = each->record.key});
+    for (const Neighbour* each : chosen)
+      queries.push_back({.key = each->record.key, .not_of = reader.not_of});
     return store_.find(queries, moment_);
   }
   std::vector<Key> keys;
@@ -121,13 +127,13 @@ Result<std::vector<std::optional<Record>>> CandidateSearch::read(
 }
 
 Result<std::optional<Record>> CandidateSearch::valid(const std::string& name, const Material& mine,
-                                                     const Key& key, const CachePolicy& policy) {
-  auto all = same_work(name, mine, policy);
+                                                     const Query& reader, Validator validator) {
+  auto all = same_work(name, mine, reader);
   if (!all) return tl::unexpected(all.error());
   for (const Neighbour* each : *all) {
-    if (each->record.key == key) return std::optional<Record>();
-    if (!is_valid_for(policy.validator, mine, each->material)) continue;
-    auto records = read({each});
+    if (each->record.key == reader.key) return std::optional<Record>();
+    if (!is_valid_for(validator, mine, each->material)) continue;
+    auto records = read({each}, reader);
     if (!records) return tl::unexpected(records.error());
     if (records->front()) return std::move(records->front());
   }
@@ -136,8 +142,8 @@ Result<std::optional<Record>> CandidateSearch::valid(const std::string& name, co
 
 Result<std::vector<Candidate>> CandidateSearch::for_user(const std::string& name,
                                                          const Material& mine,
-                                                         const CachePolicy& policy) {
-  auto all = same_work(name, mine, policy);
+                                                         const Query& reader) {
+  auto all = same_work(name, mine, reader);
   if (!all) return tl::unexpected(all.error());
   std::uint64_t bytes = 0;
   std::vector<const Neighbour*> chosen;
@@ -148,7 +154,7 @@ Result<std::vector<Candidate>> CandidateSearch::for_user(const std::string& name
   }
   std::vector<Candidate> candidates;
   if (chosen.empty()) return candidates;
-  auto records = read(chosen);
+  auto records = read(chosen, reader);
   if (!records) return tl::unexpected(records.error());
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     std::optional<Record>& record = (*records)[i];

@@ -42,26 +42,27 @@ class CandidateSearch {
   CandidateSearch(Store& store, Time moment, bool past)
       : store_(store), moment_(moment), past_(past) {}
 
-  /// The newest result of each key that is the same work and fresh, the newest first, without
-  /// values. @error unavailable, io
+  /// The newest result of each key that is the same work, and that `reader` takes, the newest
+  /// first, without values.
+  /// @param reader  query_of() the task
+  /// @error unavailable, io
   [[nodiscard]] Result<std::vector<const Neighbour*>> same_work(const std::string& name,
                                                                 const Material& mine,
-                                                                const CachePolicy& policy);
+                                                                const Query& reader);
 
   /// What a stock validator takes, with its value; none: nothing, or what its own key finds.
   /// @error as same_work()
   [[nodiscard]] Result<std::optional<Record>> valid(const std::string& name, const Material& mine,
-                                                    const Key& key, const CachePolicy& policy);
+                                                    const Query& reader, Validator validator);
 
   /// What a user's validator is asked about, with values; those that cannot be read are left out.
   /// @error as same_work()
   [[nodiscard]] Result<std::vector<Candidate>> for_user(const std::string& name,
-                                                        const Material& mine,
-                                                        const CachePolicy& policy);
+                                                        const Material& mine, const Query& reader);
 
  private:
   [[nodiscard]] Result<std::vector<std::optional<Record>>> read(
-      const std::vector<const Neighbour*>& chosen);
+      const std::vector<const Neighbour*>& chosen, const Query& reader);
 
   Store& store_;
   Time moment_;

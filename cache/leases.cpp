@@ -38,10 +38,10 @@ Result<std::vector<FoundOrLeased>> look_up_or_lease(Store& store, Leases& leases
         answers[missing[m]].lease.reset();
         continue;
       }
-      // What is fresh for others may be too old for this reader.
+      // What is fresh for others may be too old for this reader, or of its own run.
       const Query& query = queries[missing[m]];
-      wishes.push_back(
-          {.key = query.key, .even_if_published = is_second_round || query.max_age.has_value()});
+      wishes.push_back({.key = query.key,
+                        .even_if_published = is_second_round || query.max_age || query.not_of});
       still_missing.push_back(missing[m]);
     }
     if (wishes.empty()) return answers;

@@ -4,12 +4,13 @@
 
 namespace reprise::cache {
 
-Query query_of(const CachePolicy& policy, const Key& key) {
+Query query_of(const CachePolicy& policy, const Key& key, const RunId& reader) {
   const CacheLife& life = policy.life;
   return {.key = key,
           .max_age = life.max_age,
           .stale = std::max(life.stale_while_revalidate, life.stale_if_error),
-          .failures = life.failures.has_value()};
+          .failures = life.failures.has_value(),
+          .not_of = policy.takes_same_run() ? std::nullopt : std::optional(reader)};
 }
 
 Use use_of(const CachePolicy& policy, const Record& record, Time now) {

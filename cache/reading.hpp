@@ -9,7 +9,8 @@
 namespace reprise::cache {
 
 /// What a task with this policy asks the store for.
-[[nodiscard]] Query query_of(const CachePolicy& policy, const Key& key);
+/// @param reader  the run that it is in
+[[nodiscard]] Query query_of(const CachePolicy& policy, const Key& key, const RunId& reader);
 
 /// What becomes of a record that the store gave to such a query.
 enum class Use : std::uint8_t {

@@ -57,7 +57,7 @@ Miss miss_of_newest(const Query& query, const Record& newest, Time now) {
   }
   if (!newest.is_fresh(now)) return Miss::expired;
   if (query.max_age && now - newest.committed > *query.max_age) return Miss::max_age;
-  return Miss::absent;  // a failure, and results alone are asked for
+  return Miss::absent;  // a failure, and results alone are asked for; or the reader's own run's
 }
 
 Result<std::vector<std::optional<Record>>> Store::find(std::span<const Query> queries, Time now) {

@@ -50,16 +50,19 @@ struct Query {
   std::optional<Duration> max_age{};  // committed at most this long ago; none = whenever
   // Where there is nothing fresh: the newest result that is over since less than this.
   Duration stale{0};
-  bool failures = false;  // a remembered failure is an answer, too
+  bool failures = false;          // a remembered failure is an answer, too
+  std::optional<RunId> not_of{};  // what this run made is none; none = whoever made it
 
   /// The newest version decides: fresh wins over stale, wherever it stands.
   [[nodiscard]] bool takes(const Record& version, Time now) const {
+    if (not_of == version.run) return false;
     if (version.status == VersionStatus::negative && !failures) return false;
     return version.is_fresh(now) && (!max_age || now - version.committed <= *max_age);
   }
   [[nodiscard]] bool takes_stale(const Record& version, Time now) const {
-    return version.status == VersionStatus::ok && version.expires && *version.expires <= now &&
-           now - *version.expires < stale && (!max_age || now - version.committed <= *max_age);
+    return not_of != version.run && version.status == VersionStatus::ok && version.expires &&
+           *version.expires <= now && now - *version.expires < stale &&
+           (!max_age || now - version.committed <= *max_age);
   }
 };
 

@@ -64,9 +64,12 @@ Result<std::vector<Found>> TieredStore::search(std::span<const Query> queries, T
     const Guard guard(mutex_);
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const Query& query = queries[i];
-      // There it is what it was before; here is known better.
       const auto& here = (*found)[i].record;
-      if ((here && here->is_fresh(now)) || uncopied_.contains(query.key)) continue;
+      if (here && here->is_fresh(now)) continue;
+      // There it is what it was before, and here is known better; but one who leaves out what its
+      // own run made wants just that, unless it was removed.
+      const bool wants_before = query.not_of && (*found)[i].miss != Miss::invalidated;
+      if (uncopied_.contains(query.key) && !wants_before) continue;
       if (const auto taken = promotions_.find(query.key); taken != promotions_.end()) {
         const auto told = news_.until.find(query.key);
         const bool is_removed =

@@ -157,18 +157,6 @@ Invocation completing_invocation(std::vector<std::string> arguments) {
   return invocation;
 }
 
-/// Settings stand in for the flags that were not given. Their texts were checked when they were
-/// read.
-void apply(const Configuration& configuration, CommandLine& line) {
-  for (const CommandLine::Bound& bound : line.bound) {
-    if (bound.option->count() > 0) continue;
-    const SettingValue* value = configuration.find(bound.key);
-    if (value == nullptr) continue;
-    bound.option->add_result(value->text);
-    bound.option->run_callback();
-  }
-}
-
 /// Reads the settings and applies them. @return an exit code when the command cannot go on
 std::optional<int> configure(Invocation& invocation) {
   if (invocation.settings == SettingsUse::none || !invocation.apply) return std::nullopt;
@@ -230,9 +218,10 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
   Invocation invocation{
       settings->globals, [settings](Console& console) { return settings->action(console); }, {}};
   invocation.path = command_path(command);
+  invocation.waits = invocation.path == "reprise wait" || settings->status.watch;
   invocation.settings = settings_use(command);
   invocation.apply = [settings, app](const Configuration& configuration) {
-    apply(configuration, *settings);
+    apply_settings(configuration, *settings);
     return settings->globals;
   };
   return invocation;
@@ -273,10 +262,12 @@ int main_program(int argc, char** argv) {
   int code = exit_ok;
   try {
     if (!invocation->globals.server.empty() && is_remote_command(invocation->path) &&
-        invocation->path != "reprise wait")
+        !invocation->waits)
       code = ask_server(arguments, console);
     else if (invocation->action)
       code = invocation->action(console);
+    else if (console.is_json())
+      code = console.document({{"schema", "reprise.help/1"}, {"text", invocation->text}});
     else
       console.raw(invocation->text);
   } catch (const std::exception& exception) {

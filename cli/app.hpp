@@ -24,6 +24,7 @@ struct Invocation {
   std::function<int(Console&)> action;  // empty: only `text` is to be printed
   std::string text;                     // help that was asked for
   std::string path{};                   // of the command: "reprise cache ls"
+  bool waits = false;                   // takes as long as a run does: no server waits for others
   SettingsUse settings = SettingsUse::none;
   std::function<GlobalOptions(const Configuration&)> apply{};  // settings for flags not given
 };

@@ -133,7 +133,7 @@ Json imported_json(const cache::Imported& imported, bool dry_run) {
 
 void tell_imported(const cache::Imported& imported, bool dry_run, Console& console) {
   console.say(fmt::format(
-      "{}took in {} of {}; {} here already{}{}", dry_run ? "would have " : "",
+      "{} in {} of {}; {} here already{}{}", dry_run ? "would take" : "took",
       counted(imported.versions, "version"),
       imported.entries == 1 ? "1 entry" : grouped(imported.entries) + " entries",
       grouped(imported.known),
@@ -311,7 +311,7 @@ int runs_import_command(const ImportOptions& options, Console& console) {
   }
   if (console.is_quiet())
     for (const RunId& id : imported->ids) console.out(id.text());
-  console.say(fmt::format("{}took in {}; {} here already", options.dry_run ? "would have " : "",
+  console.say(fmt::format("{} in {}; {} here already", options.dry_run ? "would take" : "took",
                           counted(imported->runs, "run"), grouped(imported->known)));
   tell_imported(imported->results, options.dry_run, console);
   return exit_ok;

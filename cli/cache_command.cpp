@@ -44,26 +44,49 @@ Result<std::optional<Time>> asked_moment(const std::string& text, const GlobalOp
   return std::optional(*moment);
 }
 
-/// Leaves out what came later. @error not_found: nobody knows any more, or nothing was there
-Status keep_until(Time moment, cache::Store& store, const Key& key,
-                  std::vector<cache::Record>& versions) {
-  const auto past = store.past_of(key, moment);
-  if (!past) return tl::unexpected(past.error());
-  if (past->horizon && moment < *past->horizon)
-    return tl::unexpected(cache::past_horizon(moment, *past->horizon));
-  std::erase_if(versions, [&](const cache::Record& r) { return r.committed > moment; });
-  const bool is_there = !past->versions.empty() &&
-                        past->versions.front().status == cache::VersionStatus::ok &&
-                        !versions.empty();
-  if (!is_there)
-    return fail(ErrorCode::not_found,
-                fmt::format("entry {} was not there at {}", short_key(key), to_rfc3339(moment)));
-  return {};
+/// One key, as it is or as it was.
+struct Entry {
+  std::vector<cache::Record> versions;  // at least one, in no order; without removals
+  cache::KeyPast past;                  // all that happened until then, newest first
+
+  [[nodiscard]] const cache::Record& newest() const {
+    return *std::ranges::max_element(versions, {}, &cache::Record::version);
+  }
+  /// Since when there is no result any more, if so. What is damaged counts as never written.
+  [[nodiscard]] std::optional<Time> removed() const {
+    for (const cache::KeyPast::Version& each : past.versions) {
+      if (each.status == cache::VersionStatus::damaged) continue;
+      if (each.status != cache::VersionStatus::tombstone) return std::nullopt;
+      return each.record.committed;
+    }
+    return std::nullopt;
+  }
+};
+
+/// What to say where nothing is left that begins so: perhaps it was erased.
+Error no_entry(cache::Store& store, const std::string& prefix, std::optional<Time> moment) {
+  const Error none{ErrorCode::not_found,
+                   fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
+                               escape_for_terminal(prefix))};
+  if (!moment) return none;
+  if (const auto key = Key::parse(prefix.starts_with("k1:") ? prefix : "k1:" + prefix)) {
+    const auto past = store.past_of(*key, *moment);
+    if (!past) return past.error();
+    return past->horizon && *moment < *past->horizon ? cache::past_horizon(*moment, *past->horizon)
+                                                     : none;
+  }
+  // Of the beginning of a key nobody can tell whose it was.
+  cache::Listing then;
+  then.as_of = moment;
+  then.limit = 1;
+  const auto listed = store.list(then);
+  return listed ? none : listed.error();
 }
 
-/// The version of the one key that begins so: the current one, or the one that was current then.
-Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix,
-                                 std::optional<Time> moment = {}) {
+/// The one key that begins so, as it is or was at that moment.
+/// @error not_found: there is none, or not one; or of that moment nothing is known
+Result<Entry> find_entry(cache::Store& store, const std::string& prefix,
+                         std::optional<Time> moment = {}) {
   auto records = store.versions(prefix);
   const bool is_no_key = !records && records.error().code == ErrorCode::invalid_argument;
   if (!records && !is_no_key) return tl::unexpected(records.error());
@@ -71,10 +94,7 @@ Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix,
   if (is_no_key) records = std::vector<cache::Record>{};
   for (const cache::Record& record : *records)
     if (std::find(keys.begin(), keys.end(), record.key) == keys.end()) keys.push_back(record.key);
-  if (keys.empty())
-    return fail(ErrorCode::not_found,
-                fmt::format("the cache has no entry \"{}\"; `reprise cache ls` lists them",
-                            escape_for_terminal(prefix)));
+  if (keys.empty()) return tl::unexpected(no_entry(store, prefix, moment));
   if (keys.size() > 1) {
     std::string list;
     for (std::size_t i = 0; i < std::min<std::size_t>(keys.size(), 5); ++i)
@@ -83,12 +103,20 @@ Result<cache::Record> find_entry(cache::Store& store, const std::string& prefix,
                 fmt::format("\"{}\" is the beginning of several keys: {}{}",
                             escape_for_terminal(prefix), list, keys.size() > 5 ? ", …" : ""));
   }
-  if (moment)
-    if (auto kept = keep_until(*moment, store, keys.front(), *records); !kept)
-      return tl::unexpected(kept.error());
-  return *std::max_element(
-      records->begin(), records->end(),
-      [](const cache::Record& a, const cache::Record& b) { return a.version < b.version; });
+  const Time until = moment.value_or(Time::max());
+  auto past = store.past_of(keys.front(), until);
+  if (!past) return tl::unexpected(past.error());
+  if (moment && past->horizon && *moment < *past->horizon)
+    return tl::unexpected(cache::past_horizon(*moment, *past->horizon));
+  Entry entry{*std::move(records), *std::move(past)};
+  std::erase_if(entry.versions, [&](const cache::Record& r) { return r.committed > until; });
+  // Whatever lies below a damaged version was not what held then.
+  const auto& then = entry.past.versions;
+  const bool is_damaged = !then.empty() && then.front().status == cache::VersionStatus::damaged;
+  if (moment && (entry.versions.empty() || entry.removed() || is_damaged))
+    return fail(ErrorCode::not_found, fmt::format("entry {} was not there at {}",
+                                                  short_key(keys.front()), to_rfc3339(*moment)));
+  return entry;
 }
 
 Result<std::unique_ptr<cache::BlobStore>> open_blobs(const GlobalOptions& globals) {
@@ -231,6 +259,18 @@ void print_material(const std::string& bytes, Console& console) {
   for (const auto& [name, value] : material->environment)
     console.out(
         fmt::format("  env     {}={}", escape_for_terminal(name), escape_for_terminal(value)));
+}
+
+/// The versions with what removed them, newest first.
+std::vector<cache::Record> with_removals(const Entry& entry) {
+  std::vector<cache::Record> all = entry.versions;
+  for (const cache::KeyPast::Version& each : entry.past.versions) {
+    if (each.status != cache::VersionStatus::tombstone) continue;
+    all.push_back(each.record);
+    all.back().status = each.status;
+  }
+  std::ranges::sort(all, std::ranges::greater{}, &cache::Record::version);
+  return all;
 }
 
 constexpr std::uint32_t materials_at_once = 10'000;
@@ -383,9 +423,15 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
   if (!store) return console.fail(store.error());
   const auto moment = asked_moment(options.as_of, console.options());
   if (!moment) return console.fail(moment.error());
-  const auto record = find_entry(**store, key, *moment);
-  if (!record) return console.fail(record.error());
-  const auto value = value_of(*record, console.options());
+  const auto entry = find_entry(**store, key, *moment);
+  if (!entry) return console.fail(entry.error());
+  const cache::Record& record = entry->newest();
+  if (const auto removed = entry->removed())
+    return console.fail(
+        {ErrorCode::not_found,
+         fmt::format("entry {} was removed at {}; --as-of a moment before gives what was there",
+                     short_key(record.key), to_rfc3339(*removed))});
+  const auto value = value_of(record, console.options());
   if (!value) return console.fail(value.error());
 
   std::vector<std::pair<std::string, FileValue>> files;
@@ -397,13 +443,13 @@ int cache_get_command(const CacheGetOptions& options, Console& console) {
     for (const auto& [name, file] : files)
       names += (names.empty() ? "" : ", ") + escape_for_terminal(name);
     return console.fail({ErrorCode::not_found,
-                         fmt::format("entry {} has no file \"{}\"; {}", short_key(record->key),
+                         fmt::format("entry {} has no file \"{}\"; {}", short_key(record.key),
                                      escape_for_terminal(path),
                                      names.empty() ? "it has no files" : "its files: " + names)});
   }
   if (console.is_json()) {
     Json document{{"schema", "reprise.cache-value/1"}};
-    document.update(record_json(*record));
+    document.update(record_json(record));
     document["value"] = Json::parse(to_json(*value), nullptr, false);
     Json list = Json::array();
     for (const auto& [name, file] : files)
@@ -425,36 +471,39 @@ int cache_show_command(const CacheShowOptions& options, Console& console) {
   if (!store) return console.fail(store.error());
   const auto moment = asked_moment(options.as_of, console.options());
   if (!moment) return console.fail(moment.error());
-  const auto current = find_entry(**store, options.key, *moment);
-  if (!current) return console.fail(current.error());
+  const auto entry = find_entry(**store, options.key, *moment);
+  if (!entry) return console.fail(entry.error());
+  const cache::Record& current = entry->newest();
   if (options.provenance || options.dot)
-    return show_provenance(current->run, current->task, current->key, options.dot, console);
-  auto versions = (*store)->versions(current->key.text());
-  if (!versions) return console.fail(versions.error());
-  if (*moment)
-    if (auto kept = keep_until(**moment, **store, current->key, *versions); !kept)
-      return console.fail(kept.error());
+    return show_provenance(current.run, current.task, current.key, options.dot, console);
+  const auto removed = entry->removed();
   if (console.is_json()) {
     Json list = Json::array();
-    for (const cache::Record& record : *versions) list.push_back(record_json(record));
+    for (const cache::Record& record : entry->versions) list.push_back(record_json(record));
     return console.document({{"schema", "reprise.cache-entry/1"},
-                             {"key", current->key.text()},
-                             {"name", current->name},
-                             {"material", material_json(current->material)},
+                             {"key", current.key.text()},
+                             {"name", current.name},
+                             {"material", material_json(current.material)},
+                             {"removed", removed ? Json(to_rfc3339(*removed)) : Json(nullptr)},
                              {"versions", std::move(list)}},
                             exit_ok, "versions");
   }
-  console.out(fmt::format("key       {}", current->key.text()));
-  console.out(fmt::format("task      {}", escape_for_terminal(current->name)));
-  print_material(current->material, console);
+  console.out(fmt::format("key       {}", current.key.text()));
+  console.out(fmt::format("task      {}", escape_for_terminal(current.name)));
+  print_material(current.material, console);
   Table table{{"VERSION", "COMMITTED", "SIZE", "TOOK", "RUN", "TASK", "DIGEST", "EXPIRES"},
               {true, false, true, true},
               {}};
-  for (const cache::Record& r : *versions)
-    table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed),
-                          describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
-                          escape_for_terminal(r.task), r.value.digest.text().substr(0, 19),
-                          expiry_of(r, now())});
+  for (const cache::Record& r : with_removals(*entry)) {
+    if (r.status == cache::VersionStatus::tombstone)
+      table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed), "–", "–",
+                            "–", "–", "–", "removed"});
+    else
+      table.rows.push_back({std::to_string(r.version), local_text_seconds(r.committed),
+                            describe_bytes(r.value.size), describe(r.cost), r.run.short_text(),
+                            escape_for_terminal(r.task), r.value.digest.text().substr(0, 19),
+                            expiry_of(r, now())});
+  }
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);
   return exit_ok;

@@ -22,6 +22,7 @@ int check_command(const CheckOptions& options, Console& console) {
   if (!functions) return console.fail(functions.error(), exit_invalid);
   SourceOptions source;
   source.functions = *std::move(functions);
+  source.missing_function = FlowFileOptions::Missing::elsewhere;
   auto how = load_options(source);
   if (!how) return console.fail(how.error(), exit_invalid);
   for (const std::string& path : options.files) {

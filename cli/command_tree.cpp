@@ -19,6 +19,8 @@ const Choices<ProgressChoice> progresses{{"auto", ProgressChoice::automatic},
                                          {"json", ProgressChoice::json},
                                          {"none", ProgressChoice::none}};
 
+const Choices<std::string> graph_formats{{"dot", "dot"}, {"svg", "svg"}, {"json", "json"}};
+
 void add_globals(CLI::App& app, CommandLine& s) {
   GlobalOptions& g = s.globals;
   const std::string group = "Global flags, before or after the command";
@@ -86,6 +88,10 @@ void add_globals(CLI::App& app, CommandLine& s) {
   app.add_flag("-y,--yes", g.yes, "Do not ask, do it")->group(group);
 }
 
+void add_output(CLI::App& app, std::string& target) {
+  app.add_option("-o,--output", target, "Into this file (default: stdout)")->type_name("FILE");
+}
+
 CLI::App* add_command(CLI::App& app, CommandLine& s, const char* name, const char* description,
                       std::function<int(Console&)> action) {
   CLI::App* command = app.add_subcommand(name, description);
@@ -122,9 +128,11 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   run->add_flag("--single-pass", s.run.single_pass,
                 "End when nothing can run now, instead of waiting for a retry or a pause");
 
-  CLI::App* resume = add_command(app, s, "resume", "Continue an interrupted run, or all of them",
-                                 [&s](Console& c) { return resume_command(s.resume, c); });
+  CLI::App* resume =
+      add_command(app, s, "resume", "Continue a paused or interrupted run, or all interrupted ones",
+                  [&s](Console& c) { return resume_command(s.resume, c); });
   resume->add_option("RUN", s.resume.run, "Id, beginning of an id, last or last:FLOW");
+  resume->add_option("TASK", s.resume.tasks, "Of what is paused, only these tasks go on");
   resume->add_flag("--all", s.resume.all, "All interrupted runs, one after the other");
   add_execution(*resume, s, s.resume.slots, s.resume.out, s.resume.durability, s.resume.grace,
                 s.resume.secrets);
@@ -190,6 +198,8 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
              s.plan.touches);
   add_moment(*plan, s.plan.as_of);
   add_plugins(*plan, s.plan.plugins);
+  add_choice<std::string>(*plan, "--graph", s.plan.graph, graph_formats,
+                          "Draw the flow with what would come from the cache and what would run");
   plan->add_flag("--exit-code", s.plan.exit_code, "Exit with 10 when something would run");
 }
 
@@ -232,6 +242,8 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
   add_server(*status, s);
   status->add_option("RUN", s.status.run,
                      "Id, beginning of an id, last or last:FLOW (default: last)");
+  status->add_flag("--watch", s.status.watch,
+                   "Show it anew whenever it changes, until the run is at rest");
   status->add_flag("--ready", s.status.ready, "Only tell whether runs can be started here");
   status->add_flag("--live", s.status.live, "Only tell whether the server answers");
 
@@ -272,6 +284,43 @@ void add_looking_commands(CLI::App& app, CommandLine& s) {
       ->type_name("RE");
   logs->add_flag("--jsonl", s.logs.lines, "One JSON object a line");
   logs->add_flag("--raw", s.logs.raw, "Control characters as they are, not made visible");
+}
+
+/// What makes something of a run for people or other programs to look at.
+void add_picturing_commands(CLI::App& app, CommandLine& s) {
+  CLI::App* graph =
+      add_command(app, s, "graph", "Draw a flow, or a run with its states, as a graph",
+                  [&s](Console& c) { return graph_command(s.graph, c); });
+  add_server(*graph, s);
+  graph
+      ->add_option("RUN|FLOW", s.graph.what,
+                   "Id, beginning of an id, last or last:FLOW; or a flow file, - is stdin")
+      ->required();
+  add_choice<std::string>(*graph, "--format", s.graph.format, graph_formats,
+                          "What to make (default: dot)");
+  add_output(*graph, s.graph.output);
+  add_plugins(*graph, s.graph.plugins);
+
+  CLI::App* trace =
+      add_command(app, s, "trace", "Write a run as a trace: when which attempt ran, in which slot",
+                  [&s](Console& c) { return trace_command(s.trace, c); });
+  add_server(*trace, s);
+  trace->add_option("RUN", s.trace.run, "Id, beginning of an id, last or last:FLOW")->required();
+  add_choice<std::string>(*trace, "--format", s.trace.format,
+                          {{"chrome", "chrome"}, {"otlp", "otlp"}},
+                          "For chrome://tracing and Perfetto (default), or for OpenTelemetry");
+  add_output(*trace, s.trace.output);
+
+  CLI::App* top =
+      add_command(app, s, "top", "Show runs and tasks on the whole screen, as they change",
+                  [](Console& c) { return top_command(c); });
+  add_server(*top, s);
+
+  CLI::App* report = add_command(app, s, "report", "Make one page of a run, to keep or to send",
+                                 [&s](Console& c) { return report_command(s.report, c); });
+  add_server(*report, s);
+  report->add_option("RUN", s.report.run, "Id, beginning of an id, last or last:FLOW")->required();
+  add_output(*report, s.report.output);
 }
 
 void add_steering_commands(CLI::App& app, CommandLine& s) {
@@ -642,6 +691,7 @@ std::unique_ptr<CLI::App> make_app(CommandLine& s) {
   add_globals(*app, s);
   add_running_commands(*app, s);
   add_looking_commands(*app, s);
+  add_picturing_commands(*app, s);
   add_steering_commands(*app, s);
   add_cache_commands(*app, s);
   add_cluster_commands(*app, s);

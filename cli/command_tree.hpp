@@ -11,6 +11,7 @@
 
 #include "cli/console.hpp"
 #include "cli/options.hpp"
+#include "core/configuration.hpp"
 
 namespace reprise::cli {
 
@@ -37,6 +38,9 @@ struct CommandLine {
   ListOptions ps;
   ListOptions history;
   EventsOptions events;
+  GraphOptions graph;
+  TraceCommandOptions trace;
+  ReportOptions report;
   LogsOptions logs;
   WaitOptions wait;
   CancelOptions cancel;
@@ -74,6 +78,11 @@ struct CommandLine {
 
 /// @param line  must outlive the app and every action
 [[nodiscard]] std::unique_ptr<CLI::App> make_app(CommandLine& line);
+
+/// Settings stand in for the flags that were not given. Their texts were checked when they were
+/// read.
+/// @param line  was parsed; its app still lives
+void apply_settings(const Configuration& configuration, CommandLine& line);
 
 [[nodiscard]] std::vector<const CLI::App*> commands_of(const CLI::App& app);
 [[nodiscard]] std::vector<std::string> names_of_commands(const CLI::App& app);

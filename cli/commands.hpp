@@ -31,10 +31,14 @@ int check_command(const CheckOptions& options, Console& console);  // check_comm
 int plan_command(const PlanOptions& options, Console& console);    // plan_command.cpp
 int ps_command(const ListOptions& options, Console& console);      // list_command.cpp
 int history_command(const ListOptions& options, Console& console);
-int status_command(const StatusOptions& options, Console& console);  // status_command.cpp
-int events_command(const EventsOptions& options, Console& console);  // events_command.cpp
-int logs_command(const LogsOptions& options, Console& console);      // logs_command.cpp
-int wait_command(const WaitOptions& options, Console& console);      // control_command.cpp
+int status_command(const StatusOptions& options, Console& console);       // status_command.cpp
+int events_command(const EventsOptions& options, Console& console);       // events_command.cpp
+int graph_command(const GraphOptions& options, Console& console);         // graph_command.cpp
+int trace_command(const TraceCommandOptions& options, Console& console);  // trace_command.cpp
+int report_command(const ReportOptions& options, Console& console);       // report_command.cpp
+int top_command(Console& console);                                        // top_command.cpp
+int logs_command(const LogsOptions& options, Console& console);           // logs_command.cpp
+int wait_command(const WaitOptions& options, Console& console);           // control_command.cpp
 int cancel_command(const CancelOptions& options, Console& console);
 int pause_command(const CancelOptions& options, Console& console);
 int signal_command(const SignalOptions& options, Console& console);       // signal_command.cpp

@@ -233,7 +233,8 @@ class Completer {
     if (!view) return;
     std::size_t offered = 0;
     for (std::uint32_t t = 0; t < view->size() && offered < tasks_offered_max; ++t)
-      offered += print(before + view->task_name(TaskId{t}), name(view->state(TaskId{t})));
+      offered += print(before + view->task_name(TaskId{t}),
+                       name(shown_state(view->state(TaskId{t}), view->cache(TaskId{t})).state));
   }
 
   void offer_entries() {
@@ -269,7 +270,11 @@ class Completer {
 }  // namespace
 
 int completion_command(const std::string& shell, Console& console) {
-  console.raw(shell == "bash" ? bash_script : shell == "zsh" ? zsh_script : fish_script);
+  const char* script = shell == "bash" ? bash_script : shell == "zsh" ? zsh_script : fish_script;
+  if (console.is_json())
+    return console.document(
+        {{"schema", "reprise.completion/1"}, {"shell", shell}, {"script", script}});
+  console.raw(script);
   return exit_ok;
 }
 

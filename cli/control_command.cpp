@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "actors/idle_runs.hpp"
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
@@ -49,21 +50,19 @@ int finish_waiting(const std::vector<Waited>& runs, int code, Console& console) 
   return code;
 }
 
-/// A run that nobody runs any more is cancelled in its journal.
-Status cancel_interrupted(const GlobalOptions& globals, const journal::RunRow& row,
-                          const std::string& reason) {
+/// A run that nobody runs is cancelled in its journal.
+Status cancel_in_journal(const GlobalOptions& globals, const journal::RunRow& row,
+                         const std::string& reason) {
   auto writing = open_for_writing(globals);
   if (!writing) return tl::unexpected(writing.error());
-  const auto lock = writing->folder.own(row.id);
-  if (!lock) return tl::unexpected(lock.error());
-  const auto view = journal::load_run(*writing->journal, row);
-  if (!view) return tl::unexpected(view.error());
-  journal::Batch batch;
-  batch.run = row.id;
-  batch.change = journal::RunChange{RunState::cancelled, now(), reason};
-  if (const auto offset = writing->journal->append({&batch, 1}); !offset)
-    return tl::unexpected(offset.error());
-  return writing->journal->set_summary(row.id, view->summary());
+  const auto all = cancel_idle(*writing->journal, writing->folder, row, reason, now());
+  if (!all) return tl::unexpected(all.error());
+  for (const Cancellation& each : *all) {
+    if (const auto offset = writing->journal->append({&each.batch, 1}); !offset)
+      return tl::unexpected(offset.error());
+    if (Status set = writing->journal->set_summary(each.batch.run, each.summary); !set) return set;
+  }
+  return {};
 }
 
 }  // namespace
@@ -120,30 +119,31 @@ int cancel_command(const CancelOptions& options, Console& console) {
                                                           row->id.short_text(), name(*state))});
 
   RunState now_in = RunState::cancelling;
-  if (*state == RunState::interrupted) {
+  Status status = fail(ErrorCode::not_found, "nobody runs it");
+  if (*state != RunState::interrupted)
+    status = cluster::ask_control(reading->folder.run_folder(row->id),
+                                  {"cancel", options.tasks, options.reason});
+  // What waits for a person need not have a process, and what was interrupted has none.
+  const bool is_idle = *state == RunState::interrupted || *state == RunState::paused;
+  if (!status && status.error().code == ErrorCode::not_found && is_idle) {
     if (!options.tasks.empty())
       return console.fail(
-          {ErrorCode::conflict,
-           fmt::format("run {} is interrupted; cancel all of it, or resume it first",
-                       row->id.short_text())});
-    const auto status = cancel_interrupted(console.options(), *row, options.reason);
+          {ErrorCode::conflict, fmt::format("run {} is {}; cancel all of it, or resume it first",
+                                            row->id.short_text(), name(*state))});
+    status = cancel_in_journal(console.options(), *row, options.reason);
     if (!status) return console.fail(status.error());
     now_in = RunState::cancelled;
-  } else {
-    const auto status = cluster::ask_control(reading->folder.run_folder(row->id),
-                                             {"cancel", options.tasks, options.reason});
-    if (!status) {
-      // It may have ended while we were asking.
-      state = current_state(*reading, *row);
-      if (state && is_finished(*state))
-        return console.fail({ErrorCode::conflict, fmt::format("run {} is finished already ({})",
-                                                              row->id.short_text(), name(*state))});
-      if (status.error().code == ErrorCode::not_found && options.tasks.empty())
-        return console.fail(
-            {ErrorCode::unavailable, fmt::format("run {} cannot be reached: {}",
-                                                 row->id.short_text(), status.error().message)});
-      return console.fail(status.error());
-    }
+  } else if (!status) {
+    // It may have ended while we were asking.
+    state = current_state(*reading, *row);
+    if (state && is_finished(*state))
+      return console.fail({ErrorCode::conflict, fmt::format("run {} is finished already ({})",
+                                                            row->id.short_text(), name(*state))});
+    if (status.error().code == ErrorCode::not_found && options.tasks.empty())
+      return console.fail(
+          {ErrorCode::unavailable, fmt::format("run {} cannot be reached: {}", row->id.short_text(),
+                                               status.error().message)});
+    return console.fail(status.error());
   }
   if (console.is_json())
     return console.document(

@@ -80,7 +80,9 @@ Json side_json(const Side& side, std::optional<TaskId> task) {
   if (!task) return nullptr;
   const journal::ChangeDetail* detail = side.view.detail(*task);
   const Payload& result = side.view.result(*task);
-  return {{"state", name(side.view.state(*task))},
+  const auto [state, stored] = shown_state(side.view.state(*task), side.view.cache(*task));
+  return {{"state", name(state)},
+          {"stored", stored},
           {"cache", cache_json(side.view.cache(*task))},
           {"executed", side.view.executed(*task)},
           {"duration_s", seconds_json(side.view.duration(*task))},
@@ -111,9 +113,7 @@ Json run_json(const Side& side) {
 /// "✓ 1m 02s", "≡ cached", "–".
 Cell side_cell(const Side& side, std::optional<TaskId> task) {
   if (!task) return {"–", Ink::dim};
-  const bool hit = side.view.cache(*task) == journal::CacheOutcome::hit;
-  TaskState state = side.view.state(*task);
-  if (state == TaskState::cached && !hit) state = TaskState::success;
+  const TaskState state = shown_state(side.view.state(*task), side.view.cache(*task)).state;
   std::string text = fmt::format("{} {}", glyph(state), name(state));
   if (side.view.executed(*task)) text += " " + describe(side.view.duration(*task));
   return {text, ink(state)};

@@ -1,8 +1,12 @@
 #include "cli/documents.hpp"
 
+#include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 #include "actors/run_options.hpp"
+#include "cli/text.hpp"
 
 namespace reprise::cli {
 namespace {
@@ -55,6 +59,26 @@ Json summary_json(const journal::Summary& s) {
           {"failed", s.failed}, {"skipped", s.skipped},   {"cancelled", s.cancelled}};
 }
 
+Json paused_json(const journal::RunView& view) {
+  constexpr std::size_t named_max = 100;
+  Json names = Json::array();
+  for (const TaskId task : view.paused()) {
+    if (names.size() == named_max) break;
+    names.push_back(view.task_name(task));
+  }
+  return names;
+}
+
+std::string paused_text(const journal::RunView& view) {
+  constexpr std::size_t named_max = 5;
+  const std::vector<TaskId> tasks = view.paused();
+  std::string text;
+  for (std::size_t i = 0; i < std::min(tasks.size(), named_max); ++i)
+    text += (i == 0 ? "" : ", ") + escape_for_terminal(view.task_name(tasks[i]));
+  if (tasks.size() > named_max) text += fmt::format(" and {} more", tasks.size() - named_max);
+  return text;
+}
+
 Json cache_json(journal::CacheOutcome outcome) {
   switch (outcome) {
     case journal::CacheOutcome::none:
@@ -72,9 +96,9 @@ Json cache_json(journal::CacheOutcome outcome) {
 }
 
 const std::vector<std::string>& run_fields() {
-  static const std::vector<std::string> fields{"run",     "flow",    "state",      "message",
-                                               "outputs", "summary", "makespan_s", "continued",
-                                               "carried", "failures"};
+  static const std::vector<std::string> fields{"run",     "flow",     "state",      "message",
+                                               "outputs", "summary",  "makespan_s", "continued",
+                                               "carried", "failures", "paused"};
   return fields;
 }
 
@@ -101,22 +125,25 @@ Json run_json(const RunDocument& d) {
           {"makespan_s", seconds_json(d.result.makespan)},
           {"continued", d.continued},
           {"carried", d.result.carried},
-          {"failures", std::move(failures)}};
+          {"failures", std::move(failures)},
+          {"paused", d.paused}};
 }
 
 Json event_json(const RunId& run, const std::string& task_name, const journal::TaskChange& c,
                 journal::Offset offset) {
+  const auto [state, stored] = shown_state(c.state, c.cache);
   Json event{{"schema", "reprise.event/1"},
              {"offset", offset == 0 ? Json(nullptr) : Json(offset)},
              {"type", "task"},
              {"run", run.text()},
              {"at", to_rfc3339(c.at)},
              {"task", task_name},
-             {"state", reprise::name(c.state)},
+             {"state", reprise::name(state)},
              {"attempt", c.run_count},
              {"cache", cache_json(c.cache)},
              {"executed", c.executed},
              {"duration_s", seconds_json(c.duration)}};
+  if (stored) event["stored"] = true;
   if (!c.result.is_none())
     event["result"] = {{"digest", c.result.digest.text()}, {"size_bytes", c.result.size}};
   if (c.detail) {

@@ -12,6 +12,7 @@
 #include "cli/console.hpp"
 #include "cli/progress_view.hpp"
 #include "journal/journal.hpp"
+#include "journal/run_view.hpp"
 
 namespace reprise::cli {
 
@@ -20,6 +21,11 @@ namespace reprise::cli {
 /// A value as JSON; one whose bytes are elsewhere as {"$digest": …, "size": n}.
 [[nodiscard]] Json value_json(const Payload& payload);
 [[nodiscard]] Json summary_json(const journal::Summary& summary);
+
+/// Names of the tasks that wait for a person, the first hundred.
+[[nodiscard]] Json paused_json(const journal::RunView& view);
+/// The same for people: "a, b[0], b[1] and 12 more"; empty: there are none.
+[[nodiscard]] std::string paused_text(const journal::RunView& view);
 
 /// "hit", "stored", "miss", "bypass" or null.
 [[nodiscard]] Json cache_json(journal::CacheOutcome outcome);
@@ -33,6 +39,7 @@ struct RunDocument {
   bool continued = false;
   std::map<std::string, std::string> files;  // where file outputs were put, by output
   std::vector<TaskNews> failures;            // the first ones
+  Json paused = Json::array();               // as paused_json()
 };
 [[nodiscard]] Json run_json(const RunDocument& document);
 

@@ -40,10 +40,7 @@ std::vector<journal::TaskChange> one_by_one(const journal::TaskChange& change) {
 /// "   81204  2026-11-20T17:02:11.004312Z  ✓ success  align[s3]  attempt 2".
 std::string task_line(journal::Offset offset, const std::string& task_name,
                       const journal::TaskChange& change, Style style) {
-  const bool hit = change.cache == journal::CacheOutcome::hit;
-  const bool stored = change.state == TaskState::cached && !hit;
-  // The glyph of cached means a hit.
-  const TaskState shown = stored ? TaskState::success : change.state;
+  const auto [shown, stored] = shown_state(change.state, change.cache);
   std::string line = fmt::format(
       "{:>8}  {}  {}  {}", offset, to_rfc3339(change.at),
       style(ink(shown), fmt::format("{} {}", glyph(shown), pad(name(change.state), 14))),

@@ -184,28 +184,34 @@ int cache_explain_command(const ExplainOptions& options, Console& console) {
                                *std::move(space)};
   // Every element of a mapped task, one after the other.
   std::vector<TaskId> tasks{*task};
+  bool is_group = false;
   if (const auto* elements = view->elements_of(view->node_of(*task));
       elements && !view->counts_as_task(*task)) {
     tasks.clear();
     for (std::uint32_t i = 0; i < elements->width; ++i)
       tasks.push_back(TaskId{elements->first.value + i});
-    if (console.is_json() || tasks.empty())
-      return console.fail(
-          {ErrorCode::not_found,
-           fmt::format(
-               "\"{}\" is a mapped task of {}; name one of its elements{}",
-               escape_for_terminal(options.task), counted(elements->width, "element"),
-               tasks.empty()
-                   ? ""
-                   : ", such as \"" + escape_for_terminal(view->task_name(tasks.front())) + "\"")});
+    is_group = true;
   }
+  Json documents = Json::array();
   for (const TaskId each : tasks) {
     const auto explanation = explain_task(sources, *row, *view, each);
     if (!explanation) return console.fail(explanation.error());
-    if (console.is_json()) return console.document(document(*explanation, *row));
-    print(*explanation, *row, tasks.size() == 1, console);
+    if (console.is_json())
+      documents.push_back(document(*explanation, *row));
+    else
+      print(*explanation, *row, tasks.size() == 1, console);
   }
-  return exit_ok;
+  if (!console.is_json()) {
+    if (tasks.empty())
+      console.say(fmt::format("{} has no elements", escape_for_terminal(options.task)));
+    return exit_ok;
+  }
+  if (!is_group) return console.document(documents[0]);
+  return console.document({{"schema", "reprise.cache-explained/1"},
+                           {"run", row->id.text()},
+                           {"task", options.task},
+                           {"elements", std::move(documents)}},
+                          exit_ok, "elements");
 }
 
 }  // namespace reprise::cli

@@ -61,7 +61,7 @@ int explain_task_command(const TaskExplainOptions& options, Console& console) {
   const auto task = find_task(options.task, *row, *view);
   if (!task) return console.fail(task.error());
   const RunState run_state = reading->folder.effective_state(*row);
-  const TaskState state = view->state(*task);
+  const auto [state, stored] = shown_state(view->state(*task), view->cache(*task));
   const std::string name_shown = escape_for_terminal(view->task_name(*task));
   const std::string run = row->id.short_text();
   const bool is_over = is_finished(run_state) || run_state == RunState::interrupted;
@@ -81,6 +81,7 @@ int explain_task_command(const TaskExplainOptions& options, Console& console) {
                              {"run_state", name(run_state)},
                              {"task", view->task_name(*task)},
                              {"state", name(state)},
+                             {"stored", stored},
                              {"attempts", view->run_count(*task)},
                              {"waiting", waiting_json(waiting)},
                              {"message", message.empty() ? Json(nullptr) : Json(message)},

@@ -1,6 +1,7 @@
 #include "cli/flags.hpp"
 
 #include <cstdlib>
+#include <set>
 
 #include "core/setting.hpp"
 
@@ -33,6 +34,20 @@ void bind(CommandLine& line, CLI::Option* option, std::string_view key) {
     if (setting.key == key)
       option->description(fmt::format("{} [setting {}]", option->get_description(), setting.key));
   line.bound.push_back({key, option});
+}
+
+void apply_settings(const Configuration& configuration, CommandLine& line) {
+  // Commands share what a flag is kept in: what was given to one of them is not overwritten through
+  // the same flag of another.
+  std::set<std::string_view> given;
+  for (const CommandLine::Bound& bound : line.bound)
+    if (bound.option->count() > 0) given.insert(bound.key);
+  for (const CommandLine::Bound& bound : line.bound) {
+    const SettingValue* value = configuration.find(bound.key);
+    if (value == nullptr || given.contains(bound.key)) continue;
+    bound.option->add_result(value->text);
+    bound.option->run_callback();
+  }
 }
 
 const Choices<CacheMode> cache_modes{{"normal", CacheMode::normal},

@@ -1,5 +1,10 @@
 #include "cli/flow_source.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
@@ -7,6 +12,7 @@
 #include "cli/text.hpp"
 #include "core/assignment.hpp"
 #include "flow/diagnostics.hpp"
+#include "flow/file_parameters.hpp"
 #include "flow/input_file.hpp"
 #include "flow/yaml.hpp"
 #include "worker/functions.hpp"
@@ -25,6 +31,30 @@ const Parameter* find_parameter(const FlowSpec& flow, std::string_view name) {
   return nullptr;
 }
 
+/// Where commands are given is where people mean their files to be. Choices are paths as the flow
+/// says them, from its own folder.
+Result<Payload> given_by_text(const Parameter& parameter, const std::string& text) {
+  if (parameter.type != "file" || !parameter.choices.empty() || text.empty())
+    return parse_parameter(parameter, text);
+  std::error_code error;
+  const auto path = std::filesystem::absolute(text, error);
+  if (error) return fail(ErrorCode::io, "the current directory cannot be told: " + error.message());
+  return parse_parameter(parameter, path.lexically_normal().string());
+}
+
+/// That files cannot be read is said before anything is started.
+Status check_file(const FlowSpec& flow, const std::filesystem::path& path) {
+  const auto place = place_of(flow, path);
+  if (!place) return tl::unexpected(place.error());
+  const std::string shown = escape_for_terminal(place->string());
+  struct stat info {};
+  if (::stat(place->c_str(), &info) != 0 || ::access(place->c_str(), R_OK) != 0)
+    return tl::unexpected(system_error(fmt::format("cannot read \"{}\"", shown), errno));
+  if (!S_ISREG(info.st_mode))
+    return fail(ErrorCode::invalid_argument, fmt::format("\"{}\" is no regular file", shown));
+  return {};
+}
+
 Status read_file(const FlowSpec& flow, const std::string& path, Parameters& result) {
   const auto text = read_input(path);
   if (!text) return tl::unexpected(text.error());
@@ -34,15 +64,16 @@ Status read_file(const FlowSpec& flow, const std::string& path, Parameters& resu
     const std::string why =
         diagnostics.empty() ? "it is no map of names to values" : diagnostics.front().message;
     const std::uint32_t line = diagnostics.empty() ? 1 : diagnostics.front().span.line;
-    return fail(ErrorCode::invalid_argument, fmt::format("parameter file \"{}\" line {}: {}",
-                                                         escape_for_terminal(path), line, why));
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("parameter file \"{}\"{}: {}", escape_for_terminal(path),
+                            line == 0 ? "" : fmt::format(" line {}", line), why));
   }
   for (const yaml::Entry& entry : document.root()->entries) {
     const Parameter* parameter = find_parameter(flow, entry.key->text);
     // A scalar is read as the parameter's type wants it, so that 30 is fine for a float.
     const bool as_text = parameter && entry.value->is_scalar() && parameter->type != "any" &&
                          parameter->type != "list";
-    auto payload = as_text ? parse_parameter(*parameter, entry.value->text)
+    auto payload = as_text ? given_by_text(*parameter, entry.value->text)
                            : Payload::of(yaml::to_value(*entry.value));
     if (!payload)
       return tl::unexpected(with_context(
@@ -107,6 +138,7 @@ Result<LoadOptions> load_options(const SourceOptions& source) {
   for (const worker::KnownFunction& each : source.functions)
     functions.emplace(each.id(), each.signature);
   options.flow_file.functions = std::move(functions);
+  options.flow_file.missing_function = source.missing_function;
   return options;
 }
 
@@ -159,13 +191,18 @@ Result<Parameters> read_parameters(const FlowSpec& flow,
     if (!assignment) return tl::unexpected(assignment.error());
     const Parameter* parameter = find_parameter(flow, assignment->name);
     // An unknown one is kept as text: binding says what is wrong with it, with a suggestion.
-    auto payload = parameter ? parse_parameter(*parameter, assignment->value)
+    auto payload = parameter ? given_by_text(*parameter, assignment->value)
                              : Payload::of(Value(assignment->value));
     if (!payload) return tl::unexpected(payload.error());
     result[assignment->name] = std::move(*payload);
   }
-  if (const auto bound = bind_parameters(flow, result); !bound)
-    return tl::unexpected(bound.error());
+  auto bound = bind_parameters(flow, result);
+  if (!bound) return tl::unexpected(bound.error());
+  const auto file_at = [&](const std::filesystem::path& path) -> Result<FileValue> {
+    if (Status there = check_file(flow, path); !there) return tl::unexpected(there.error());
+    return FileValue{};  // its content is for whoever runs the flow
+  };
+  if (Status put = put_files(flow, *bound, file_at); !put) return tl::unexpected(put.error());
   return result;
 }
 

@@ -19,6 +19,7 @@ struct SourceOptions {
   std::vector<std::string> touches;  // "TASK=TEXT"
   // What a flow file may call besides this program's own functions.
   std::vector<worker::KnownFunction> functions{};
+  FlowFileOptions::Missing missing_function = FlowFileOptions::Missing::mistake;
 };
 
 /// Processes of this program for functions that are to have one of their own, with these plugins.
@@ -46,6 +47,7 @@ struct Mistakes {
                                                         Console& console);
 
 /// Parameters from files and from "name=value", which win, in the types that the flow declares.
+/// Paths of files become absolute; the files are there.
 /// @param below  values for what neither gives
 /// @error invalid_argument
 [[nodiscard]] Result<Parameters> read_parameters(const FlowSpec& flow,

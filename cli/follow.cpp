@@ -104,8 +104,9 @@ class Follower {
     std::string line = fmt::format("run {}  {}", style(Ink::bold, started_.id.short_text()),
                                    escape_for_terminal(options_.flow->name));
     if (started_.continued)
-      line += style(Ink::dim, options_.is_retry
-                                  ? "  tries again what was not done"
+      line += style(Ink::dim, options_.is_retry ? "  tries again what was not done"
+                              : options_.run.resume
+                                  ? "  continues where it stopped"
                                   : "  continues where it was interrupted (--new starts over)");
     console_.say(line);
     if (plan && !started_.continued) console_.say(*plan);

@@ -21,16 +21,20 @@ struct Listed {
   RunState state;  // interrupted when nobody runs it any more
 };
 
+/// @error invalid_argument
+Result<std::optional<Time>> since_of(const ListOptions& options) {
+  if (options.since.empty()) return std::nullopt;
+  return parse_moment(options.since, now());
+}
+
 /// Rows that match, newest first. `finished_too` false: only runs that are not over.
 Result<std::vector<Listed>> select(const ListOptions& options, bool finished_too,
                                    Reading& reading) {
   journal::RunQuery query;
   if (!options.flow.empty()) query.flow_name = options.flow;
-  if (!options.since.empty()) {
-    const auto since = parse_moment(options.since, now());
-    if (!since) return tl::unexpected(since.error());
-    query.since = *since;
-  }
+  const auto since = since_of(options);
+  if (!since) return tl::unexpected(since.error());
+  query.since = *since;
   const bool filters = !finished_too || !options.state.empty();
   query.limit = filters ? UINT32_MAX : options.limit;
   auto rows = reading.journal->runs(query);
@@ -78,8 +82,7 @@ int task_history(const ListOptions& options, const std::vector<Listed>& rows, Re
     const auto task = view->find_task(options.task);
     if (!task) continue;
     const bool hit = view->cache(*task) == journal::CacheOutcome::hit;
-    TaskState state = view->state(*task);
-    if (state == TaskState::cached && !hit) state = TaskState::success;
+    const auto [state, stored] = shown_state(view->state(*task), view->cache(*task));
     const auto changed = view->changed(*task);
     const journal::ChangeDetail* detail = view->detail(*task);
     if (console.is_json()) {
@@ -87,7 +90,8 @@ int task_history(const ListOptions& options, const std::vector<Listed>& rows, Re
           {"run", listed.row.id.text()},
           {"flow", listed.row.flow_name},
           {"task", view->task_name(*task)},
-          {"state", name(view->state(*task))},
+          {"state", name(state)},
+          {"stored", stored},
           {"cache", cache_json(view->cache(*task))},
           {"executed", view->executed(*task)},
           {"attempts", view->run_count(*task)},
@@ -128,6 +132,7 @@ int empty_list(std::string_view schema, std::string_view items, Console& console
 }  // namespace
 
 int ps_command(const ListOptions& options, Console& console) {
+  if (const auto since = since_of(options); !since) return console.fail(since.error());
   auto reading = open_for_reading(console.options());
   if (!reading && reading.error().code == ErrorCode::not_found)
     return empty_list("reprise.runs/1", "runs", console);
@@ -170,6 +175,7 @@ int ps_command(const ListOptions& options, Console& console) {
 int history_command(const ListOptions& options, Console& console) {
   if (options.flow.starts_with("sha256:"))
     return show_value_provenance(options.flow, false, console);
+  if (const auto since = since_of(options); !since) return console.fail(since.error());
   auto reading = open_for_reading(console.options());
   if (!reading && reading.error().code == ErrorCode::not_found)
     return empty_list("reprise.history/1", options.task.empty() ? "runs" : "entries", console);

@@ -9,7 +9,8 @@
 namespace reprise::cli {
 
 Result<Time> moment_of(const std::string& text, const GlobalOptions& globals) {
-  if (const auto moment = parse_moment(text, now())) return *moment;
+  const auto moment = parse_moment(text, now());
+  if (moment || is_dated(text)) return moment;
   if (!RunSelector::parse(text)) {
     return fail(ErrorCode::invalid_argument,
                 fmt::format("\"{}\" is neither a time nor a run: give 2h for two hours ago, a time "

@@ -185,8 +185,9 @@ struct ReplayOptions {
 };
 
 struct ResumeOptions {
-  std::string run;   // selector
-  bool all = false;  // every interrupted run instead
+  std::string run;                 // selector
+  std::vector<std::string> tasks;  // only these paused ones; empty = all
+  bool all = false;                // every interrupted run instead
   std::string secrets;
   unsigned slots = 0;
   std::string out = ".";
@@ -210,12 +211,14 @@ struct PlanOptions {
   bool exit_code = false;            // 10 when something would run
   std::vector<std::string> plugins;  // paths
   std::string as_of;                 // time or run; empty = now
+  std::string graph;                 // dot, svg, json; empty = none
 };
 
 struct StatusOptions {
   std::string run = "last";
   bool ready = false;  // only: can this data directory be used?
   bool live = false;   // only: does anybody answer?
+  bool watch = false;  // again and again until the run is at rest
 };
 
 struct ListOptions {  // ps and history
@@ -232,6 +235,24 @@ struct EventsOptions {
   bool follow = false;
   bool lines = false;  // --jsonl
   std::uint64_t after = 0;
+};
+
+struct GraphOptions {
+  std::string what;                  // run or flow
+  std::string format = "dot";        // svg, json
+  std::string output;                // file; "-" or empty = stdout
+  std::vector<std::string> plugins;  // paths
+};
+
+struct TraceCommandOptions {
+  std::string run;
+  std::string format = "chrome";  // otlp
+  std::string output;             // file; "-" or empty = stdout
+};
+
+struct ReportOptions {
+  std::string run;
+  std::string output;  // file; "-" or empty = stdout
 };
 
 struct LogsOptions {
@@ -376,6 +397,8 @@ struct CacheShowOptions {
   bool dot = false;  // the provenance as a graph
 };
 
+/// Begins like a time, "2026-": what is wrong with it then is of more use than what else it is not.
+[[nodiscard]] bool is_dated(std::string_view text);
 /// "2h" (ago) or an RFC 3339 time. @error invalid_argument
 [[nodiscard]] Result<Time> parse_moment(std::string_view text, Time now);
 

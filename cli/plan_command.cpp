@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/flow_picture.hpp"
 #include "cli/flow_source.hpp"
 #include "cli/moment.hpp"
 #include "cli/plan_line.hpp"
@@ -104,13 +105,26 @@ void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
         fmt::format("… {} more groups (-v shows all)", plan.nodes.size() - table.rows.size()));
 }
 
+/// The flow with what would become of its tasks: those that would run are waiting.
+FlowPicture picture_of(const FlowSpec& flow, const Plan& plan) {
+  FlowPicture picture = cli::picture_of(flow);
+  for (const NodePlan& node : plan.nodes) {
+    StateColumns& states = picture.boxes[node.node.value].states.emplace();
+    states.cached = node.cached;
+    states.waiting = node.run;
+    states.skipped = node.skipped;
+  }
+  return picture;
+}
+
 }  // namespace
 
 int plan_command(const PlanOptions& options, Console& console) {
   auto functions = plugin_functions(options.plugins);
   if (!functions) return console.fail(functions.error(), exit_invalid);
-  const auto source = load_source(
-      {options.flow, options.mode, options.scale, options.touches, *std::move(functions)}, console);
+  const auto source = load_source({options.flow, options.mode, options.scale, options.touches,
+                                   *std::move(functions), FlowFileOptions::Missing::elsewhere},
+                                  console);
   if (!source) return source.error();
   const auto parameters =
       read_parameters(source->flow, options.parameters, options.parameter_files);
@@ -141,6 +155,13 @@ int plan_command(const PlanOptions& options, Console& console) {
   if (!plan) return console.fail(plan.error());
   const int code = options.exit_code && plan->run > 0 ? exit_differences : exit_ok;
   if (console.is_json()) return console.document(document(*flow, *plan), code, "groups");
+  if (!options.graph.empty()) {
+    const FlowPicture picture = picture_of(*flow, *plan);
+    console.out(options.graph == "json"  ? to_line(graph_json(picture, nullptr, nullptr))
+                : options.graph == "svg" ? to_svg(picture)
+                                         : to_dot(picture));
+    return code;
+  }
   print(*flow, *plan, console.options().verbosity > 0, console);
   return code;
 }

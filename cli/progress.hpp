@@ -55,6 +55,8 @@ class Progress {
   [[nodiscard]] const std::vector<TaskNews>& failures() const { return failures_; }
   [[nodiscard]] const std::optional<TaskNews>& slowest() const { return slowest_; }
   [[nodiscard]] std::uint64_t retried() const { return retried_; }
+  /// What is known of the run's tasks.
+  [[nodiscard]] const journal::RunView& run() const { return view_.run(); }
   [[nodiscard]] std::uint64_t failure_count() const { return failure_count_; }
 
  private:

@@ -140,7 +140,11 @@ void ProgressView::recount() {
 void ProgressView::apply(const journal::Batch& batch, std::vector<TaskNews>* news) {
   const std::uint32_t size_before = run_.size();
   if (!run_.apply(batch)) return;  // of a task that the run does not have: nothing to show
-  const bool has_grown = run_.size() != size_before;
+  // A node that was expanded gives way to its elements, also to none.
+  const bool has_grown = run_.size() != size_before ||
+                         std::ranges::any_of(batch.tasks, [](const journal::TaskChange& change) {
+                           return change.state == TaskState::mapped;
+                         });
   for (const journal::TaskChange& change : batch.tasks) {
     const NodeId node = run_.node_of(change.task);
     if (node.is_none() || !run_.counts_as_task(change.task)) continue;
@@ -156,7 +160,7 @@ void ProgressView::apply(const journal::Batch& batch, std::vector<TaskNews>* new
     else
       running_.erase(change.task.value);
   }
-  if (has_grown) recount();  // rare: a node was expanded, its elements take its place
+  if (has_grown) recount();  // rare
   if (!news) return;
 
   std::uint64_t done = counts_.done();

@@ -4,6 +4,7 @@
 
 #include "cli/clock_text.hpp"
 #include "cli/data_access.hpp"
+#include "cli/markup.hpp"
 #include "cli/text.hpp"
 
 namespace reprise::cli {
@@ -31,16 +32,6 @@ std::string_view word(Ingredient::Kind kind) {
 std::string shown_value(const std::string& text) {
   if (text.starts_with("sha256:") && text.size() == 71) return text.substr(0, 19) + "…";
   return shorten(escape_for_terminal(text), value_columns);
-}
-
-/// A text in double quotes as dot wants it.
-std::string dot_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : escape_for_terminal(text)) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
 }
 
 std::string shown_maker(const Maker& maker) {

@@ -69,7 +69,7 @@ Result<std::string> carry_out(std::string_view body, const GlobalOptions& here) 
   auto invocation = parse_command_line(std::move(words));
   if (!invocation) return tl::unexpected(invocation.error().error);
   if (!invocation->action || !is_remote_command(invocation->path) ||
-      (invocation->path == "reprise wait" && first != "wait"))
+      (invocation->waits && first != "wait"))
     return fail(ErrorCode::denied, "a server does not carry this command out for others");
   // Of what the other side says only how it is to look counts.
   GlobalOptions globals = here;
@@ -125,7 +125,8 @@ Result<std::unique_ptr<cluster::Client>> connect_client(const GlobalOptions& glo
 
 Result<cluster::wire::Submitted> submit_to(cluster::Client& client,
                                            std::shared_ptr<const FlowSpec> flow,
-                                           const RunOptions& run, const std::string& key) {
+                                           const RunOptions& run, const std::string& key,
+                                           std::optional<Duration> timeout) {
   cluster::wire::Submit request;
   request.idempotency = key;
   request.flow = std::move(flow);
@@ -139,7 +140,12 @@ Result<cluster::wire::Submitted> submit_to(cluster::Client& client,
   request.options = actors::encode_options(with_files);
   request.ns = run.ns;
   request.parameters = run.parameters;
-  return client.submit(std::move(request));
+  // A path means nothing there.
+  for (const Parameter& parameter : request.flow->parameters)
+    if (const auto file = bound->find(parameter.name);
+        parameter.type == "file" && file != bound->end())
+      request.parameters.insert_or_assign(parameter.name, file->second);
+  return client.submit(std::move(request), timeout);
 }
 
 Result<RunId> find_remote_run(const std::string& text, cluster::Client& client) {

@@ -25,7 +25,8 @@ namespace reprise::cli {
 [[nodiscard]] Result<cluster::wire::Submitted> submit_to(cluster::Client& client,
                                                          std::shared_ptr<const FlowSpec> flow,
                                                          const RunOptions& run,
-                                                         const std::string& key);
+                                                         const std::string& key,
+                                                         std::optional<Duration> timeout = {});
 
 /// The run of the server that `text` selects.
 [[nodiscard]] Result<RunId> find_remote_run(const std::string& text, cluster::Client& client);

@@ -93,6 +93,10 @@ bool same_end(TaskState a, TaskState b) {
   return plain(a) == plain(b);
 }
 
+std::string_view end_of(const journal::RunView& view, TaskId task) {
+  return name(shown_state(view.state(task), view.cache(task)).state);
+}
+
 std::string digest_text(const Payload& value) {
   return value.is_none() ? "none" : value.digest.text();
 }
@@ -118,8 +122,8 @@ std::optional<Divergence> compare(const journal::RunView& was, TaskId a, cache::
   }
   if (!same_end(was.state(a), is.state(b))) {
     found.component = "state";
-    found.before = name(was.state(a));
-    found.now = name(is.state(b));
+    found.before = end_of(was, a);
+    found.now = end_of(is, b);
     return found;
   }
   // Why something failed may be told in other words every time.
@@ -236,11 +240,12 @@ int show(const journal::RunRow& row, Reading& reading, Console& console) {
   for (const journal::Journal::Entry& entry : *entries) {
     if (auto done = view.apply(entry.batch); !done) return console.fail(done.error());
     for (const journal::TaskChange& change : entry.batch.tasks) {
-      const std::string word = fmt::format("{} {}", glyph(change.state), name(change.state));
-      console.out(fmt::format("{:>10}  {}  {}",
-                              describe(std::max(change.at - row.submitted, Duration{0})),
-                              style(ink(change.state), pad(word, 16)),
-                              escape_for_terminal(view.task_name(change.task))));
+      const auto [state, stored] = shown_state(change.state, change.cache);
+      const std::string word = fmt::format("{} {}", glyph(state), name(state));
+      console.out(fmt::format(
+          "{:>10}  {}  {}{}", describe(std::max(change.at - row.submitted, Duration{0})),
+          style(ink(state), pad(word, 16)), escape_for_terminal(view.task_name(change.task)),
+          stored ? "  stored" : ""));
     }
     if (entry.batch.change)
       console.out(fmt::format(

@@ -5,6 +5,7 @@
 #include <optional>
 #include <system_error>
 
+#include "actors/fork.hpp"
 #include "actors/run_options.hpp"
 #include "cache/mac_keys.hpp"
 #include "cli/commands.hpp"
@@ -163,8 +164,10 @@ int run_command(const RunCommandOptions& options, Console& console) {
     if (!made) return console.fail(made.error(), exit_invalid);
     from.functions = worker::known_functions(*made->functions);
     engine = *std::move(made);
-  } else if (const auto client = connect_client(console.options())) {
-    from.functions = offered_functions(**client);
+  } else {
+    if (const auto client = connect_client(console.options()))
+      from.functions = offered_functions(**client);
+    from.missing_function = FlowFileOptions::Missing::waits;
   }
   auto source = load_source(from, console);
   if (!source) return source.error();
@@ -208,7 +211,9 @@ int run_command(const RunCommandOptions& options, Console& console) {
 namespace {
 
 /// What it takes to go on with a run that nobody runs.
-Result<FollowOptions> continuation_of(const std::string& run, const GlobalOptions& globals) {
+/// @param tasks  only these of its paused ones; empty = all
+Result<FollowOptions> continuation_of(const std::string& run, const std::vector<std::string>& tasks,
+                                      const GlobalOptions& globals) {
   FollowOptions how;
   const auto reading = open_for_reading(globals);
   if (!reading) return tl::unexpected(reading.error());
@@ -221,18 +226,25 @@ Result<FollowOptions> continuation_of(const std::string& run, const GlobalOption
   if (reading->folder.is_owned(row->id))
     return fail(ErrorCode::conflict,
                 fmt::format("run {} is being run by another process", row->id.short_text()));
+  if (!tasks.empty()) {
+    const auto view = journal::load_run(*reading->journal, *row);
+    if (!view) return tl::unexpected(view.error());
+    if (Status paused = check_resume(*row, *view, tasks); !paused)
+      return tl::unexpected(paused.error());
+  }
   auto flow = flow_of(*reading->journal, *row);
   if (!flow) return tl::unexpected(flow.error());
   how.flow = std::move(*flow);
   how.flow_name = how.flow->source_file;
   how.run.parameters = row->parameters;
   how.run.resume = row->id;
+  how.run.resume_tasks = tasks;
   return how;
 }
 
 int resume_one(const std::string& run, const ResumeOptions& options, const EngineOptions& engine,
                Console& console) {
-  auto how = continuation_of(run, console.options());
+  auto how = continuation_of(run, options.tasks, console.options());
   if (!how) return console.fail(how.error());
   how->engine = engine;
   how->out = options.out;
@@ -290,6 +302,7 @@ int resume_there(const ResumeOptions& options, Console& console) {
                          "a server goes on with interrupted runs by itself; name a paused one"},
                         exit_invalid);
   cluster::wire::AskAgain question;
+  question.tasks = options.tasks;
   return go_on_there({options.run, "resume", options.out}, question, console);
 }
 

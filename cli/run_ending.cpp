@@ -74,13 +74,21 @@ void print_end(const RunResult& result, const Progress& progress, Console& conso
   if (progress.failure_count() > progress.failures().size())
     console.say(
         fmt::format("  … {} more failures", progress.failure_count() - progress.failures().size()));
-  if (result.state == RunState::failed)
+  if (result.state == RunState::failed) {
     console.say(style(
         Ink::dim, fmt::format("next: reprise status {}   ·   reprise logs {} --failed", run, run)));
-  else if (result.state == RunState::paused)
-    console.say(style(Ink::dim, fmt::format("the run waits for a person: reprise status {}", run)));
-  else if (is_terminal(STDERR_FILENO))
+  } else if (result.state == RunState::interrupted) {
+    console.say(fmt::format("  the run is left interrupted; what is finished is kept\n{}",
+                            style(Ink::dim, fmt::format("next: reprise resume {}", run))));
+  } else if (result.state == RunState::paused) {
+    if (const std::string paused = paused_text(progress.run()); !paused.empty())
+      console.say("  paused: " + paused);
+    console.say(style(Ink::dim, fmt::format("the run waits for a person: reprise resume {}   ·   "
+                                            "reprise cancel {}",
+                                            run, run)));
+  } else if (is_terminal(STDERR_FILENO)) {
     console.say(style(Ink::dim, "details: reprise status last"));
+  }
 }
 
 }  // namespace
@@ -96,7 +104,8 @@ int tell_ending(const EndedRun& ended, const Progress& progress, Console& consol
       console.warn(escape_for_terminal(ended.put_status.error().message));
   }
   const auto document = [&] {
-    return run_json({result, ended.flow_name, ended.continued, ended.files, progress.failures()});
+    return run_json({result, ended.flow_name, ended.continued, ended.files, progress.failures(),
+                     paused_json(progress.run())});
   };
   if (console.is_json())
     code = console.document(document(), code);

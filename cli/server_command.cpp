@@ -44,11 +44,8 @@ Status write_port(const std::string& file, std::uint16_t port) {
 Result<cluster::Credentials> server_credentials(const GlobalOptions& globals,
                                                 const std::filesystem::path& data) {
   if (globals.certificates.empty() && globals.secret_file.empty()) {
-    std::error_code error;
-    std::filesystem::create_directories(data, error);
-    if (error)
-      return fail(ErrorCode::io, fmt::format("make folder \"{}\": {}",
-                                             escape_for_terminal(data.string()), error.message()));
+    if (const Status made = journal::make_private_folders(data); !made)
+      return tl::unexpected(made.error());
     if (const Status made = cluster::ensure_secret(cluster::secret_in(data)); !made)
       return tl::unexpected(made.error());
   }
@@ -78,10 +75,12 @@ Result<bool> serve_once(const ServerStartOptions& options, cluster::ServerOption
     service.signals.wake();
   };
   std::stop_source stop;  // of waiting for the shared journal
-  if (seat)
+  if (seat) {
+    server.engine.journal_waits = [standby] { return standby->waits(); };
     server.engine.share_journal = [&](std::unique_ptr<journal::SqliteJournal> local) {
       return standby->lead(std::move(local), *seat, stop.get_token());
     };
+  }
   auto opened = cluster::Server::open(std::move(server));
   if (!opened) return tl::unexpected(opened.error());
   service.log.info(fmt::format("listening on {}:{}", host, (*opened)->port()));
@@ -192,6 +191,10 @@ int server_start_command(const ServerStartOptions& options, Console& console) {
   auto shared = redis::parse_url(options.journal);
   if (!shared) return console.fail(shared.error(), exit_invalid);
   shared->password_file = options.journal_password_file;
+  // A cache can be done without for a while; who leads has to be back within the term, to renew it.
+  const Duration pause = options.lead_term / 2;
+  shared->breaker.longest_pause = std::min(shared->breaker.longest_pause, pause);
+  shared->breaker.first_pause = std::min(shared->breaker.first_pause, pause / 2);
   standby.log = std::make_shared<journal::RedisLog>(
       std::make_shared<redis::Client>(*std::move(shared), journal::log_functions()));
   standby.data = server.engine.data;

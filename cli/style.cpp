@@ -52,6 +52,11 @@ std::string Style::operator()(Ink ink, std::string_view text) const {
   return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
 }
 
+ShownState shown_state(TaskState state, journal::CacheOutcome cache) {
+  const bool stored = state == TaskState::cached && cache != journal::CacheOutcome::hit;
+  return {stored ? TaskState::success : state, stored};
+}
+
 std::string_view glyph(TaskState state) {
   switch (state) {
     case TaskState::pending:

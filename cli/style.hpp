@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "flow/state.hpp"
+#include "journal/records.hpp"
 
 namespace reprise::cli {
 
@@ -33,6 +34,14 @@ struct Style {
   bool colored = false;
   [[nodiscard]] std::string operator()(Ink ink, std::string_view text) const;
 };
+
+/// A task's end as people are told of it: cached is what was served from the cache. What ran and
+/// was put there is a success.
+struct ShownState {
+  TaskState state = TaskState::pending;
+  bool stored = false;
+};
+[[nodiscard]] ShownState shown_state(TaskState state, journal::CacheOutcome cache);
 
 [[nodiscard]] std::string_view glyph(TaskState state);
 [[nodiscard]] std::string_view glyph(RunState state);

@@ -1,6 +1,8 @@
 // `reprise submit`, and `wait`, `cancel` and `pause` of a server's runs.
 #include <algorithm>
+#include <chrono>
 #include <memory>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -75,6 +77,7 @@ int submit_command(const SubmitOptions& options, Console& console) {
   auto client = connect_client(console.options());
   SourceOptions from{options.flow, options.mode, options.scale, options.touches};
   if (client) from.functions = offered_functions(**client);
+  from.missing_function = FlowFileOptions::Missing::waits;
   auto source = load_source(from, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));
@@ -86,8 +89,17 @@ int submit_command(const SubmitOptions& options, Console& console) {
   run.priority = options.priority;
   run.ns = options.ns;
   run.parameters = *parameters;
-  const auto submitted = submit_to(**client, flow, run, options.key);
-  if (!submitted) return console.fail(submitted.error());
+  const auto begin = std::chrono::steady_clock::now();
+  const auto left = [&]() -> std::optional<Duration> {
+    if (!options.timeout) return std::nullopt;
+    const Duration passed = std::chrono::steady_clock::now() - begin;
+    return std::max(*options.timeout - passed, Duration{0});
+  };
+  const auto submitted =
+      submit_to(**client, flow, run, options.key, options.wait ? left() : std::nullopt);
+  if (!submitted)
+    return options.wait && left() == Duration{0} ? console.fail(submitted.error(), exit_timeout)
+                                                 : console.fail(submitted.error());
   const std::string id = submitted->run.text();
   if (!options.wait) {
     if (console.is_json())
@@ -102,7 +114,7 @@ int submit_command(const SubmitOptions& options, Console& console) {
   }
   if (!console.is_json()) console.out(id);
   console.flush();
-  const auto ended = await(**client, submitted->run, options.timeout, console);
+  const auto ended = await(**client, submitted->run, left(), console);
   if (!ended) return ended.error();
   const int code = exit_code_of(ended->state);
   if (console.is_json()) return console.document(ended_json(*ended), code);

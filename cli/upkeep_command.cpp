@@ -49,6 +49,11 @@ Result<Opened> open_upkeep(const GlobalOptions& globals) {
   return Opened{std::move(*reading), std::move(*store), std::move(*upkeep)};
 }
 
+/// Nothing was ever kept here: there is nothing to look after, which is no mistake.
+bool is_nothing_yet(const Result<Opened>& opened) {
+  return !opened && opened.error().code == ErrorCode::not_found;
+}
+
 /// What the journal's runs say about results: who used them, what is in use, what is needed.
 struct FromRuns {
   std::map<Key, cache::Use> uses;
@@ -325,7 +330,7 @@ int cache_remove_command(const CacheRemoveOptions& options, Console& console) {
                                               "when it is done"));
     return exit_ok;
   }
-  console.say(fmt::format("{}removed {}; {}", options.dry_run ? "would have " : "",
+  console.say(fmt::format("{} {}; {}", options.dry_run ? "would remove" : "removed",
                           removed == 1 ? "1 entry" : grouped(removed) + " entries",
                           "--as-of still sees what was there before"));
   return exit_ok;
@@ -372,8 +377,32 @@ int cache_promote_command(const CachePromoteOptions& options, Console& console) 
   return exit_ok;
 }
 
+namespace {
+
+int list_pins(const std::vector<cache::Pin>& pins, Console& console) {
+  if (console.is_json()) {
+    Json list = Json::array();
+    for (const cache::Pin& pin : pins)
+      list.push_back({{"kind", word(pin.kind)},
+                      {"id", shown_pin(pin)},
+                      {"at", to_rfc3339(pin.at)},
+                      {"why", pin.why.empty() ? Json(nullptr) : Json(pin.why)}});
+    return console.document({{"schema", "reprise.cache-pins/1"}, {"pins", std::move(list)}},
+                            exit_ok, "pins");
+  }
+  if (pins.empty()) console.say("nothing is pinned");
+  for (const cache::Pin& pin : pins)
+    console.out(fmt::format("{}  {}  {}  {}", pad(word(pin.kind), 6), shown_pin(pin),
+                            local_text(pin.at), escape_for_terminal(pin.why)));
+  return exit_ok;
+}
+
+}  // namespace
+
 int cache_pin_command(const CachePinOptions& options, Console& console) {
   auto opened = open_upkeep(console.options());
+  if (is_nothing_yet(opened) && options.key.empty() && options.run.empty())
+    return list_pins({}, console);
   if (!opened) return console.fail(opened.error());
   if (!options.key.empty() || !options.run.empty()) {
     const auto target = pin_target(options, *opened);
@@ -393,25 +422,60 @@ int cache_pin_command(const CachePinOptions& options, Console& console) {
   }
   const auto pins = opened->upkeep->pins();
   if (!pins) return console.fail(pins.error());
+  return list_pins(*pins, console);
+}
+
+namespace {
+
+int tell_collected(const cache::Collected& done, const CacheCollectOptions& options,
+                   Console& console) {
   if (console.is_json()) {
     Json list = Json::array();
-    for (const cache::Pin& pin : *pins)
-      list.push_back({{"kind", word(pin.kind)},
-                      {"id", shown_pin(pin)},
-                      {"at", to_rfc3339(pin.at)},
-                      {"why", pin.why.empty() ? Json(nullptr) : Json(pin.why)}});
-    return console.document({{"schema", "reprise.cache-pins/1"}, {"pins", std::move(list)}},
-                            exit_ok, "pins");
+    for (const cache::Collected::Entry& entry : done.entries) {
+      Json item = record_json(entry.record);
+      item["why"] = entry.why;
+      list.push_back(std::move(item));
+    }
+    return console.document({{"schema", "reprise.cache-collected/1"},
+                             {"dry_run", options.dry_run},
+                             {"entries", std::move(list)},
+                             {"entries_left", done.entries_left},
+                             {"kept_pinned", done.pinned},
+                             {"versions", done.versions},
+                             {"value_bytes", done.value_bytes},
+                             {"blobs", done.blobs},
+                             {"blob_bytes", done.blob_bytes},
+                             {"bytes_before", done.bytes_before},
+                             {"bytes_over", done.over},
+                             {"cost_s", seconds_json(done.cost)}},
+                            exit_ok, "entries");
   }
-  if (pins->empty()) console.say("nothing is pinned");
-  for (const cache::Pin& pin : *pins)
-    console.out(fmt::format("{}  {}  {}  {}", pad(word(pin.kind), 6), shown_pin(pin),
-                            local_text(pin.at), escape_for_terminal(pin.why)));
+  if (options.dry_run && !done.entries.empty()) {
+    std::vector<cache::Record> records;
+    for (const cache::Collected::Entry& entry : done.entries) records.push_back(entry.record);
+    list_entries(records, console);
+  }
+  console.out(fmt::format(
+      "{} {} of {} entries, {} old versions and {} blobs: {} of {}",
+      options.dry_run ? "would delete" : "deleted", grouped(done.entries.size()),
+      grouped(done.entries.size() + done.entries_left), grouped(done.versions), grouped(done.blobs),
+      describe_bytes(done.value_bytes + done.blob_bytes), describe_bytes(done.bytes_before)));
+  if (done.pinned > 0)
+    console.out(fmt::format("{} kept because pinned, in use or younger than --grace",
+                            counted(done.pinned, "result")));
+  if (done.over > 0)
+    console.out(fmt::format("{} more than --max-size are left, none of which may go now",
+                            describe_bytes(done.over)));
+  if (done.cost > Duration{0})
+    console.say(fmt::format("making it again would take about {}", describe(done.cost)));
   return exit_ok;
 }
 
+}  // namespace
+
 int cache_collect_command(const CacheCollectOptions& options, Console& console) {
   auto opened = open_upkeep(console.options());
+  if (is_nothing_yet(opened)) return tell_collected({}, options, console);
   if (!opened) return console.fail(opened.error());
   auto told = ask_runs(*opened);
   if (!told) return console.fail(told.error());
@@ -432,79 +496,48 @@ int cache_collect_command(const CacheCollectOptions& options, Console& console) 
       return *refused;
   const auto done = opened->upkeep->collect(request, now());
   if (!done) return console.fail(done.error());
+  return tell_collected(*done, options, console);
+}
+
+namespace {
+
+int tell_verified(const cache::Verified& verified, Console& console) {
+  const int code = verified.problems.empty() ? exit_ok : exit_differences;
   if (console.is_json()) {
     Json list = Json::array();
-    for (const cache::Collected::Entry& entry : done->entries) {
-      Json item = record_json(entry.record);
-      item["why"] = entry.why;
-      list.push_back(std::move(item));
-    }
-    return console.document({{"schema", "reprise.cache-collected/1"},
-                             {"dry_run", options.dry_run},
-                             {"entries", std::move(list)},
-                             {"entries_left", done->entries_left},
-                             {"kept_pinned", done->pinned},
-                             {"versions", done->versions},
-                             {"value_bytes", done->value_bytes},
-                             {"blobs", done->blobs},
-                             {"blob_bytes", done->blob_bytes},
-                             {"bytes_before", done->bytes_before},
-                             {"bytes_over", done->over},
-                             {"cost_s", seconds_json(done->cost)}},
-                            exit_ok, "entries");
+    for (const auto& problem : verified.problems)
+      list.push_back({{"fault", word(problem.fault)},
+                      {"what", problem.what},
+                      {"repaired", problem.is_repaired}});
+    return console.document({{"schema", "reprise.cache-verified/1"},
+                             {"versions", verified.versions},
+                             {"blobs", verified.blobs},
+                             {"problems", std::move(list)}},
+                            code, "problems");
   }
-  if (options.dry_run && !done->entries.empty()) {
-    std::vector<cache::Record> records;
-    for (const cache::Collected::Entry& entry : done->entries) records.push_back(entry.record);
-    list_entries(records, console);
-  }
-  console.out(
-      fmt::format("{} {} of {} entries, {} old versions and {} blobs: {} of {}",
-                  options.dry_run ? "would delete" : "deleted", grouped(done->entries.size()),
-                  grouped(done->entries.size() + done->entries_left), grouped(done->versions),
-                  grouped(done->blobs), describe_bytes(done->value_bytes + done->blob_bytes),
-                  describe_bytes(done->bytes_before)));
-  if (done->pinned > 0)
-    console.out(fmt::format("{} kept because pinned, in use or younger than --grace",
-                            counted(done->pinned, "result")));
-  if (done->over > 0)
-    console.out(fmt::format("{} more than --max-size are left, none of which may go now",
-                            describe_bytes(done->over)));
-  if (done->cost > Duration{0})
-    console.say(fmt::format("making it again would take about {}", describe(done->cost)));
-  return exit_ok;
+  for (const auto& problem : verified.problems)
+    console.out(fmt::format("{}  {}{}", pad(word(problem.fault), 8), problem.what,
+                            problem.is_repaired ? "  repaired" : ""));
+  console.out(fmt::format("{} and {} looked at: {}", counted(verified.versions, "version"),
+                          counted(verified.blobs, "blob"),
+                          verified.problems.empty()
+                              ? "all as they should be"
+                              : counted(verified.problems.size(), "problem")));
+  return code;
 }
+
+}  // namespace
 
 int cache_verify_command(const CacheVerifyOptions& options, Console& console) {
   auto opened = open_upkeep(console.options());
+  if (is_nothing_yet(opened)) return tell_verified({}, console);
   if (!opened) return console.fail(opened.error());
   const auto told = ask_runs(*opened);
   if (!told) return console.fail(told.error());
   const auto verified =
       opened->upkeep->verify(options.repair, told->blobs, std::chrono::hours{2}, now());
   if (!verified) return console.fail(verified.error());
-  const int code = verified->problems.empty() ? exit_ok : exit_differences;
-  if (console.is_json()) {
-    Json list = Json::array();
-    for (const auto& problem : verified->problems)
-      list.push_back({{"fault", word(problem.fault)},
-                      {"what", problem.what},
-                      {"repaired", problem.is_repaired}});
-    return console.document({{"schema", "reprise.cache-verified/1"},
-                             {"versions", verified->versions},
-                             {"blobs", verified->blobs},
-                             {"problems", std::move(list)}},
-                            code, "problems");
-  }
-  for (const auto& problem : verified->problems)
-    console.out(fmt::format("{}  {}{}", pad(word(problem.fault), 8), problem.what,
-                            problem.is_repaired ? "  repaired" : ""));
-  console.out(fmt::format("{} and {} looked at: {}", counted(verified->versions, "version"),
-                          counted(verified->blobs, "blob"),
-                          verified->problems.empty()
-                              ? "all as they should be"
-                              : counted(verified->problems.size(), "problem")));
-  return code;
+  return tell_verified(*verified, console);
 }
 
 }  // namespace reprise::cli

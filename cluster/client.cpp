@@ -284,9 +284,11 @@ Result<std::optional<Client::Reply>> Client::ask(Kind kind, std::string bytes, s
   return reply;
 }
 
-Result<wire::Submitted> Client::submit_once(const wire::Submit& submit) {
-  const auto reply = ask(Kind::submit, encode(submit), submit.request);
+Result<wire::Submitted> Client::submit_once(const wire::Submit& submit,
+                                            std::optional<Duration> timeout) {
+  const auto reply = ask(Kind::submit, encode(submit), submit.request, timeout);
   if (!reply) return tl::unexpected(reply.error());
+  if (!*reply) return fail(ErrorCode::unavailable, "the server has not accepted the run in time");
   wire::Submitted submitted;
   if ((*reply)->kind == Kind::submitted && decode((*reply)->bytes, submitted)) return submitted;
   wire::Answer answer;
@@ -294,16 +296,22 @@ Result<wire::Submitted> Client::submit_once(const wire::Submit& submit) {
   return tl::unexpected(answer.status.error());
 }
 
-Result<wire::Submitted> Client::submit(wire::Submit submit) {
+Result<wire::Submitted> Client::submit(wire::Submit submit, std::optional<Duration> timeout) {
   if (submit.idempotency.empty()) submit.idempotency = RunId::generate(now()).text();
-  const auto limit = steady::now() + patience_;
+  const auto begin = steady::now();
+  const Duration patience = std::min(patience_, timeout.value_or(patience_));
+  const auto left = [&](Duration whole) {
+    return std::max(begin + whole - steady::now(), Duration{0});
+  };
   Duration pause = busy_least;
   for (;;) {
     submit.request = next_request();
-    auto submitted = submit_once(submit);
-    const bool is_busy = !submitted && submitted.error().code == ErrorCode::exhausted;
-    if (!is_busy || steady::now() + pause >= limit) return submitted;
-    std::this_thread::sleep_for(pause);
+    // Its input files may take long, so only who asked for it is not patient.
+    auto submitted = submit_once(submit, timeout ? std::optional(left(*timeout)) : std::nullopt);
+    const bool is_busy = !submitted && (submitted.error().code == ErrorCode::exhausted ||
+                                        submitted.error().code == ErrorCode::unavailable);
+    if (!is_busy || left(patience) == Duration{0}) return submitted;
+    std::this_thread::sleep_for(std::min(pause, left(patience)));
     pause = std::min(pause * 2, busy_most);
   }
 }
@@ -326,8 +334,11 @@ Result<std::string> Client::query(std::string op, std::string body) {
 Status Client::steer(Kind kind, const RunId& run, std::vector<std::string> tasks,
                      std::string reason) {
   const wire::Steer steer{next_request(), run, std::move(tasks), std::move(reason)};
-  const auto reply = ask(kind, encode(steer), steer.request);
+  const auto reply = ask(kind, encode(steer), steer.request, patience_);
   if (!reply) return tl::unexpected(reply.error());
+  if (!*reply)
+    return fail(ErrorCode::unavailable,
+                "the server has not confirmed it in time; it may come about later");
   wire::Answer answer;
   if (!decode((*reply)->bytes, answer)) return tl::unexpected(odd());
   return answer.status;

@@ -68,12 +68,17 @@ class Client {
   // Of all that block: @error unavailable: the server was not reached any more; else its answer
 
   /// `request` is filled in, and `idempotency` with something random where it is empty. A server
-  /// that is too busy to take it is asked again for as long as the patience lasts.
-  [[nodiscard]] Result<wire::Submitted> submit(wire::Submit submit);
+  /// that cannot take it now, or leads no more, is asked again for as long as the patience lasts,
+  /// the next one if the link to it ends.
+  /// @param timeout  at most so long; then the error is unavailable
+  [[nodiscard]] Result<wire::Submitted> submit(wire::Submit submit,
+                                               std::optional<Duration> timeout = {});
   /// Local files that the server may ask for by digest from now on, those of a flow that is given
   /// to it.
   void offer(const std::map<Digest, std::filesystem::path>& files);
   [[nodiscard]] Result<std::string> query(std::string op, std::string body = {});
+  // A run is steered once the journal has it: unavailable, too, when that takes longer than the
+  // patience lasts; it may come about later.
   [[nodiscard]] Status cancel(const RunId& run, std::vector<std::string> tasks, std::string reason);
   [[nodiscard]] Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason);
   /// Until the run is at rest. nullopt: `timeout` passed.
@@ -113,7 +118,8 @@ class Client {
   [[nodiscard]] Result<std::optional<Reply>> ask(wire::Kind kind, std::string bytes,
                                                  std::uint64_t request,
                                                  std::optional<Duration> timeout = {});
-  [[nodiscard]] Result<wire::Submitted> submit_once(const wire::Submit& submit);
+  [[nodiscard]] Result<wire::Submitted> submit_once(const wire::Submit& submit,
+                                                    std::optional<Duration> timeout);
   [[nodiscard]] Status steer(wire::Kind kind, const RunId& run, std::vector<std::string> tasks,
                              std::string reason);
   [[nodiscard]] std::uint64_t next_request();

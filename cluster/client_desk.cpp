@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "actors/fork.hpp"
+#include "actors/idle_runs.hpp"
 #include "actors/run_options.hpp"
 #include "cluster/log_relay.hpp"
 #include "cluster/worker_list.hpp"
@@ -79,6 +80,7 @@ Result<std::unique_ptr<ClientDesk>> ClientDesk::open(Options options) {
 Status ClientDesk::start() {
   if (Status resumed = resume_runs(); !resumed) return resumed;
   thread_ = std::thread([this] { loop(); });
+  steering_thread_ = std::thread([this] { steer_loop(); });
   return {};
 }
 
@@ -93,6 +95,7 @@ void ClientDesk::stop() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (steering_thread_.joinable()) steering_thread_.join();
 }
 
 void ClientDesk::take(LinkEvent event) {
@@ -198,6 +201,12 @@ void ClientDesk::handle(Event& event) {
     alive_.insert(nested->run);
     return;
   }
+  if (auto* steered = std::get_if<Steered>(&event)) {
+    const auto client = clients_.find(steered->link);
+    if (client != clients_.end())
+      answer(client->second, steered->request, std::move(steered->status));
+    return;
+  }
   if (auto* found = std::get_if<LogFound>(&event)) {
     const auto client = clients_.find(found->link);
     if (client == clients_.end()) return;
@@ -230,24 +239,90 @@ void ClientDesk::answer(Client& client, std::uint64_t request, Status status, st
   send(client, Kind::answer, encode(wire::Answer{request, std::move(status), std::move(body)}));
 }
 
-template <class Action>
-void ClientDesk::steer(Client& client, const std::string& bytes, Action action) {
-  const auto request = decoded<wire::Steer>(bytes);
+namespace {
+
+std::function<Status()> not_run_here(const journal::RunRow& row) {
+  return [why = fail(ErrorCode::conflict, fmt::format("run {} is {}; the server does not run it",
+                                                      row.id.short_text(), name(row.state)))] {
+    return Status(why);
+  };
+}
+
+}  // namespace
+
+void ClientDesk::steer(
+    Client& client, const std::string& bytes,
+    Status (Engine::*how)(const RunId&, std::vector<std::string>, std::string),
+    const std::function<std::function<Status()>(const wire::Steer&, const journal::RunRow&)>&
+        at_rest) {
+  auto request = decoded<wire::Steer>(bytes);
   if (!request) return client.sender->close({ErrorCode::corrupt, "a request does not decode"});
+  const std::uint64_t number = request->request;
   if (!alive_.contains(request->run))
     if (const auto row = records_->row(request->run); row && *row)
-      return answer(
-          client, request->request,
-          fail(ErrorCode::conflict, fmt::format("run {} is {}; the server does not run it",
-                                                (*row)->id.short_text(), name((*row)->state))));
-  answer(client, request->request, action(*request));
+      return steer_later(client, number, at_rest(*request, **row));
+  steer_later(client, number, [this, how, what = *std::move(request)] {
+    return (options_.engine.*how)(what.run, what.tasks, what.reason);
+  });
+}
+
+// By a thread of its own, since it may have to wait for the journal.
+void ClientDesk::steer_later(const Client& client, std::uint64_t request,
+                             std::function<Status()> action) {
+  const std::lock_guard guard(mutex_);
+  steering_.emplace_back([this, link = client.peer.link, request, action = std::move(action)] {
+    Status done = action();
+    const std::lock_guard again(mutex_);
+    events_.emplace_back(Steered{link, request, std::move(done)});
+    changed_.notify_all();
+  });
+  changed_.notify_all();
+}
+
+void ClientDesk::steer_loop() {
+  for (;;) {
+    std::unique_lock guard(mutex_);
+    changed_.wait(guard, [&] { return ending_ || !steering_.empty(); });
+    if (ending_) return;
+    const auto next = std::move(steering_.front());
+    steering_.pop_front();
+    guard.unlock();
+    next();
+  }
+}
+
+// The engine has nothing of a run that waits for a person, or does not need it: it is cancelled in
+// the journal.
+std::function<Status()> ClientDesk::cancel_at_rest(const wire::Steer& request,
+                                                   const journal::RunRow& row) {
+  if (row.state != RunState::paused) return not_run_here(row);
+  const auto refuse = [](Error why) {
+    return [why = std::move(why)] { return Status(tl::unexpected(why)); };
+  };
+  if (!request.tasks.empty())
+    return refuse(
+        {ErrorCode::conflict, fmt::format("run {} is {}; cancel all of it, or resume it first",
+                                          row.id.short_text(), name(row.state))});
+  auto all =
+      reprise::cancel_idle(records_->journal(), records_->folder(), row, request.reason, now());
+  if (!all) return refuse(all.error());
+  // Shared, since what is called later has to be copyable.
+  auto cancelled = std::make_shared<std::vector<Cancellation>>(*std::move(all));
+  return [this, cancelled, id = row.id] {
+    for (Cancellation& each : *cancelled) {
+      options_.engine.forget(each.batch.run);
+      if (Status written = options_.engine.amend(std::move(each.batch), each.summary); !written)
+        return written;
+    }
+    options_.say(fmt::format("run {} ended: {}", id.short_text(), name(RunState::cancelled)));
+    return Status();
+  };
 }
 
 void ClientDesk::handle(Client& client, const Message& message) {
   const auto refuse = [&] {
     client.sender->close({ErrorCode::corrupt, "a request does not decode"});
   };
-  Engine& engine = options_.engine;
   switch (static_cast<Kind>(message.kind)) {
     case Kind::submit: {
       wire::Submit request;
@@ -262,13 +337,14 @@ void ClientDesk::handle(Client& client, const Message& message) {
       return;
     }
     case Kind::cancel:
-      return steer(client, message.bytes, [&](const wire::Steer& request) {
-        return engine.cancel(request.run, request.tasks, request.reason);
-      });
+      return steer(client, message.bytes, &Engine::cancel,
+                   [this](const wire::Steer& request, const journal::RunRow& row) {
+                     return cancel_at_rest(request, row);
+                   });
     case Kind::pause:
-      return steer(client, message.bytes, [&](const wire::Steer& request) {
-        return engine.pause(request.run, request.tasks, request.reason);
-      });
+      return steer(
+          client, message.bytes, &Engine::pause,
+          [](const wire::Steer&, const journal::RunRow& row) { return not_run_here(row); });
     case Kind::watch:
       if (const auto request = decoded<wire::Watch>(message.bytes)) return watch(client, *request);
       return refuse();
@@ -435,6 +511,11 @@ Status ClientDesk::go_on(const wire::AskAgain& request) {
   if (is_finished(row->state))
     return fail(ErrorCode::conflict,
                 fmt::format("run {} is finished ({})", row->id.short_text(), name(row->state)));
+  if (!request.tasks.empty()) {
+    const auto view = journal::load_run(records_->journal(), *row);
+    if (!view) return tl::unexpected(view.error());
+    if (Status paused = check_resume(*row, *view, request.tasks); !paused) return paused;
+  }
   RunOptions options;
   options.resume_tasks = request.tasks;
   return continue_run(*row, std::move(options));
@@ -458,7 +539,8 @@ Status ClientDesk::retry(const wire::AskAgain& request) {
     auto batch = make_retry(*row, *view, what, now());
     if (!batch) return tl::unexpected(batch.error());
     // From here on the run is one that was interrupted, should anything happen to us.
-    if (Status written = options_.engine.amend(*std::move(batch)); !written) return written;
+    if (Status written = options_.engine.amend(*std::move(batch), std::nullopt); !written)
+      return written;
   }
   return continue_run(*row, {});
 }

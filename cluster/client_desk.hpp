@@ -98,7 +98,13 @@ class ClientDesk {
   struct Nested {
     RunId run;
   };
-  using Event = std::variant<LinkEvent, RunId, LogFound, Nested>;
+  /// What became of a run that was to be steered.
+  struct Steered {
+    LinkNumber link = 0;
+    std::uint64_t request = 0;
+    Status status;
+  };
+  using Event = std::variant<LinkEvent, RunId, LogFound, Nested, Steered>;
 
   explicit ClientDesk(Options options) : options_(std::move(options)) {}
   Status resume_runs();
@@ -133,8 +139,16 @@ class ClientDesk {
   [[nodiscard]] bool serve(Watcher& watcher, Client& client);
   [[nodiscard]] Result<bool> send_changes(Watcher& watcher, Client& client);
   [[nodiscard]] Moment next_look() const;
-  template <class Action>
-  void steer(Client& client, const std::string& bytes, Action action);
+  /// Steers a run, by `how` of the engine; the answer comes later.
+  /// @param at_rest  what is done with runs that are known here and not under way
+  void steer(Client& client, const std::string& bytes,
+             Status (Engine::*how)(const RunId&, std::vector<std::string>, std::string),
+             const std::function<std::function<Status()>(const wire::Steer&,
+                                                         const journal::RunRow&)>& at_rest);
+  void steer_later(const Client& client, std::uint64_t request, std::function<Status()> action);
+  void steer_loop();
+  [[nodiscard]] std::function<Status()> cancel_at_rest(const wire::Steer& request,
+                                                       const journal::RunRow& row);
   void send(Client& client, wire::Kind kind, std::string bytes);
   void answer(Client& client, std::uint64_t request, Status status, std::string body = {});
 
@@ -155,9 +169,13 @@ class ClientDesk {
   std::condition_variable changed_;
   std::deque<Event> events_;
   std::unordered_set<RunId> changed_runs_;
+  std::deque<std::function<void()>> steering_;  // to be done by the other thread
   bool ending_ = false;
   std::atomic<bool> anybody_follows_{false};
   std::thread thread_;
+  // What a run was told is answered once that is durable, which may take as long as the journal is
+  // away. Everybody else is served meanwhile.
+  std::thread steering_thread_;
 };
 
 }  // namespace reprise::cluster

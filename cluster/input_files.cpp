@@ -15,6 +15,7 @@
 #include "core/canon.hpp"
 #include "core/text.hpp"
 #include "flow/argument_scope.hpp"
+#include "flow/file_parameters.hpp"
 #include "flow/template.hpp"
 
 namespace reprise::cluster {
@@ -138,10 +139,26 @@ std::optional<fs::path> path_of(const Template& text, const expression::Scope& s
   return fs::path(*path);
 }
 
+bool takes_files(const FlowSpec& flow) {
+  return std::ranges::any_of(flow.parameters, [](const Parameter& p) { return p.type == "file"; });
+}
+
 }  // namespace
 
-Result<InputFiles> find_input_files(const FlowSpec& flow, const Parameters& parameters) {
+Result<InputFiles> find_input_files(const FlowSpec& flow, Parameters& parameters) {
   InputFiles found;
+  const auto bring = [&](const fs::path& path) -> Result<FileValue> {
+    const std::string key = path.lexically_normal().string();
+    if (const auto known = found.files.find(key); known != found.files.end()) return known->second;
+    const auto place = place_of(flow, path);
+    if (!place) return tl::unexpected(place.error());
+    const auto file = digest_of(*place);
+    if (!file) return file;
+    found.files.emplace(key, *file);
+    found.places.emplace(file->content, *place);
+    return file;
+  };
+  if (Status put = put_files(flow, parameters, bring); !put) return tl::unexpected(put.error());
   std::set<std::uint32_t> done;  // kinds whose files are the same for all nodes
   for (std::uint32_t n = 0; n < flow.nodes.size(); ++n) {
     const Node& node = flow.nodes[n];
@@ -159,19 +176,26 @@ Result<InputFiles> find_input_files(const FlowSpec& flow, const Parameters& para
       for (const Template& text : command->input_files) {
         const auto path = path_of(text, scope);
         if (!path || (path->is_relative() && flow.folder.empty())) continue;
-        const std::string key = path->lexically_normal().string();
-        if (found.files.contains(key)) continue;
-        const fs::path place = path->is_absolute() ? *path : fs::path(flow.folder) / *path;
-        const auto file = digest_of(place);
-        if (!file) return tl::unexpected(file.error());
-        found.files.emplace(key, *file);
-        found.places.emplace(file->content, place);
+        if (const auto file = bring(*path); !file) return tl::unexpected(file.error());
       }
     }
   }
-  // Of flows within this one only what their defaults say is known before they run.
+  // Of flows within this one only what their defaults say is known before they run, and which files
+  // they are given by path.
+  for (std::uint32_t n = 0; n < flow.nodes.size(); ++n) {
+    const auto* body = std::get_if<NestedBody>(&flow.kind_of(NodeId{n}).body);
+    if (body == nullptr || !body->flow) continue;
+    const FlowSpec& nested = *flow.nested[*body->flow];
+    if (!takes_files(nested)) continue;
+    const KnownArguments arguments(flow, parameters, NodeId{n});
+    for (std::size_t i = 0; i < arguments.count(); ++i) {
+      Parameters given;
+      for (const Argument& each : arguments.at(i)) given.emplace(each.name, each.value);
+      if (Status put = put_files(nested, given, bring); !put) return tl::unexpected(put.error());
+    }
+  }
   for (const auto& nested : flow.nested) {
-    const auto defaults = bind_parameters(*nested, {}, true);
+    auto defaults = bind_parameters(*nested, {}, true);
     if (!defaults) return tl::unexpected(defaults.error());
     auto inner = find_input_files(*nested, *defaults);
     if (!inner) return inner;

@@ -17,12 +17,11 @@ struct InputFiles {
   std::map<Digest, std::filesystem::path> places;  // where the contents are
 };
 
-/// Files among `inputs`, and programs of the flow's folder. A path may depend on parameters and on
-/// elements of constant or given lists; others, and those of commands that run in the flow's
-/// folder, are not found. Reads every file.
-/// @param parameters  bound
+/// Files among `inputs`, programs of the flow's folder, and files given as parameters. A path may
+/// depend on parameters and on elements of constant or given lists; others, and those of commands
+/// that run in the flow's folder, are not found. Reads every file.
+/// @param parameters  bound; files are put in the place of paths
 /// @error not_found, denied, io, invalid_argument: a file that cannot be read
-[[nodiscard]] Result<InputFiles> find_input_files(const FlowSpec& flow,
-                                                  const Parameters& parameters);
+[[nodiscard]] Result<InputFiles> find_input_files(const FlowSpec& flow, Parameters& parameters);
 
 }  // namespace reprise::cluster

@@ -42,9 +42,10 @@ Result<std::optional<journal::Seat>> Standby::wait(std::stop_token stop) {
   journal::LogFollower follower(**local, *options_.log);
   // Of this life alone: what a leader of this name did before is not this one's.
   const std::string nonce = RunId::generate(now()).text();
+  // What it waits for is said once, however the words for it change: they may tell the time left.
   std::string said;
-  const auto say = [&](const std::string& line) {
-    if (std::exchange(said, line) != line) options_.say(line);
+  const auto say = [&](const std::string& what, const std::string& line) {
+    if (std::exchange(said, what) != what) options_.say(line);
   };
   while (!stop.stop_requested()) {
     const auto more = follower.catch_up();
@@ -56,10 +57,12 @@ Result<std::optional<journal::Seat>> Standby::wait(std::stop_token stop) {
     auto attempt = follower.try_to_lead(options_.name, nonce, options_.term);
     if (attempt && attempt->seat) return std::move(attempt->seat);
     if (attempt)
-      say(fmt::format("standing by: server \"{}\" leads", escape_for_terminal(attempt->holder)));
-    else if (attempt.error().code == ErrorCode::unavailable ||
-             attempt.error().code == ErrorCode::conflict)
-      say("standing by: " + attempt.error().message);
+      say("leads: " + attempt->holder,
+          fmt::format("standing by: server \"{}\" leads", escape_for_terminal(attempt->holder)));
+    else if (attempt.error().code == ErrorCode::unavailable)
+      say("away", "standing by: " + attempt.error().message);
+    else if (attempt.error().code == ErrorCode::conflict)
+      say(attempt.error().message, "standing by: " + attempt.error().message);
     else
       return tl::unexpected(attempt.error());
     sleep_for(attempt
@@ -76,6 +79,8 @@ std::unique_ptr<journal::Journal> Standby::lead(std::unique_ptr<journal::SqliteJ
   options.term = options_.term;
   options.stop = std::move(stop);
   options.warn = options_.say;
+  *waits_ = false;
+  options.waits = waits_;
   return std::make_unique<journal::SharedJournal>(std::move(local), options_.log, std::move(seat),
                                                   std::move(options));
 }

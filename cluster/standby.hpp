@@ -2,6 +2,7 @@
 // when the one that leads is gone.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -38,6 +39,8 @@ class Standby {
   [[nodiscard]] std::unique_ptr<journal::Journal> lead(
       std::unique_ptr<journal::SqliteJournal> local, journal::Seat seat,
       std::stop_token stop) const;
+  /// Whether that journal waits for the log. Any thread.
+  [[nodiscard]] bool waits() const { return *waits_; }
   /// Lets another one lead at once. That this fails is no trouble.
   void resign(const journal::Leadership& leader) const;
 
@@ -45,6 +48,7 @@ class Standby {
   explicit Standby(StandbyOptions options);
 
   StandbyOptions options_;
+  std::shared_ptr<std::atomic<bool>> waits_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace reprise::cluster

@@ -16,6 +16,7 @@
 #include "cluster/folder_lock.hpp"
 #include "cluster/link_actor.hpp"
 #include "cluster/node_actor.hpp"
+#include "journal/data_folder.hpp"
 #include "worker/local_runner.hpp"
 #include "worker/machine.hpp"
 #include "worker/process_tree.hpp"
@@ -55,11 +56,12 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
     worker::add_builtins(*options.functions);
   }
   const auto runs = options.data / "runs";
+  if (Status made = journal::make_private_folders(runs); !made) return made;
   std::error_code error;
-  std::filesystem::create_directories(runs, error);
-  if (!error) std::filesystem::permissions(options.data, std::filesystem::perms::owner_all, error);
+  std::filesystem::permissions(options.data, std::filesystem::perms::owner_all, error);
   if (error)
-    return fail(ErrorCode::io, "make folder \"" + runs.string() + "\": " + error.message());
+    return fail(ErrorCode::io,
+                "protect folder \"" + options.data.string() + "\": " + error.message());
   if (Status locked = lock_.take(options.data, "worker"); !locked) return locked;
   // What the worker before left running here when it was killed is nobody's.
   worker::end_processes("REPRISE_CONTEXT_FILE=" + runs.string() + "/", std::chrono::seconds{1});

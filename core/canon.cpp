@@ -1,6 +1,8 @@
 #include "core/canon.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -85,7 +87,22 @@ class Encoder {
     int first = extension.code == ext::set ? level : level + 1;
     if (strict_ && holds_values && deepest_level(extension.payload, first) > max_value_depth)
       return too_deep();
+    if (strict_ && extension.code == ext::set)
+      if (const auto ordered = distinct_and_sorted(extension.payload))
+        return pack_.ext(extension.code, *ordered), Status{};
     return pack_.ext(extension.code, extension.payload), Status{};
+  }
+
+  /// The elements of a set that others wrote as it is written here; nullopt: they are that already.
+  static std::optional<std::string> distinct_and_sorted(std::string_view set) {
+    auto elements = list_elements(set);
+    if (!elements) return std::nullopt;
+    if (std::adjacent_find(elements->begin(), elements->end(), std::greater_equal<>()) ==
+        elements->end())
+      return std::nullopt;
+    std::sort(elements->begin(), elements->end());
+    elements->erase(std::unique(elements->begin(), elements->end()), elements->end());
+    return encode_list(*elements);
   }
 
   Status encode(const List& list, int level) {

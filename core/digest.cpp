@@ -1,5 +1,5 @@
-// By the functions of OpenSSL that pass by its providers. They are deprecated for that, and take 60 ns
-// less for each digest, half of what a short argument costs (bench P13).
+// By the functions of OpenSSL that pass by its providers. They are deprecated for that, and take 60
+// ns less for each digest, half of what a short argument costs (bench P13).
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "core/digest.hpp"
 

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/payload.hpp"
+#include "core/value.hpp"
 
 namespace reprise {
 
@@ -14,5 +15,11 @@ namespace reprise {
 
 /// Whether these canonical bytes are such a record.
 [[nodiscard]] bool is_failure(std::string_view bytes);
+/// Whether this value is one.
+[[nodiscard]] bool is_failure_record(const Value& value);
+
+/// Whether it is such a record or has one anywhere in it. False for one whose bytes are not at
+/// hand. Costs a search through its bytes.
+[[nodiscard]] bool holds_failure(const Payload& value);
 
 }  // namespace reprise

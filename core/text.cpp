@@ -220,6 +220,16 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
   return meant ? fmt::format("; did you mean \"{}\"?", escape_for_terminal(*meant)) : std::string();
 }
 
+std::string as_variable(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    const bool is_fine =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    if (!is_fine) c = '_';
+  }
+  return text;
+}
+
 std::string describe_bytes(std::uint64_t bytes) {
   constexpr std::array units = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
   if (bytes < 1024) return fmt::format("{} B", bytes);

@@ -37,6 +37,10 @@ namespace reprise {
 [[nodiscard]] std::string did_you_mean(std::string_view word,
                                        std::span<const std::string> candidates);
 
+/// `name` as part of an environment variable's name: whatever is no letter, digit or "_" becomes
+/// "_".
+[[nodiscard]] std::string as_variable(std::string_view name);
+
 /// "512 B", "13.4 GiB".
 [[nodiscard]] std::string describe_bytes(std::uint64_t bytes);
 

@@ -141,6 +141,8 @@ struct Outcome {
   std::optional<Time> start_time;  // of a retry or pause asked for by a signal
   bool is_final =
       false;  // of hooks: the task enters this state and nothing follows, no retry either
+  PassedStates
+      passed{};  // before `state`: it failed and was to be retried, it was stored. Not sent
 };
 
 }  // namespace reprise

@@ -1,5 +1,6 @@
 #include "flow/context_values.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -42,9 +43,25 @@ Time moment_of(const RunContext& run) {
   return time ? *time : run.started;
 }
 
+const std::string& node_name(const Attempt& attempt) {
+  return attempt.context->flow->nodes[attempt.node.value].name;
+}
+
+// The task's own name, which several nodes may share.
+const std::string& task_name(const Attempt& attempt) {
+  const std::string& own = attempt.context->flow->kind_of(attempt.node).cache_name;
+  return own.empty() ? node_name(attempt) : own;
+}
+
 std::string full_name(const Attempt& attempt) {
-  const std::string& node = attempt.context->flow->nodes[attempt.node.value].name;
-  return attempt.map_index < 0 ? node : fmt::format("{}[{}]", node, attempt.map_index);
+  const std::string& name = task_name(attempt);
+  return attempt.map_index < 0 ? name : fmt::format("{}[{}]", name, attempt.map_index);
+}
+
+// What the run was given under a name; nil: nothing.
+Value given(const Attempt& attempt, std::string_view key) {
+  const auto found = attempt.context->context.find(std::string(key));
+  return found == attempt.context->context.end() ? Value{} : value_of(found->second);
 }
 
 Value parameters_of(const RunContext& run) {
@@ -67,6 +84,7 @@ using Make = Value (*)(const Attempt&);
 struct Entry {
   std::string_view key;
   Make make;
+  bool is_default = false;  // another value may be given; the others hold what is so
 };
 
 Days day_of(const Attempt& attempt, int offset) {
@@ -76,7 +94,7 @@ Days day_of(const Attempt& attempt, int offset) {
 
 constexpr std::array entries{
     Entry{"checkpointing", [](const Attempt&) { return Value{true}; }},
-    Entry{"date", [](const Attempt& a) { return Value{to_rfc3339(moment_of(*a.context))}; }},
+    Entry{"date", [](const Attempt& a) { return Value{to_rfc3339(moment_of(*a.context))}; }, true},
     Entry{"flow_id", [](const Attempt& a) { return Value{a.context->flow->name}; }},
     Entry{"flow_name", [](const Attempt& a) { return Value{a.context->flow->name}; }},
     Entry{"flow_run_id", [](const Attempt& a) { return Value{a.context->run.text()}; }},
@@ -91,13 +109,14 @@ constexpr std::array entries{
     Entry{"scheduled_start_time",
           [](const Attempt& a) { return Value{to_rfc3339(a.context->started)}; }},
     Entry{"task_full_name", [](const Attempt& a) { return Value{full_name(a)}; }},
-    Entry{"task_id",
-          [](const Attempt& a) { return Value{a.context->flow->nodes[a.node.value].name}; }},
+    Entry{"task_id", [](const Attempt& a) { return Value{node_name(a)}; }},
     Entry{"task_loop_count",
           [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.loop_count)}; }},
-    Entry{"task_loop_result", [](const Attempt& a) { return value_of(a.loop_result); }},
-    Entry{"task_name",
-          [](const Attempt& a) { return Value{a.context->flow->nodes[a.node.value].name}; }},
+    Entry{"task_loop_result",
+          [](const Attempt& a) {
+            return a.loop_result.is_none() ? given(a, "task_loop_result") : value_of(a.loop_result);
+          }},
+    Entry{"task_name", [](const Attempt& a) { return Value{task_name(a)}; }},
     Entry{"task_run_count",
           [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.run_count)}; }},
     Entry{"task_run_id",
@@ -105,42 +124,38 @@ constexpr std::array entries{
             return Value{fmt::format("{}/{}/{}", a.context->run.text(), a.task.value, a.number)};
           }},
     Entry{"task_run_name", [](const Attempt& a) { return Value{full_name(a)}; }},
-    Entry{"task_slug",
-          [](const Attempt& a) { return Value{a.context->flow->nodes[a.node.value].name}; }},
+    Entry{"task_slug", [](const Attempt& a) { return Value{node_name(a)}; }},
     Entry{"task_tags", [](const Attempt&) { return Value{List{}}; }},
-    Entry{"today", [](const Attempt& a) { return Value{iso(day_of(a, 0))}; }},
-    Entry{"today_nodash",
-          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 0)))}; }},
-    Entry{"tomorrow", [](const Attempt& a) { return Value{iso(day_of(a, 1))}; }},
+    Entry{"today", [](const Attempt& a) { return Value{iso(day_of(a, 0))}; }, true},
+    Entry{"today_nodash", [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 0)))}; },
+          true},
+    Entry{"tomorrow", [](const Attempt& a) { return Value{iso(day_of(a, 1))}; }, true},
     Entry{"tomorrow_nodash",
-          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 1)))}; }},
-    Entry{"yesterday", [](const Attempt& a) { return Value{iso(day_of(a, -1))}; }},
+          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 1)))}; }, true},
+    Entry{"yesterday", [](const Attempt& a) { return Value{iso(day_of(a, -1))}; }, true},
     Entry{"yesterday_nodash",
-          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, -1)))}; }},
+          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, -1)))}; }, true},
 };
-
-// These hold what is so, whatever a run was given under their names.
-bool is_ours_alone(std::string_view key) {
-  return key == "parameters" || key == "scheduled_start_time" || key == "task_loop_count";
-}
 
 }  // namespace
 
 std::optional<Value> context_value(const Attempt& attempt, std::string_view key) {
-  if (!is_ours_alone(key)) {
-    const auto given = attempt.context->context.find(std::string(key));
-    if (given != attempt.context->context.end()) return value_of(given->second);
+  const auto* entry = std::find_if(entries.begin(), entries.end(),
+                                   [&](const Entry& each) { return each.key == key; });
+  const bool is_ours = entry != entries.end();
+  if (!is_ours || entry->is_default) {
+    const auto found = attempt.context->context.find(std::string(key));
+    if (found != attempt.context->context.end()) return value_of(found->second);
   }
-  for (const Entry& entry : entries)
-    if (entry.key == key) return entry.make(attempt);
-  return std::nullopt;
+  return is_ours ? std::optional(entry->make(attempt)) : std::nullopt;
 }
 
 Map context_values(const Attempt& attempt) {
-  std::map<std::string, Value> all;
-  for (const Entry& entry : entries) all.emplace(entry.key, entry.make(attempt));
-  for (const auto& [name, value] : attempt.context->context)
-    if (!is_ours_alone(name)) all.insert_or_assign(name, value_of(value));
+  std::map<std::string_view, Value> all;
+  for (const auto& [name, value] : attempt.context->context) all.emplace(name, value_of(value));
+  for (const Entry& entry : entries)
+    if (!entry.is_default || !all.contains(entry.key))
+      all.insert_or_assign(entry.key, entry.make(attempt));
   Map map;
   for (auto& [name, value] : all) map.emplace_back(name, std::move(value));
   return map;

@@ -10,8 +10,9 @@
 
 namespace reprise {
 
-/// An entry; nullopt: there is none. Entries that the run was given go before those that are always
-/// there; a given `date` drives today, yesterday and tomorrow.
+/// An entry; nullopt: there is none. Those that are always there hold what is so, whatever the run
+/// was given under their names, but for the dates; a given `date` drives today, yesterday and
+/// tomorrow.
 [[nodiscard]] std::optional<Value> context_value(const Attempt& attempt, std::string_view key);
 
 /// All entries, sorted by name.

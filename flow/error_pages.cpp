@@ -69,6 +69,9 @@ std::span<const ErrorPage> error_pages() {
                 "not beginning with a digit. Tasks may have any name of up to 256 bytes."},
       ErrorPage{"RP1112", "an entry is there twice", "The entries of this list must differ."},
       ErrorPage{"RP1114", "two settings do not go together", "The message says which and why."},
+      ErrorPage{"RP1115", "a NUL where none can be",
+                "Programs get their arguments, scripts and variables as text that a NUL ends. "
+                "Data that holds one goes through a file."},
       ErrorPage{"RP1201", "tasks need each other in a circle",
                 "None of them could ever start. The message prints the way around and where each "
                 "step is written; remove one of them."},
@@ -77,7 +80,9 @@ std::span<const ErrorPage> error_pages() {
                 "No task of this file has this name. Names are compared exactly, upper and lower "
                 "case differ."},
       ErrorPage{"RP1204", "unknown function",
-                "`call` takes `name@version` of a function that this program has registered."},
+                "`call` takes `name@version` of a function that this program or one of its "
+                "plugins has registered. Where others may run the flow this is a warning: on a "
+                "server the task waits until a worker has the function (`no_worker_for_task`)."},
       ErrorPage{"RP1205", "wrong arguments for a function",
                 "The message shows the function's arguments by name and type."},
       ErrorPage{"RP1206", "an argument has the wrong type",
@@ -185,7 +190,7 @@ std::span<const ErrorPage> error_pages() {
       ErrorPage{"RP2113", "a size is negative", "Sizes count bytes, from 0."},
       ErrorPage{"RP2114", "a size is no sensible number of bytes",
                 "Sizes are whole numbers up to 2^53."},
-      ErrorPage{"RP2115", "a file is listed with two sizes", "List it once."},
+      ErrorPage{"RP2115", "a file is listed twice", "`files` lists each file once, by its id."},
       ErrorPage{"RP2116", "an executed task that is not specified",
                 "Every task of `workflow.execution` is one of `workflow.specification`, with the "
                 "same id."},
@@ -196,6 +201,7 @@ std::span<const ErrorPage> error_pages() {
       ErrorPage{"RP2120", "tasks wait for each other in a cycle",
                 "None of them could ever start. The message prints the way around, each task "
                 "before the one that waits for it."},
+      ErrorPage{"RP2121", "less than one core", "A task that was executed used at least one."},
       ErrorPage{
           "RP2130", "`--touch` outside of hash mode",
           "It adds a text to what a task's digest is computed from; other modes compute none."},

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/failure.hpp"
 #include "core/text.hpp"
 #include "flow/expression.hpp"
 #include "flow/expression_functions.hpp"
@@ -46,6 +47,7 @@ std::string_view noun(const Value& value) {
   if (value.get_if<Bytes>() != nullptr) return "bytes";
   if (value.get_if<List>() != nullptr) return "a list";
   if (value.get_if<Map>() != nullptr) return "a map";
+  if (is_failure_record(value)) return "the failure of a task";
   return is_file(value) ? "a file" : "a value without operations";
 }
 

@@ -179,10 +179,10 @@ class Writer {
   }
   // Flows without a `life` have the bytes, and so the identity, that they had before there was one.
   void write(const CachePolicy& cache) {
-    const bool has_more =
-        cache.code_auto || !cache.validator_function.empty() || !cache.hashes.empty();
+    const bool has_more = cache.code_auto || !cache.validator_function.empty() ||
+                          !cache.hashes.empty() || cache.same_run;
     const bool has_life = cache.life != CacheLife{} || cache.code || has_more;
-    array(has_more ? 18 : cache.code ? 15 : has_life ? 14 : 13);
+    array(cache.same_run ? 19 : has_more ? 18 : cache.code ? 15 : has_life ? 14 : 13);
     write(cache.enabled);
     optional(cache.expires_after);
     write(cache.validator);
@@ -205,6 +205,7 @@ class Writer {
     write(cache.code_auto);
     write(cache.validator_function);
     map(cache.hashes);
+    if (cache.same_run) write(*cache.same_run);
   }
   void write(const UserHash& given) {
     array(2);
@@ -508,7 +509,7 @@ class Reader {
   }
   void read(CachePolicy& cache) {
     const std::uint32_t fields = unpack_.array();
-    if ((fields < 13 || fields > 15) && fields != 18) unpack_.fail();
+    if ((fields < 13 || fields > 15) && fields != 18 && fields != 19) unpack_.fail();
     read(cache.enabled);
     optional(cache.expires_after);
     enumerated(cache.validator, Validator::custom);
@@ -524,12 +525,14 @@ class Reader {
     read(cache.key_function);
     if (fields >= 14) read(cache.life);
     if (fields == 15) read(cache.code.emplace());
-    if (fields == 18) {
+    if (fields >= 18) {
       optional(cache.code);
       read(cache.code_auto);
       read(cache.validator_function);
       map(cache.hashes);
-      if (!cache.code_auto && cache.validator_function.empty() && cache.hashes.empty())
+      if (fields == 19)
+        read(cache.same_run.emplace());
+      else if (!cache.code_auto && cache.validator_function.empty() && cache.hashes.empty())
         unpack_.fail();
     }
     if (fields == 14 && cache.life == CacheLife{}) unpack_.fail();  // one way to write a flow

@@ -6,6 +6,7 @@
 // in one place is not complained about again in others.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -36,6 +37,13 @@ struct FlowFileOptions {
   /// Functions that `call` may name, by "name@version". nullopt = not known here; then calls are
   /// not checked and positional arguments are named "0", "1" …
   std::optional<std::map<std::string, Signature, std::less<>>> functions;
+  /// What it means that a called function is not among them.
+  enum class Missing : std::uint8_t {
+    mistake,    // nobody will ever have it
+    waits,      // its task waits until a worker has it; a warning
+    elsewhere,  // whoever runs the flow may have it; a warning
+  };
+  Missing missing_function = Missing::mistake;
   /// Complain about input files that do not exist in `folder`.
   bool check_files = true;
   /// Null: there are none, and a task that runs one is a mistake.

@@ -79,10 +79,16 @@ const Signature* Checker::find_function(const Text& call, std::string_view where
   if (found != options_.functions->end()) return &found->second;
   std::string help = known.empty() ? "no functions are registered" : "functions: " + listed(known);
   if (!versions.empty()) help = "known versions: " + listed(versions);
-  complaints_.add("RP1204", *call.node, fmt::format("unknown function '{}' in {}", id, where),
-                  {.suggestion = versions.empty() ? complaints_.near(id, known) : versions.back(),
-                   .label = {},
-                   .help = {std::move(help)}});
+  Diagnostic& diagnostic = complaints_.add(
+      "RP1204", *call.node, fmt::format("unknown function '{}' in {}", id, where),
+      {.suggestion = versions.empty() ? complaints_.near(id, known) : versions.back(),
+       .label = {},
+       .help = {std::move(help)}});
+  if (options_.missing_function == FlowFileOptions::Missing::mistake) return nullptr;
+  diagnostic.severity = Diagnostic::Severity::warning;
+  diagnostic.help.emplace_back(options_.missing_function == FlowFileOptions::Missing::waits
+                                   ? "the task waits until a worker has it"
+                                   : "on a server the task would wait until a worker has it");
   return nullptr;
 }
 
@@ -137,6 +143,16 @@ void Checker::arguments(std::uint32_t at, const Signature* signature) {
     nodes.push_back(task.map->over);
   }
   if (signature == nullptr) {
+    // Functions are given their arguments in order, and in which one nobody knows yet.
+    if (options_.missing_function == FlowFileOptions::Missing::waits && task.args != nullptr &&
+        task.args->is_mapping() && given.size() > 1)
+      complaints_.add("RP1205", *task.args->key,
+                      fmt::format("the order of the arguments of '{}' is not known, because no "
+                                  "worker has it now",
+                                  task.call.text),
+                      {.suggestion = {},
+                       .label = {},
+                       .help = {"give them as a list, in the order of the function's parameters"}});
     facts.arguments = std::move(given);
     return;
   }

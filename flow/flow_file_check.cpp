@@ -82,6 +82,7 @@ Checker::Checker(const FlowDraft& flow, const FlowFileOptions& options, Complain
 
 FlowFacts Checker::check() {
   parameters();
+  element_names();
   for (std::uint32_t i = 0; i < flow_.tasks.size(); ++i) task(i);
   flow_outputs();
   cycles();
@@ -144,9 +145,9 @@ void Checker::hooks(const std::vector<HookDraft>& hooks, std::string_view whose)
   only_parameters_ = true;
   for (const HookDraft& hook : hooks) {
     if (hook.broken) continue;
-    for (const Text& argument : hook.run) (void)text(argument, std::nullopt, Use::text);
-    if (hook.shell && !hook.shell.text.empty()) (void)text(hook.shell, std::nullopt, Use::text);
-    for (const auto& [name, value] : hook.environment) (void)text(value, std::nullopt, Use::text);
+    for (const Text& argument : hook.run) program_text(argument, std::nullopt);
+    if (hook.shell && !hook.shell.text.empty()) program_text(hook.shell, std::nullopt);
+    for (const auto& [name, value] : hook.environment) program_text(value, std::nullopt);
     if (!hook.call) continue;
     if (!hook.environment.empty() || hook.in_flow_folder)
       complaints_.add("RP1114", *hook.call.node->key,
@@ -346,6 +347,45 @@ void Checker::combinations(const TaskDraft& task) {
   }
 }
 
+// "a[0]" is what the first element of a mapped task "a" is called everywhere.
+void Checker::element_names() {
+  for (const TaskDraft& task : flow_.tasks) {
+    if (!task.name.ends_with(']')) continue;
+    for (std::size_t open = task.name.find('['); open != std::string::npos;
+         open = task.name.find('[', open + 1)) {
+      const auto found = task_index_.find(std::string_view(task.name).substr(0, open));
+      if (found == task_index_.end()) continue;
+      const TaskDraft& whole = flow_.tasks[found->second];
+      if (!whole.map && !whole.reduce) continue;
+      Diagnostic& diagnostic = complaints_.add(
+          "RP1111", *task.key,
+          fmt::format("'{}' is what a part of task '{}' is called", task.name, whole.name),
+          {.suggestion = {}, .label = {}, .help = {"choose another name"}});
+      diagnostic.related.push_back({complaints_.document().span(*whole.key), "this task"});
+    }
+  }
+}
+
+// A name that no variable can have gives way to one that is spelt like its variable.
+void Checker::variables_of_needs(const TaskDraft& task) {
+  std::map<std::string, const Text*> owners;
+  for (const Text& name : task.needs)
+    if (as_variable(name.text) == name.text) owners.emplace(name.text, &name);
+  for (const Text& name : task.needs) {
+    const auto [owner, is_free] = owners.emplace(as_variable(name.text), &name);
+    if (is_free || owner->second->text == name.text || !task_index_.contains(name.text)) continue;
+    complaints_
+        .add("RP1114", *name.node,
+             fmt::format("the result of '{}' is in no variable: REPRISE_INPUT_{} has that of '{}'",
+                         name.text, owner->first, owner->second->text),
+             {.suggestion = {},
+              .label = {},
+              .help = {fmt::format("read it in an expression, as {}, or rename one of the two",
+                                   expression::reference_to(name.text))}})
+        .severity = Diagnostic::Severity::warning;
+  }
+}
+
 void Checker::needs(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
   for (const Text& name : task.needs) {
@@ -358,6 +398,7 @@ void Checker::needs(std::uint32_t at) {
     add_once(facts_.tasks[at].needs, *upstream);
     add_edge(at, *upstream, complaints_.document().span(*name.node));
   }
+  if (task.is_command()) variables_of_needs(task);
 }
 
 void Checker::map(std::uint32_t at) {
@@ -500,17 +541,26 @@ void Checker::reduce(std::uint32_t at) {
 
 void Checker::command(std::uint32_t at) {
   const TaskDraft& task = flow_.tasks[at];
-  for (const Text& argument : task.run) (void)text(argument, at, Use::text);
-  if (task.shell && !task.shell.text.empty()) (void)text(task.shell, at, Use::text);
+  for (const Text& argument : task.run) program_text(argument, at);
+  if (task.shell && !task.shell.text.empty()) program_text(task.shell, at);
   for (const Text& input : task.inputs) {
     if (text(input, at, Use::text)) input_file(task, input);
   }
-  for (const auto& [name, value] : task.policy.environment) (void)text(value, at, Use::text);
+  for (const auto& [name, value] : task.policy.environment) program_text(value, at);
   for (const HashDraft& given : task.policy.cache_hashes) (void)text(given.hash, at, Use::text);
   if (const auto program = local_program(task)) {
     input_file(task, {.text = *program, .node = task.run[0].node});
   }
   output_paths(task);
+}
+
+void Checker::program_text(const Text& given, std::optional<std::uint32_t> at) {
+  if (given.text.find('\0') != std::string::npos)
+    complaints_.add("RP1115", *given.node,
+                    fmt::format("{} holds a NUL, which no program can be given",
+                                complaints_.name_of(*given.node)));
+  else
+    (void)text(given, at, Use::text);
 }
 
 void Checker::target(std::uint32_t at) {

@@ -83,11 +83,13 @@ class Checker {
   enum class Use : std::uint8_t { text, value, condition };
 
   void parameters();
+  void element_names();
   void parameter_value(const ParameterDraft& parameter, const yaml::Node& node,
                        std::string_view what);
   void task(std::uint32_t at);
   void combinations(const TaskDraft& task);
   void needs(std::uint32_t at);
+  void variables_of_needs(const TaskDraft& task);
   void map(std::uint32_t at);
   void reduce(std::uint32_t at);
   void command(std::uint32_t at);
@@ -121,6 +123,8 @@ class Checker {
   void argument_type(const TaskDraft& task, const yaml::Node& node, Source& source,
                      std::string_view name, std::string_view type);
 
+  /// An argument, a script or a variable.
+  void program_text(const Text& given, std::optional<std::uint32_t> at);
   /// Index of the task called so; complains otherwise.
   std::optional<std::uint32_t> find_task(const Text& name, const TaskDraft& task,
                                          std::string_view key);

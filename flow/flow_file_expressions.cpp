@@ -43,7 +43,9 @@ expression::Declarations Checker::declarations(std::optional<std::uint32_t> at,
       .parameter = [this](std::string_view name) -> std::optional<Type> {
         const auto found = parameter_index_.find(name);
         if (found == parameter_index_.end()) return std::nullopt;
-        return parameter_type(flow_.parameters[found->second].type.text);
+        const std::string& type = flow_.parameters[found->second].type.text;
+        // Given as a path, it is the file when a task reads it.
+        return type == "file" ? Type::of(Type::Kind::file) : parameter_type(type);
       },
       .known_names =
           [this, variable] {

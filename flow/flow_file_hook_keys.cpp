@@ -129,26 +129,23 @@ std::string hooks_schema(bool of_run) {
 std::span<const KeyRule<HookDraft>> hook_keys() {
   using Rule = KeyRule<HookDraft>;
   static const std::array rules{
-      Rule{
-          "run",
-          R"({"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}})",
-          "A program and its arguments; may contain ${{ params.name }}.",
-          [](Decoder& d, const Node& v, HookDraft& hook) {
-            hook.run_node = &v;
-            if (!d.is_list(v, "a list: the program and its arguments")) {
-              hook.broken = true;
-              return;
-            }
-            for (const Node* item : v.items) {
-              if (item->broken) continue;
-              if (auto text = d.written(*item))
-                hook.run.push_back({.text = *std::move(text), .node = item});
-            }
-            if (v.items.empty() || (!hook.run.empty() && hook.run[0].text.empty()))
-              d.complaints().add("RP1108", v,
-                                 fmt::format("{} has no program", d.complaints().name_of(v)));
-          }},
-      Rule{"shell", text_schema, "A script for /bin/sh -eu; may contain ${{ params.name }}.",
+      Rule{"run", argv_schema, "A program and its arguments; may contain ${{ params.name }}.",
+           [](Decoder& d, const Node& v, HookDraft& hook) {
+             hook.run_node = &v;
+             if (!d.is_list(v, "a list: the program and its arguments")) {
+               hook.broken = true;
+               return;
+             }
+             for (const Node* item : v.items) {
+               if (item->broken) continue;
+               if (auto text = d.written(*item))
+                 hook.run.push_back({.text = *std::move(text), .node = item});
+             }
+             if (v.items.empty() || (!hook.run.empty() && hook.run[0].text.empty()))
+               d.complaints().add("RP1108", v,
+                                  fmt::format("{} has no program", d.complaints().name_of(v)));
+           }},
+      Rule{"shell", filled_schema, "A script for /bin/sh -eu; may contain ${{ params.name }}.",
            [](Decoder& d, const Node& v, HookDraft& hook) {
              hook.shell.node = &v;
              auto text = d.text(v, "a script");
@@ -161,7 +158,7 @@ std::span<const KeyRule<HookDraft>> hook_keys() {
                                   fmt::format("{} is empty", d.complaints().name_of(v)));
              hook.shell.text = *std::move(text);
            }},
-      Rule{"call", R"({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$"})",
+      Rule{"call", call_schema,
            "A registered function (before, after) that may give back another state: name@version.",
            [](Decoder& d, const Node& v, HookDraft& hook) {
              hook.call.node = &v;

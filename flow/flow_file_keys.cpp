@@ -62,38 +62,36 @@ void read_trigger(Decoder& decoder, const Node& value, TaskDraft& task) {
 std::span<const KeyRule<TaskDraft>> task_keys() {
   using Rule = KeyRule<TaskDraft>;
   static const std::array rules{
-      Rule{
-          "run",
-          R"({"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}})",
-          "A program and its arguments, never a shell string; may contain ${{ }}.",
-          [](Decoder& d, const Node& v, TaskDraft& task) {
-            task.run_node = &v;
-            if (v.is_scalar() && !v.text.empty()) {
-              d.wrong_type(v, "a list: the program and its arguments",
-                           {.suggestion = {},
-                            .label = {},
-                            .help = {"for a command line write 'shell: …', for one program "
-                                     "[program, argument, …]"}});
-              task.broken = true;
-              return;
-            }
-            if (!d.is_list(v, "a list: the program and its arguments")) {
-              task.broken = true;
-              return;
-            }
-            for (const Node* item : v.items) {
-              if (item->broken) continue;
-              if (auto text = d.written(*item))
-                task.run.push_back({.text = *std::move(text), .node = item});
-            }
-            if (v.items.empty())
-              d.complaints().add(
-                  "RP1108", v,
-                  fmt::format("{} is empty; the program is missing", d.complaints().name_of(v)));
-            else if (!task.run.empty() && task.run[0].text.empty())
-              d.complaints().add("RP1108", *task.run[0].node, "the program's name is empty");
-          }},
-      Rule{"shell", text_schema, "A script for /bin/sh -eu; may contain ${{ }}.",
+      Rule{"run", argv_schema,
+           "A program and its arguments, never a shell string; may contain ${{ }}.",
+           [](Decoder& d, const Node& v, TaskDraft& task) {
+             task.run_node = &v;
+             if (v.is_scalar() && !v.text.empty()) {
+               d.wrong_type(v, "a list: the program and its arguments",
+                            {.suggestion = {},
+                             .label = {},
+                             .help = {"for a command line write 'shell: …', for one program "
+                                      "[program, argument, …]"}});
+               task.broken = true;
+               return;
+             }
+             if (!d.is_list(v, "a list: the program and its arguments")) {
+               task.broken = true;
+               return;
+             }
+             for (const Node* item : v.items) {
+               if (item->broken) continue;
+               if (auto text = d.written(*item))
+                 task.run.push_back({.text = *std::move(text), .node = item});
+             }
+             if (v.items.empty())
+               d.complaints().add(
+                   "RP1108", v,
+                   fmt::format("{} is empty; the program is missing", d.complaints().name_of(v)));
+             else if (!task.run.empty() && task.run[0].text.empty())
+               d.complaints().add("RP1108", *task.run[0].node, "the program's name is empty");
+           }},
+      Rule{"shell", filled_schema, "A script for /bin/sh -eu; may contain ${{ }}.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              task.shell.node = &v;
              if (v.is_sequence()) {
@@ -110,8 +108,7 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
                                   fmt::format("{} is empty", d.complaints().name_of(v)));
              task.shell.text = *std::move(text);
            }},
-      Rule{"call", R"({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9._-]*@[A-Za-z0-9._-]+$"})",
-           "A registered function: name@version.",
+      Rule{"call", call_schema, "A registered function: name@version.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              task.call.node = &v;
              if (auto text = d.text(v, "name@version")) task.call.text = *std::move(text);
@@ -122,7 +119,7 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
              if (v.is_scalar()) d.is_list(v, "a list or map of arguments");
              task.args = &v;
            }},
-      Rule{"flow", text_schema,
+      Rule{"flow", filled_schema,
            "A flow that is run as a run of its own: a flow file beside this one, or ${{ }} that "
            "gives the file or text of one.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
@@ -169,7 +166,7 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
                              .help = {"as in reduce: {over: align, fanin: 16}"}});
              task.reduce = std::move(reduce);
            }},
-      Rule{"when", R"({"type": ["string", "boolean"]})",
+      Rule{"when", R"({"type": ["string", "boolean"], "minLength": 1})",
            "A condition; when it is false the task is skipped.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
              const Value value = v.is_scalar() ? yaml::scalar_value(v) : Value();
@@ -219,12 +216,12 @@ std::span<const KeyRule<TaskDraft>> task_keys() {
            [](Decoder& d, const Node& v, TaskDraft& task) {
              task.in_flow_folder = d.word(v, {"fresh", "flow"}) == 1;
            }},
-      Rule{"version", R"({"type": ["string", "number"]})",
+      Rule{"version", written_schema,
            "Part of the cache key: change it when the command's meaning changes.",
            [](Decoder& d, const Node& v, TaskDraft& task) { read_version(d, v, task.version); }},
       Rule{"description", text_schema, "For people.",
            [](Decoder& d, const Node& v, TaskDraft&) { (void)d.text(v); }},
-      Rule{"target", text_schema,
+      Rule{"target", filled_schema,
            "File that keeps the result, relative to the flow file's folder; when it is there the "
            "task does not run. May contain ${{ }}.",
            [](Decoder& d, const Node& v, TaskDraft& task) {
@@ -444,20 +441,20 @@ std::span<const KeyRule<FlowDraft>> flow_keys() {
           "tasks",
           R"({"type": "object", "minProperties": 1, "propertyNames": {"minLength": 1, "maxLength": 256}, "additionalProperties": {"$ref": "#/definitions/task"}})",
           "The tasks by name.", read_tasks, true},
+      Rule{"outputs", written_map_schema, "What the run gives back, by name; contains ${{ }}.",
+           read_outputs},
       Rule{
-          "outputs",
-          R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})",
-          "What the run gives back, by name; contains ${{ }}.", read_outputs},
-      Rule{"reference", texts_schema,
-           "The tasks that decide whether the run succeeds; default: those that no other needs.",
-           [](Decoder& d, const Node& v, FlowDraft& flow) {
-             flow.reference = d.texts(v, "a list of tasks", true);
-             if (v.is_sequence() && v.items.empty())
-               d.complaints().add("RP1108", v, "'reference' is empty",
-                                  {.suggestion = {},
-                                   .label = {},
-                                   .help = {"leave it out for the tasks that no other needs"}});
-           }},
+          "reference",
+          R"({"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}, "uniqueItems": true})",
+          "The tasks that decide whether the run succeeds; default: those that no other needs.",
+          [](Decoder& d, const Node& v, FlowDraft& flow) {
+            flow.reference = d.texts(v, "a list of tasks", true);
+            if (v.is_sequence() && v.items.empty())
+              d.complaints().add("RP1108", v, "'reference' is empty",
+                                 {.suggestion = {},
+                                  .label = {},
+                                  .help = {"leave it out for the tasks that no other needs"}});
+          }},
       Rule{"on", R"({"$ref": "#/definitions/run_hooks"})",
            "What is told of the run's states: a command that takes note, or a function that may "
            "replace the state.",

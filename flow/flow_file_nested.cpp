@@ -104,6 +104,13 @@ std::shared_ptr<const FlowSpec> Checker::read_flow(const Text& file, const std::
     return refuse(
         fmt::format("the flow file '{}' has mistakes: {}", name, describe(decoded.diagnostics, 1)),
         {fmt::format("`reprise check {}` tells all of them", name)});
+  for (const Diagnostic& warning : decoded.diagnostics)
+    complaints_
+        .add(warning.code, *file.node,
+             fmt::format("{}:{}:{}: {}", name, warning.span.line, warning.span.column,
+                         warning.message),
+             {.suggestion = {}, .label = {}, .help = warning.help})
+        .severity = Diagnostic::Severity::warning;
   return std::make_shared<const FlowSpec>(*std::move(decoded.flow));
 }
 

@@ -297,10 +297,10 @@ std::span<const KeyRule<CacheLife>> stale_keys() {
 std::span<const KeyRule<HashDraft>> hash_keys() {
   using Rule = KeyRule<HashDraft>;
   static const std::array rules{
-      Rule{"method", text_schema, "What made the hash; another method is another result.",
+      Rule{"method", written_schema, "What made the hash; another method is another result.",
            read_filled<&HashDraft::method>, true},
-      Rule{"hash", R"({"type": ["string", "number"]})", "The hash; may contain ${{ }}.",
-           read_filled<&HashDraft::hash>, true},
+      Rule{"hash", written_schema, "The hash; may contain ${{ }}.", read_filled<&HashDraft::hash>,
+           true},
   };
   return rules;
 }
@@ -389,8 +389,7 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
              policy.cache_ignored = d.texts(v, "a list of input names", true);
              cache_of(policy).ignored = only_text(policy.cache_ignored);
            }},
-      Rule{"version", R"({"type": ["string", "number"]})",
-           "Change it to disown all earlier results; default \"1\".",
+      Rule{"version", written_schema, "Change it to disown all earlier results; default \"1\".",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              read_version(d, v, policy.cache_version);
            }},
@@ -410,8 +409,7 @@ std::span<const KeyRule<PolicyDraft>> cache_keys() {
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              cache_of(policy).environment = only_text(d.texts(v, "a list of variables", true));
            }},
-      Rule{"deps",
-           R"({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}})",
+      Rule{"deps", R"({"type": "object", "additionalProperties": {"type": "string"}})",
            "Versions or digests of tools and data that the result depends on.",
            [](Decoder& d, const Node& v, PolicyDraft& policy) {
              if (!d.is_map(v, "a map of names and versions or digests")) return;
@@ -504,10 +502,8 @@ std::span<const KeyRule<PolicyDraft>> policy_keys() {
              resources.memory_bytes = sizes[*word].second << 30;
              policy.preset = std::move(resources);
            }},
-      Rule{
-          "require",
-          R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})",
-          "Labels that the worker must have that runs it.", read_require},
+      Rule{"require", written_map_schema, "Labels that the worker must have that runs it.",
+           read_require},
       Rule{
           "limit",
           R"({"oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "uniqueItems": true}]})",

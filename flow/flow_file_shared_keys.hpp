@@ -18,13 +18,22 @@ inline constexpr std::int64_t most_int64 = std::numeric_limits<std::int64_t>::ma
 inline constexpr std::int64_t most_uint32 = std::numeric_limits<std::uint32_t>::max();
 
 inline constexpr std::string_view text_schema = R"({"type": "string"})";
+inline constexpr std::string_view filled_schema = R"({"type": "string", "minLength": 1})";
+// What is taken as it is written: "2", 2, 2.1.
+inline constexpr std::string_view written_schema =
+    R"({"type": ["string", "number", "boolean"], "minLength": 1})";
+inline constexpr std::string_view written_map_schema =
+    R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})";
+inline constexpr std::string_view argv_schema =
+    R"({"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean"]}})";
+inline constexpr std::string_view call_schema = R"({"type": "string", "pattern": "^[^@]+@.+$"})";
 inline constexpr std::string_view bool_schema = R"({"type": "boolean"})";
 inline constexpr std::string_view texts_schema =
     R"({"type": "array", "items": {"type": "string", "minLength": 1}, "uniqueItems": true})";
 inline constexpr std::string_view duration_schema = R"({"$ref": "#/definitions/duration"})";
 
 inline constexpr std::string_view environment_schema =
-    R"({"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}})";
+    R"({"type": "object", "propertyNames": {"pattern": "^(?!REPRISE_)[^=]+$"}, "additionalProperties": {"type": ["string", "number", "boolean"]}})";
 
 /// Variables of a command, also `secret://NAME`.
 void read_environment(Decoder& decoder, const yaml::Node& value,

@@ -55,7 +55,7 @@ std::string print_schema() {
   Json cache_settings = object_schema(cache_keys());
   definitions["cache"] = Json{{"oneOf", Json::array({Json{{"type", "boolean"}}, cache_settings})}};
   definitions["resources"] = Json::parse(
-      R"({"type": "object", "properties": {"cpus": {"type": "number", "exclusiveMinimum": 0}, "memory": {"$ref": "#/definitions/bytes"}}, "additionalProperties": {"type": "integer", "minimum": 0}})");
+      R"({"type": "object", "properties": {"cpus": {"type": "number", "minimum": 0.001, "maximum": 1000000}, "memory": {"$ref": "#/definitions/bytes"}}, "additionalProperties": {"type": "integer", "minimum": 0}})");
   Json trigger_object = object_schema(trigger_keys());
   definitions["trigger"] =
       Json{{"oneOf", Json::array({trigger_object["properties"]["name"], trigger_object})}};

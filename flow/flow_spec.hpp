@@ -169,6 +169,9 @@ struct CachePolicy {
   std::optional<bool> refresh;  // true: looks nothing up; false: does so also in a refreshing run
   bool per_run = false;         // the run's id enters the key: a hit only within one run
   bool per_parameters = false;  // all of the run's parameters enter the key
+  // Whether results of the same run are taken, too; none: where the key holds all inputs. Elements
+  // of a mapped task whose inputs are not compared are not to get each other's results.
+  std::optional<bool> same_run;
   // Id of a function that makes the key of an attempt's result (a text) out of its arguments; it
   // stands for name, types and arguments. nil = this one is not cached. Empty = no function.
   std::string key_function;
@@ -181,6 +184,11 @@ struct CachePolicy {
   // By name of an input, or path of an input file: its content is neither read nor compared.
   std::map<std::string, UserHash> hashes;
   bool operator==(const CachePolicy&) const = default;
+
+  [[nodiscard]] bool takes_same_run() const {
+    return same_run.value_or(validator == Validator::all_inputs || !key_function.empty() ||
+                             per_run);
+  }
 };
 
 /// User code that is told of a state before it is entered, and may replace it.

@@ -225,7 +225,7 @@ tl::expected<LoadedFlow, LoadFailure> load_flow(const std::string& path,
       break;
     }
     case FileKind::wfformat: {
-      const Checked<Trace> trace = read_wfformat(recognised->json, text, stem);
+      const Checked<Trace> trace = read_wfformat(recognised->json, text);
       if (!trace) return failed(trace.error());
       flow = to_flow(*trace, options.trace, text);
       break;

@@ -54,6 +54,8 @@ Result<Payload> fitting(const Parameter& parameter, const Payload& payload) {
 
 Status check_choice(const Parameter& parameter, const Payload& payload) {
   if (parameter.choices.empty()) return {};
+  // The choices of a file are paths; what is a file already was chosen by its path.
+  if (parameter.type == "file" && payload.value() && is_file(*payload.value())) return {};
   std::string all;
   for (const Payload& choice : parameter.choices) {
     auto fitted = fitting(parameter, choice);

@@ -2,6 +2,7 @@
 // (docs/semantics.md).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -33,6 +34,12 @@ enum class TaskState : std::uint8_t {
   lost,  // its worker is gone; another attempt follows
 };
 inline constexpr int task_state_count = 21;
+
+/// States that a task went through on its way to another one, in order; pending = none.
+using PassedStates = std::array<TaskState, 2>;
+inline void pass(PassedStates& passed, TaskState state) {
+  (passed[0] == TaskState::pending ? passed[0] : passed[1]) = state;
+}
 
 /// State of a run.
 enum class RunState : std::uint8_t {

@@ -29,8 +29,8 @@ class WfReader {
  public:
   WfReader(const JsonTree& tree, std::string_view text) : tree_(tree), mistakes_(text) {}
 
-  Checked<Trace> read(std::string_view fallback_name) && {
-    read_document(fallback_name);
+  Checked<Trace> read() && {
+    read_document();
     if (mistakes_.empty()) return std::move(trace_);
     return tl::unexpected(std::move(mistakes_).finish());
   }
@@ -65,21 +65,18 @@ class WfReader {
     mistakes_.add(code, tree_[at].position, std::move(message), std::move(hints));
   }
 
-  void read_document(std::string_view fallback_name) {
+  void read_document() {
     if (tree_[0].kind != Kind::object) {
       mistake("RP2101", 0,
               fmt::format("a WfFormat trace is an object, this is {}", tree_.kind_name(0)));
       return;
     }
     if (!check_version()) return;  // other versions look different: everything below would be noise
-    if (const Index name = optional(0, "name", Kind::text, [] { return std::string("the trace"); });
-        name != JsonTree::none) {
+    const Owner the_trace = [] { return std::string("the trace"); };
+    if (const Index name = required_text(0, "name", the_trace); name != JsonTree::none)
       trace_.name = text_of(name);
-    }
-    if (trace_.name.empty()) trace_.name = fallback_name;
 
-    const Index workflow =
-        required(0, "workflow", Kind::object, [] { return std::string("the trace"); });
+    const Index workflow = required(0, "workflow", Kind::object, the_trace);
     if (workflow == JsonTree::none) return;
     const Owner in_workflow = [] { return std::string("'workflow'"); };
     const Index specification = required(workflow, "specification", Kind::object, in_workflow);
@@ -140,6 +137,14 @@ class WfReader {
       return JsonTree::none;
     }
     return optional(object, key, kind, owner);
+  }
+
+  // Names and ids: never empty.
+  Index required_text(Index object, std::string_view key, const Owner& owner) {
+    const Index text = required(object, key, Kind::text, owner);
+    if (text == JsonTree::none || !text_of(text).empty()) return text;
+    mistake("RP2106", text, fmt::format("the '{}' of {} is empty", key, owner()));
+    return JsonTree::none;
   }
 
   static std::string_view kind_text(Kind kind) {
@@ -206,15 +211,11 @@ class WfReader {
       return;
     }
     Task task;
-    task.id = required(object, "id", Kind::text, owner);
-    if (task.id != JsonTree::none && text_of(task.id).empty()) {
-      mistake("RP2106", task.id, fmt::format("the 'id' of {} is empty", owner()));
-      task.id = JsonTree::none;
-    }
+    task.id = required_text(object, "id", owner);
     if (task.id != JsonTree::none) {
       owner = [id = text_of(task.id)] { return fmt::format("task {}", quoted(id)); };
     }
-    (void)required(object, "name", Kind::text, owner);
+    (void)required_text(object, "name", owner);
     task.parents = required(object, "parents", Kind::array, owner);
     task.children = required(object, "children", Kind::array, owner);
     task.input_files = optional(object, "inputFiles", Kind::array, owner);
@@ -354,7 +355,7 @@ class WfReader {
               fmt::format("{} must be an object, not {}", owner(), tree_.kind_name(object)));
       return;
     }
-    const Index id = required(object, "id", Kind::text, owner);
+    const Index id = required_text(object, "id", owner);
     if (id == JsonTree::none) return;
     owner = [text = text_of(id)] { return fmt::format("file {}", quoted(text)); };
     File file;
@@ -375,22 +376,19 @@ class WfReader {
         file.size_bytes = static_cast<std::uint64_t>(bytes);
       }
     }
-    const auto [entry, is_new] = file_by_id.emplace(text_of(id), file);
-    if (!is_new && entry->second.size_bytes != file.size_bytes) {
-      mistake("RP2115", id,
-              fmt::format("{} is listed with two sizes, {} and {} bytes", owner(),
-                          entry->second.size_bytes, file.size_bytes));
-    }
+    if (!file_by_id.emplace(text_of(id), file).second)
+      mistake("RP2115", id, fmt::format("{} is listed twice", owner()));
   }
 
   // ---- Execution ----
 
   void read_execution(Index execution) {
     const Owner in_execution = [] { return std::string("'workflow.execution'"); };
-    if (const Index makespan = optional(execution, "makespanInSeconds", Kind::number, in_execution);
+    if (const Index makespan = required(execution, "makespanInSeconds", Kind::number, in_execution);
         makespan != JsonTree::none) {
       (void)seconds_of(makespan, "makespanInSeconds", in_execution);
     }
+    read_machines(optional(execution, "machines", Kind::array, in_execution));
     const Index tasks = required(execution, "tasks", Kind::array, in_execution);
     if (tasks == JsonTree::none) return;
     std::vector<bool> seen(trace_.tasks.size());
@@ -420,10 +418,32 @@ class WfReader {
       } else {
         seen[found->second] = true;
       }
+      check_cores(optional(object, "coreCount", Kind::number, owner), owner);
       const Index runtime = required(object, "runtimeInSeconds", Kind::number, owner);
       if (runtime == JsonTree::none) return;
       const std::optional<double> seconds = seconds_of(runtime, "runtimeInSeconds", owner);
       if (found != task_by_id_.end()) trace_.tasks[found->second].runtime_s = seconds;
+    });
+    if (number == 0) mistake("RP2107", tasks, "'workflow.execution' lists no tasks");
+  }
+
+  void check_cores(Index cores, const Owner& owner) {
+    if (cores != JsonTree::none && !(number_of(cores) >= 1))
+      mistake("RP2121", cores,
+              fmt::format("'coreCount' of {} is less than 1: {}", owner(), number_of(cores)));
+  }
+
+  void read_machines(Index machines) {
+    if (machines == JsonTree::none) return;
+    std::uint32_t number = 0;
+    tree_.for_each(machines, [&](Index machine) {
+      const Owner owner = [&] { return fmt::format("machine number {}", number); };
+      ++number;
+      if (tree_[machine].kind == Kind::object)
+        (void)required_text(machine, "nodeName", owner);
+      else
+        mistake("RP2105", machine,
+                fmt::format("{} must be an object, not {}", owner(), tree_.kind_name(machine)));
     });
   }
 
@@ -475,19 +495,17 @@ std::vector<Diagnostic> json_mistake(const JsonError& error, std::string_view te
   return std::move(mistakes).finish();
 }
 
-Checked<Trace> read_wfformat(const ParsedJson& json, std::string_view text,
-                             std::string_view fallback_name) {
+Checked<Trace> read_wfformat(const ParsedJson& json, std::string_view text) {
   if (!json.ok) return tl::unexpected(json_mistake(json.error, text));
-  return WfReader(json.tree, text).read(fallback_name);
+  return WfReader(json.tree, text).read();
 }
 
-Checked<Trace> read_wfformat(std::string_view text, std::string_view fallback_name) {
-  return read_wfformat(parse_json(text), text, fallback_name);
+Checked<Trace> read_wfformat(std::string_view text) {
+  return read_wfformat(parse_json(text), text);
 }
 
-Checked<FlowSpec> import_wfformat(std::string_view text, std::string_view fallback_name,
-                                  const TraceOptions& options) {
-  const Checked<Trace> trace = read_wfformat(text, fallback_name);
+Checked<FlowSpec> import_wfformat(std::string_view text, const TraceOptions& options) {
+  const Checked<Trace> trace = read_wfformat(text);
   if (!trace) return tl::unexpected(trace.error());
   return to_flow(*trace, options, text);
 }

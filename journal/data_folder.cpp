@@ -50,16 +50,6 @@ Result<bool> is_folder(const fs::path& path) {
   return refused(path, "use", errno);
 }
 
-Status make_folders(const fs::path& path) {
-  auto exists = is_folder(path);
-  if (!exists) return tl::unexpected(exists.error());
-  if (*exists) return {};
-  if (path.has_parent_path() && path.parent_path() != path)
-    if (auto parent = make_folders(path.parent_path()); !parent) return parent;
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return refused(path, "make", errno);
-  return {};
-}
-
 Status probe(const fs::path& folder) {
   const fs::path name = folder / fmt::format(".probe-{}", ::getpid());
   const Descriptor file(
@@ -116,6 +106,16 @@ std::string owner_text(int file) {
 
 }  // namespace
 
+Status make_private_folders(const fs::path& path) {
+  auto exists = is_folder(path);
+  if (!exists) return tl::unexpected(exists.error());
+  if (*exists) return {};
+  if (path.has_parent_path() && path.parent_path() != path)
+    if (auto parent = make_private_folders(path.parent_path()); !parent) return parent;
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return refused(path, "make", errno);
+  return {};
+}
+
 RunLock::RunLock(RunLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 RunLock& RunLock::operator=(RunLock&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -153,7 +153,7 @@ Result<DataFolder> DataFolder::open(const Options& options) {
     if (!folder.path_.has_filename()) folder.path_ = folder.path_.parent_path();  // "dir/"
   }
   if (options.create) {
-    if (auto made = make_folders(folder.path_); !made) return tl::unexpected(made.error());
+    if (auto made = make_private_folders(folder.path_); !made) return tl::unexpected(made.error());
     if (auto writable = probe(folder.path_); !writable) return tl::unexpected(writable.error());
     if (::mkdir(folder.runs().c_str(), 0700) != 0 && errno != EEXIST)
       return refused(folder.path_, "write to", errno);

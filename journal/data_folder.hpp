@@ -20,6 +20,10 @@
 
 namespace reprise::journal {
 
+/// Makes the folder and those above it, as far as they are missing, for nobody but their owner.
+/// @error denied, exhausted, io
+[[nodiscard]] Status make_private_folders(const std::filesystem::path& path);
+
 /// Held while a run is being run. The system lets go of it when the process ends, however it ends.
 class RunLock {
  public:

@@ -63,6 +63,9 @@ class Journal {
   [[nodiscard]] virtual Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
                                                   Time now) = 0;
 
+  /// Whether something can be written now: asks once and waits for nothing, where writing itself
+  /// waits until it can. @error unavailable: not now, or not by this process any more
+  [[nodiscard]] virtual Status check() { return {}; }
   /// Adds a run with its flow (kept once per digest). @error conflict: the id exists; unavailable,
   /// exhausted, io
   virtual Status open_run(const RunRow& row, std::string_view flow_bytes) = 0;

@@ -42,6 +42,7 @@ enum Tag : std::uint8_t {
   tag_failure,
   tag_worker,
   tag_expired,
+  tag_passed,
 };
 
 std::uint64_t zigzag(std::int64_t value) {
@@ -163,6 +164,12 @@ std::string encode_detail(const ChangeDetail& detail) {
     out.number_field(tag_failure, static_cast<std::uint64_t>(detail.failure));
   if (!detail.worker.empty()) out.field(tag_worker, detail.worker);
   if (detail.expired) out.number_field(tag_expired, zigzag(nanoseconds(*detail.expired)));
+  if (detail.passed != PassedStates{}) {
+    Writer states(detail.passed.size());
+    for (const TaskState state : detail.passed)
+      if (state != TaskState::pending) states.byte(static_cast<std::uint8_t>(state));
+    out.field(tag_passed, states.take());
+  }
   return out.take();
 }
 
@@ -215,6 +222,14 @@ bool decode_detail(std::string_view bytes, ChangeDetail& detail) {
         break;
       case tag_expired:
         detail.expired = Time(Duration(content.signed_number()));
+        break;
+      case tag_passed:
+        if (text.size() > detail.passed.size()) return false;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+          const std::uint8_t state = content.byte();
+          if (state == 0 || state >= task_state_count) return false;  // pending is none
+          detail.passed[i] = static_cast<TaskState>(state);
+        }
         break;
       default:
         break;  // from a newer program
@@ -317,9 +332,16 @@ bool is_refresh(const TaskChange& change) {
 std::vector<TaskState> states_on_the_way(const TaskChange& change) {
   const FailureClass failure = change.detail ? change.detail->failure : FailureClass::none;
   if (is_refresh(change)) return {change.state};
+  if (change.detail && change.detail->passed != PassedStates{}) {
+    std::vector<TaskState> states;
+    for (const TaskState state : change.detail->passed)
+      if (state != TaskState::pending) states.push_back(state);
+    states.push_back(change.state);
+    return states;
+  }
   if (change.state == TaskState::cached && change.executed && failure == FailureClass::none)
     return {TaskState::success, TaskState::cached};
-  // A retry, or a stale result that stands in.
+  // A retry, or a stale result that stands in, as earlier programs recorded it.
   const bool had_failed = change.state == TaskState::retrying || change.state == TaskState::cached;
   if (!had_failed || failure == FailureClass::none) return {change.state};
   switch (failure) {

@@ -37,6 +37,8 @@ struct ChangeDetail {
   std::int32_t exit_code = 0;
   std::int32_t signal = 0;
   FailureClass failure = FailureClass::none;
+  // That the attempt which ends here went through, where they do not follow from the rest.
+  PassedStates passed{};
   std::string worker;
 
   bool operator==(const ChangeDetail&) const = default;

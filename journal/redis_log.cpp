@@ -179,6 +179,14 @@ Status RedisLog::renew(const Leadership& leader, Duration term) {
   return judged(*reply, name());
 }
 
+Status RedisLog::probe() {
+  redis::Commands commands;
+  commands.add("SET", prefix_ + "probe", "1", "PX", 1000);
+  const auto replies = run_all(commands, 0);
+  if (!replies) return tl::unexpected(replies.error());
+  return {};
+}
+
 Status RedisLog::resign(const Leadership& leader) {
   redis::Commands commands;
   commands.add("FCALL", "rp1j_resign", 3, stream_, lead_, lease_, leader.epoch, leader.nonce);

@@ -56,6 +56,9 @@ class RedisLog {
   [[nodiscard]] Result<Bid> bid(const Leadership& known, Duration term);
   /// @error conflict: another one leads, or the server forgot who does; as Client::run. Blocks.
   Status renew(const Leadership& leader, Duration term);
+  /// Whether it takes anything now: renewing a lease, it may be full. @error as RedisLog::append,
+  /// but conflict
+  Status probe();
   /// Lets others lead at once. @error as renew()
   Status resign(const Leadership& leader);
 

@@ -179,8 +179,10 @@ std::vector<Group> RunView::groups() const {
       if (executed_[task] && is_success(states_[task])) durations.push_back(durations_[task]);
       if (!group.trouble && is_failed(states_[task]) && !message(TaskId{task}).empty())
         group.trouble = TaskId{task};
-      if (!group.waiting && states_[task] == TaskState::queued && !message(TaskId{task}).empty())
-        group.waiting = TaskId{task};
+      const bool is_recorded =
+          states_[task] == TaskState::paused ||
+          (states_[task] == TaskState::queued && !message(TaskId{task}).empty());
+      if (!group.waiting && is_recorded) group.waiting = TaskId{task};
     };
     if (const Elements* elements = elements_of(group.node)) {
       for (std::uint32_t k = 0; k < elements->width; ++k) add(elements->first.value + k);
@@ -190,6 +192,13 @@ std::vector<Group> RunView::groups() const {
     group.median = median_of(durations);
   }
   return groups;
+}
+
+std::vector<TaskId> RunView::paused() const {
+  std::vector<TaskId> tasks;
+  for (std::uint32_t i = 0; i < size(); ++i)
+    if (states_[i] == TaskState::paused && counts_as_task(TaskId{i})) tasks.push_back(TaskId{i});
+  return tasks;
 }
 
 std::string RunView::task_name(TaskId task) const {

@@ -30,7 +30,8 @@ struct Group {
   StateCounts states{};            // by TaskState
   std::optional<Duration> median;  // of the bodies that ran to their end
   std::optional<TaskId> trouble;   // first failed task that has a message
-  std::optional<TaskId> waiting;   // first task that waits for another run
+  // First task of which is recorded what it waits for: another run, a worker, a person.
+  std::optional<TaskId> waiting;
 };
 
 class RunView {
@@ -53,6 +54,8 @@ class RunView {
   [[nodiscard]] StateCounts counts() const;
   /// One row per node, in the flow's order.
   [[nodiscard]] std::vector<Group> groups() const;
+  /// The tasks that wait for a person.
+  [[nodiscard]] std::vector<TaskId> paused() const;
 
   // Tasks. Ids are 0 … size()-1; nodes with elements are among them but do not count
   // (`counts_as_task`).

@@ -177,6 +177,7 @@ template <class Action>
 Status SharedJournal::insist(Action action) {
   for (;;) {
     Status done = action();
+    if (options_.waits) *options_.waits = !done;
     if (done) {
       if (std::exchange(is_waiting_, false) && options_.warn)
         options_.warn(log_->name() + ": the journal can be written again");
@@ -195,6 +196,19 @@ Status SharedJournal::insist(Action action) {
                                            [] { return false; });
     if (options_.stop.stop_requested()) return done;
   }
+}
+
+Status SharedJournal::check() {
+  const auto refuse = [](const Error& why) {
+    return fail(ErrorCode::unavailable,
+                why.message + "; nothing is accepted until the journal can be written");
+  };
+  if (behind_) return refuse(*behind_);
+  const Status renewed = log_->renew(seat_.leader, options_.term);
+  if (!renewed) return refuse(renewed.error());
+  renewed_ = std::chrono::steady_clock::now();
+  if (const Status takes = log_->probe(); !takes) return refuse(takes.error());
+  return {};
 }
 
 Status SharedJournal::renew_when_due() {

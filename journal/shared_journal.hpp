@@ -8,6 +8,7 @@
 //   SharedJournal journal(std::move(local), log, seat, options);       the leader
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -68,9 +69,10 @@ class LogFollower {
 class SharedJournal final : public Journal {
  public:
   struct Options {
-    Duration term{std::chrono::seconds{5}};   // of the lease
-    std::stop_token stop{};                   // ends waiting for the log
-    std::function<void(std::string)> warn{};  // one line for people; may be empty
+    Duration term{std::chrono::seconds{5}};      // of the lease
+    std::stop_token stop{};                      // ends waiting for the log
+    std::function<void(std::string)> warn{};     // one line for people; may be empty
+    std::shared_ptr<std::atomic<bool>> waits{};  // set while it waits for the log; may be null
   };
   SharedJournal(std::unique_ptr<SqliteJournal> local, std::shared_ptr<RedisLog> log, Seat seat,
                 Options options);
@@ -78,6 +80,8 @@ class SharedJournal final : public Journal {
   /// That of the seat.
   [[nodiscard]] Result<Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
                                           Time now) override;
+  /// Of the log; renews the lease.
+  [[nodiscard]] Status check() override;
   Status open_run(const RunRow& row, std::string_view flow_bytes) override;
   [[nodiscard]] Result<Offset> append(std::span<const Batch> batches) override;
   /// Of the own journal; the log is written by its server as that is set up.

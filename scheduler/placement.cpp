@@ -196,9 +196,9 @@ std::optional<WorkerId> Placement::choose(const Need& need, double mean_seconds,
     if (!has_room(worker) || avoid.contains(place.id)) return true;
     if (!may_run(worker, need) || !could_hold(worker, need)) return true;
     if (is_held_back(worker, need)) return true;
-    const Score score = workers_.size() == 1 ? Score()
-                                             : std::tuple_cat(score_of(worker, need, attempt),
-                                                              std::tuple(place.id));
+    const Score score = workers_.size() == 1
+                            ? Score()
+                            : std::tuple_cat(score_of(worker, need, attempt), std::tuple(place.id));
     if (best == nullptr || score < least) {
       best = &worker;
       least = score;
@@ -212,9 +212,9 @@ std::optional<WorkerId> Placement::choose(const Need& need, double mean_seconds,
   if (best == nullptr && need.is_plain()) {
     const double full = 1 + ahead_per_slot(mean_seconds, longest_round_trip_);
     for (const Place& place : by_room_)
-      if (place.room >= full ||
-          !consider(place,
-                    [&](const Worker& each) { return fits_ahead(each, need, mean_seconds); }))
+      if (place.room >= full || !consider(place, [&](const Worker& each) {
+            return fits_ahead(each, need, mean_seconds);
+          }))
         break;
   }
   if (best == nullptr) return std::nullopt;

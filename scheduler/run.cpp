@@ -30,6 +30,11 @@ Run::Run(RunIndex index, std::shared_ptr<const RunContext> context, std::uint32_
   flags_.assign(count, 0);
   run_count_.assign(count, 0);
   result_.grow(count);
+  // `resume` in the run's context: as if a person had said it of every task.
+  if (const auto said = context_->context.find("resume"); said != context_->context.end()) {
+    const Result<Value> value = said->second.value();
+    resumes_all_ = value && *value != Value{} && *value != Value{false} && *value != Value{0};
+  }
 }
 
 // ---- structure
@@ -82,7 +87,7 @@ void Run::settle(Step& step) {
       propagate(task, step);
     }
     send_look_ups(step);
-  } while (!work_.empty());
+  } while (!work_.empty() || count_given(step));
   conclude(step);
 }
 
@@ -98,6 +103,10 @@ void Run::conclude(Step& step) {
   if (open_nodes_ > 0 && !single_pass_ && refusal_.empty() && has_live_timer()) return;
   Ended ended{index_, RunState::success, {}};
   ended.state = final_state(ended.message);
+  // What a flow is run for is not to be missing without a word.
+  if (!end_approved_ && ended.state == RunState::success)
+    if (const Status made = check_outputs(); !made)
+      ended = {index_, RunState::failed, made.error().message};
   if (end_approved_)
     ended = *end_approved_;
   else if (!flow_.run_hooks.empty() && !cancelled_ && is_finished(ended.state))
@@ -186,7 +195,7 @@ void Run::node_ready(NodeId node, Step& step) {
   if (cancelled_) {
     finish(task, change_to(task, TaskState::cancelled, step.now), step);
   } else if (graph_.is_mapped(node)) {
-    expand(node, step);
+    expand(node, false, step);
   } else {
     task_ready(task, step);
   }
@@ -218,11 +227,12 @@ void Run::task_ready(TaskId task, Step& step) {
   if (kind.trigger.kind == Trigger::Kind::all_successful &&
       flow_.nodes[node.value].input_count == 0)
     return judged(task, Verdict::run, step);
-  judged(task, judge(kind.trigger, upstream_counts(task), resumed_.contains(task)), step);
+  judged(task, judge(kind.trigger, upstream_counts(task), is_resumed(task)), step);
 }
 
 void Run::judged(TaskId task, Verdict verdict, Step& step) {
   const NodeId node = node_of(task);
+  if (verdict != Verdict::run && has_hooks(task) && show_overruled(task, verdict, step)) return;
   switch (verdict) {
     case Verdict::run:
       break;
@@ -235,7 +245,7 @@ void Run::judged(TaskId task, Verdict verdict, Step& step) {
     case Verdict::pause:
       return enter(task, change_to(task, TaskState::paused, step.now), step);
   }
-  if (!is_element(task) && reduced_input(node)) return reduce(node, step);
+  if (!is_element(task) && reduced_input(node)) return reduce(node, false, step);
   admit(task, step);
 }
 
@@ -289,6 +299,10 @@ void Run::want_slot(TaskId task, Step& step) {
 
 void Run::release_held(Group& group, Step& step) {
   --group.in_flight;
+  admit_held(group, step);
+}
+
+void Run::admit_held(Group& group, Step& step) {
   const std::uint32_t limit = flow_.kind_of(group.node).max_parallel;
   while (!group.held.empty() && (limit == 0 || group.in_flight < limit)) {
     const TaskId next = group.held.front();
@@ -340,16 +354,35 @@ void Run::go_on(TaskId task, Step& step) {
   if (state != TaskState::retrying && state != TaskState::paused && state != TaskState::scheduled)
     return;
   const bool has_run = run_count_[task.value] > 0;
-  if (state == TaskState::paused) resumed_[task] = true;
+  // That a person let it go on holds for what follows, not for another attempt after a failure.
+  if (state == TaskState::paused)
+    resumed_[task] = true;
+  else
+    resumed_.erase(task);
   state = TaskState::pending;
   if (is_waiting(task)) return;
   // One that paused or was put off before its body ever ran here still has its checks before it.
-  if (!has_run || initial_.contains(task)) return task_ready(task, step);
+  if (!has_run || initial_.contains(task))
+    return is_element(task) ? task_ready(task, step) : node_ready(node_of(task), step);
+  if (must_be_asked_for(task))
+    return enter(task, change_to(task, TaskState::paused, step.now), step);
   // The key may have been found by a process that is gone; without one the result would not be
   // kept.
   const bool knows_key = keys_.contains(task) || bypass_.contains(task);
   if (flow_.kind_of(node_of(task)).cache.enabled && !knows_key) return admit(task, step);
   begin(task, step);
+}
+
+bool Run::is_resumed(TaskId task) const {
+  return resumes_all_ || resumed_.contains(task);
+}
+
+// A person has to say that it may run.
+bool Run::must_be_asked_for(TaskId task) const {
+  const NodeId node = node_of(task);
+  const bool is_start = !is_start_.empty() && is_start_[node.value];
+  return flow_.kind_of(node).trigger.kind == Trigger::Kind::manual_only && !is_start &&
+         !is_resumed(task);
 }
 
 // Upstreams of the task are not there yet.
@@ -416,8 +449,12 @@ void Run::propagate(TaskId task, Step& step) {
     const TaskId element{group.first.value + above};
     if (above < group.width && --element_waiting_[element.value - flow_.nodes.size()] == 0) {
       if (cancelled_ || is_finished(state_[element.value])) return;
-      // What a failed member leaves cannot be combined.
-      if (group.failed > 0 || group.finished > group.successful)
+      // What a failed member leaves cannot be combined. Others of the group are not its members:
+      // which of them has ended by now depends on the order that they ran in.
+      const std::uint32_t first = index - (index - group.levels[level]) % group.fanin;
+      const std::uint32_t end = std::min(first + group.fanin, group.levels[level + 1]);
+      const auto members = state_.begin() + group.first.value;
+      if (!std::all_of(members + first, members + end, [](TaskState s) { return is_success(s); }))
         return fail_task(element, TaskState::trigger_failed, FailureClass::none,
                          "a member of the reduction failed", step);
       task_ready(element, step);

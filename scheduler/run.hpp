@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -173,10 +174,17 @@ class Run {
     entry,       // hooks: it ends, or pauses, before its body ran
     start,       // hooks: its body is about to run
     result,      // hooks: its body ended
-    stored,      // hooks: its result is in the cache
+    stored,      // hooks: its result is about to be kept
     remembered,  // its failure is in the cache, or could not be kept
     retry,       // hooks: it will run again
+    expansion,   // hooks: it becomes many tasks
+    overruled,   // hooks: its result is in the cache, but its trigger does not let it stand
+    undone,      // hooks: the result that it was given is not valid, it is pending again
   };
+  [[nodiscard]] static bool is_before_attempt(Stage stage) {
+    return stage == Stage::entry || stage == Stage::start || stage == Stage::expansion ||
+           stage == Stage::overruled || stage == Stage::undone;
+  }
   // The state that a task is about to enter.
   struct Arrival {
     Stage stage = Stage::entry;
@@ -210,6 +218,15 @@ class Run {
     std::vector<std::uint32_t> levels;
   };
 
+  // What a person cancels: nodes with all their elements, and single elements of others.
+  struct Chosen {
+    std::vector<bool> nodes;
+    std::unordered_set<TaskId> elements;
+    [[nodiscard]] bool has(TaskId task, NodeId node) const {
+      return nodes[node.value] || elements.contains(task);
+    }
+  };
+
   struct Step {
     ReadyQueue& ready;
     Wants& wants;
@@ -224,6 +241,15 @@ class Run {
   Group& add_group(NodeId node, std::uint32_t width);
   [[nodiscard]] bool edge_is_elementwise(NodeId from, const Input& input) const;
 
+  /// What an output's expression comes to, when the tasks that it reads gave what it takes.
+  /// @param nodes  filled once it is needed
+  using NodesByName = std::unordered_map<std::string_view, NodeId>;
+  [[nodiscard]] Result<std::optional<Payload>> expression_output(const Output& output,
+                                                                 NodesByName& nodes);
+  /// Whether all outputs can be made that have what they are made of; makes those of expressions.
+  /// @error invalid_argument, exhausted: names the output
+  Status check_outputs();
+
   // -- progress
   void restore(const std::vector<journal::Batch>& past, bool forget_cancel);
   void begin_run(Step& step);
@@ -233,15 +259,20 @@ class Run {
   [[nodiscard]] std::optional<NodeId> find_node(std::string_view name) const;
   void add_initial(const RunShape& shape, Step& step);
   void give(TaskId task, const InitialState& given, Step& step);
+  [[nodiscard]] bool count_given(Step& step);
+  void note_resumed(TaskId task);
   void resume(const Submit& submit, Step& step);
+  [[nodiscard]] bool is_told_to_go_on(TaskId task) const;
   void note_child(const journal::TaskChange& change);
   void ask_child(ChildRequest::What what, TaskId task, const std::string& reason, Wants& wants);
   void drop_unmade(TaskId task, const Error& why, Step& step);
   void recount();
   void settle(Step& step);                   // works off work_
   void node_ready(NodeId node, Step& step);  // all upstreams of the node are there
-  void expand(NodeId node, Step& step);
-  void reduce(NodeId node, Step& step);
+  // The node becomes many tasks; `is_shown`: its hooks have nothing against that.
+  void expand(NodeId node, bool is_shown, Step& step);
+  void reduce(NodeId node, bool is_shown, Step& step);
+  void show_expansion(NodeId node, std::uint32_t width, Step& step);
   [[nodiscard]] std::optional<std::uint32_t> reduced_input(NodeId node) const;
   [[nodiscard]] static std::vector<std::uint32_t> reduction_levels(std::size_t members,
                                                                    std::uint32_t fanin);
@@ -269,6 +300,7 @@ class Run {
   void fail_task(TaskId task, TaskState state, FailureClass failure, std::string message,
                  Step& step);
   void release_held(Group& group, Step& step);
+  void admit_held(Group& group, Step& step);  // as far as max_parallel allows
   void leave_active(TaskId task, std::uint8_t flag);
   void enter_active(TaskId task, std::uint8_t flag);
   void attempt_ended(TaskId task, Outcome outcome, bool asked_to_stop, Step& step);
@@ -281,6 +313,8 @@ class Run {
   [[nodiscard]] bool is_held_back(TaskId task) const;
   [[nodiscard]] journal::TaskChange paused_by_person(TaskId task, Time now) const;
   void leave_queues(TaskId task);
+  [[nodiscard]] Chosen with_dependents(const std::vector<TaskId>& tasks);
+  void cancel_elements_of(const Group& group, Step& step);
   [[nodiscard]] bool has_live_timer();
   void wait_in(TaskId task, journal::TaskChange change, Step& step);
   void wait_until(TaskId task, Time at) {
@@ -289,6 +323,13 @@ class Run {
   }
   void go_on(TaskId task, Step& step);
   [[nodiscard]] bool is_waiting(TaskId task) const;
+  [[nodiscard]] bool is_resumed(TaskId task) const;
+  [[nodiscard]] bool must_be_asked_for(TaskId task) const;
+  // An attempt ended with the change that is to be made again as if it had not been.
+  [[nodiscard]] static bool puts_off(const journal::TaskChange& change) {
+    return change.executed &&
+           (change.state == TaskState::paused || change.state == TaskState::scheduled);
+  }
   [[nodiscard]] std::uint32_t first_loop_count() const;
   [[nodiscard]] std::uint32_t tries(TaskId task) const;
   journal::TaskChange ending(TaskId task, TaskState state, const Outcome& outcome, Time at) const;
@@ -315,6 +356,10 @@ class Run {
   void enter(TaskId task, journal::TaskChange change, Step& step);  // past the hooks, if any
   void settle_in(TaskId task, journal::TaskChange change, Step& step);
   void arrive(TaskId task, Arrival arrival, Step& step);
+  void arrive(TaskId task, Stage stage, journal::TaskChange change, Step& step);
+  [[nodiscard]] bool show_overruled(TaskId task, Verdict verdict, Step& step);
+  void looked_up_overruled(TaskId task, Answer answer, Step& step);
+  void judged_again(TaskId task, Step& step);
   void ask(TaskId task, Arrival arrival, Step& step);
   void ask_validator(TaskId task, Answer answer, Step& step);
   void validated(TaskId task, const Arrival& arrival, Outcome outcome, Step& step);
@@ -388,7 +433,7 @@ class Run {
   // Nested runs that are not over, by the task whose latest attempt each was begun for.
   std::unordered_map<TaskId, RunId> children_;
   bool all_go_on_ = false;                    // a person said so, also to those
-  std::unordered_set<TaskId> told_to_go_on_;  // … or to these alone
+  std::unordered_set<TaskId> told_to_go_on_;  // … or to these: tasks, or nodes with all elements
 
   std::unordered_map<TaskId, Fallback> fallbacks_;  // of tasks that missed: may stand in
   // A finished task's stale result that is computed anew.
@@ -411,10 +456,13 @@ class Run {
   std::unordered_map<TaskId, Loop> loops_;
   // Attempts of this round that ended with their process or worker: they are no tries of the task.
   std::unordered_map<TaskId, std::uint32_t> lost_;
+  // … that ended by asking to be run later: neither are they, the next one is the same try.
+  std::unordered_map<TaskId, std::uint32_t> put_off_;
   std::unordered_map<TaskId, std::uint32_t> begun_before_;  // number of what may still run
   std::unordered_map<TaskId, bool> resumed_;  // tasks that a person, or their start time, let go on
 
   std::unordered_map<TaskId, Arrival> arrivals_;       // that user code is asked about
+  std::unordered_map<TaskId, Verdict> overruled_;      // … or the cache, for the hooks alone
   std::unordered_map<TaskId, std::uint32_t> asked_;    // number of the question that is under way
   std::unordered_map<TaskId, std::string> user_keys_;  // what key functions gave
   std::uint32_t last_question_ = 0;
@@ -426,10 +474,13 @@ class Run {
   std::unordered_map<TaskId, InitialState> initial_;  // what a task was given before it began
   std::vector<bool> evaluated_;                       // by node; empty = all
   std::vector<bool> is_start_;                        // by node: upstreams are not asked
-  bool pauses_all_ = false;                           // a person asked for it, in this process
+  // Elements that a person cancelled of nodes that are not expanded yet.
+  std::unordered_map<NodeId, std::set<std::uint32_t>> cancelled_elements_;
+  bool pauses_all_ = false;     // a person asked for it, in this process
   std::vector<TaskId> pauses_;  // or for these: tasks, or nodes with all their elements
   std::string pause_reason_;
   std::string refusal_;  // why no task is run at all
+  bool resumes_all_ = false;
   bool single_pass_ = false;
   std::optional<RunState> finished_as_;
   bool is_new_ = true;      // continues nothing
@@ -454,6 +505,7 @@ class Run {
   bool forgets_cancel_ = false;  // as Submit says
   std::string cancel_reason_;
   std::optional<Ended> ended_;
+  std::optional<std::map<std::string, Payload>> expression_outputs_;  // of a success
 };
 
 }  // namespace reprise::scheduler

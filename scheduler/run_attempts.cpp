@@ -156,6 +156,7 @@ void Run::succeed_or_fail(TaskId task, Outcome outcome, bool cancelled, Step& st
   if (!cancelled) {
     if (repeat(task, outcome, step)) return;
     if (const auto at = retry_at(task, outcome, step.now)) {
+      pass(outcome.passed, outcome.state);
       if (!has_hooks(task)) return retry(task, outcome, *at, step);
       Arrival arrival;
       arrival.stage = Stage::retry;
@@ -196,7 +197,7 @@ void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
   auto loss = losses_.extract(task);
   if (key != keys_.end() || bypass != bypass_.end() || !outcome.message.empty() ||
       outcome.exit_code != 0 || outcome.signal != 0 || outcome.failure != FailureClass::none ||
-      outcome.uncacheable) {
+      outcome.uncacheable || outcome.passed != PassedStates{}) {
     journal::ChangeDetail& detail = change.detail.emplace();
     detail.message = cancelled ? cancel_reason_ : std::move(outcome.message);
     if (detail.message.empty() && outcome.uncacheable)
@@ -206,6 +207,7 @@ void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
     detail.exit_code = outcome.exit_code;
     detail.signal = outcome.signal;
     detail.failure = outcome.failure;
+    detail.passed = outcome.passed;
     if (key != keys_.end()) detail.key = key->second;
   }
   if (key != keys_.end()) keys_.erase(key);
@@ -216,8 +218,10 @@ void Run::end_task(TaskId task, Outcome outcome, bool cancelled, Step& step) {
 std::uint32_t Run::tries(TaskId task) const {
   const auto loop = loops_.find(task);
   const auto lost = lost_.find(task);
+  const auto put_off = put_off_.find(task);
   return run_count_[task.value] - (loop == loops_.end() ? 0 : loop->second.attempts) -
-         (lost == lost_.end() ? 0 : lost->second);
+         (lost == lost_.end() ? 0 : lost->second) -
+         (put_off == put_off_.end() ? 0 : put_off->second);
 }
 
 // The change that ends an attempt without ending the task.
@@ -232,6 +236,7 @@ journal::TaskChange Run::ending(TaskId task, TaskState state, const Outcome& out
   detail.exit_code = outcome.exit_code;
   detail.signal = outcome.signal;
   detail.failure = outcome.failure;
+  detail.passed = outcome.passed;
   return change;
 }
 
@@ -289,6 +294,7 @@ bool Run::repeat(TaskId task, Outcome& outcome, Step& step) {
       }
       journal::TaskChange change = ending(task, outcome.state, outcome, step.now);
       change.detail->start_time = outcome.start_time;
+      if (puts_off(change)) ++put_off_[task];
       wait_in(task, std::move(change), step);
       return true;
     }
@@ -308,6 +314,7 @@ bool Run::repeat(TaskId task, Outcome& outcome, Step& step) {
       loop.result = std::move(outcome.value);
       loop.attempts = run_count_[task.value];
       lost_.erase(task);
+      put_off_.erase(task);
       executed_ += change.executed;
       step.wants.batch.tasks.push_back(std::move(change));
       state_[task.value] = TaskState::pending;

@@ -6,37 +6,71 @@
 
 namespace reprise::scheduler {
 
+// Elements depend on elements where they are mapped over one by one, on all of them elsewhere.
+Run::Chosen Run::with_dependents(const std::vector<TaskId>& tasks) {
+  Chosen chosen;
+  chosen.nodes.assign(flow_.nodes.size(), false);
+  struct Part {
+    NodeId node;
+    std::optional<std::uint32_t> element;  // none = all of it
+  };
+  std::vector<Part> open;
+  for (const TaskId task : tasks) {
+    const std::int32_t index = map_index(task);
+    open.push_back({node_of(task), index < 0 ? std::nullopt : std::optional(std::uint32_t(index))});
+  }
+  while (!open.empty()) {
+    const auto [node, element] = open.back();
+    open.pop_back();
+    if (chosen.nodes[node.value]) continue;
+    const Group* group = group_of(node);
+    if (!element) {
+      chosen.nodes[node.value] = true;
+    } else if (group == nullptr) {
+      if (!cancelled_elements_[node].insert(*element).second) continue;
+    } else {
+      if (*element >= group->width) continue;
+      if (!chosen.elements.insert(TaskId{group->first.value + *element}).second) continue;
+      // Without one of its members nothing comes of a reduction.
+      const auto above = std::ranges::upper_bound(group->levels, *element);
+      if (above != group->levels.end())
+        for (std::uint32_t i = *above; i < group->width; ++i) open.push_back({node, i});
+    }
+    for (const Edge& edge : graph_.downstream(node))
+      open.push_back({edge.to, edge.elementwise ? element : std::nullopt});
+  }
+  return chosen;
+}
+
+// Those that a person cancelled before the node was expanded.
+void Run::cancel_elements_of(const Group& group, Step& step) {
+  const auto chosen = cancelled_elements_.extract(group.node);
+  if (!chosen) return;
+  for (const std::uint32_t index : chosen.mapped()) {
+    const TaskId task{group.first.value + index};
+    if (index >= group.width || is_finished(state_[task.value])) continue;
+    journal::TaskChange change = change_to(task, TaskState::cancelled, step.now);
+    change.detail.emplace().message = cancel_reason_;
+    finish(task, std::move(change), step);
+  }
+}
+
 void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& wants) {
   if (ended_ && ended_->state != RunState::paused) return;
   Step step{ready, wants, now};
   ended_.reset();
+  expression_outputs_.reset();
   end_approved_.reset();
-  std::vector<bool> chosen;  // by node; empty = all
+  std::optional<Chosen> chosen;  // none = all
   if (request.tasks.empty()) {
     cancelled_ = true;
     cancel_reason_ = request.reason;
     wants.batch.change = journal::RunChange{RunState::cancelling, now, request.reason};
   } else {
     if (cancel_reason_.empty()) cancel_reason_ = request.reason;
-    chosen.assign(flow_.nodes.size(), false);
-    std::vector<NodeId> open;
-    for (TaskId task : request.tasks) {
-      // Cancelling one element takes what depends on the whole node with it only through the
-      // trigger.
-      if (!is_element(task)) open.push_back(NodeId{task.value});
-    }
-    while (!open.empty()) {
-      const NodeId node = open.back();
-      open.pop_back();
-      if (chosen[node.value]) continue;
-      chosen[node.value] = true;
-      for (const Edge& edge : graph_.downstream(node)) open.push_back(edge.to);
-    }
+    chosen = with_dependents(request.tasks);
   }
-  const auto is_chosen = [&](TaskId task) {
-    if (chosen.empty() || chosen[node_of(task).value]) return true;
-    return std::find(request.tasks.begin(), request.tasks.end(), task) != request.tasks.end();
-  };
+  const auto is_chosen = [&](TaskId task) { return !chosen || chosen->has(task, node_of(task)); };
   const std::size_t count = state_.size();
   for (std::uint32_t t = 0; t < count; ++t) {
     const TaskId task{t};
@@ -62,6 +96,8 @@ void Run::cancel(const Cancel& request, Time now, ReadyQueue& ready, Wants& want
     finish(task, std::move(change), step);
   }
   stop_refreshes(is_chosen, wants);
+  // In the places of those that waited for a slot.
+  for (Group& group : groups_) admit_held(group, step);
   // Downstreams of what was just finished must not start: everything chosen is finished by now or
   // stopping, so telling them only counts.
   settle(step);
@@ -107,6 +143,7 @@ void Run::pause(const Pause& request, Time now, ReadyQueue& ready, Wants& wants)
     leave_queues(task);
     wait_in(task, paused_by_person(task, now), step);
   }
+  for (Group& group : groups_) admit_held(group, step);
   settle(step);
 }
 

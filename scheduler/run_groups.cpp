@@ -10,7 +10,7 @@ namespace reprise::scheduler {
 
 // ---- mapping
 
-void Run::expand(NodeId node, Step& step) {
+void Run::expand(NodeId node, bool is_shown, Step& step) {
   const TaskId parent{node.value};
   const TaskKind& kind = flow_.kind_of(node);
   if (kind.skip_on_upstream_skip && has_skipped_upstream(node, -1)) {
@@ -47,6 +47,7 @@ void Run::expand(NodeId node, Step& step) {
                      "no upstream states can be mapped over", step);
 
   const auto count = static_cast<std::uint32_t>(*width);
+  if (!is_shown && has_hooks(parent)) return show_expansion(node, count, step);
   {
     Group& group = add_group(node, count);
     group.elements = std::move(elements);
@@ -76,6 +77,7 @@ void Run::expand(NodeId node, Step& step) {
     for (const Edge& edge : graph_.downstream(from))
       if (edge.elementwise && edge.to == node) ++element_waiting_[first.value + index - nodes];
   }
+  if (!cancelled_elements_.empty()) cancel_elements_of(*group_of(node), step);
   for (const Edge& edge : graph_.downstream(node)) {
     if (!edge.elementwise || node_done_[edge.to.value]) continue;
     // One that was given its elements before the run began: now they have something to wait for.
@@ -87,6 +89,13 @@ void Run::expand(NodeId node, Step& step) {
   for (std::uint32_t i = 0; i < count; ++i)
     if (element_waiting_[first.value + i - nodes] == 0) task_ready(TaskId{first.value + i}, step);
   if (count == 0) node_done(node, step);
+}
+
+void Run::show_expansion(NodeId node, std::uint32_t width, Step& step) {
+  const TaskId parent{node.value};
+  journal::TaskChange change = change_to(parent, TaskState::mapped, step.now);
+  change.detail.emplace().width = width;
+  arrive(parent, Stage::expansion, std::move(change), step);
 }
 
 // ---- reducing
@@ -141,7 +150,7 @@ void Run::restore_reductions() {
   }
 }
 
-void Run::reduce(NodeId node, Step& step) {
+void Run::reduce(NodeId node, bool is_shown, Step& step) {
   const TaskId parent{node.value};
   const std::uint32_t fanin = fanin_of(node);
   const std::uint32_t position = *reduced_input(node);
@@ -151,6 +160,7 @@ void Run::reduce(NodeId node, Step& step) {
   if (members.parts.size() <= fanin) return admit(parent, step);
 
   std::vector<std::uint32_t> levels = reduction_levels(members.parts.size(), fanin);
+  if (!is_shown && has_hooks(parent)) return show_expansion(node, levels.back(), step);
   Group& group = add_group(node, levels.back());
   group.fanin = fanin;
   group.reduced_input = position;

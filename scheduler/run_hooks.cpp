@@ -69,19 +69,63 @@ std::vector<Question::Upstream> Run::upstreams_of(TaskId task) const {
 
 void Run::enter(TaskId task, journal::TaskChange change, Step& step) {
   if (!has_hooks(task) || cancelled_) return settle_in(task, std::move(change), step);
-  Arrival arrival;
-  arrival.stage = Stage::entry;
-  arrival.change = std::move(change);
-  arrive(task, std::move(arrival), step);
+  arrive(task, Stage::entry, std::move(change), step);
 }
 
 void Run::begin(TaskId task, Step& step) {
   if ((pauses_all_ || !pauses_.empty()) && is_held_back(task) && !cancelled_)
     return wait_in(task, paused_by_person(task, step.now), step);
   if (!has_hooks(task)) return want_slot(task, step);
+  if (const auto given = initial_.find(task);
+      given != initial_.end() && given->second.state.state == TaskState::cached) {
+    given->second.state.state = TaskState::pending;  // what it was given did not do; said once
+    return arrive(task, Stage::undone, change_to(task, TaskState::pending, step.now), step);
+  }
+  arrive(task, Stage::start, change_to(task, TaskState::running, step.now), step);
+}
+
+// The cache comes before the trigger. Where the trigger does not let a hit stand, that makes a
+// difference to hooks alone. True: the task goes on when they have been shown it.
+bool Run::show_overruled(TaskId task, Verdict verdict, Step& step) {
+  if (cancelled_ || !overruled_.emplace(task, verdict).second) return false;
+  const TaskKind& kind = flow_.kind_of(node_of(task));
+  if (const auto given = initial_.find(task);
+      given != initial_.end() && given->second.state.state == TaskState::cached) {
+    if (Result<bool> valid = is_valid(task, given->second, step.now); valid && *valid) {
+      journal::TaskChange change = change_to(task, TaskState::cached, step.now);
+      change.result = given->second.state.result;
+      arrive(task, Stage::overruled, std::move(change), step);
+      return true;
+    }
+  }
+  const bool is_looked_up = kind.cache.enabled && context_->cache != CacheMode::off &&
+                            kind.cache.key_function.empty() && kind.target.text.empty();
+  if (is_looked_up)
+    look_up(task);
+  else
+    overruled_.erase(task);
+  return is_looked_up;
+}
+
+void Run::looked_up_overruled(TaskId task, Answer answer, Step& step) {
+  // Nobody computes what others may wait for.
+  const bool is_ours_to_make = !answer.value && !answer.failure;
+  if (answer.key && (is_ours_to_make || answer.refresh)) keep_nothing(task, *answer.key, step);
+  if (!answer.value) return judged_again(task, step);
+  journal::TaskChange change = change_to(task, TaskState::cached, step.now);
+  change.result = std::move(*answer.value);
+  arrive(task, Stage::overruled, std::move(change), step);
+}
+
+void Run::judged_again(TaskId task, Step& step) {
+  judged(task, overruled_.at(task), step);
+  overruled_.erase(task);
+}
+
+void Run::arrive(TaskId task, Stage stage, journal::TaskChange change, Step& step) {
   Arrival arrival;
-  arrival.stage = Stage::start;
-  arrival.change = change_to(task, TaskState::running, step.now);
+  arrival.stage = stage;
+  arrival.change = std::move(change);
   arrive(task, std::move(arrival), step);
 }
 
@@ -91,7 +135,7 @@ void Run::arrive(TaskId task, Arrival arrival, Step& step) {
   question.kind = Question::Kind::hooks;
   question.before = record_of(task);
   StateRecord& after = question.after;
-  if (arrival.stage == Stage::entry || arrival.stage == Stage::start) {
+  if (is_before_attempt(arrival.stage)) {
     after.state = arrival.change.state;
     after.result = arrival.change.result;
     if (arrival.change.detail) {
@@ -210,7 +254,7 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
   }
   if (arrival.stage == Stage::validator) return validated(task, arrival, std::move(outcome), step);
   // Hooks: the state that they made of it.
-  if (arrival.stage == Stage::entry || arrival.stage == Stage::start) {
+  if (is_before_attempt(arrival.stage)) {
     journal::TaskChange& change = arrival.change;
     if (change.state != outcome.state) change.cache = journal::CacheOutcome::none;
     change.state = outcome.state;
@@ -224,12 +268,18 @@ void Run::answered(TaskId task, Outcome outcome, Step& step) {
     }
   } else {
     const bool was_failed = is_failed(arrival.outcome.state);
-    if (arrival.stage != Stage::stored || outcome.state != TaskState::cached)
+    if (arrival.stage != Stage::stored) {
       arrival.outcome.state = outcome.state;
+    } else if (outcome.state != TaskState::cached) {
+      pass(arrival.outcome.passed, TaskState::success);
+      arrival.outcome.state = outcome.state;
+      arrival.outcome.uncacheable = "a hook made another state of it";
+    }
     arrival.outcome.value = std::move(outcome.value);
     arrival.outcome.message = std::move(outcome.message);
     arrival.outcome.start_time = outcome.start_time;
-    if (!is_failed(outcome.state) && outcome.state != TaskState::retrying)
+    const bool is_retried = arrival.stage == Stage::retry && outcome.state == TaskState::retrying;
+    if (!is_failed(outcome.state) && !is_retried)
       arrival.outcome.failure = FailureClass::none;
     else if (!was_failed && is_failed(outcome.state))
       arrival.outcome.failure = FailureClass::validation;
@@ -284,6 +334,18 @@ void Run::land(TaskId task, Arrival arrival, bool is_final, Step& step) {
     case Stage::validator:
     case Stage::remembered:
       return;  // answered elsewhere
+    case Stage::overruled:
+      if (is_final) return settle_in(task, std::move(change), step);
+      return judged_again(task, step);
+    case Stage::undone:
+      if (!is_final && change.state == TaskState::pending) return begin(task, step);
+      return settle_in(task, std::move(change), step);
+    case Stage::expansion: {
+      const NodeId node = node_of(task);
+      if (is_final || change.state != TaskState::mapped)
+        return settle_in(task, std::move(change), step);
+      return graph_.is_mapped(node) ? expand(node, true, step) : reduce(node, true, step);
+    }
     case Stage::start:
       if (!is_final && change.state == TaskState::running) return want_slot(task, step);
       [[fallthrough]];
@@ -292,27 +354,30 @@ void Run::land(TaskId task, Arrival arrival, bool is_final, Step& step) {
     case Stage::result: {
       Outcome& outcome = arrival.outcome;
       outcome.is_final = is_final;
-      const auto key = keys_.find(task);
-      if (!is_final && outcome.state == TaskState::success && key != keys_.end() &&
-          !outcome.uncacheable && writes(context_->cache)) {
-        step.wants.keeps.push_back({{index_, task, run_count_[task.value]},
-                                    context_,
-                                    node_of(task),
-                                    label_of(task),
-                                    map_index(task),
-                                    key->second,
-                                    outcome.value,
-                                    outcome.duration});
-        enter_active(task, keeping);
-        arrivals_.insert_or_assign(task, std::move(arrival));
-        return;
-      }
-      return succeed_or_fail(task, std::move(outcome), false, step);
+      if (is_final || outcome.state != TaskState::success || !keys_.contains(task) ||
+          outcome.uncacheable || !writes(context_->cache))
+        return succeed_or_fail(task, std::move(outcome), false, step);
+      // Asked before anything is kept: nobody is to be served what they refuse.
+      arrival.stage = Stage::stored;
+      return arrive(task, std::move(arrival), step);
     }
-    case Stage::stored:
-      arrival.outcome.is_final = is_final;
-      if (arrival.outcome.state != TaskState::success) arrival.outcome.stored = false;
-      return succeed_or_fail(task, std::move(arrival.outcome), false, step);
+    case Stage::stored: {
+      Outcome& outcome = arrival.outcome;
+      outcome.is_final = is_final;
+      if (outcome.state != TaskState::success || outcome.uncacheable)
+        return succeed_or_fail(task, std::move(outcome), false, step);
+      step.wants.keeps.push_back({{index_, task, run_count_[task.value]},
+                                  context_,
+                                  node_of(task),
+                                  label_of(task),
+                                  map_index(task),
+                                  keys_.at(task),
+                                  outcome.value,
+                                  outcome.duration});
+      enter_active(task, keeping);
+      arrivals_.insert_or_assign(task, std::move(arrival));
+      return;
+    }
     case Stage::retry: {
       Outcome& outcome = arrival.outcome;
       if (!is_final && outcome.state == TaskState::retrying)
@@ -337,13 +402,9 @@ void Run::kept(const Kept& answer, Time now, ReadyQueue& ready, Wants& wants) {
     end_task(task, std::move(arrival.outcome), false, step);
     return settle(step);
   }
-  if (answer.kept) {
-    arrival.stage = Stage::stored;
-    arrive(task, std::move(arrival), step);
-  } else {
+  if (!answer.kept)
     arrival.outcome.uncacheable = answer.why.empty() ? "the cache did not take it" : answer.why;
-    succeed_or_fail(task, std::move(arrival.outcome), false, step);
-  }
+  succeed_or_fail(task, std::move(arrival.outcome), false, step);
   settle(step);
 }
 

@@ -91,6 +91,8 @@ bool Run::fall_back(TaskId task, const Outcome& outcome, Step& step) {
   detail.failure = outcome.failure == FailureClass::none ? FailureClass::task : outcome.failure;
   detail.exit_code = outcome.exit_code;
   detail.signal = outcome.signal;
+  detail.passed = outcome.passed;
+  pass(detail.passed, outcome.state);
   detail.message = fmt::format("stale: computing it anew failed ({}); it is over since {}",
                                outcome.message, described_time(fallback.expired, step.now));
   if (const auto key = keys_.find(task); key != keys_.end()) {

@@ -20,7 +20,10 @@ void Run::send_look_ups(Step& step) {
     Result<Attempt> attempt = make_attempt(task);
     if (!attempt) {
       leave_active(task, looking_up);
-      fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
+      if (overruled_.contains(task))
+        judged_again(task, step);
+      else
+        fail_task(task, TaskState::failed, FailureClass::task, attempt.error().message, step);
       continue;
     }
     looked_up_.insert(task);
@@ -37,7 +40,9 @@ void Run::looked_up(Answer answer, Time now, ReadyQueue& ready, Wants& wants) {
       answer.attempt.number != run_count_[task.value] + 1U)
     return settle(step);
   leave_active(task, looking_up);
-  if (!answer.candidates.empty()) {
+  if (overruled_.contains(task)) {
+    looked_up_overruled(task, std::move(answer), step);
+  } else if (!answer.candidates.empty()) {
     ask_validator(task, std::move(answer), step);
   } else if (answer.value) {
     journal::TaskChange change = change_to(task, TaskState::cached, now);

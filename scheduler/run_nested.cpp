@@ -37,7 +37,7 @@ std::optional<Nest> Run::nest(TaskId task, const RunId& fresh, Time now, ReadyQu
   nest.attempt = std::move(*attempt);
   nest.run = child->second;
   nest.goes_on = !is_new;
-  nest.resume = !is_new && (all_go_on_ || told_to_go_on_.contains(task));
+  nest.resume = !is_new && is_told_to_go_on(task);
   nest.forget_cancel = !is_new && forgets_cancel_;
   return nest;
 }

@@ -69,6 +69,10 @@ UpstreamCounts Run::upstream_counts(TaskId task) const {
 
 std::map<std::string, InitialState> Run::states() const {
   const auto describe = [&](TaskId task) {
+    // What waits for its upstreams is as it was given.
+    if (const auto given = initial_.find(task);
+        given != initial_.end() && state_[task.value] == TaskState::pending && is_waiting(task))
+      return given->second;
     InitialState known;
     known.state = record_of(task);
     known.run_count = tries(task);

@@ -24,6 +24,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
       const bool had_begun = state_[task.value] == TaskState::running && run_count_[task.value] > 0;
       if ((change.state == TaskState::running && had_begun) || change.state == TaskState::lost)
         ++lost_[task];
+      if (puts_off(change)) ++put_off_[task];
       if (change.run_count > 0)
         run_count_[task.value] = static_cast<std::uint16_t>(change.run_count);
       if (change.state == TaskState::mapped) {
@@ -32,10 +33,11 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
         if (change.detail) group.labels = ElementLabels(change.detail->labels);
         continue;
       }
-      if (change.state == TaskState::looped) {
+      if (change.state == TaskState::looped && change.executed) {
         // Between two iterations: nothing is final.
         loops_[task] = {change.loop_count + 1, change.result, change.run_count};
         lost_.erase(task);
+        put_off_.erase(task);
         resumed_[task] = true;
         state_[task.value] = TaskState::pending;
         continue;
@@ -44,7 +46,7 @@ void Run::restore(const std::vector<journal::Batch>& past, bool forget_cancel) {
         state_[task.value] = TaskState::pending;
         continue;
       }
-      if (change.state == TaskState::resume) resumed_[task] = true;
+      if (change.state == TaskState::resume) note_resumed(task);
       // What is computed anew behind a finished task is told as the same hit once more.
       hits_before_ += is_success(change.state) && change.cache == journal::CacheOutcome::hit &&
                       !is_finished(state_[task.value]);
@@ -108,19 +110,27 @@ void Run::drop_new_timers() {
 // Paused tasks go on, all or those named; what they wait for besides, they still wait for.
 void Run::resume(const Submit& submit, Step& step) {
   all_go_on_ = submit.resume_tasks.empty();
-  std::vector<TaskId> named;
   for (const std::string& name : submit.resume_tasks)
-    if (const auto task = find_task(name)) named.push_back(*task);
-  told_to_go_on_.insert(named.begin(), named.end());
+    if (const auto task = find_task(name)) told_to_go_on_.insert(*task);
   for (std::uint32_t t = 0; t < state_.size(); ++t) {
-    if (state_[t] != TaskState::paused) continue;
     const TaskId task{t};
-    if (!submit.resume_tasks.empty() && std::find(named.begin(), named.end(), task) == named.end())
-      continue;
+    if (state_[t] != TaskState::paused || !is_told_to_go_on(task)) continue;
     state_[t] = TaskState::pending;
-    resumed_[task] = true;
+    note_resumed(task);
     step.wants.batch.tasks.push_back(change_to(task, TaskState::resume, step.now));
   }
+}
+
+// It is resumed from now on, whatever it was given.
+void Run::note_resumed(TaskId task) {
+  resumed_[task] = true;
+  if (const auto given = initial_.find(task); given != initial_.end())
+    given->second.state.state = TaskState::resume;
+}
+
+bool Run::is_told_to_go_on(TaskId task) const {
+  return all_go_on_ || told_to_go_on_.contains(task) ||
+         told_to_go_on_.contains(TaskId{node_of(task).value});
 }
 
 // What tasks were given before the run began, as changes, so that a run that is continued knows it.
@@ -136,7 +146,10 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
   if (given.loop_count > 1) loops_[task] = {given.loop_count, given.loop_result, 0};
   const bool is_put_off =
       given.state.state == TaskState::scheduled || given.state.state == TaskState::retrying;
-  if (given.state.state == TaskState::pending || given.state.state == TaskState::cached) return;
+  if (given.state.state == TaskState::pending) return;
+  // Whether it is valid is asked when the task's turn comes, if it ever does.
+  const bool has_turn = evaluated_.empty() || evaluated_[node_of(task).value];
+  if (given.state.state == TaskState::cached && has_turn) return;
   if (state_[task.value] != TaskState::pending) return;  // it has gone on since
   journal::TaskChange change = change_to(task, given.state.state, step.now);
   change.run_count = given.run_count;
@@ -158,6 +171,40 @@ void Run::give(TaskId task, const InitialState& given, Step& step) {
     if (given.elements[i]) give(TaskId{first.value + i}, *given.elements[i], step);
 }
 
+// One pass is over for what waits still: it stays as it was given. A result that was given counts
+// as one then, and whoever depends on it goes on.
+bool Run::count_given(Step& step) {
+  if (!single_pass_ || initial_.empty() || !has_begun_ || active_ > 0) return false;
+  if (ended_ || end_approved_ || run_question_ || !refusal_.empty()) return false;
+  std::vector<TaskId> results;
+  for (const auto& [task, given] : initial_)
+    if (given.state.state == TaskState::cached && state_[task.value] == TaskState::pending &&
+        is_waiting(task))
+      results.push_back(task);
+  if (results.empty()) return false;
+  std::sort(results.begin(), results.end());
+  // Those first that depend on no other: the others may have their turn then.
+  std::vector<bool> depends(flow_.nodes.size(), false);
+  std::vector<NodeId> open;
+  for (TaskId task : results) open.push_back(node_of(task));
+  while (!open.empty()) {
+    const NodeId node = open.back();
+    open.pop_back();
+    for (const Edge& edge : graph_.downstream(node)) {
+      if (depends[edge.to.value]) continue;
+      depends[edge.to.value] = true;
+      open.push_back(edge.to);
+    }
+  }
+  for (TaskId task : results) {
+    if (depends[node_of(task).value]) continue;
+    journal::TaskChange change = change_to(task, TaskState::cached, step.now);
+    change.result = initial_.at(task).state.result;
+    finish(task, std::move(change), step);
+  }
+  return true;
+}
+
 void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants) {
   Step step{ready, wants, now};
   open_lanes(submit, ready);
@@ -165,6 +212,7 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
   single_pass_ = submit.shape.single_pass;
   forgets_cancel_ = submit.forget_cancel;
   finished_as_ = submit.shape.finished_as;
+  choose_start_tasks(submit.shape.start_tasks);
   add_initial(submit.shape, step);
   std::size_t told = 0;
   for (const journal::Batch& batch : submit.past) told += batch.tasks.size();
@@ -188,7 +236,6 @@ void Run::start(const Submit& submit, Time now, ReadyQueue& ready, Wants& wants)
     }
   }
   recount();
-  choose_start_tasks(submit.shape.start_tasks);
   if (const auto at = submit.shape.start_at; at && *at > now && !cancelled_)
     wait_until(run_task, *at);
   else

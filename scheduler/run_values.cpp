@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "core/failure.hpp"
+#include "core/text.hpp"
 #include "flow/argument_scope.hpp"
 #include "flow/chain_digest.hpp"
 #include "flow/template.hpp"
@@ -76,9 +78,59 @@ Result<Payload> Run::result_of(NodeId node) {
   return value_of(node);
 }
 
+// Nothing where a task that it reads has no result of its own: then there is nothing to make it of.
+Result<std::optional<Payload>> Run::expression_output(const Output& output, NodesByName& nodes) {
+  const auto text = TemplateText::parse(output.text.text);
+  if (!text) return std::optional<Payload>();
+  if (nodes.empty())
+    for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
+      nodes.emplace(flow_.nodes[n].name, NodeId{n});
+  std::vector<Argument> values;
+  bool is_whole = true;
+  for (const std::string& read : text->reads().names) {
+    const auto node = nodes.find(read);
+    if (node == nodes.end()) continue;
+    const auto [name, id] = *node;
+    is_whole = is_whole && node_done_[id.value];
+    if (!node_done_[id.value]) continue;
+    values.push_back({name, value_of(id)});
+    const Payload& value = values.back().value;
+    const TaskState state = state_[id.value];
+    const Group* group = group_of(id);
+    is_whole = is_whole && is_success(state) && state != TaskState::skipped && value.is_at_hand();
+    if (group != nullptr)
+      is_whole =
+          is_whole && group->successful == group->width && group->skipped == 0 && !value.is_nil();
+  }
+  const auto trouble = [&](const Error& error) -> Result<std::optional<Payload>> {
+    if (!is_whole) return std::optional<Payload>();
+    return fail(error.code,
+                fmt::format("output \"{}\": {}", escape_for_terminal(output.name), error.message));
+  };
+  const auto value = text->value(ArgumentScope(values, context_->parameters));
+  if (!value) return trouble(value.error());
+  auto payload = Payload::of(value->value);
+  if (!payload) return trouble(payload.error());
+  return std::optional(*std::move(payload));
+}
+
+Status Run::check_outputs() {
+  std::map<std::string, Payload> made;
+  NodesByName nodes;
+  for (const Output& output : flow_.outputs) {
+    if (output.kind != Output::Kind::expression) continue;
+    auto value = expression_output(output, nodes);
+    if (!value) return tl::unexpected(value.error());
+    if (*value) made.emplace(output.name, **std::move(value));
+  }
+  expression_outputs_ = std::move(made);
+  return {};
+}
+
 std::map<std::string, Payload> Run::outputs() {
   std::map<std::string, Payload> made;
-  std::unordered_map<std::string_view, NodeId> nodes;  // once an expression reads one
+  if (expression_outputs_) made = *expression_outputs_;
+  NodesByName nodes;
   for (const Output& output : flow_.outputs) {
     switch (output.kind) {
       case Output::Kind::node:
@@ -100,20 +152,9 @@ std::map<std::string, Payload> Run::outputs() {
         break;
       }
       case Output::Kind::expression: {
-        const auto text = TemplateText::parse(output.text.text);
-        if (!text) break;
-        if (nodes.empty())
-          for (std::uint32_t n = 0; n < flow_.nodes.size(); ++n)
-            nodes.emplace(flow_.nodes[n].name, NodeId{n});
-        std::vector<Argument> values;
-        for (const std::string& read : text->reads().names)
-          if (const auto node = nodes.find(read);
-              node != nodes.end() && node_done_[node->second.value])
-            values.push_back({node->first, value_of(node->second)});
-        const auto value = text->value(ArgumentScope(values, context_->parameters));
-        if (!value) break;
-        if (auto payload = Payload::of(value->value))
-          made.emplace(output.name, std::move(*payload));
+        if (expression_outputs_) break;
+        if (auto value = expression_output(output, nodes); value && *value)
+          made.emplace(output.name, **std::move(value));
         break;
       }
     }
@@ -186,6 +227,26 @@ Result<Payload> Run::reduction_members(const Group& group, std::uint32_t element
   return list_of(members);
 }
 
+namespace {
+
+// @error invalid_argument: it is no text
+Result<Payload> characters_of(const Payload& text) {
+  const Result<Value> value = text.value();
+  if (!value) return tl::unexpected(value.error());
+  const auto* whole = value->get_if<std::string>();
+  if (whole == nullptr) return fail(ErrorCode::invalid_argument, "it is no text");
+  List characters;
+  for (std::size_t begin = 0, end = 0; begin < whole->size(); begin = end) {
+    // UTF-8: bytes 10xxxxxx go on with the character before.
+    do ++end;
+    while (end < whole->size() && (static_cast<unsigned char>((*whole)[end]) & 0xc0u) == 0x80u);
+    characters.emplace_back(whole->substr(begin, end - begin));
+  }
+  return Payload::of(Value{std::move(characters)});
+}
+
+}  // namespace
+
 Status Run::split_elements(NodeId node, std::uint32_t position, Group::Elements& out) {
   const Input& input = flow_.inputs_of(node)[position];
   Result<Payload> whole = source_value(node, input, -1);
@@ -195,6 +256,15 @@ Status Run::split_elements(NodeId node, std::uint32_t position, Group::Elements&
                 fmt::format("value {} is not at hand", whole->digest.text()));
   out.whole = std::move(*whole);
   Result<std::vector<std::string_view>> parts = list_elements(out.whole.view());
+  // A text that a task gave is as good as the list of its characters.
+  const bool may_be_text =
+      input.source == Input::Source::upstream || input.source == Input::Source::constant;
+  if (!parts && input.mapped && may_be_text) {
+    if (Result<Payload> characters = characters_of(out.whole)) {
+      out.whole = std::move(*characters);
+      parts = list_elements(out.whole.view());
+    }
+  }
   if (!parts)
     return fail(ErrorCode::invalid_argument,
                 fmt::format("input \"{}\" is an unmappable result: it must be a list",
@@ -266,7 +336,7 @@ using Digests = std::map<std::string, Digest>;
 Digests digests_of(const std::optional<std::map<std::string, Payload>>& values) {
   Digests digests;
   if (values)
-    for (const auto& [name, value] : *values) digests.emplace(name, value.digest);
+    for (const auto& [name, value] : *values) digests.emplace(name, or_nil(value).digest);
   return digests;
 }
 
@@ -289,8 +359,10 @@ Result<bool> Run::is_valid(TaskId task, const InitialState& cached, Time now) {
   Digests inputs;
   const Result<std::vector<Argument>> taken = arguments(task);
   if (!taken) return tl::unexpected(taken.error());
+  // Two failures are never the same thing: no value has the digest none.
   for (const Argument& argument : *taken)
-    inputs.emplace(argument.name, or_nil(argument.value).digest);
+    inputs.emplace(argument.name,
+                   holds_failure(argument.value) ? Digest{} : or_nil(argument.value).digest);
   const Digests parameters = digests_of(context_->parameters);
   switch (policy.validator) {
     case Validator::all_inputs:
@@ -341,7 +413,7 @@ Result<Attempt> Run::make_attempt(TaskId task) {
   } else if (!context_->context.empty()) {
     attempt.loop_count = first_loop_count();
   }
-  attempt.resumed = resumed_.contains(task);
+  attempt.resumed = is_resumed(task);
   if (const auto begun = begun_before_.find(task); begun != begun_before_.end())
     attempt.begun_before = begun->second;
   if (const auto key = user_keys_.find(task); key != user_keys_.end())

@@ -5,6 +5,7 @@
 #include <thread>
 #include <utility>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -137,9 +138,15 @@ Result<std::unique_ptr<Database>> Database::open(const Options& options) {
   const int flags =
       SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
       (options.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+  const bool is_new = !options.read_only && ::access(options.path.c_str(), F_OK) != 0;
   if (int code = sqlite3_open_v2(options.path.c_str(), &database->handle_, flags, nullptr);
       code != SQLITE_OK)
     return tl::unexpected(database->error(code));
+  // What tasks gave is its owner's alone. By name, as closing a file of our own would let go of
+  // SQLite's locks; its log and index are made with the mode of the database.
+  if (is_new && ::chmod(options.path.c_str(), 0600) != 0)
+    return tl::unexpected(
+        system_error(fmt::format("protect \"{}\"", options.path.string()), errno));
   sqlite3_busy_timeout(database->handle_, static_cast<int>(options.busy_timeout.count()));
   // Closing must not fold the log by itself: not ours for bytes_folded_at_close, and somebody
   // else's not at all.

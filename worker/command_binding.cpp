@@ -22,16 +22,6 @@ constexpr std::string_view default_path =
 constexpr std::array<std::string_view, 4> inherited_names{"PATH", "HOME", "LANG", "TZ"};
 constexpr std::size_t item_bytes_max = 64 << 10;  // the system refuses variables above 128 KiB
 
-std::string as_variable(std::string_view name) {
-  std::string text(name);
-  for (char& c : text) {
-    const bool is_fine =
-        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-    if (!is_fine) c = '_';
-  }
-  return text;
-}
-
 Error with_context(std::string_view what, const Error& error) {
   return {error.code, fmt::format("{}: {}", what, error.message)};
 }

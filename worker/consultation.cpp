@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <exception>
+#include <stdexcept>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "core/failure.hpp"
 #include "core/text.hpp"
+#include "worker/function_pool.hpp"
+#include "worker/thrown.hpp"
 
 namespace reprise::worker {
 
@@ -82,14 +85,23 @@ bool is_told(const Hook& hook, RunState state) {
   });
 }
 
-std::string described(std::exception_ptr thrown) {
+// The function that is asked is not there, or what it gave makes no sense.
+struct Nonsense : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// What is being caught.
+Thrown thrown_now() {
   try {
-    std::rethrow_exception(thrown);
+    throw;
+  } catch (const Nonsense& error) {
+    return {"HookFailed", describe(error).what};
+  } catch (const CallFailed& error) {
+    return {error.type, describe(error).what};
   } catch (const std::exception& error) {
-    const std::string_view what = error.what();
-    return shorten(escape_for_terminal(what.substr(0, what.find('\n'))), 400);
+    return describe(error);
   } catch (...) {
-    return "something that is no std::exception";
+    return {"unknown", "something that is no std::exception"};
   }
 }
 
@@ -132,8 +144,7 @@ class Answering {
   // @throws what the function throws
   Value call(const std::string& id, std::span<const Argument> arguments) {
     const auto function = with_.find(id);
-    if (!function)
-      throw std::runtime_error(fmt::format("no function \"{}\" here", escape_for_terminal(id)));
+    if (!function) throw Nonsense(fmt::format("no function \"{}\" here", escape_for_terminal(id)));
     return value_of(function->body(Call{arguments, attempt_, stop_}).value);
   }
 
@@ -144,11 +155,13 @@ class Answering {
     outcome.start_time = ending.start_time;
   }
 
-  static void set_failed(Outcome& outcome, const std::string& message) {
+  // To be called where something is caught, which is the result, as that of a body that throws it.
+  static void set_failed(Outcome& outcome, std::string_view asked, const std::string& id) {
+    const Thrown thrown = thrown_now();
     outcome.state = TaskState::failed;
     outcome.failure = FailureClass::validation;
-    outcome.message = message;
-    outcome.value = failure_payload("HookFailed", message);
+    outcome.message = fmt::format("{} \"{}\": {}", asked, escape_for_terminal(id), thrown.what);
+    outcome.value = failure_payload(thrown.type, outcome.message);
     outcome.is_final = true;
   }
 
@@ -165,15 +178,13 @@ class Answering {
       const Value verdict = call(id, {&argument, 1});
       const bool* passes = verdict.get_if<bool>();
       if (passes == nullptr)
-        throw std::runtime_error("it gave neither true nor false: " +
-                                 shorten(to_json(verdict), 80));
+        throw Nonsense("it gave neither true nor false: " + shorten(to_json(verdict), 80));
       outcome.state = TaskState::success;
       outcome.value = payload_or_nil(Value{*passes});
     } catch (Ending& ending) {
       set(outcome, std::move(ending));
     } catch (...) {
-      set_failed(outcome, fmt::format("trigger \"{}\": {}", escape_for_terminal(id),
-                                      described(std::current_exception())));
+      set_failed(outcome, "trigger", id);
     }
   }
 
@@ -183,8 +194,7 @@ class Answering {
       outcome.value = payload_or_nil(call(id, attempt_.arguments));
       outcome.state = TaskState::success;
     } catch (...) {
-      set_failed(outcome, fmt::format("key function \"{}\": {}", escape_for_terminal(id),
-                                      described(std::current_exception())));
+      set_failed(outcome, "key function", id);
     }
   }
 
@@ -218,8 +228,7 @@ class Answering {
         const Value verdict = call(id, arguments);
         const bool* is_valid = verdict.get_if<bool>();
         if (is_valid == nullptr)
-          throw std::runtime_error("it gave neither true nor false: " +
-                                   shorten(to_json(verdict), 80));
+          throw Nonsense("it gave neither true nor false: " + shorten(to_json(verdict), 80));
         if (!*is_valid) continue;
         outcome.value = payload_or_nil(Value{static_cast<std::int64_t>(i)});
         return;
@@ -228,8 +237,7 @@ class Answering {
       set(outcome, std::move(ending));
       if (outcome.state == TaskState::success) outcome.value = Payload::nil();  // no position
     } catch (...) {
-      set_failed(outcome, fmt::format("validator \"{}\": {}", escape_for_terminal(id),
-                                      described(std::current_exception())));
+      set_failed(outcome, "validator", id);
     }
   }
 
@@ -260,15 +268,14 @@ class Answering {
       const Value given = call(id, arguments);
       if (given.is_nil()) return true;
       Result<StateRecord> record = record_from(given);
-      if (!record) throw std::runtime_error(record.error().message);
+      if (!record) throw Nonsense(record.error().message);
       after = std::move(*record);
       return true;
     } catch (Ending& ending) {
       after = {ending.state, std::move(ending.message), std::move(ending.value), ending.start_time};
       outcome.is_final = after.state == TaskState::paused;
     } catch (...) {
-      set_failed(outcome, fmt::format("hook \"{}\": {}", escape_for_terminal(id),
-                                      described(std::current_exception())));
+      set_failed(outcome, "hook", id);
       after = {outcome.state, outcome.message, outcome.value, std::nullopt};
     }
     return false;
@@ -309,7 +316,7 @@ class Answering {
         if (given.is_nil()) continue;
         const Result<StateRecord> record = record_from(given);
         const auto state = record ? run_state_from(name(record->state)) : std::nullopt;
-        if (!state) throw std::runtime_error("it gave back something that is no state of a run");
+        if (!state) throw Nonsense("it gave back something that is no state of a run");
         after = *state;
         outcome.state = record->state;
         outcome.message = record->message;
@@ -318,9 +325,7 @@ class Answering {
         outcome.message = std::move(ending.message);
         return;
       } catch (...) {
-        set_failed(outcome, fmt::format("hook \"{}\" of the run: {}",
-                                        escape_for_terminal(function->function),
-                                        described(std::current_exception())));
+        set_failed(outcome, "hook of the run", function->function);
         return;
       }
     }

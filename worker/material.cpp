@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "core/canon.hpp"
+#include "core/failure.hpp"
 #include "core/text.hpp"
 #include "flow/argument_scope.hpp"
 #include "flow/template.hpp"
@@ -188,6 +189,13 @@ struct Making {
     if (!digest) return tl::unexpected(digest.error());
     return std::optional(*digest);
   }
+  // Two failures are never the same thing: what comes of one is found by nobody.
+  [[nodiscard]] Digest digest_of_value(const Payload& value) const {
+    if (value.is_none()) return Payload::nil().digest;
+    if (!holds_failure(value)) return value.digest;
+    return digest_in("arg", fmt::format("failure {} {} {} {}", attempt.context->run.text(),
+                                        attempt.task.value, attempt.number, value.digest.hex()));
+  }
   [[nodiscard]] fs::path path_of(const fs::path& path) const {
     return path.is_absolute() ? path : fs::path(attempt.context->flow->folder) / path;
   }
@@ -286,7 +294,7 @@ Status add_command(const Making& making, const CommandBody& body, Material& mate
     const auto given = making.hash_of(input.name);
     if (!given) return tl::unexpected(given.error());
     material.arguments.emplace(fmt::format("in:{}", input.name),
-                               given->value_or(input.value->digest));
+                               *given ? **given : making.digest_of_value(*input.value));
   }
   if (auto added = add_input_files(making, *texts, material.arguments); !added) return added;
   if (making.policy.code_auto) {
@@ -308,8 +316,8 @@ Status add_function(const Making& making, Material& material) {
   for (const Argument& argument : making.attempt.arguments) {
     const auto given = making.hash_of(argument.name);
     if (!given) return tl::unexpected(given.error());
-    const Payload& value = argument.value.is_none() ? Payload::nil() : argument.value;
-    material.arguments.emplace(argument.name, given->value_or(value.digest));
+    material.arguments.emplace(argument.name,
+                               *given ? **given : making.digest_of_value(argument.value));
   }
   if (!making.policy.code_auto) return {};
   const auto code = code_digest(nullptr);

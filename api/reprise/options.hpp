@@ -11,15 +11,16 @@
 
 namespace reprise {
 
-/// Up to eight texts, so that options can be constants: {"a", "b"}. They must outlive the call that
-/// takes the options.
+/// Up to sixteen texts, so that options can be constants: {"a", "b"}. They must outlive the call
+/// that takes the options.
 struct names {
-  std::array<std::string_view, 8> text{};
+  static constexpr std::size_t most = 16;
+  std::array<std::string_view, most> text{};
   std::size_t count = 0;
 
   constexpr names() = default;
   template <class... Text>
-  requires(sizeof...(Text) >= 1 && sizeof...(Text) <= 8) constexpr names(const Text&... all)
+  requires(sizeof...(Text) >= 1 && sizeof...(Text) <= most) constexpr names(const Text&... all)
       : text{std::string_view(all)...}, count(sizeof...(Text)) {}
 
   [[nodiscard]] constexpr const std::string_view* begin() const { return text.data(); }
@@ -81,13 +82,13 @@ inline constexpr parts task_source{.source = true};     // the build of the prog
 inline constexpr parts run_id{.run = true};             // a hit within one run only
 inline constexpr parts parameters{.parameters = true};  // all of the run's
 
-/// Without the input of this name; changes nothing where inputs do not count. At most eight.
+/// Without the input of this name; changes nothing where inputs do not count. At most sixteen.
 constexpr parts operator-(const parts& from, std::string_view input) {
   if (!from.inputs) return from;
   for (std::string_view known : from.without)
     if (known == input) return from;
   if (from.without.count == from.without.text.size())
-    throw std::length_error("reprise: at most eight inputs can be left out");
+    throw std::length_error("reprise: at most sixteen inputs can be left out");
   parts made{from.inputs, from.source, from.run, from.parameters, from.without};
   made.without.text[made.without.count++] = input;
   return made;
@@ -119,6 +120,9 @@ struct cached {
   std::string_view shared_key{};  // replaces name and types in the key
   bool per_run = false;           // the run's id enters the key: served within one run only
   bool per_parameters = false;    // all parameters of the run enter the key
+  // Whether results of the same run are served, too. None: where `validator` compares all inputs,
+  // or `by` or a key function says what the key is made of.
+  std::optional<bool> same_run{};
   std::optional<bool> refresh{};  // true: looks nothing up; false: does so also in a refreshing run
   // Puts the key together in place of `validator`, `per_run`, `per_parameters` and `code`.
   std::optional<policy::parts> by{};

@@ -42,6 +42,80 @@ std::shared_ptr<const FlowSpec> finish(FlowBuilder&& builder) {
   return std::make_shared<const FlowSpec>(std::move(*flow));
 }
 
+/// A journal over another one, which some of what is written does not reach.
+class OtherJournal : public journal::Journal {
+ public:
+  explicit OtherJournal(std::unique_ptr<journal::SqliteJournal> local) : local_(std::move(local)) {}
+  Result<journal::Epoch> begin_epoch(std::uint64_t nonce, const std::string& server,
+                                     Time at) override {
+    return local_->begin_epoch(nonce, server, at);
+  }
+  Status open_run(const journal::RunRow& row, std::string_view flow) override {
+    return local_->open_run(row, flow);
+  }
+  Result<journal::Offset> append(std::span<const journal::Batch> batches) override {
+    return local_->append(batches);
+  }
+  Status flush() override { return local_->flush(); }
+  Status set_summary(const RunId& run, const journal::Summary& summary) override {
+    return local_->set_summary(run, summary);
+  }
+  Result<std::vector<journal::RunRow>> runs(const journal::RunQuery& query) override {
+    return local_->runs(query);
+  }
+  Result<std::string> flow(const Digest& digest) override { return local_->flow(digest); }
+  Result<std::vector<Entry>> read(const RunId& run, journal::Offset after,
+                                  std::size_t limit) override {
+    return local_->read(run, after, limit);
+  }
+  Status remove(const RunId& run) override { return local_->remove(run); }
+
+ private:
+  std::unique_ptr<journal::SqliteJournal> local_;
+};
+
+class FullJournal final : public OtherJournal {
+ public:
+  using OtherJournal::OtherJournal;
+  Result<journal::Offset> append(std::span<const journal::Batch>) override {
+    return fail(ErrorCode::exhausted, "no space left on device");
+  }
+};
+
+struct Away {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_over = false;
+  std::atomic<bool> waits = false;
+
+  void wait() {
+    std::unique_lock guard(mutex);
+    if (is_over) return;
+    waits = true;
+    changed.wait(guard, [&] { return is_over; });
+    waits = false;
+  }
+  void end() {
+    const std::lock_guard guard(mutex);
+    is_over = true;
+    changed.notify_all();
+  }
+};
+
+/// Appending waits, as that to a server that is away.
+class AwayJournal final : public OtherJournal {
+ public:
+  AwayJournal(std::unique_ptr<journal::SqliteJournal> local, std::shared_ptr<Away> away)
+      : OtherJournal(std::move(local)), away_(std::move(away)) {}
+  Result<journal::Offset> append(std::span<const journal::Batch> batches) override {
+    away_->wait();
+    return OtherJournal::append(batches);
+  }
+
+ private:
+  std::shared_ptr<Away> away_;
+};
+
 std::unique_ptr<Engine> open(const Bodies& bodies, const std::string& data = {}, unsigned slots = 2,
                              Durability durability = Durability::group) {
   EngineOptions options;
@@ -301,14 +375,67 @@ BOOST_AUTO_TEST_CASE(what_amends_a_run_is_written_by_the_journal_that_leads) {
   journal::Batch batch;
   batch.run = result.id;
   batch.change = journal::RunChange{RunState::interrupted, now(), "as asked"};
-  BOOST_REQUIRE(engine->amend(batch).has_value());
+  BOOST_REQUIRE(engine->amend(batch, {}).has_value());
   const auto journal = journal::SqliteJournal::open({.path = path});
   BOOST_REQUIRE(journal.has_value());
   const auto rows = (*journal)->runs({});
   BOOST_REQUIRE(rows.has_value());
   BOOST_TEST((rows->front().state == RunState::interrupted));
   const auto in_memory = open(bodies);
-  BOOST_TEST((in_memory->amend(batch).error().code == ErrorCode::conflict));
+  BOOST_TEST((in_memory->amend(batch, {}).error().code == ErrorCode::conflict));
+}
+
+// It was told as failed, and found as interrupted by everybody else.
+BOOST_AUTO_TEST_CASE(a_run_whose_end_cannot_be_written_is_left_interrupted) {
+  Bodies bodies;
+  bodies.add("nothing", [](const worker::Call&) { return worker::Returned{Payload::nil(), {}}; });
+  FlowBuilder builder("tiny");
+  builder.add_node("a", builder.add_kind(calls("nothing")));
+  const auto flow = finish(std::move(builder));
+  testing::TemporaryFolder folder;
+  EngineOptions options;
+  options.data = folder.path();
+  options.slots = 1;
+  options.functions = bodies.table;
+  options.share_journal = [](std::unique_ptr<journal::SqliteJournal> local) {
+    return std::make_unique<FullJournal>(std::move(local));
+  };
+  const auto engine = Engine::open(options);
+  BOOST_REQUIRE(engine.has_value());
+  const RunResult result = run(**engine, flow);
+  BOOST_TEST((result.state == RunState::interrupted));
+  BOOST_TEST(result.message == "the journal could not be written: no space left on device");
+}
+
+// What cannot be written now is refused before anything is begun.
+BOOST_AUTO_TEST_CASE(a_submit_does_not_wait_for_a_journal_that_waits) {
+  Bodies bodies;
+  bodies.add("nothing", [](const worker::Call&) { return worker::Returned{Payload::nil(), {}}; });
+  FlowBuilder builder("tiny");
+  builder.add_node("a", builder.add_kind(calls("nothing")));
+  const auto flow = finish(std::move(builder));
+  testing::TemporaryFolder folder;
+  const auto away = std::make_shared<Away>();
+  EngineOptions options;
+  options.data = folder.path();
+  options.slots = 1;
+  options.functions = bodies.table;
+  options.journal_waits = [away] { return away->waits.load(); };
+  options.share_journal = [away](std::unique_ptr<journal::SqliteJournal> local) {
+    return std::make_unique<AwayJournal>(std::move(local), away);
+  };
+  const auto engine = Engine::open(options);
+  BOOST_REQUIRE(engine.has_value());
+  BOOST_REQUIRE((*engine)->submit(flow, {}).has_value());
+  // Its first changes wait with the journal, on whose thread everything else would come next.
+  while (!away->waits) std::this_thread::yield();
+  RunOptions another;
+  another.always_new = true;
+  const auto refused = (*engine)->submit(flow, another);
+  BOOST_REQUIRE(!refused.has_value());
+  BOOST_TEST((refused.error().code == ErrorCode::unavailable));
+  away->end();
+  BOOST_TEST((run(**engine, flow, another).state == RunState::success));
 }
 
 BOOST_AUTO_TEST_CASE(a_flow_that_is_wrong_starts_nothing) {

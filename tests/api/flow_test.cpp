@@ -314,6 +314,9 @@ BOOST_AUTO_TEST_CASE(keys_are_put_together_from_parts) {
   const CachePolicy run = policy_for(policy::run_id);
   BOOST_TEST((run.validator == Validator::duration_only));
   BOOST_TEST(run.per_run);
+  BOOST_TEST(!inputs.same_run.has_value());
+  BOOST_TEST((policy_for(policy::parameters).same_run == true));
+  BOOST_TEST((policy_for(cached{.same_run = false}).same_run == false));
   BOOST_TEST(!run.code.has_value());
   const CachePolicy source = policy_for(policy::inputs + policy::task_source);
   BOOST_REQUIRE(source.code.has_value());

@@ -44,7 +44,7 @@ class fake_engine final : public Engine {
     return std::map<std::string, scheduler::InitialState>{};
   }
   bool is_responding(Duration) override { return true; }
-  Status amend(journal::Batch) override { return {}; }
+  Status amend(journal::Batch, std::optional<journal::Summary>) override { return {}; }
   void forget(const RunId&) override { ++forgotten; }
   void abandon() override {}
   void start() override {}

@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(at_most_a_hundred_are_put_forward_the_newest_first) {
     BOOST_REQUIRE(store.commit({&commit, 1}, now));
   }
   CandidateSearch search(store, now, false);
-  const auto found = search.for_user("align", material({{"x", of(500)}}), CachePolicy{});
+  const auto found = search.for_user("align", material({{"x", of(500)}}), Query{});
   BOOST_REQUIRE(found);
   BOOST_REQUIRE(found->size() == CandidateSearch::candidates_max);
   BOOST_TEST((found->front().value == *Payload::of(Value(119))));

@@ -33,12 +33,33 @@ BOOST_AUTO_TEST_CASE(what_is_over_is_served_at_first_and_stands_in_later) {
   CachePolicy p = policy(10s);
   p.life.stale_while_revalidate = 5s;
   p.life.stale_if_error = 60s;
-  BOOST_TEST((query_of(p, key("k")).stale == 60s));
+  BOOST_TEST((query_of(p, key("k"), {}).stale == 60s));
   BOOST_TEST((use_of(p, record(10s), at(9)) == Use::hit));
   BOOST_TEST((use_of(p, record(10s), at(10)) == Use::stale));
   BOOST_TEST((use_of(p, record(10s), at(15)) == Use::fallback));
   BOOST_TEST((fallback_until(p, record(10s)) == at(70)));
   BOOST_TEST((use_of(p, record(std::nullopt), at(1'000'000)) == Use::hit));
+}
+
+BOOST_AUTO_TEST_CASE(what_its_own_run_made_is_taken_where_the_key_holds_all_inputs) {
+  RunId own;
+  own.bytes[0] = 9;
+  const auto takes_own = [&](const CachePolicy& p) { return !query_of(p, key("k"), own).not_of; };
+  CachePolicy p = policy(10s);
+  BOOST_TEST(takes_own(p));
+  for (const Validator less : {Validator::duration_only, Validator::partial_inputs,
+                               Validator::all_parameters, Validator::partial_parameters}) {
+    p.validator = less;
+    BOOST_TEST(!takes_own(p));
+    BOOST_TEST((query_of(p, key("k"), own).not_of == own));
+  }
+  p.per_run = true;
+  BOOST_TEST(takes_own(p));
+  p.per_run = false;
+  p.key_function = "key@1";
+  BOOST_TEST(takes_own(p));
+  p.same_run = false;
+  BOOST_TEST(!takes_own(p));
 }
 
 BOOST_AUTO_TEST_CASE(a_hit_prolongs_only_where_the_policy_says_so_and_it_is_worth_a_write) {

@@ -87,6 +87,22 @@ BOOST_AUTO_TEST_CASE(a_reader_may_refuse_what_is_old) {
 }
 
 // Else a value that never changes would be computed at every look-up from then on.
+BOOST_AUTO_TEST_CASE(a_reader_may_refuse_what_its_own_run_made) {
+  each([](Store& store) {
+    RunId own;
+    own.bytes[0] = 9;
+    Commit later = commit("k", value("own"));
+    later.run = own;
+    keep(store, commit("k", value("other")), at(0));
+    keep(store, later, at(1));
+    later.key = key("m");
+    keep(store, later, at(1));
+    BOOST_TEST(ask(store, {.key = key("k")}, at(2)) == "own");
+    BOOST_TEST(ask(store, {.key = key("k"), .not_of = own}, at(2)) == "other");
+    BOOST_TEST(!store.find(std::vector<Query>{{.key = key("m"), .not_of = own}}, at(2))->front());
+  });
+}
+
 BOOST_AUTO_TEST_CASE(the_same_value_made_anew_is_young_again) {
   each([](Store& store) {
     keep(store, commit("k", value("x")), at(0));

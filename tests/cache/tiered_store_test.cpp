@@ -171,6 +171,22 @@ BOOST_AUTO_TEST_CASE(what_one_node_made_is_found_by_the_other_and_taken_over) {
   BOOST_TEST(a.store->tiers().copied == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_run_made_and_is_not_copied_yet_hides_nothing_of_others_from_it) {
+  keep(*a.store, commit("k", value("other")), at(0));
+  a.settle();
+  shared->is_full = true;
+  Commit own = commit("k", value("own"));
+  own.run.bytes[0] = 9;
+  keep(*b.store, own, at(1));
+  const Query reader{.key = key("k"), .not_of = own.run};
+  const auto found = b.store->find({&reader, 1}, at(2));
+  BOOST_REQUIRE((found && found->front()));
+  BOOST_TEST(found->front()->value.view() == value("other").view());
+  BOOST_TEST(find(*b.store, "k", at(2))->value.view() == value("own").view());
+  shared->is_full = false;
+  b.settle();
+}
+
 BOOST_AUTO_TEST_CASE(a_shared_store_that_is_down_is_a_miss_and_nothing_else) {
   shared->is_down = true;
   BOOST_TEST(!find(*a.store, "k"));

@@ -1,7 +1,13 @@
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
 #include <set>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/app.hpp"
 #include "cli/command_tree.hpp"
@@ -22,6 +28,66 @@ GlobalOptions globals(std::vector<std::string> arguments) {
   auto result = parse_command_line(std::move(arguments));
   BOOST_REQUIRE_MESSAGE(result, (result ? "" : result.error().error.message));
   return result->globals;
+}
+
+/// Two values that the setting takes; of a text the same twice.
+std::pair<std::string, std::string> two_values_of(const Setting& setting) {
+  switch (setting.kind) {
+    case Setting::Kind::path:
+    case Setting::Kind::secret_file:
+      return {"/given", "/set"};
+    case Setting::Kind::word:
+      return {std::string(setting.words.front()), std::string(setting.words.back())};
+    case Setting::Kind::text: {
+      const std::string text(setting.standard.empty() ? setting.example : setting.standard);
+      return {text, text};
+    }
+    case Setting::Kind::number:
+      return {std::to_string(setting.least), std::to_string(setting.most)};
+    case Setting::Kind::duration:
+      return {"1s", "2s"};
+  }
+  return {};
+}
+
+/// Settings from variables, and from nowhere else.
+Configuration configuration_of(const std::map<std::string, std::string>& variables) {
+  std::vector<Setting> known(known_settings().begin(), known_settings().end());
+  for (Setting& each : known)  // none of the files is there
+    if (each.kind == Setting::Kind::secret_file) each.kind = Setting::Kind::path;
+  SettingsSearch search;
+  search.project_from = "/proc";
+  search.system = "/proc/none";
+  search.variable = [&](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  };
+  auto configuration = Configuration::load(search, known);
+  BOOST_REQUIRE(configuration);
+  return *std::move(configuration);
+}
+
+/// What holds for the command when the variables are set, too.
+std::unique_ptr<CommandLine> settled(std::vector<std::string> arguments,
+                                     const std::map<std::string, std::string>& variables) {
+  auto line = std::make_unique<CommandLine>();
+  const auto app = make_app(*line);
+  std::ranges::reverse(arguments);
+  app->parse(std::move(arguments));
+  apply_settings(configuration_of(variables), *line);
+  line->bound.clear();  // they end with the app
+  return line;
+}
+
+/// Every command that can be chosen, with the words that choose it.
+void collect_commands(const CLI::App& app, const std::vector<std::string>& path,
+                      std::vector<std::pair<std::vector<std::string>, const CLI::App*>>& all) {
+  if (commands_of(app).empty()) all.emplace_back(path, &app);
+  for (const CLI::App* command : commands_of(app)) {
+    std::vector<std::string> longer = path;
+    longer.push_back(command->get_name());
+    collect_commands(*command, longer, all);
+  }
 }
 
 }  // namespace
@@ -119,6 +185,90 @@ BOOST_AUTO_TEST_CASE(every_setting_stands_in_for_a_flag) {
     }
   }
   BOOST_TEST(bound.empty());
+}
+
+BOOST_AUTO_TEST_CASE(no_variable_takes_the_place_of_a_flag) {
+  std::set<std::string_view> tried;
+  CommandLine pattern;
+  const auto described = make_app(pattern);
+  std::vector<std::pair<std::vector<std::string>, const CLI::App*>> commands;
+  collect_commands(*described, {}, commands);
+  for (const auto& [path, command] : commands) {
+    for (const CommandLine::Bound& flag : pattern.bound) {
+      const auto own = command->get_options();
+      const auto global = described->get_options();
+      if (std::ranges::find(own, flag.option) == own.end() &&
+          (path.front() != "run" || std::ranges::find(global, flag.option) == global.end()))
+        continue;
+      const auto known = known_settings();
+      const auto setting = std::ranges::find(known, flag.key, &Setting::key);
+      const auto [given, set] = two_values_of(*setting);
+      std::vector<std::string> words = path;
+      words.push_back("--" + flag.option->get_lnames().front() + "=" + given);
+      for (const CLI::Option* option : own)
+        if (option->get_positional() && option->get_required()) words.emplace_back("last");
+      const std::string what = fmt::format("{}", fmt::join(words, " "));
+
+      CommandLine line;
+      const auto app = make_app(line);
+      std::ranges::reverse(words);
+      BOOST_REQUIRE_NO_THROW(app->parse(words));
+      apply_settings(configuration_of({{setting->variable(), set}}), line);
+      // Of all flags that write where this one does, it alone was taken.
+      std::size_t taken = 0;
+      for (const CommandLine::Bound& each : line.bound) {
+        if (each.key != flag.key || each.option->count() == 0) continue;
+        ++taken;
+        BOOST_TEST(each.option->results().back() == given, what);
+      }
+      BOOST_TEST(taken == 1u, what);
+      tried.insert(flag.key);
+    }
+  }
+  BOOST_TEST(tried.size() == known_settings().size());
+}
+
+BOOST_AUTO_TEST_CASE(what_a_flag_gave_is_kept_beside_a_variable) {
+  const std::map<std::string, std::string> set{{"REPRISE_SERVER", "set:1"},
+                                               {"REPRISE_LISTEN", "set:2"},
+                                               {"REPRISE_MEMORY", "1GiB"},
+                                               {"REPRISE_GPUS", "1"},
+                                               {"REPRISE_RESOURCES", "set=1"},
+                                               {"REPRISE_LABELS", "set=1"},
+                                               {"REPRISE_LIMITS", "set=1"},
+                                               {"REPRISE_CPUS", "1"},
+                                               {"REPRISE_LINK_SECRET_FILE", "/set"},
+                                               {"REPRISE_LINK_CERTS", "/set"},
+                                               {"REPRISE_MAX_RUNS", "1"},
+                                               {"REPRISE_JOURNAL_URL", "redis://set"},
+                                               {"REPRISE_SLOTS", "1"},
+                                               {"REPRISE_GRACE", "1s"}};
+  const auto run = settled({"run", "f", "--server=given:1", "--memory=2GiB", "--gpus=2",
+                            "--resource=given=2", "--worker-label=given=2", "--limit=given=2",
+                            "--cpus=2", "--secret-file=/given", "--slots=2"},
+                           set);
+  const GlobalOptions& of_run = run->globals;
+  BOOST_TEST(of_run.server == "given:1");
+  BOOST_TEST((of_run.machine.memory == 2ULL << 30));
+  BOOST_TEST(of_run.machine.gpus == 2u);
+  BOOST_TEST(of_run.machine.cpus == "2");
+  BOOST_TEST((of_run.machine.resources == std::vector<std::string>{"given=2"}));
+  BOOST_TEST((of_run.machine.labels == std::vector<std::string>{"given=2"}));
+  BOOST_TEST((of_run.machine.limits == std::vector<std::string>{"given=2"}));
+  BOOST_TEST(of_run.secret_file == "/given");
+  BOOST_TEST(of_run.certificates == "/set");  // nobody gave it
+  BOOST_TEST(run->run.slots == 2u);
+  BOOST_TEST((run->run.grace == std::chrono::seconds{1}));
+  for (const char* role : {"server", "scheduler"}) {
+    const auto start = settled({role, "start", "--listen=given:2", "--max-runs=2",
+                                "--journal=redis://given", "--certs=/given"},
+                               set);
+    BOOST_TEST(start->server_start.listen == "given:2");
+    BOOST_TEST(start->server_start.journal == "redis://given");
+    BOOST_TEST(start->globals.machine.max_runs == 2u);
+    BOOST_TEST(start->globals.certificates == "/given");
+  }
+  BOOST_TEST(settled({"status"}, set)->globals.server == "set:1");
 }
 
 BOOST_AUTO_TEST_CASE(assignments_and_moments_are_read) {

@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(a_run_is_told_with_its_outputs_and_counts) {
       R"({"schema":"reprise.run/1","run":"01JD4Q7ZK80000000000000000","flow":"sample","state":"success","message":null,)"
       R"("outputs":{"__proto__":"x\u001b","answer":42},)"
       R"("summary":{"tasks":8,"executed":3,"cached":5,"failed":0,"skipped":0,"cancelled":0},)"
-      R"("makespan_s":1.5,"continued":true,"carried":0,"failures":[]})");
+      R"("makespan_s":1.5,"continued":true,"carried":0,"failures":[],"paused":[]})");
 }
 
 BOOST_AUTO_TEST_CASE(run_fields_are_those_of_the_document) {

@@ -157,7 +157,8 @@ BOOST_AUTO_TEST_CASE(every_misuse_has_its_exit_code_and_starts_nothing) {
       {{"help", "RP0000"}, 5},
       {{"help", "nonsense"}, 2},
       {{"ps", "--state", "sleeping"}, 2},
-      {{"ps", "--all", "--since", "soon"}, 0},  // nothing to look through yet
+      {{"ps", "--all", "--since", "soon"}, 2},
+      {{"history", "--since", "2999-01-01T00:00:00Z"}, 2},
       {{"--data"}, 2},
   };
   for (const auto& [arguments, code] : cases) {
@@ -229,6 +230,10 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
   const std::string key = key_of(*this, "hello");
   BOOST_REQUIRE(!key.empty());
   write("broken.yaml", "version: 1\ntasks: {a: {rnu: [x]}}\n");
+  write("mapped.yaml",
+        "version: 1\ntasks:\n  m: {map: {over: [1, 2]}, run: [echo, '${{ item }}']}\n"
+        "  none: {map: {over: []}, run: [echo, '${{ item }}']}\n");
+  BOOST_REQUIRE(run({"run", "mapped.yaml"}).code == 0);
   const std::vector<std::vector<std::string>> commands{
       {"run", "good.yaml", "--out", "out"},
       {"check", "good.yaml", "bad.yaml"},
@@ -256,6 +261,8 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
       {"cache", "explain", "last:good", "hello"},
       {"cache", "explain", "last:bad", "first"},
       {"cache", "explain", "last:good", "helo"},
+      {"cache", "explain", "last:mapped", "m"},
+      {"cache", "explain", "last:mapped", "none"},
       {"cache", "show", key, "--provenance"},
       {"cache", "ls", "--as-of", "last:good"},
       {"cache", "rm", key, "--dry-run"},
@@ -275,6 +282,8 @@ BOOST_AUTO_TEST_CASE(json_means_exactly_one_document_that_matches_its_schema) {
       {"doctor"},
       {"version"},
       {"help", "RP1203"},
+      {"help", "run"},
+      {"completion", "bash"},
       {"runs", "gc", "--keep", "1", "--dry-run"},
       {"runs", "rm", "last:bad", "-y"},
       {"status", "nonsense"},
@@ -464,6 +473,49 @@ BOOST_AUTO_TEST_CASE(values_and_files_come_out_of_the_cache) {
   BOOST_TEST(run({"cache", "show", key}).out.find("hello") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(what_was_removed_from_the_cache_is_not_given_any_more) {
+  write("kept.yaml", "version: 1\ntasks: {a: {run: [echo, x], cache: true}}\n");
+  const auto document = [&](std::vector<std::string> arguments) {
+    arguments.emplace_back("--json");
+    return document_in(run(std::move(arguments)));
+  };
+  BOOST_REQUIRE(run({"run", "kept.yaml"}).code == 0);
+  const std::string key = document({"cache", "ls"})["entries"][0]["key"];
+  BOOST_TEST(document({"cache", "show", key})["removed"].is_null());
+  BOOST_TEST(run({"cache", "rm", key, "-y"}).code == 0);
+  const Finished got = run({"cache", "get", key});
+  BOOST_TEST(got.code == 5, got.out);
+  BOOST_TEST(got.out.empty());
+  BOOST_TEST(got.err.find("was removed at 20") != std::string::npos, got.err);
+  BOOST_TEST(run({"cache", "get", key, "--as-of", "last"}).code == 0);
+  BOOST_TEST(run({"cache", "get", key, "--as-of", "0s"}).code == 5);
+  const Json shown = document({"cache", "show", key});
+  BOOST_TEST(!shown["removed"].is_null());
+  BOOST_TEST(shown["versions"].size() == 1u);
+  BOOST_TEST(run({"cache", "show", key}).out.find("removed\n") != std::string::npos);
+  BOOST_TEST(document({"cache", "show", key, "--as-of", "last"})["removed"].is_null());
+
+  BOOST_REQUIRE(run({"run", "kept.yaml"}).code == 0);
+  BOOST_TEST(run({"cache", "get", key}).code == 0);
+  BOOST_TEST(document({"cache", "show", key})["removed"].is_null());
+  BOOST_TEST(run({"cache", "show", key}).out.find("removed\n") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_past_of_what_was_erased_is_not_known) {
+  write("kept.yaml", "version: 1\ntasks: {a: {run: [echo, x], cache: true}}\n");
+  BOOST_REQUIRE(run({"run", "kept.yaml"}).code == 0);
+  const Json listed = document_in(run({"cache", "ls", "--json"}));
+  const std::string key = listed["entries"][0]["key"];
+  BOOST_REQUIRE(run({"cache", "erase", key, "-y"}).code == 0);
+  for (const std::string& named : {key, key.substr(3), key.substr(0, 15)})
+    for (const char* command : {"get", "show"}) {
+      const Finished then = run({"cache", command, named, "--as-of", "last"});
+      BOOST_TEST(then.code == 5);
+      BOOST_TEST(then.err.find("history_horizon") != std::string::npos, named + ": " + then.err);
+      BOOST_TEST(run({"cache", command, named}).err.find("has no entry") != std::string::npos);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(removing_runs_wants_a_yes_and_keeps_the_cache) {
   fill();
   BOOST_TEST(run({"runs", "rm", "last:good"}).code == 2);  // nobody to ask
@@ -553,6 +605,21 @@ BOOST_AUTO_TEST_CASE(ctrl_c_cancels_and_says_so) {
   BOOST_TEST(f.err.find("cancelling; press Ctrl-C again") != std::string::npos);
   BOOST_TEST(parse(f.out)["state"] == "cancelled");
   BOOST_TEST(violation(parse(f.out)) == "");
+}
+
+BOOST_AUTO_TEST_CASE(a_run_is_watched_until_it_is_at_rest) {
+  const auto program = start(patient());
+  BOOST_REQUIRE(until([&] { return run({"status", "-q"}).out == "running\n"; }));
+  const auto watcher = start({"status", "--watch"});
+  BOOST_TEST(watcher->shows("running"));
+  write("go", "");
+  BOOST_TEST(program->wait().code == 0);
+  const Finished f = watcher->wait();
+  BOOST_TEST(f.code == 0, message_of(f));
+  BOOST_TEST(f.out.find("success") != std::string::npos, f.out);
+  BOOST_TEST(f.out.find('\x1b') == std::string::npos, f.out);
+  BOOST_TEST(run({"status", "--watch", "--json"}).code == 2);
+  BOOST_TEST(run({"status", "--watch"}).code == 0);  // it is over
 }
 
 BOOST_AUTO_TEST_CASE(ctrl_c_twice_leaves_the_run_to_be_resumed) {

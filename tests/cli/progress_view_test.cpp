@@ -83,6 +83,17 @@ BOOST_AUTO_TEST_CASE(no_line_is_wider_than_the_terminal_whatever_the_names) {
   }));
 }
 
+BOOST_AUTO_TEST_CASE(a_map_over_nothing_is_no_task) {
+  ProgressView view(nodes({"none", "after"}), start);
+  view.apply(batch({expanded(0, {})}), nullptr);
+  BOOST_TEST(view.counts().total == 1u);
+  std::vector<TaskNews> news;
+  view.apply(batch({ran(1, TaskState::success, std::chrono::seconds{1})}), &news);
+  BOOST_REQUIRE(news.size() == 1u);
+  BOOST_TEST(news[0].done == 1u);
+  BOOST_TEST(news[0].total == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(many_groups_are_summed_up) {
   std::vector<std::string> names;
   for (int i = 0; i < 100; ++i) names.push_back("t" + std::to_string(i));

@@ -98,6 +98,109 @@ tasks:
   BOOST_TEST(resumed.code == 0, message_of(resumed));
 }
 
+constexpr const char* waiting_flow = R"(version: 1
+tasks:
+  first: {run: [echo]}
+  ask: {needs: [first], run: [echo], trigger: manual_only}
+  each: {map: {over: [x, y], as: v}, run: [echo, "${{ v }}"], trigger: manual_only}
+  below: {needs: [ask], run: [echo]}
+)";
+
+BOOST_AUTO_TEST_CASE(tasks_that_wait_for_a_person_are_listed) {
+  write("waits.yaml", waiting_flow);
+  const Finished paused = run({"run", "waits.yaml"});
+  BOOST_TEST(paused.code == 9, message_of(paused));
+  BOOST_TEST(paused.err.find("paused: ask, each[x], each[y]") != std::string::npos, paused.err);
+  BOOST_TEST(paused.err.find("reprise resume ") != std::string::npos, paused.err);
+  const Json names{"ask", "each[x]", "each[y]"};
+  const Json status = document({"status", "last"});
+  BOOST_TEST(status["paused"] == names, status.dump());
+  for (const Json& group : status["groups"]) {
+    const bool waits = group["group"] == "ask" || group["group"] == "each";
+    BOOST_TEST(
+        group["waiting_reason"] == (waits ? Json("paused: until a person resumes it") : Json()),
+        group.dump());
+    BOOST_TEST(group["note"] == group["waiting_reason"]);
+  }
+  const Finished shown = run({"status", "last"});
+  BOOST_TEST(shown.out.find("paused  ask, each[x], each[y]") != std::string::npos, shown.out);
+  BOOST_TEST(shown.err.find("next: reprise resume ") != std::string::npos, shown.err);
+  const Json resumed = document({"resume", "last", "ask"});
+  BOOST_TEST(resumed["paused"] == Json({"each[x]", "each[y]"}), resumed.dump());
+}
+
+BOOST_AUTO_TEST_CASE(a_run_that_waits_for_a_person_can_be_cancelled) {
+  write("waits.yaml", waiting_flow);
+  BOOST_TEST(run({"run", "waits.yaml"}).code == 9);
+  const Finished some = run({"cancel", "last", "ask"});
+  BOOST_TEST(some.code == 6, message_of(some));
+  BOOST_TEST(some.err.find("is paused; cancel all of it, or resume it first") != std::string::npos,
+             some.err);
+  BOOST_TEST(document({"cancel", "last", "--reason", "enough"})["state"] == "cancelled");
+  const Json status = document({"status", "last"});
+  BOOST_TEST(status["state"] == "cancelled", status.dump());
+  BOOST_TEST(status["message"] == "enough");
+  BOOST_TEST(status["summary"]["cancelled"] == 4, status.dump());
+  BOOST_TEST(status["paused"].empty());
+  BOOST_TEST(last_state_of("first") == "success");
+  BOOST_TEST(last_state_of("below") == "cancelled");
+  BOOST_TEST(run({"cancel", "last"}).code == 6);
+  BOOST_TEST(run({"resume", "last"}).code == 6);
+  // Its tasks are tried again like those of any other cancelled run.
+  BOOST_TEST(document({"retry", "last", "--cancelled"})["state"] == "paused");
+}
+
+BOOST_AUTO_TEST_CASE(what_ran_and_was_stored_is_a_success_wherever_it_is_shown) {
+  write("stored.yaml", "version: 1\ntasks: {src: {run: [echo, x], cache: true}}\n");
+  BOOST_TEST(run({"run", "stored.yaml"}).code == 0);
+  const Json explained = document({"explain", "last", "src"});
+  BOOST_TEST(explained["state"] == "success");
+  BOOST_TEST(explained["stored"] == true);
+  BOOST_TEST(run({"explain", "last", "src"}).out.starts_with("src is success"));
+  const std::string replayed = run({"replay", "last"}).out;
+  BOOST_TEST(replayed.find("✓ success         src  stored") != std::string::npos, replayed);
+  BOOST_TEST(replayed.find("cached") == std::string::npos, replayed);
+  const Json past = document({"history", "--task", "src"});
+  BOOST_TEST(past["entries"][0]["state"] == "success");
+  BOOST_TEST(past["entries"][0]["stored"] == true);
+
+  BOOST_TEST(run({"run", "stored.yaml"}).code == 0);
+  const Json hit = document({"explain", "last", "src"});
+  BOOST_TEST(hit["state"] == "cached");
+  BOOST_TEST(hit["stored"] == false);
+  const Json all = document({"history", "--task", "src"});
+  const std::string first = all["entries"][1]["run"], second = all["entries"][0]["run"];
+  const Json diff = document({"diff", first, second, "-v"});
+  BOOST_REQUIRE(diff["tasks"].size() == 1u);
+  BOOST_TEST(diff["tasks"][0]["left"]["state"] == "success");
+  BOOST_TEST(diff["tasks"][0]["left"]["stored"] == true);
+  BOOST_TEST(diff["tasks"][0]["right"]["state"] == "cached");
+}
+
+BOOST_AUTO_TEST_CASE(a_person_lets_single_paused_tasks_go_on) {
+  write("two.yaml", R"(version: 1
+tasks:
+  left: {run: ["true"], trigger: manual_only}
+  right: {run: ["true"], trigger: manual_only}
+  free: {run: ["true"]}
+)");
+  BOOST_TEST(run({"run", "two.yaml"}).code == 9);
+  const Finished unknown = run({"resume", "last", "lefd"});
+  BOOST_TEST(unknown.code == 5, message_of(unknown));
+  BOOST_TEST(unknown.err.find("did you mean \"left\"?") != std::string::npos, unknown.err);
+  const Finished done = run({"resume", "last", "free"});
+  BOOST_TEST(done.code == 6, message_of(done));
+  const Finished half = run({"resume", "last", "left"});
+  BOOST_TEST(half.code == 9, message_of(half));
+  BOOST_TEST(half.err.find("continues where it stopped") != std::string::npos, half.err);
+  BOOST_TEST(last_state_of("left") == "success");
+  BOOST_TEST(last_state_of("right") == "paused");
+  const Finished whole = run({"resume", "last", "right"});
+  BOOST_TEST(whole.code == 0, message_of(whole));
+  BOOST_TEST(last_state_of("right") == "success");
+  BOOST_TEST(run({"resume", "--all", "last", "left"}).code == 2);
+}
+
 BOOST_AUTO_TEST_CASE(a_signal_outside_of_a_task_or_of_nonsense_is_a_usage_error) {
   for (const auto& arguments :
        std::vector<std::vector<std::string>>{{"signal", "skip"},
@@ -146,13 +249,14 @@ tasks:
   BOOST_TEST(*(failed + 1) == "retrying");
   const States kept = states_of("kept");
   BOOST_REQUIRE(kept.size() >= 2);
-  BOOST_TEST((States(kept.end() - 2, kept.end()) == States{"success", "cached"}));
+  BOOST_TEST((States(kept.end() - 2, kept.end()) == States{"success", "success"}));
   const std::string shown = run({"events", "last"}).out;
   BOOST_TEST(shown.find("cached          kept  stored") != std::string::npos, shown);
   const Json all = document({"events", "last"});
   for (const Json& event : all["events"]) {
     if (event.value("task", "") != "kept") continue;
-    BOOST_TEST(event.value("on_the_way", false) == (event["state"] == "success"));
+    if (event["state"] != "success") continue;
+    BOOST_TEST(event.value("on_the_way", false) == !event.value("stored", false));
   }
   // A hit is one state.
   BOOST_TEST(run({"run", "way.yaml"}).code == 0);
@@ -312,6 +416,42 @@ outputs: {text: "${{ use.stdout }}"}
   BOOST_TEST(read("tally") == "x\nx\n");
   const Json plan = document({"plan", "target.yaml", "-p", "day=monday", "-p", "tally=t"});
   BOOST_TEST(plan["summary"]["cached"] == 2, plan.dump());
+}
+
+// An output that could not be made was missing without a word, and the run a success.
+BOOST_AUTO_TEST_CASE(a_run_whose_output_cannot_be_made_fails_and_says_which) {
+  write("o.yaml",
+        "version: 1\ntasks: {jp: {call: json.parse@1, args: [\"[1]\"]}}\n"
+        "outputs: {bad: \"${{ jp[9] }}\", good: \"${{ jp[0] }}\"}\n");
+  const Finished f = run({"run", "o.yaml"});
+  BOOST_TEST(f.code == 1, message_of(f));
+  BOOST_TEST(f.err.find("output \"bad\": ") != std::string::npos, message_of(f));
+  BOOST_TEST(f.out.find("good = 1") != std::string::npos, message_of(f));
+}
+
+BOOST_AUTO_TEST_CASE(an_output_of_a_skipped_task_is_left_out) {
+  write("o.yaml",
+        "version: 1\ntasks:\n"
+        "  a: {run: [\"true\"], when: \"false\"}\n"
+        "  b: {run: [\"false\"], allow_failure: true}\n"
+        "outputs: {a: \"${{ a.stdout }}\", b: \"${{ b.stdout }}\"}\n");
+  const Finished f = run({"run", "o.yaml"});
+  BOOST_TEST(f.code == 0, message_of(f));
+}
+
+// The cache may make a run faster, never fail it.
+BOOST_AUTO_TEST_CASE(a_damaged_cache_fails_no_run) {
+  write("c.yaml", "version: 1\ntasks: {a: {run: [\"true\"], cache: true}}\n");
+  BOOST_TEST(run({"run", "c.yaml"}).code == 0);
+  const auto cache = std::filesystem::path(environment.at("REPRISE_DATA")) / "cache.db";
+  std::filesystem::remove(cache.string() + "-wal");
+  std::filesystem::remove(cache.string() + "-shm");
+  std::ofstream(cache) << "this is no database, and no part of one either; it is only long enough";
+  const Finished f = run({"run", "c.yaml"});
+  BOOST_TEST(f.code == 0, message_of(f));
+  BOOST_TEST(f.err.find("the cache is not used and keeps nothing") != std::string::npos,
+             message_of(f));
+  BOOST_TEST(f.err.find("cache.db\" away") != std::string::npos, message_of(f));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

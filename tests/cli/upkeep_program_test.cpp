@@ -56,6 +56,17 @@ BOOST_AUTO_TEST_CASE(a_budget_frees_the_files_of_finished_runs) {
   BOOST_TEST(collect({"--max-size", "2500KiB"})["entries"].empty());
 }
 
+BOOST_AUTO_TEST_CASE(where_nothing_was_ever_kept_there_is_nothing_to_look_after) {
+  const Json collected = document({"cache", "gc"});
+  BOOST_TEST(collected["entries"].empty());
+  BOOST_TEST(collected["bytes_before"] == 0);
+  BOOST_TEST(document({"cache", "verify"})["problems"].empty());
+  BOOST_TEST(document({"cache", "pin"})["pins"].empty());
+  for (const char* command : {"gc", "verify", "pin"})
+    BOOST_TEST(run({"cache", command}).code == 0, command);
+  BOOST_TEST(run({"cache", "pin", "k1:00"}).code == 5);
+}
+
 BOOST_AUTO_TEST_CASE(what_the_cache_never_had_stays_with_its_run) {
   run_files("false");
   BOOST_TEST(collect({"--max-size", "0B"})["blobs"] == 0);

@@ -22,15 +22,47 @@ struct SignalItself {
 };
 REPRISE_ADAPT(SignalItself, "failure", 1, exception, message)
 
-constexpr std::array types{"success", "fail",      "fail_first", "sequence", "signal",  "sleep",
-                           "echo",    "add",       "sum",        "sum_list", "fail_if", "signal_if",
-                           "context", "parameter", "compare",    "merge",    "loop"};
-constexpr std::array signals{"SKIP",  "FAIL", "SUCCESS",     "RETRY",
-                             "PAUSE", "LOOP", "TRIGGERFAIL", "VALIDATIONFAIL"};
+struct Type {
+  std::string_view name;
+  std::array<const char*, 3> needed{};   // members that it cannot do without; null: no more
+  std::array<const char*, 3> allowed{};  // and others that it may have
+};
+constexpr std::array types{Type{"success", {}, {"value"}},
+                           Type{"fail"},
+                           Type{"fail_first", {"times"}, {"value"}},
+                           Type{"sequence", {"steps"}},
+                           Type{"signal", {"signal"}, {"result", "start_in_s"}},
+                           Type{"sleep", {"seconds"}, {"value"}},
+                           Type{"echo", {"key"}},
+                           Type{"add", {"key", "amount"}},
+                           Type{"sum"},
+                           Type{"sum_list", {"key"}},
+                           Type{"fail_if", {"key", "equals"}},
+                           Type{"signal_if", {"key", "equals", "signal"}, {"result", "start_in_s"}},
+                           Type{"context", {"key"}},
+                           Type{"parameter", {}, {"default", "required"}},
+                           Type{"compare", {"equals"}},
+                           Type{"merge"},
+                           Type{"loop", {"until", "add"}, {"fail_at"}}};
+const Words signals{"SKIP",  "FAIL", "SUCCESS",     "RETRY",
+                    "PAUSE", "LOOP", "TRIGGERFAIL", "VALIDATIONFAIL"};
 
-template <std::size_t n>
-bool is_one_of(const std::array<const char*, n>& all, const std::string& name) {
-  return std::find(all.begin(), all.end(), name) != all.end();
+bool is_among(const std::array<const char*, 3>& members, const std::string& name) {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const char* each) { return each != nullptr && name == each; });
+}
+
+void check_type(const Json& behaviour) {
+  const std::string name = text_in(behaviour, "type");
+  const auto* const type =
+      std::find_if(types.begin(), types.end(), [&](const Type& each) { return each.name == name; });
+  if (type == types.end()) throw bad_case(fmt::format("no behaviour is called \"{}\"", name));
+  for (const char* needed : type->needed)
+    if (needed != nullptr && !behaviour.contains(needed))
+      throw bad_case(fmt::format("\"{}\" needs \"{}\"", name, needed));
+  for (const auto& [member, any] : behaviour.items())
+    if (member != "type" && !is_among(type->needed, member) && !is_among(type->allowed, member))
+      throw bad_case(fmt::format("\"{}\" has a member \"{}\", which is not known", name, member));
 }
 
 /// Seconds as the engine wants them.
@@ -81,8 +113,8 @@ value loop(const Json& behaviour, context& about) {
 }  // namespace
 
 void check_behaviour(const Json& behaviour) {
+  check_type(behaviour);
   const std::string type = text_in(behaviour, "type");
-  if (!is_one_of(types, type)) throw bad_case(fmt::format("no behaviour is called \"{}\"", type));
   if (type == "signal" || type == "signal_if") {
     const std::string signal = text_in(behaviour, "signal");
     if (!is_one_of(signals, signal))

@@ -18,7 +18,7 @@ class Boom : public std::exception {
   [[nodiscard]] const char* what() const noexcept override { return "boom"; }
 };
 
-/// @throws bad_case: of a type, or with a signal, that this runner does not know
+/// @throws bad_case: of a type, or with a member or a signal, that this runner does not know
 void check_behaviour(const Json& behaviour);
 
 /// @param call   how many-th call of the body this is, from 1

@@ -1,5 +1,7 @@
 #include "tests/conformance/case_engine.hpp"
 
+#include <set>
+
 #include <fmt/format.h>
 
 #include "tests/conformance/case_flow.hpp"
@@ -87,7 +89,8 @@ void CaseEngine::set_time(std::chrono::system_clock::time_point now) {
   if (ahead.count() > 0) clock_.advance(ahead);
 }
 
-Observation CaseEngine::execute(std::size_t number, bool is_continued) {
+Observation CaseEngine::execute(std::size_t number,
+                                std::optional<std::chrono::system_clock::time_point> begun) {
   const CaseRun described = runs_of(case_).at(number);
   const Json& options = object_in(*described.members, "run_options");
   tally_.begin_run(number);
@@ -98,11 +101,14 @@ Observation CaseEngine::execute(std::size_t number, bool is_continued) {
     observed.refusal = refused.what();
     return observed;
   }
-  if (const double wait = number_in(options, "advance_s", 0); wait > 0)
-    clock_.advance(std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(wait)));
+  if (const double wait = number_in(options, "advance_s", 0); wait > 0) {
+    const auto ahead = std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(wait));
+    clock_.advance(ahead);
+    if (begun) *begun += ahead;
+  }
   submit_options submitted = options_of(options);
-  submitted.always_new = !is_continued;
-  const auto begin = clock_.now();
+  submitted.always_new = !begun;
+  const auto begin = begun.value_or(clock_.now());
   const expected<run> started = engine_.try_run(*flow_, submitted);
   if (!started) {
     observed.refusal = started.error().message;
@@ -113,13 +119,16 @@ Observation CaseEngine::execute(std::size_t number, bool is_continued) {
   if (!ended) return observed;
   observed.seconds = std::chrono::duration<double>(clock_.now() - begin).count();
   observed.flow = class_of(*ended);
-  observe(*started, observed);
+  observe(*started, submitted, observed);
   states_ = observed.states;
   return observed;
 }
 
 submit_options CaseEngine::options_of(const Json& options) {
   submit_options made;
+  check_members(options, "\"run_options\"",
+                {"mode", "parameters", "context", "initial_task_states", "initial_flow_state",
+                 "carry_states", "start_tasks", "advance_s", "rebuild_flow"});
   const std::string mode = options.contains("mode") ? text_in(options, "mode") : "full";
   if (mode != "full" && mode != "single_pass")
     throw bad_case(fmt::format("no mode is called \"{}\"", mode));
@@ -155,8 +164,12 @@ void CaseEngine::set_parameters(submit_options& made, const Json& options) const
 std::map<std::string, given_state> CaseEngine::initial_states(const Json& options) {
   std::map<std::string, given_state> initial;
   if (flag_in(options, "carry_states", false)) initial = states_;
-  for (const auto& [task, state] : object_in(options, "initial_task_states").items())
+  const auto tasks = task_numbers(case_);
+  for (const auto& [task, state] : object_in(options, "initial_task_states").items()) {
+    if (!tasks.contains(task))
+      throw bad_case(fmt::format("a state is given to \"{}\", which is no task", task));
     initial.insert_or_assign(task, state.is_null() ? given_state{} : state_in(state, clock_.now()));
+  }
   return initial;
 }
 
@@ -173,11 +186,20 @@ void CaseEngine::set_start(submit_options& options, const Json& description) con
     options.start_at = given.state.start_time;
 }
 
-void CaseEngine::observe(const run& started, Observation& observed) const {
+void CaseEngine::observe(const run& started, const submit_options& submitted,
+                         Observation& observed) const {
   observed.states = started.states();
-  for (const event& change : started.events())
-    if (!change.index && is_told(change.state))
-      observed.history[change.task].emplace_back(class_name(change.state));
+  // The run tells the states that it was given, too; they are no changes.
+  std::set<std::string> given;
+  for (const event& change : started.events()) {
+    if (change.index || !is_told(change.state)) continue;
+    const auto known = submitted.initial_states.find(change.task);
+    if (known != submitted.initial_states.end() && known->second.state.kind == change.state &&
+        change.state != task_state::cached && given.insert(change.task).second &&
+        !observed.history.contains(change.task))
+      continue;
+    observed.history[change.task].emplace_back(class_name(change.state));
+  }
   for (const auto& [name, number] : task_numbers(case_)) {
     observed.executions[name] = tally_.executions(number);
     observed.handler_calls[name] = tally_.handler_calls(number);

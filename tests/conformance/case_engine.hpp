@@ -29,9 +29,10 @@ class CaseEngine {
 
   /// Executes run `number`, from 0, of runs_of(). The run before has been executed, or its states
   /// and the clock's time were given.
-  /// @param is_continued  another process began with this run and was killed
+  /// @param begun  another process began with this run then, and was killed; none: nobody did
   /// @throws bad_case
-  Observation execute(std::size_t number, bool is_continued = false);
+  Observation execute(std::size_t number,
+                      std::optional<std::chrono::system_clock::time_point> begun = {});
 
   [[nodiscard]] const std::map<std::string, given_state>& states() const { return states_; }
   void set_states(std::map<std::string, given_state> states) { states_ = std::move(states); }
@@ -44,7 +45,7 @@ class CaseEngine {
   void set_parameters(submit_options& made, const Json& options) const;
   std::map<std::string, given_state> initial_states(const Json& options);
   void set_start(submit_options& options, const Json& state) const;
-  void observe(const run& started, Observation& observed) const;
+  void observe(const run& started, const submit_options& submitted, Observation& observed) const;
 
   const Json& case_;
   Tally& tally_;

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <filesystem>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -35,12 +37,24 @@ class bad_case : public std::runtime_error {
 [[nodiscard]] double number_in(const Json& parent, const char* name, double otherwise);
 [[nodiscard]] bool flag_in(const Json& parent, const char* name, bool otherwise);
 
+/// Whoever writes a case relies on every word of it: one that is not known is a mistake.
+using Words = std::initializer_list<std::string_view>;
+[[nodiscard]] bool is_one_of(Words words, std::string_view word);
+/// @param whose  as the message calls the object: "an input"
+/// @throws bad_case: `object` is none, or has a member that is not one of `known`
+void check_members(const Json& object, const std::string& whose, Words known);
+
 /// The runs of a case in their order, each with its options and expectations: those before, then
 /// the one that the case itself describes. `where` is put before the names of its members.
 struct CaseRun {
   const Json* members = nullptr;
   std::string where;
 };
+/// @throws bad_case: a member of the case or of one of its runs is not known, or something is
+/// expected of a task that there is not
 [[nodiscard]] std::vector<CaseRun> runs_of(const Json& test_case);
+
+/// What only describes a case, of either kind. @throws bad_case: it needs what there is not
+void check_requirements(const Json& test_case);
 
 }  // namespace reprise::conformance

@@ -30,7 +30,7 @@ struct Dependency {
 
 Dependency dependency(const Json& description) {
   if (description.is_string()) return {description.get<std::string>()};
-  if (!description.is_object()) throw bad_case("an upstream is neither a name nor an object");
+  check_members(description, "an upstream", {"task", "mapped", "flattened"});
   return {text_in(description, "task"), flag_in(description, "mapped", false),
           flag_in(description, "flattened", false)};
 }
@@ -69,8 +69,12 @@ trigger::rule trigger_of(const Json& options, bool is_merge) {
   if (found == options.end() || found->is_null())
     return is_merge ? trigger::not_all_skipped : trigger::all_successful;
   const std::string name = found->is_string() ? found->get<std::string>() : text_in(*found, "name");
+  if (name != "some_failed" && name != "some_successful" && found->is_object())
+    check_members(*found, "a trigger without bounds", {"name"});
   const auto bound = [&](const char* which) {
-    return found->is_object() ? number_in(*found, which, -1) : -1;
+    if (!found->is_object()) return -1.0;
+    check_members(*found, "a trigger", {"name", "at_least", "at_most"});
+    return number_in(*found, which, -1);
   };
   if (name == "some_failed") return trigger::some_failed(bound("at_least"), bound("at_most"));
   if (name == "some_successful")
@@ -102,7 +106,12 @@ class Builder {
     std::vector<node<value>> deciding;
     for (const Json& name : list_in(case_, "reference_tasks")) {
       if (!name.is_string()) throw bad_case("a reference task has no name");
-      deciding.push_back(made(name.get<std::string>()));
+      const auto found = nodes_.find(name.get<std::string>());
+      if (found == nodes_.end())
+        throw usage_error(
+            error_code::invalid_argument,
+            fmt::format("reference task \"{}\" is no task of the flow", name.get<std::string>()));
+      deciding.push_back(found->second);
     }
     if (!deciding.empty()) flow_.decided_by(deciding);
     add_run_handlers();
@@ -139,11 +148,19 @@ class Builder {
   }
 
   void add(const std::string& name, const Json& described) {
+    check_members(described, fmt::format("task \"{}\"", name),
+                  {"name", "upstream", "inputs", "cache_name", "behaviour", "options", "note"});
     const Json& behaviour = object_in(described, "behaviour");
     const Json& options = object_in(described, "options");
+    check_members(options, "\"options\"",
+                  {"trigger", "retries", "retry_delay_s", "timeout_s", "skip_on_upstream_skip",
+                   "cache_for_s", "cache_validator", "cache_key", "state_handlers", "on_failure"});
     check_behaviour(behaviour);
     const std::string type = text_in(behaviour, "type");
-    if (type == "parameter") add_parameter(name, behaviour);
+    if (type == "parameter") {
+      check_parameter(name, described);
+      add_parameter(name, behaviour);
+    }
 
     std::vector<OneInput> names;
     std::vector<input> inputs = inputs_of(described, names);
@@ -157,6 +174,16 @@ class Builder {
     set_trigger(added, name, options);
     add_handlers(added, name, options);
     nodes_.emplace(name, std::move(added));
+  }
+
+  /// What a run is given comes from nowhere else.
+  static void check_parameter(const std::string& name, const Json& described) {
+    const Json& inputs = object_in(described, "inputs");
+    const bool is_fed = std::any_of(inputs.begin(), inputs.end(),
+                                    [](const Json& from) { return from.contains("task"); });
+    if (is_fed || !list_in(described, "upstream").empty())
+      throw usage_error(error_code::invalid_argument,
+                        fmt::format("parameter \"{}\" cannot have upstreams", name));
   }
 
   void add_parameter(const std::string& name, const Json& behaviour) {
@@ -179,7 +206,8 @@ class Builder {
                      [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
     for (const std::string& argument : order) {
       const Json& from = all[argument];
-      if (!from.is_object()) throw bad_case(fmt::format("input \"{}\" is no object", argument));
+      check_members(from, fmt::format("input \"{}\"", argument),
+                    {"task", "const", "mapped", "flattened"});
       OneInput& kept = names.emplace_back(OneInput{argument});
       if (from.contains("task")) {
         const Dependency given = dependency(from);
@@ -232,7 +260,8 @@ class Builder {
                           const std::vector<OneInput>& inputs) {
     task_options how;
     const double retries = number_in(options, "retries", 0);
-    if (!(retries >= 0 && retries <= 10'000)) throw bad_case("retries must be 0 to 10000");
+    if (!(retries >= 0 && retries <= 10'000 && std::floor(retries) == retries))
+      throw bad_case("retries must be 0 to 10000");
     how.retries = static_cast<std::uint32_t>(retries);
     how.retry_delay = seconds(number_in(options, "retry_delay_s", 0));
     how.timeout = seconds(number_in(options, "timeout_s", 0));
@@ -246,7 +275,7 @@ class Builder {
   names kept_names(const std::vector<std::string>& all) {
     names kept;
     for (const std::string& each : all) {
-      if (kept.count == kept.text.size()) throw bad_case("more than eight names");
+      if (kept.count == kept.text.size()) throw bad_case("more than sixteen names");
       kept.text[kept.count++] = texts_.keep(each);
     }
     return kept;
@@ -259,6 +288,7 @@ class Builder {
     // Zero is over at once, which is another thing than never.
     if (is_kept) policy.expires_after = std::max(seconds(seconds_kept), nanoseconds(1));
     policy.validator = is_kept ? validator::duration_only : validator::never_use;
+    policy.same_run = false;  // results of one run are there for others
     if (options.contains("cache_validator") && !options["cache_validator"].is_null())
       set_validator(policy, options["cache_validator"], inputs, is_kept);
     if (options.contains("cache_key") && !options["cache_key"].is_null())
@@ -279,9 +309,13 @@ class Builder {
     const std::string name =
         description.is_string() ? description.get<std::string>() : text_in(description, "name");
     std::vector<std::string> listed;
-    if (description.is_object())
-      for (const Json& each : list_in(description, "validate_on"))
+    if (description.is_object()) {
+      check_members(description, "a validator", {"name", "validate_on"});
+      for (const Json& each : list_in(description, "validate_on")) {
+        if (!each.is_string()) throw bad_case("\"validate_on\" lists names");
         listed.push_back(each.get<std::string>());
+      }
+    }
     // What the task or flow does not have is nothing to compare, unless a given state had it.
     const auto keep = [&](const std::function<bool(const std::string&)>& exists) {
       if (is_kept) std::erase_if(listed, [&](const std::string& each) { return !exists(each); });
@@ -375,11 +409,17 @@ void check_handler(const Json& handler) {
   const std::string what = text_in(handler, "do");
   if (what == "raise_signal") {
     Json signal = handler;
+    signal.erase("do");
+    signal.erase("on");
     signal["type"] = "signal";
     check_behaviour(signal);
   } else if (what == "replace") {
+    if (handler.contains("state") && handler["state"].is_object())
+      check_members(handler, "a handler", {"do", "on", "state"});
     (void)state_in(replacement(handler), {});
-  } else if (what != "raise_error" && what != "record" && what != "return_none") {
+  } else if (what == "raise_error" || what == "record" || what == "return_none") {
+    check_members(handler, "a handler", {"do", "on"});
+  } else {
     throw bad_case(fmt::format("no handler does \"{}\"", what));
   }
   if (handler.contains("on")) (void)is_for(text_in(handler, "on"), task_state::pending);
@@ -496,6 +536,9 @@ flow build_flow(const Json& test_case, Tally& tally) {
 given_state state_in(const Json& description, std::chrono::system_clock::time_point now) {
   static const std::set<std::string> wrappers{"Queued", "Submitted", "ClientFailed"};
   if (description.is_string()) return state_in(Json{{"state", description}}, now);
+  check_members(description, "a state",
+                {"state", "message", "result", "start_in_s", "run_count", "wraps", "cached_inputs",
+                 "cached_parameters", "expires_in_s", "map_states"});
   const std::string name = text_in(description, "state");
   given_state made;
   if (wrappers.contains(name)) {  // what they hold is the state

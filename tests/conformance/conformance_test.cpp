@@ -237,6 +237,85 @@ BOOST_AUTO_TEST_CASE(a_case_that_is_not_understood_fails) {
   BOOST_TEST(outcome.last() == "1 passed, 1 failed, 0 skipped");
 }
 
+/// `good` with one more member at `place`, or with another value there.
+Json changed(Json good, const std::string& id, const char* place, const Json& wrong) {
+  good["id"] = id;
+  good[Json::json_pointer(place)] = wrong;
+  return good;
+}
+
+// A case that says something which is not looked at would pass without being checked.
+BOOST_AUTO_TEST_CASE(a_word_that_is_not_known_fails_its_case_wherever_it_stands) {
+  Json good = one_task("good", {{"type", "success"}, {"value", 1}});
+  good["tasks"][0]["options"] = Json::object();
+  good["tasks"][0]["inputs"] = {{"x", {{"const", 1}}}};
+  const std::vector<std::pair<const char*, Json>> wrong{
+      {"/expect_result", {{"a", 5}}},
+      {"/prior_run", Json::array()},
+      {"/refrence_tasks", {"a"}},
+      {"/requires", {"teleport"}},
+      {"/expect/zz", "Pending"},
+      {"/expect/a", "Succes"},
+      {"/expect_executions", {{"zz", 0}}},
+      {"/expect_results", {{"zz", nullptr}}},
+      {"/run_options/start_task", {"a"}},
+      {"/run_options/initial_task_states", {{"zz", "Success"}}},
+      {"/run_options/initial_task_states", {{"a", {{"state", "Success"}, {"reslt", 3}}}}},
+      {"/tasks/0/input", {{"x", {{"const", 1}}}}},
+      {"/tasks/0/inputs/x/maped", true},
+      {"/tasks/0/behaviour/vlaue", 1},
+      {"/tasks/0/behaviour", {{"type", "echo"}}},
+      {"/tasks/0/options/retry", 3},
+      {"/tasks/0/options/retries", 1.5},
+      {"/tasks/0/options/trigger", {{"name", "some_failed"}, {"atleast", 1}}},
+      {"/tasks/0/options/trigger", {{"name", "all_failed"}, {"at_least", 1}}},
+      {"/tasks/0/options/cache_validator", {{"name", "duration_only"}, {"validates_on", {"x"}}}},
+      {"/tasks/0/options/state_handlers", {{{"do", "record"}, {"no", "Success"}}}},
+      {"/prior_runs", {{{"run_options", {{"mode", "full"}}}, {"expects", {{"a", "Success"}}}}}}};
+  Json cases = Json::array({good});
+  for (std::size_t i = 0; i < wrong.size(); ++i)
+    cases.push_back(changed(good, fmt::format("wrong-{}", i), wrong[i].first, wrong[i].second));
+  for (const char* needed : {"tasks", "run_options", "expect"}) {
+    cases.push_back(good);
+    cases.back()["id"] = fmt::format("without-{}", needed);
+    cases.back().erase(needed);
+  }
+  const Outcome outcome = run_cases(cases);
+  BOOST_TEST(outcome.last() == fmt::format("1 passed, {} failed, 0 skipped", cases.size() - 1),
+             outcome.all());
+  BOOST_TEST(run_cases(cases, "--crash 1").last() == outcome.last());
+}
+
+BOOST_AUTO_TEST_CASE(a_word_that_is_not_known_fails_its_policy_case) {
+  const Json good{{"id", "good"},
+                  {"tasks", Json::array()},
+                  {"run_options", Json::object()},
+                  {"calls",
+                   {{{"task", "t"},
+                     {"inputs", {{"x", 1}}},
+                     {"flow_run", "F1"},
+                     {"policy", "INPUTS"},
+                     {"body_returns", 1}}}},
+                  {"expect", {{{"state", "Completed"}, {"result", 1}}}}};
+  const std::vector<std::pair<const char*, Json>> wrong{
+      {"/settings", {{"tasks.refresh", true}}},
+      {"/expect", Json::array()},
+      {"/expect", {{{"stat", "Completed"}}}},
+      {"/calls/0/refresh", true},
+      {"/calls/0/commit_mode", "EAGERR"},
+      {"/calls/0/isolation", "SERIALISABLE"},
+      {"/calls/0/lock_manager", "nope"},
+      {"/calls/0/policy", "INPUT"},
+      {"/calls/0/policy", {{"keyfn", "const:K"}}},
+      {"/calls/0/policy", "INPUTS.configure(isolationlevel='SERIALIZABLE')"}};
+  Json cases = Json::array({good});
+  for (std::size_t i = 0; i < wrong.size(); ++i)
+    cases.push_back(changed(good, fmt::format("wrong-{}", i), wrong[i].first, wrong[i].second));
+  const Outcome outcome = run_cases(cases);
+  BOOST_TEST(outcome.last() == fmt::format("1 passed, {} failed, 0 skipped", wrong.size()),
+             outcome.all());
+}
+
 BOOST_AUTO_TEST_CASE(a_difference_that_no_decision_is_about_fails_although_it_is_marked) {
   Json marked = one_task("marked", {{"type", "fail"}});
   marked["divergence_ok"] = true;

@@ -178,16 +178,16 @@ class CrashRunner {
 
   std::vector<Difference> run_all() {
     if (is_policy_case(case_)) {
-      take(with_a_crash(0, [&](bool is_continued, Tally& tally) {
-        return Json{{"differences", packed_differences(run_policy_case(case_, tally, place_,
-                                                                       deadline_, is_continued))}};
+      take(with_a_crash(0, [&](std::optional<time_point> begun, Tally& tally) {
+        return Json{{"differences", packed_differences(run_policy_case(
+                                        case_, tally, place_, deadline_, begun.has_value()))}};
       }));
       return found_;
     }
     const std::vector<CaseRun> runs = runs_of(case_);
     for (std::size_t i = 0; i < runs.size() && is_over_; ++i)
-      take(with_a_crash(i, [&](bool is_continued, Tally& tally) {
-        return run(runs[i], i, is_continued, tally);
+      take(with_a_crash(i, [&](std::optional<time_point> begun, Tally& tally) {
+        return run(runs[i], i, begun, tally);
       }));
     return found_;
   }
@@ -195,35 +195,38 @@ class CrashRunner {
   [[nodiscard]] std::uint32_t kills() const { return kills_; }
 
  private:
-  using Work = std::function<Json(bool is_continued, Tally&)>;
+  /// @param begun  when a process that was killed began with it; none: this one does
+  using Work = std::function<Json(std::optional<time_point> begun, Tally&)>;
 
   Json with_a_crash(std::size_t run, const Work& work) {
     const std::filesystem::path log = folder_.path() / "calls";
+    const time_point begun = std::max(now_, std::chrono::system_clock::now());
     const auto first = in_process([&] {
       Tally tally(log);
       Killer killer(seed_, case_, run);
       tally.on_event([&] { killer.happened(); });
-      return work(false, tally);
+      return work(std::nullopt, tally);
     });
     if (first) return *first;
     ++kills_;
     const auto second = in_process([&] {
       Tally tally(log);
-      return work(true, tally);
+      return work(begun, tally);
     });
     if (!second) throw std::runtime_error("a process was killed by somebody else");
     return *second;
   }
 
-  Json run(const CaseRun& described, std::size_t number, bool is_continued, Tally& tally) {
+  Json run(const CaseRun& described, std::size_t number, std::optional<time_point> begun,
+           Tally& tally) {
     CaseEngine bench(case_, tally, place_, deadline_);
     bench.set_states(states_);
     bench.set_time(now_);
-    const Observation observed = bench.execute(number, is_continued);
+    const Observation observed = bench.execute(number, begun);
     Json made{{"over", observed.is_over}, {"now", packed(bench.now())}};
     made["differences"] =
         packed_differences(differences(*described.members, described.where, observed,
-                                       is_continued ? Precision::continued : Precision::exact));
+                                       begun ? Precision::continued : Precision::exact));
     for (const auto& [task, given] : bench.states()) made["states"][task] = packed(given);
     return made;
   }

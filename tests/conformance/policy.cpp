@@ -28,7 +28,22 @@ std::string upper(std::string text) {
 
 std::string setting_name(const std::string& name) {
   if (name == "isolation_level") return "isolation";
+  if (!is_one_of({"isolation", "lock_manager", "key_storage"}, name))
+    throw bad_case(fmt::format("a policy has no \"{}\"", name));
   return name;
+}
+
+/// @throws bad_case: a word that means nothing to those who read it
+void check_settings(const Policy& policy) {
+  for (const auto& [name, setting] : policy.configured) {
+    const std::string word = upper(setting);
+    const bool is_lock =
+        word.starts_with("MEMORY") || word.starts_with("FILE") || word.starts_with("REDIS");
+    if (name == "isolation" && !is_one_of({"SERIALIZABLE", "READ_COMMITTED"}, word))
+      throw bad_case(fmt::format("no isolation is called \"{}\"", setting));
+    if (name == "lock_manager" && !is_lock)
+      throw bad_case(fmt::format("no lock manager is called \"{}\"", setting));
+  }
 }
 
 /// a + b: what counts for one, then what counts for the other.
@@ -147,12 +162,15 @@ Policy described(const Json& description, const std::string& otherwise) {
     const std::string text = description.get<std::string>();
     return Parser(text).all();
   }
-  if (!description.is_object()) throw bad_case("a policy is neither a text nor an object");
+  check_members(description, "a policy",
+                {"policy", "expression", "expr", "key_fn", "storage_key", "isolation",
+                 "isolation_level", "lock_manager", "key_storage"});
   Policy policy;
   for (const char* name : {"policy", "expression", "expr"})
     if (description.contains(name)) policy = described(description[name], otherwise);
   if (description.contains("key_fn")) policy.key_function = text_in(description, "key_fn");
   if (description.contains("storage_key")) policy.storage_key = text_in(description, "storage_key");
+  if (description.empty()) throw bad_case("a policy says nothing");
   return policy;
 }
 
@@ -185,6 +203,7 @@ expected<Policy> policy_of(const Json& call, const std::string& otherwise) {
     Policy policy = described(description, found == call.end() ? otherwise : "NO_CACHE");
     if (description.is_object()) take_settings(policy, description);
     take_settings(policy, call);
+    check_settings(policy);
     if (policy.is_serializable() && !policy.configured.contains("lock_manager"))
       throw contradiction{"a serializable policy needs a lock manager"};
     return policy;

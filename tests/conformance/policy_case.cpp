@@ -56,6 +56,9 @@ struct Call {
   // One of several at the same time of which one shall compute. Runs wait for each other's results;
   // tasks of one run do not.
   bool is_apart = false;
+  // One of several at the same time, in several flow runs, of which each that finds nothing
+  // computes: it must not wait for another run, so it keeps what it made when all have ended.
+  bool is_unlocked = false;
   Gate gate;
 
   std::string state;  // "Completed" …; empty: not made yet
@@ -107,10 +110,17 @@ class PolicyCase {
   PolicyCase& operator=(const PolicyCase&) = delete;
 
   std::vector<Difference> run() {
+    check_words();
     read_calls();
+    for (Call& call : calls_)
+      call.is_unlocked =
+          !call.is_apart && !call.is_lazy && !call.is_never_kept &&
+          std::any_of(calls_.begin(), calls_.end(), [&](const Call& other) {
+            return !call.group.empty() && other.group == call.group && other.run != call.run;
+          });
     describe_flows();
     for (std::size_t i = 0; i < calls_.size();) i = make(i);
-    commit_lazy_calls();
+    commit(lazy_);
     for (auto& [name, flow_run] : runs_) {
       flow_run.end.open();
       if (flow_run.started && !flow_run.started->wait_for(left())) is_late_ = true;
@@ -132,10 +142,44 @@ class PolicyCase {
     return flag_in(settings, name, false);
   }
 
+  void check_words() const {
+    check_requirements(case_);
+    check_members(case_, "the case",
+                  {"id", "source", "category", "tasks", "run_options", "calls", "settings",
+                   "expect", "requires", "verified", "oracle", "engine", "note", "divergence_ok"});
+    check_members(object_in(case_, "settings"), "\"settings\"",
+                  {"tasks.refresh_cache", "tasks.disable_caching", "tasks.default_no_cache",
+                   "results.persist_by_default"});
+    for (const Json& each : list_in(case_, "expect"))
+      check_members(each, "an expectation",
+                    {"state", "result", "error", "body_executions", "all_results_equal", "note"});
+  }
+
   void read_calls() {
     const Json& all = list_in(case_, "calls");
     for (const Json& described : all) {
-      if (!described.is_object()) throw bad_case("a call is no object");
+      check_members(described, "a call",
+                    {"task",
+                     "source",
+                     "inputs",
+                     "defaults",
+                     "body_returns",
+                     "flow_run",
+                     "flow_parameters",
+                     "parent",
+                     "concurrent_group",
+                     "advance_s",
+                     "policy",
+                     "isolation",
+                     "isolation_level",
+                     "lock_manager",
+                     "key_storage",
+                     "cache_expiration_s",
+                     "persist_result",
+                     "refresh_cache",
+                     "commit_mode",
+                     "note"});
+      (void)text_in(described, "task");
       Call& call = calls_.emplace_back();
       call.number = calls_.size() - 1;
       call.described = &described;
@@ -164,6 +208,8 @@ class PolicyCase {
     if (!flag_in(described, "persist_result", true) || setting("tasks.disable_caching"))
       call.policy = {};
     const std::string commit = text_or(described, "commit_mode", "LAZY");
+    if (!is_one_of({"LAZY", "EAGER", "OFF"}, commit))
+      throw bad_case(fmt::format("no commit mode is called \"{}\"", commit));
     call.is_never_kept = commit == "OFF";
     call.is_apart = !call.group.empty() && call.policy.is_serializable();
     call.is_lazy = !call.parent.empty() && commit == "LAZY";
@@ -221,7 +267,7 @@ class PolicyCase {
 
   /// Made in a run of its own.
   static bool is_alone(const Call& call) {
-    return call.is_lazy || call.is_never_kept || call.is_apart;
+    return call.is_lazy || call.is_never_kept || call.is_apart || call.is_unlocked;
   }
 
   node<value> add(flow& tasks, Call& call, const std::map<std::string, value>& parameters,
@@ -287,6 +333,7 @@ class PolicyCase {
     const Json& described = *call.described;
     cached how;
     how.validator = validator::duration_only;
+    how.same_run = true;  // these calls know no runs but what a policy names
     if (has(described, "cache_expiration_s")) {
       const double expires = number_in(described, "cache_expiration_s");
       if (!(expires < 1e9)) throw bad_case("a time is out of range");
@@ -326,7 +373,7 @@ class PolicyCase {
     names ignored;
     for (const auto& [name, any] : call.inputs) {
       if (!call.policy.excluded.contains(name)) continue;
-      if (ignored.count == ignored.text.size()) throw bad_case("more than eight names");
+      if (ignored.count == ignored.text.size()) throw bad_case("more than sixteen names");
       ignored.text[ignored.count++] = name;
     }
     return ignored;
@@ -356,13 +403,14 @@ class PolicyCase {
     std::size_t end = first + 1;
     if (!calls_[first].group.empty())
       while (end < calls_.size() && calls_[end].group == calls_[first].group) ++end;
-    if (!lazy_.empty() && calls_[first].parent != calls_[lazy_.front()].parent) commit_lazy_calls();
+    if (!lazy_.empty() && calls_[first].parent != calls_[lazy_.front()].parent) commit(lazy_);
     const double wait = number_in(*calls_[first].described, "advance_s", 0);
     if (wait > 0)
       clock_.advance(std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(wait)));
     for (std::size_t i = first; i < end; ++i) start(calls_[i]);
     for (std::size_t i = first; i < end; ++i) calls_[i].gate.open();
     for (std::size_t i = first; i < end; ++i) await(calls_[i]);
+    commit(unlocked_);
     return end;
   }
 
@@ -414,8 +462,8 @@ class PolicyCase {
       call.state = tally_.executions(call.number) > 0 ? "Completed" : "Cached";
   }
 
-  /// In a run of its own. Where what it makes is kept when its parent ends, or never, that run
-  /// looks up and keeps nothing.
+  /// In a run of its own. Where what it makes is kept later, or never, that run looks up and keeps
+  /// nothing.
   void start_alone(Call& call) {
     flow own(fmt::format("{} alone {}", text_in(case_, "id"), call.number));
     const auto& parameters = runs_.at(call.run).parameters;
@@ -436,12 +484,13 @@ class PolicyCase {
       return;
     }
     take(call, call.own->states());
-    if (call.is_lazy && call.state == "Completed" && !call.policy.is_off())
-      lazy_.push_back(call.number);
+    if (call.state == "Completed" && !call.policy.is_off() && (call.is_lazy || call.is_unlocked))
+      (call.is_lazy ? lazy_ : unlocked_).push_back(call.number);
   }
 
-  void commit_lazy_calls() {
-    for (const std::size_t number : lazy_) {
+  /// Keeps what these calls made.
+  void commit(std::vector<std::size_t>& made) {
+    for (const std::size_t number : made) {
       Call& call = calls_[number];
       flow own(fmt::format("{} commit {}", text_in(case_, "id"), number));
       const auto& parameters = runs_.at(call.run).parameters;
@@ -455,7 +504,7 @@ class PolicyCase {
       const expected<reprise::run> started = engine_.try_run(own, how);
       if (!started || !started->wait_for(left())) is_late_ = true;
     }
-    lazy_.clear();
+    made.clear();
   }
 
   // --- comparison
@@ -480,6 +529,8 @@ class PolicyCase {
         compare_call(wanted[i], i, calls_[at], found);
       at += wanted.size() == calls_.size() ? 1 : spoken_of.size();
     }
+    if (found.empty() && at < calls_.size())
+      found.push_back({"expect", "something of every call", fmt::format("nothing of call {}", at)});
     return found;
   }
 
@@ -531,7 +582,8 @@ class PolicyCase {
   bool is_continued_;
   std::deque<Call> calls_;
   std::map<std::string, FlowRun> runs_;
-  std::vector<std::size_t> lazy_;  // calls whose parent has not ended
+  std::vector<std::size_t> lazy_;      // calls whose parent has not ended
+  std::vector<std::size_t> unlocked_;  // calls that others were made beside
   bool is_late_ = false;
   skipping_clock clock_;
   engine engine_;

@@ -13,7 +13,7 @@ namespace reprise::conformance {
 [[nodiscard]] Json to_json(const value& any);
 
 /// `got` is what a case expects: equal, numbers by what they are worth; {"exception": "Boom"} is a
-/// failure of that type, whatever its namespace; no result is null.
+/// failure of that type, whatever its namespace, also inside of lists and maps; no result is null.
 [[nodiscard]] bool is_expected(const Json& wanted, const std::optional<value>& got);
 
 /// As the bodies of cases compare: true is 1, too.

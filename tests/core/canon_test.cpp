@@ -359,4 +359,16 @@ BOOST_AUTO_TEST_CASE(list_elements_refuses_what_is_no_list) {
   BOOST_TEST((list_elements("\x91\xc0\xc0").error().code == ErrorCode::corrupt));
 }
 
+BOOST_AUTO_TEST_CASE(a_set_that_others_wrote_is_the_set_that_it_says) {
+  std::string payload;
+  Packer pack(payload);
+  pack.array(4);
+  for (const int element : {3, 1, 3, 2}) pack.integer(element);
+  std::string foreign;
+  Packer(foreign).ext(ext::set, payload);
+  const std::string own = encode(set_value({1, 2, 3}).value()).value();
+  BOOST_TEST(encode(decode(foreign).value()).value() == own);
+  BOOST_TEST(encode(List{decode(foreign).value()}).value() == encode_list({own}));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

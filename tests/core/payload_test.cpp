@@ -2,6 +2,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/failure.hpp"
+
 using namespace reprise;
 
 BOOST_AUTO_TEST_SUITE(payload)
@@ -53,6 +55,34 @@ BOOST_AUTO_TEST_CASE(a_payload_of_one_byte_is_not_nil) {
 
 BOOST_AUTO_TEST_CASE(bytes_that_do_not_decode_are_corrupt) {
   BOOST_TEST((Payload::of(std::string("\xc1")).value().error().code == ErrorCode::corrupt));
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_is_found_wherever_it_is) {
+  const Value failure = failure_payload("Boom", "no luck").value().value();
+  const auto holds = [](const Result<Value>& value) { return holds_failure(*Payload::of(*value)); };
+  BOOST_TEST(holds(failure));
+  BOOST_TEST(holds(Value(List{1, failure})));
+  BOOST_TEST(holds(Value(List{1, List{failure}})));
+  BOOST_TEST(holds(Value(Map{{"a", 1}, {"b", failure}})));
+  BOOST_TEST(holds(tuple_value({1, failure})));
+  BOOST_TEST(holds(set_value({failure})));
+  BOOST_TEST(holds(record_value("box", "1", Map{{"in", failure}})));
+}
+
+BOOST_AUTO_TEST_CASE(what_only_looks_like_a_failure_is_none) {
+  const auto holds = [](const Result<Value>& value) { return holds_failure(*Payload::of(*value)); };
+  BOOST_TEST(!holds(Value()));
+  BOOST_TEST(!holds(Value("failure")));
+  BOOST_TEST(!holds(Value(List{"failure", "1", Map{}})));
+  BOOST_TEST(!holds(tuple_value({"failure", "1", Map{}})));
+  BOOST_TEST(!holds(record_value("failures", "1", Map{{"failure", "1"}})));
+  BOOST_TEST(
+      !holds(Value(Bytes{"\xc7\x0c\x03\x93\xa7"
+                         "failure"
+                         "\xa1"
+                         "1"
+                         "\x80"})));
+  BOOST_TEST(!holds_failure(Payload{}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -118,6 +118,67 @@ const CommandBody& command(const FlowSpec& spec, std::uint32_t node) {
   return std::get<CommandBody>(spec.kind_of(NodeId{node}).body);
 }
 
+/// Whether a value is what a schema says; the part of draft-07 that print_schema() uses.
+bool fits(const nlohmann::json& value, const nlohmann::json& schema, const nlohmann::json& root) {
+  using Json = nlohmann::json;
+  const auto all = [&](const Json& values, const Json& each) {
+    return std::ranges::all_of(values, [&](const Json& one) { return fits(one, each, root); });
+  };
+  const auto has = [&](const char* key) { return schema.contains(key); };
+  const auto is = [&](const Json& type) {
+    return type == "number"    ? value.is_number()
+           : type == "integer" ? value.is_number_integer()
+                               : type == value.type_name();
+  };
+  if (has("$ref"))
+    return fits(value, root.at(Json::json_pointer(schema["$ref"].get<std::string>().substr(1))),
+                root);
+  if (has("allOf") && !std::ranges::all_of(schema["allOf"],
+                                           [&](const Json& one) { return fits(value, one, root); }))
+    return false;
+  if (has("oneOf") && std::ranges::count_if(schema["oneOf"], [&](const Json& one) {
+                        return fits(value, one, root);
+                      }) != 1)
+    return false;
+  if (has("const") && value != schema["const"]) return false;
+  if (has("enum") && std::ranges::find(schema["enum"], value) == schema["enum"].end()) return false;
+  if (has("type") &&
+      !(schema["type"].is_array() ? std::ranges::any_of(schema["type"], is) : is(schema["type"])))
+    return false;
+  if (value.is_number() && ((has("minimum") && value < schema["minimum"]) ||
+                            (has("maximum") && value > schema["maximum"])))
+    return false;
+  if (value.is_string()) {
+    const auto text = value.get<std::string>();
+    if (text.size() < schema.value("minLength", 0u) || text.size() > schema.value("maxLength", ~0u))
+      return false;
+    if (has("pattern") &&
+        !std::regex_search(text, std::regex(schema["pattern"].get<std::string>())))
+      return false;
+  }
+  if (value.is_array()) {
+    if (value.size() < schema.value("minItems", 0u)) return false;
+    if (schema.value("uniqueItems", false) &&
+        std::set<Json>(value.begin(), value.end()).size() != value.size())
+      return false;
+    return !has("items") || all(value, schema["items"]);
+  }
+  if (!value.is_object()) return true;
+  if (value.size() < schema.value("minProperties", 0u)) return false;
+  for (const Json& key : schema.value("required", Json::array()))
+    if (!value.contains(key)) return false;
+  for (const auto& [key, inner] : value.items()) {
+    if (has("propertyNames") && !fits(key, schema["propertyNames"], root)) return false;
+    if (has("properties") && schema["properties"].contains(key)) {
+      if (!fits(inner, schema["properties"][key], root)) return false;
+    } else if (has("additionalProperties")) {
+      const Json& others = schema["additionalProperties"];
+      if (others.is_boolean() ? !others.get<bool>() : !fits(inner, others, root)) return false;
+    }
+  }
+  return true;
+}
+
 using Strings = std::vector<std::string>;
 
 }  // namespace
@@ -302,6 +363,67 @@ BOOST_AUTO_TEST_CASE(the_reference_sample_becomes_the_documented_graph) {
   BOOST_TEST(spec.parameters.size() == 2u);
   BOOST_TEST(to_json(*spec.parameters[1].default_value->value()) == "30");
   BOOST_TEST(spec.outputs.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(a_function_that_others_may_have_is_a_warning) {
+  const std::string_view text =
+      "version: 1\ntasks:\n  a: {call: bam.merge@4, args: [1, x]}\n"
+      "  b: {run: [x], on: {failed: {call: no.such@1}}}\n";
+  BOOST_TEST((mistakes(text) == Strings{"RP1204 3:13", "RP1204 4:37"}));
+  for (const auto missing :
+       {FlowFileOptions::Missing::waits, FlowFileOptions::Missing::elsewhere}) {
+    FlowFileOptions given = options();
+    given.missing_function = missing;
+    const FlowFile file = decode_flow_file(text, "flow.yaml", given);
+    BOOST_REQUIRE(file.flow.has_value());
+    BOOST_REQUIRE(file.diagnostics.size() == 2u);
+    for (const Diagnostic& d : file.diagnostics) {
+      BOOST_TEST(d.code == "RP1204");
+      BOOST_TEST((d.severity == Diagnostic::Severity::warning));
+    }
+    BOOST_TEST(file.diagnostics[0].suggestion == "bam.merge@3");
+    BOOST_TEST((inputs(*file.flow, 0) == Strings{"constant 0 <- 1", "constant 1 <- \"x\""}));
+    // A name and no version is never a function.
+    BOOST_TEST(
+        (mistakes("version: 1\ntasks: {a: {call: bam.merge}}\n", given) == Strings{"RP1204 2:19"}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(named_arguments_need_a_function_whose_order_of_them_is_known) {
+  const std::string_view text =
+      "version: 1\ntasks:\n  a: {call: no.such@1, args: {y: 1, x: 2}}\n"
+      "  b: {call: no.such@1, args: {x: 2}}\n";
+  FlowFileOptions given = options();
+  given.missing_function = FlowFileOptions::Missing::elsewhere;
+  BOOST_TEST(decode_flow_file(text, "flow.yaml", given).flow.has_value());
+  given.missing_function = FlowFileOptions::Missing::waits;
+  BOOST_TEST((mistakes(text, given) == Strings{"RP1204 3:13", "RP1205 3:24", "RP1204 4:13"}));
+}
+
+BOOST_AUTO_TEST_CASE(an_input_whose_variable_is_taken_is_told) {
+  const auto told = [](std::string_view needs) {
+    const FlowFile file = decode_flow_file(
+        fmt::format("version: 1\ntasks:\n  a-b: {{run: [x]}}\n  a_b: {{run: [x]}}\n"
+                    "  a.b: {{run: [x]}}\n  c: {{run: [y], needs: {}}}\n",
+                    needs),
+        "flow.yaml", options());
+    BOOST_TEST(file.flow.has_value());
+    Strings all;
+    for (const Diagnostic& d : file.diagnostics) {
+      BOOST_TEST((d.severity == Diagnostic::Severity::warning));
+      all.push_back(fmt::format("{} {}:{} {}", d.code, d.span.line, d.span.column, d.message));
+    }
+    return all;
+  };
+  BOOST_TEST(
+      (told("[a-b, a_b]") ==
+       Strings{"RP1114 6:25 the result of 'a-b' is in no variable: REPRISE_INPUT_a_b has that of "
+               "'a_b'"}));
+  BOOST_TEST(
+      (told("[a-b, a.b]") ==
+       Strings{"RP1114 6:30 the result of 'a.b' is in no variable: REPRISE_INPUT_a_b has that of "
+               "'a-b'"}));
+  BOOST_TEST(told("[a-b]").empty());
 }
 
 BOOST_AUTO_TEST_CASE(yaml_and_json_of_one_flow_give_one_flow) {
@@ -766,6 +888,86 @@ BOOST_AUTO_TEST_CASE(the_schema_lists_every_key_and_is_draft_07) {
   for (std::sregex_iterator match(text.begin(), text.end(), reference), end; match != end;
        ++match) {
     BOOST_TEST(schema["definitions"].contains((*match)[1].str()), (*match)[1].str());
+  }
+}
+
+// An editor with the schema and `reprise check` must not tell people different things about what
+// may stand where. What the checker finds besides (names, types of expressions) is not in the
+// table.
+BOOST_AUTO_TEST_CASE(the_schema_and_the_checker_agree_on_shapes) {
+  using Json = nlohmann::json;
+  struct Row {
+    const char* key;
+    std::vector<const char*> values;  // JSON
+  };
+  const std::vector<Row> of_a_task = {
+      {"run", {R"(["a", 1, true, 1.5])", "[]", R"("a")", "[null]", R"([["x"]])"}},
+      {"timeout", {R"("1h30m")", "10", R"("10")", R"("1.5h")", R"("5w")"}},
+      {"retry",
+       {R"({"max": 10000})", R"({"max": 10001})", "3", "{}", R"({"on": ["exit", "exit"]})",
+        R"({"on": []})", R"({"delay": 5})", R"({"backoff": "linear"})"}},
+      {"cache",
+       {"true", "{}", R"("yes")", "null", R"({"ttl": "5m"})", R"({"salt": 5})",
+        R"({"version": true})", R"({"version": ""})", R"({"env": ["A", "A"]})", R"({"env": [""]})",
+        R"({"deps": {"a": ""}})", R"({"validator": "x"})"}},
+      {"resources",
+       {R"({"cpus": 0.5, "memory": "4GiB", "gpu": 1})", R"({"cpus": 0})", R"({"cpus": 0.0001})",
+        R"({"memory": "4GB"})", R"({"memory": 4})", R"({"gpu": -1})", R"({"gpu": 1.5})"}},
+      {"env",
+       {R"({"A": "x", "B": 1, "C": true})", R"({"A": null})", R"({"A": ["x"]})",
+        R"({"REPRISE_X": "1"})", R"({"A=B": "1"})"}},
+      {"outputs", {"[]", R"(["x"])", R"([""])", "[1]", R"("x")", R"(["x", "x"])"}},
+      {"when", {R"("true")", "true", "1", R"("")"}},
+      {"map", {R"({"over": [1]})", "{}", "[1]", R"({"over": [1], "max_parallel": 0})"}},
+      {"trigger", {R"("all_failed")", R"("x")", R"({"name": "some_failed", "at_least": -1})"}},
+      {"isolation", {R"("process")", R"("x")"}},
+      {"version", {"1", "true", R"("")", "1.5", "null"}},
+      {"priority", {"1000", "1001", "1.5"}},
+      {"limit", {R"([])", "1"}},
+      {"require", {R"({"zone": 1})", R"({"zone": null})", R"(["a"])"}},
+      {"exit", {R"({"75": "retry"})", R"({"0": "skip"})", R"({"256": "skip"})", "{}"}},
+      {"on",
+       {R"({"failed": {"run": ["x"]}})", R"({"failed": []})", R"({"nope": {"run": ["x"]}})",
+        R"({"failed": {"run": ["x"], "shell": "y"}})", R"({"failed": {"call": "x"}})",
+        R"({"failed": {"call": "a b@1"}})"}},
+      {"shell", {R"("x")"}},  // beside 'run'
+      {"unknown", {"1"}},
+  };
+  const std::vector<Row> of_a_flow = {
+      {"version", {"1", "2", R"("1")", "null"}},
+      {"name", {R"("é x")", R"("")", "3"}},
+      {"tasks", {"{}", "[]", R"({"A b": {"run": ["x"]}})", R"({"a": {}})"}},
+      {"params", {R"({"X": {"type": "int"}})", R"({"1x": {"type": "int"}})", R"({"x": {}})"}},
+      {"outputs", {R"({"x": 5})", R"({"x": null})", R"({"x": ["a"]})"}},
+      {"reference", {R"(["a"])", "[]"}},
+      {"defaults", {R"({"timeout": "5s"})", R"({"run": ["x"]})"}},
+      {"unknown", {"1"}},
+  };
+  const Json schema = Json::parse(print_schema());
+  FlowFileOptions given = options();
+  given.missing_function = FlowFileOptions::Missing::elsewhere;
+  const auto compare = [&](const Json& document) {
+    const std::string text = document.dump();
+    const bool is_right = decode_flow_file(text, "f.json", given).flow.has_value();
+    BOOST_TEST(fits(document, schema, schema) == is_right, text);
+  };
+  const Json plain = Json::parse(R"({"version": 1, "tasks": {"a": {"run": ["x"]}}})");
+  for (const Row& row : of_a_task)
+    for (const char* value : row.values) {
+      Json document = plain;
+      document["tasks"]["a"][row.key] = Json::parse(value);
+      compare(document);
+    }
+  for (const Row& row : of_a_flow)
+    for (const char* value : row.values) {
+      Json document = plain;
+      document[row.key] = Json::parse(value);
+      compare(document);
+    }
+  for (const char* call : {"a@1", "Foo.Bar@1.2", "a b@1", "a", "@1", "a@"}) {
+    Json document = plain;
+    document["tasks"]["a"] = {{"call", call}};
+    compare(document);
   }
 }
 

@@ -185,6 +185,17 @@ BOOST_AUTO_TEST_CASE(where_a_flow_lies_is_not_part_of_it) {
   BOOST_TEST(flow.encode() != bytes);
 }
 
+BOOST_AUTO_TEST_CASE(whether_results_of_the_same_run_count_is_read_back) {
+  for (const bool takes : {false, true}) {
+    FlowSpec flow = rich_flow();
+    const std::string before = flow.encode();
+    flow.kinds[0].cache.same_run = takes;
+    flow.kinds[1].cache.same_run = takes;  // the one thing that it says of its cache
+    BOOST_TEST(flow.encode() != before);
+    check_same(FlowSpec::decode(flow.encode()).value(), flow);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(an_empty_flow_is_read_back) {
   FlowSpec flow;
   check_same(FlowSpec::decode(flow.encode()).value(), flow);

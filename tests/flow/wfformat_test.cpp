@@ -65,14 +65,14 @@ json& executed(json& trace) {
 }
 
 FlowSpec imported(const json& trace, const TraceOptions& options = {}) {
-  Checked<FlowSpec> flow = import_wfformat(trace.dump(), "fallback", options);
+  Checked<FlowSpec> flow = import_wfformat(trace.dump(), options);
   BOOST_REQUIRE_MESSAGE(flow.has_value(), why_not(flow));
   return *std::move(flow);
 }
 
 /// "CODE message" of each mistake, without places; "" when there is none.
 std::string mistakes_of(std::string_view text, const TraceOptions& options = {}) {
-  const Checked<FlowSpec> flow = import_wfformat(text, "fallback", options);
+  const Checked<FlowSpec> flow = import_wfformat(text, options);
   std::string all;
   if (flow) return all;
   for (const Diagnostic& d : flow.error()) {
@@ -214,17 +214,10 @@ BOOST_AUTO_TEST_CASE(version_1_6_and_unknown_members_are_accepted) {
              }) == "");
 }
 
-BOOST_AUTO_TEST_CASE(name_falls_back_to_that_of_the_file) {
-  json trace = diamond();
-  trace.erase("name");
-  BOOST_TEST(imported(trace).name == "fallback");
-}
-
 BOOST_AUTO_TEST_CASE(an_edge_or_a_file_named_twice_in_one_list_counts_once) {
   json trace = diamond();
   tasks(trace)[1]["parents"] = {"get", "get"};
   tasks(trace)[1]["outputFiles"] = {"l", "l"};
-  files(trace).push_back({{"id", "l"}, {"sizeInBytes", 7}});
   BOOST_TEST((names_of_inputs(imported(trace), 1) ==
               std::vector<std::string>{"constant line", "upstream get"}));
 }
@@ -301,6 +294,8 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
       {[](json& t) { t = json::array({t}); },
        "RP2101 a WfFormat trace is an object, this is a list"},
       {[](json& t) { t["name"] = 3; }, "RP2105 'name' of the trace must be a text, not a number"},
+      {[](json& t) { t.erase("name"); }, "RP2106 the trace has no 'name'"},
+      {[](json& t) { t["name"] = ""; }, "RP2106 the 'name' of the trace is empty"},
       {[](json& t) { t.erase("workflow"); }, "RP2106 the trace has no 'workflow'"},
       {[](json& t) { t["workflow"] = nullptr; },
        "RP2105 'workflow' of the trace must be an object, not null"},
@@ -319,6 +314,7 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
        "RP2105 'id' of task number 2 must be a text, not a number"},
       {[](json& t) { tasks(t)[1]["id"] = ""; }, "RP2106 the 'id' of task number 2 is empty"},
       {[](json& t) { tasks(t)[1].erase("name"); }, "RP2106 task 'left' has no 'name'"},
+      {[](json& t) { tasks(t)[1]["name"] = ""; }, "RP2106 the 'name' of task 'left' is empty"},
       {[](json& t) { tasks(t)[1].erase("parents"); }, "RP2106 task 'left' has no 'parents'"},
       {[](json& t) { tasks(t)[1].erase("children"); }, "RP2106 task 'left' has no 'children'"},
       {[](json& t) { tasks(t)[1]["parents"] = "get"; },
@@ -355,7 +351,7 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
       {[](json& t) {
          t["workflow"]["specification"]["files"] = 5;
          tasks(t) = json::array({task("a", {}, {}, {}, {})});
-         executed(t).clear();
+         executed(t) = json::array({{{"id", "a"}, {"runtimeInSeconds", 1}}});
        },
        "RP2105 'files' of 'workflow.specification' must be a list, not a number"},
       {[](json& t) { files(t).erase(4); },
@@ -382,12 +378,33 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
       {[](json& t) {
          files(t).push_back({{"id", "raw"}, {"sizeInBytes", 8}});
        },
-       "RP2115 file 'raw' is listed with two sizes, 7 and 8 bytes"},
+       "RP2115 file 'raw' is listed twice"},
+      {[](json& t) {
+         files(t).push_back({{"id", "l"}, {"sizeInBytes", 7}});
+       },
+       "RP2115 file 'l' is listed twice"},
+      {[](json& t) {
+         files(t).push_back({{"id", ""}, {"sizeInBytes", 7}});
+       },
+       "RP2106 the 'id' of file number 6 is empty"},
       // Execution
       {[](json& t) { t["workflow"]["execution"] = json::array(); },
        "RP2105 'execution' of 'workflow' must be an object, not a list"},
       {[](json& t) { t["workflow"]["execution"].erase("tasks"); },
        "RP2106 'workflow.execution' has no 'tasks'"},
+      {[](json& t) { executed(t).clear(); }, "RP2107 'workflow.execution' lists no tasks"},
+      {[](json& t) { t["workflow"]["execution"].erase("makespanInSeconds"); },
+       "RP2106 'workflow.execution' has no 'makespanInSeconds'"},
+      {[](json& t) { executed(t)[2]["coreCount"] = 0; },
+       "RP2121 'coreCount' of executed task 'right' is less than 1: 0"},
+      {[](json& t) { executed(t)[2]["coreCount"] = "2"; },
+       "RP2105 'coreCount' of executed task 'right' must be a number, not a text"},
+      {[](json& t) {
+         t["workflow"]["execution"]["machines"] = {{{"nodeName", "a"}}, json::object()};
+       },
+       "RP2106 machine number 2 has no 'nodeName'"},
+      {[](json& t) { t["workflow"]["execution"]["machines"] = {"a"}; },
+       "RP2105 machine number 1 must be an object, not a text"},
       {[](json& t) { t["workflow"]["execution"]["makespanInSeconds"] = -2; },
        "RP2118 'makespanInSeconds' of 'workflow.execution' is negative: -2"},
       {[](json& t) {
@@ -421,7 +438,7 @@ BOOST_AUTO_TEST_CASE(every_mistake_has_its_own_message) {
 BOOST_AUTO_TEST_CASE(old_version_says_how_to_convert) {
   json trace = diamond();
   trace["schemaVersion"] = "1.3";
-  const Checked<FlowSpec> flow = import_wfformat(trace.dump(), "f", {});
+  const Checked<FlowSpec> flow = import_wfformat(trace.dump(), {});
   BOOST_REQUIRE(!flow.has_value());
   BOOST_TEST(flow.error().at(0).help.at(0) ==
              "convert it with tools/wfcommons-migrate-instance.py of "
@@ -430,14 +447,14 @@ BOOST_AUTO_TEST_CASE(old_version_says_how_to_convert) {
 
 BOOST_AUTO_TEST_CASE(all_mistakes_are_told_at_once_with_their_places) {
   const std::string text =
-      "\xef\xbb\xbf{\"schemaVersion\": \"1.5\",\n"
+      "\xef\xbb\xbf{\"name\": \"t\", \"schemaVersion\": \"1.5\",\n"
       " \"workflow\": {\"specification\": {\"files\": [{\"id\": \"f\", \"sizeInBytes\": -1}],\n"
       "  \"tasks\": [\n"
       "   {\"name\": \"n\", \"id\": \"\xc3\xa9\", \"parents\": [], \"children\": [\"b\"], "
       "\"inputFiles\": [\"g\"]},\n"
       "   {\"name\": \"n\", \"id\": \"b\",\n"
       "    \"parents\": [\"\xc3\xa9\", \"c\"], \"children\": []}]}}}\n";
-  const Checked<FlowSpec> flow = import_wfformat(text, "f", {});
+  const Checked<FlowSpec> flow = import_wfformat(text, {});
   BOOST_REQUIRE(!flow.has_value());
   BOOST_TEST(listed(flow.error()) ==
              "2:70 RP2113 'sizeInBytes' of file 'f' is negative: -1\n"
@@ -471,7 +488,7 @@ BOOST_AUTO_TEST_CASE(thousands_of_mistakes_are_counted_not_kept) {
   json trace = diamond();
   for (int i = 0; i < 5000; ++i)
     tasks(trace)[0]["inputFiles"].push_back("missing" + std::to_string(i));
-  const Checked<FlowSpec> flow = import_wfformat(trace.dump(), "f", {});
+  const Checked<FlowSpec> flow = import_wfformat(trace.dump(), {});
   BOOST_REQUIRE(!flow.has_value());
   BOOST_TEST(flow.error().size() == 1001U);
   BOOST_TEST(flow.error().back().message == "there are 4000 more mistakes of this sort");
@@ -479,7 +496,7 @@ BOOST_AUTO_TEST_CASE(thousands_of_mistakes_are_counted_not_kept) {
 
 BOOST_AUTO_TEST_CASE(broken_json_is_told_with_its_place) {
   const auto first = [](std::string_view text) {
-    const Checked<FlowSpec> flow = import_wfformat(text, "f", {});
+    const Checked<FlowSpec> flow = import_wfformat(text, {});
     return flow ? std::string() : listed(flow.error());
   };
   BOOST_TEST(first("{\"a\": 1,\n \"a\": 2}") == "2:2 RP2011 key 'a' stands twice in one object");
@@ -503,7 +520,7 @@ BOOST_AUTO_TEST_CASE(any_change_of_one_byte_is_refused_or_imported_but_never_cra
       damaged[*rc::gen::inRange<std::size_t>(0, damaged.size())] = *rc::gen::arbitrary<char>();
     }
     const auto mode = *rc::gen::element(TraceMode::hash, TraceMode::sleep, TraceMode::noop);
-    const Checked<FlowSpec> flow = import_wfformat(damaged, "f", in_mode(mode));
+    const Checked<FlowSpec> flow = import_wfformat(damaged, in_mode(mode));
     if (flow)
       RC_ASSERT(check(*flow).has_value());
     else
@@ -530,7 +547,7 @@ BOOST_AUTO_TEST_CASE(random_graphs_come_out_as_they_went_in) {
     tasks(trace) = json::array();
     for (std::uint32_t i = 0; i < count; ++i)
       tasks(trace).push_back(task(std::to_string(i), parents[i], children[i], {}, {}));
-    const Checked<FlowSpec> flow = import_wfformat(trace.dump(), "f", in_mode(TraceMode::noop));
+    const Checked<FlowSpec> flow = import_wfformat(trace.dump(), in_mode(TraceMode::noop));
     RC_ASSERT(flow.has_value());
     std::set<std::pair<std::uint32_t, std::uint32_t>> found;
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -552,7 +569,7 @@ BOOST_AUTO_TEST_CASE(recorded_workflows_give_their_known_digests) {
       const Result<std::string> text = read_input((*folder / file).string());
       BOOST_REQUIRE_MESSAGE(text.has_value(), why_not(text));
       const auto started = std::chrono::steady_clock::now();
-      const Checked<FlowSpec> flow = import_wfformat(*text, "f", {});
+      const Checked<FlowSpec> flow = import_wfformat(*text, {});
       const std::chrono::duration<double, std::milli> took =
           std::chrono::steady_clock::now() - started;
       BOOST_REQUIRE_MESSAGE(flow.has_value(), why_not(flow));
@@ -569,7 +586,7 @@ BOOST_AUTO_TEST_CASE(recorded_workflows_give_their_known_digests) {
 
       const TraceOptions touched{
           .mode = TraceMode::hash, .scale = 1, .touch = {{row.at("inval_task"), "x"}}};
-      const Checked<FlowSpec> other = import_wfformat(*text, "f", touched);
+      const Checked<FlowSpec> other = import_wfformat(*text, touched);
       BOOST_REQUIRE(other.has_value());
       const std::vector<std::string> changed = test::run_hash_chain(*other);
       std::size_t differ = 0;

@@ -46,7 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   for (const TraceMode mode : {TraceMode::hash, TraceMode::sleep, TraceMode::noop}) {
     const TraceOptions options{.mode = mode, .scale = 0.5, .touch = {}};
-    check_result(import_wfformat(text, "name", options), text);
+    check_result(import_wfformat(text, options), text);
     check_result(import_stg(text, "name", options), text);
   }
   return 0;

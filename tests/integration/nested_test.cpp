@@ -56,7 +56,7 @@ void check_steps(const Home& home, const std::vector<std::string>& finished) {
 Json row_of(const Json& runs, const std::string& flow) {
   for (const Json& row : runs.at("runs"))
     if (row.at("flow") == flow) return row;
-  return {};
+  return Json::object();
 }
 
 struct Nesting : Home {
@@ -87,6 +87,52 @@ BOOST_AUTO_TEST_CASE(a_command_writes_a_flow_that_runs) {
   BOOST_TEST(shown.out.find("nested in run " + id_of("outer").substr(0, 10) + ", task work") !=
                  std::string::npos,
              shown.out);
+}
+
+BOOST_AUTO_TEST_CASE(removing_a_run_removes_what_was_nested_in_it) {
+  const auto begin = [&] {
+    const Outcome o =
+        invoke(*this, {"run", "outer.yaml", "--new", "-p", "n=1", "-p", tally_of(*this)});
+    BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
+  };
+  begin();
+  const Finished removed = run({"runs", "rm", "last", "-y"});
+  BOOST_TEST(removed.err.find("removed 1 run and 1 nested in it") != std::string::npos,
+             removed.err);
+  BOOST_TEST(runs().at("runs").empty());
+  begin();
+  begin();
+  // The nested runs count with those around them, not for themselves.
+  const Outcome collected = invoke(*this, {"runs", "gc", "--keep", "1", "-y"});
+  BOOST_TEST(collected.at("/removed").size() == 2u, collected.shown());
+  BOOST_TEST(runs().at("runs").size() == 2u);
+  BOOST_TEST(row_of(runs(), "inner").at("parent") == id_of("outer"));
+}
+
+BOOST_AUTO_TEST_CASE(a_run_whose_nested_run_waits_for_a_person_is_cancelled_with_it) {
+  write("asks.yaml", "version: 1\nname: asks\ntasks: {ask: {run: [echo], trigger: manual_only}}\n");
+  write("around.yaml", "version: 1\nname: around\ntasks: {w: {flow: asks.yaml}}\n");
+  BOOST_TEST(run({"run", "around.yaml"}).code == 9);
+  BOOST_TEST(state_of("asks") == "paused");
+  BOOST_TEST(run({"cancel", "last"}).code == 0);
+  for (const char* flow : {"around", "asks"}) BOOST_TEST(state_of(flow) == "cancelled", flow);
+}
+
+BOOST_AUTO_TEST_CASE(
+    a_nested_run_that_waits_is_not_taken_from_the_process_that_runs_the_outer_one) {
+  write("asks.yaml", "version: 1\nname: asks\ntasks: {ask: {run: [echo], trigger: manual_only}}\n");
+  write("around.yaml",
+        "version: 1\nname: around\ntasks:\n  w: {flow: asks.yaml}\n"
+        "  long: {shell: 'while [ ! -e go ]; do sleep 0.05; done', cwd: flow}\n");
+  auto outer = start({"run", "around.yaml"});
+  BOOST_REQUIRE(until([&] { return state_of("asks") == "paused"; }));
+  const Finished refused = run({"cancel", id_of("asks")});
+  BOOST_TEST(refused.code == 6, refused.err);
+  BOOST_TEST(refused.err.find("cancel that one") != std::string::npos, refused.err);
+  write("go", "");
+  BOOST_TEST(outer->wait().code == 9);
+  BOOST_TEST(run({"cancel", id_of("asks")}).code == 0);
+  BOOST_TEST(state_of("asks") == "cancelled");
 }
 
 BOOST_AUTO_TEST_CASE(it_needs_neither_a_journal_nor_a_second_file) {

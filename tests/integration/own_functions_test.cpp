@@ -176,12 +176,39 @@ BOOST_AUTO_TEST_CASE(a_task_goes_to_a_worker_that_has_its_function) {
         "  crash: {map: {over: [0, 2, 4, 6], as: n}, call: odd.crash@1, args: {n: '${{ n }}'}}\n");
   const Outcome o = submit("odd.yaml");
   BOOST_TEST(o.code == 0, o.shown());
-  const Outcome unknown = [&] {
-    write("none.yaml", "version: 1\nname: none\ntasks:\n  x: {call: no.such@1}\n");
-    return submit("none.yaml");
-  }();
-  BOOST_TEST(unknown.code == 2);
-  BOOST_TEST(unknown.err.find("unknown function 'no.such@1'") != std::string::npos, unknown.err);
+}
+
+BOOST_AUTO_TEST_CASE(a_task_waits_for_a_worker_that_brings_its_function) {
+  start_server();
+  Program& first = start_worker(built("odd_worker"), {"--name", "first"});
+  write("later.yaml",
+        "version: 1\nname: later\ntasks:\n"
+        "  words: {call: words.count@1, args: [dog and dog]}\n");
+  const Outcome submitted = invoke(*this, {"submit", "later.yaml", "--server", place});
+  BOOST_TEST(submitted.code == 0, submitted.shown());
+  BOOST_TEST(
+      submitted.err.find("warning[RP1204]: unknown function 'words.count@1'") != std::string::npos,
+      submitted.err);
+  const Arguments explain{"explain", "last", "words", "--server", place};
+  BOOST_REQUIRE(until([&] {
+    const Outcome o = invoke(*this, explain);
+    return o.code == 0 && o.at("/waiting/reason") == "no_worker_for_task";
+  }));
+  BOOST_TEST(invoke(*this, explain).at("/waiting/text") ==
+             "it needs words.count@1; live workers offer no version of it");
+  first.send(SIGTERM);
+  (void)first.wait();
+  start_worker(built("examples/example_worker"), {"--name", "second"});
+  BOOST_TEST(invoke(*this, {"wait", "last", "--server", place}).code == 0);
+
+  // Functions are given their arguments in order, so names say nothing as long as nobody knows it.
+  write("named.yaml",
+        "version: 1\nname: named\ntasks:\n  x: {call: no.such@1, args: {b: 1, a: 2}}\n");
+  const Outcome named = submit("named.yaml");
+  BOOST_TEST(named.code == 2);
+  BOOST_TEST(
+      named.err.find("the order of the arguments of 'no.such@1' is not known") != std::string::npos,
+      named.err);
 }
 
 BOOST_AUTO_TEST_CASE(a_plugin_runs_in_a_run_and_in_a_worker) {
@@ -190,7 +217,9 @@ BOOST_AUTO_TEST_CASE(a_plugin_runs_in_a_run_and_in_a_worker) {
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
   BOOST_TEST(o.at("/outputs/words/dog") == 2);
   BOOST_TEST(invoke(*this, {"check", example("words.yaml"), "--plugin", plugin}).code == 0);
-  BOOST_TEST(invoke(*this, {"check", example("words.yaml")}).code == 2);
+  BOOST_TEST(invoke(*this, {"check", example("words.yaml")}).code == 0);  // others may have it
+  BOOST_TEST(invoke(*this, {"plan", example("words.yaml")}).at("/summary/run") == 4);
+  BOOST_TEST(invoke(*this, {"run", example("words.yaml")}).code == 2);  // here nobody will
   start_server();
   const std::string reprise = built("reprise");
   workers.push_back(start({"worker", "start", "--server", place, "--plugin", plugin}));

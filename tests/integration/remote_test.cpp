@@ -4,6 +4,7 @@
 #include <thread>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -111,6 +112,50 @@ BOOST_AUTO_TEST_CASE(input_files_go_along_and_output_files_come_back) {
   BOOST_TEST(Json::parse(changed.out).at("summary").at("cached") == 1);
 }
 
+// Only declared input files went along; a parameter was a path on a machine that has no such file.
+BOOST_AUTO_TEST_CASE(files_given_as_parameters_go_along) {
+  Site site;
+  std::filesystem::create_directories(site.home.path / "project");
+  site.home.write("project/inner.yaml",
+                  "version: 1\nparams: {f: {type: file}}\n"
+                  "tasks: {a: {run: [cat, \"${{ params.f }}\"], cache: true}}\n"
+                  "outputs: {text: \"${{ a.stdout }}\"}\n");
+  site.home.write("project/outer.yaml",
+                  "version: 1\nparams: {f: {type: file}, d: {type: file, default: d.txt}}\ntasks:\n"
+                  "  given: {flow: inner.yaml, params: {f: \"${{ params.f }}\"}}\n"
+                  "  named: {flow: inner.yaml, params: {f: n.txt}}\n"
+                  "  own: {run: [cat, \"${{ params.d }}\"]}\n"
+                  "outputs: {text: \"${{ given.text + named.text + own.stdout }}\"}\n");
+  site.home.write("given.txt", "given ");
+  site.home.write("project/n.txt", "named ");
+  site.home.write("project/d.txt", "default");
+  const Finished id = site.ask({"submit", "project/outer.yaml", "-p", "f=given.txt"});
+  BOOST_REQUIRE_MESSAGE(id.code == 0, id.err);
+  std::filesystem::remove_all(site.home.path / "project");
+  std::filesystem::remove(site.home.path / "given.txt");
+  site.start_worker("w1");
+  const Finished ended = site.ask({"wait", "last", "--json"});
+  BOOST_TEST(ended.code == 0, ended.out + ended.err);
+  const Finished shown = site.ask({"logs", "last", "own"});
+  BOOST_TEST(shown.out.find("default") != std::string::npos, shown.out + shown.err);
+}
+
+// Whoever may submit could have read any file of the server's machine.
+BOOST_AUTO_TEST_CASE(a_server_takes_no_file_that_did_not_come_with_the_flow) {
+  Site site;
+  site.start_worker("w1");
+  site.home.write("inner.yaml",
+                  "version: 1\nparams: {f: {type: file}}\n"
+                  "tasks: {a: {run: [cat, \"${{ params.f }}\"]}}\n");
+  site.home.write("outer.yaml",
+                  "version: 1\ntasks:\n"
+                  "  name: {shell: \"printf /etc/hostname\"}\n"
+                  "  read: {flow: inner.yaml, params: {f: \"${{ name.stdout }}\"}}\n");
+  const Finished f = site.ask({"run", "outer.yaml"});
+  BOOST_TEST(f.code == 1, f.out + f.err);
+  BOOST_TEST(f.err.find("did not come with the flow") != std::string::npos, f.err);
+}
+
 BOOST_AUTO_TEST_CASE(a_missing_input_file_is_said_before_anything_begins) {
   Site site;
   write_letters(site.home, "project");
@@ -170,6 +215,71 @@ BOOST_AUTO_TEST_CASE(runs_of_a_server_are_paused_resumed_retried_and_forked_from
   BOOST_TEST(forked.out.find("output b = y") != std::string::npos, forked.out);
   BOOST_TEST(forked.err.find("1 result taken, 1 task done again") != std::string::npos, forked.err);
   BOOST_TEST(site.ask({"cache", "explain", run, "b"}).code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_run_of_a_server_that_waits_for_a_person_can_be_cancelled) {
+  Site site;
+  site.start_worker("w1", "1");
+  site.home.write("waits.yaml",
+                  "version: 1\nname: waits\ntasks:\n  a: {run: [echo]}\n"
+                  "  b: {needs: [a], run: [echo], trigger: manual_only}\n");
+  const auto submit = [&] { return lines_of(site.ask({"submit", "waits.yaml"}).out).at(0); };
+  const std::string first = submit(), second = submit();
+  for (const std::string& run : {first, second}) BOOST_TEST(site.ask({"wait", run}).code == 9);
+  const Finished some = site.ask({"cancel", first, "b"});
+  BOOST_TEST(some.code == 6, some.err);
+  const Finished done = site.ask({"cancel", first, "--reason", "enough"});
+  BOOST_TEST(done.code == 0, done.err);
+  const auto check = [&](const std::string& run) {
+    const Json status = Json::parse(site.ask({"status", run, "--json"}).out);
+    BOOST_TEST(status.at("state") == "cancelled", status.dump());
+    BOOST_TEST(status.at("summary").at("cancelled") == 1, status.dump());
+    BOOST_TEST(site.ask({"wait", run}).code == 8);
+    BOOST_TEST(site.ask({"resume", run}).code == 6);
+  };
+  check(first);
+  // The next server knows the other one from the journal alone.
+  site.server->send(SIGTERM);
+  BOOST_TEST(site.server->wait().code == 0);
+  site.start_server(site.place);
+  const Finished later = site.ask({"cancel", second});
+  BOOST_TEST(later.code == 0, later.err);
+  check(second);
+}
+
+BOOST_AUTO_TEST_CASE(what_servers_and_workers_keep_is_their_owners_alone) {
+  const mode_t before = ::umask(022);
+  Site site;
+  site.start_worker("w1", "1");
+  ::umask(before);
+  const std::filesystem::path data = site.home.environment.at("REPRISE_DATA");
+  const auto is_private = [](const std::filesystem::path& path) {
+    const auto shared = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
+    return (std::filesystem::status(path).permissions() & shared) == std::filesystem::perms::none;
+  };
+  for (const auto& path :
+       {data, data / "journal.db", data / "cache.db", site.home.path / "data-of-w1",
+        site.home.path / "data-of-w1/workers", site.home.path / "data-of-w1/workers/w1"}) {
+    BOOST_TEST(std::filesystem::exists(path), path);
+    BOOST_TEST(is_private(path), path);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(single_paused_tasks_of_a_server_s_run_go_on) {
+  Site site;
+  site.start_worker("w1", "1");
+  site.home.write("two.yaml",
+                  "version: 1\nname: two\ntasks:\n"
+                  "  left: {run: ['true'], trigger: manual_only}\n"
+                  "  right: {run: ['true'], trigger: manual_only}\n");
+  const std::string run = lines_of(site.ask({"submit", "two.yaml"}).out).at(0);
+  BOOST_TEST(site.ask({"wait", run}).code == 9);
+  BOOST_TEST(site.ask({"resume", run, "middle"}).code == 5);
+  const Finished half = site.ask({"resume", run, "left"});
+  BOOST_TEST(half.code == 9, half.err);
+  BOOST_TEST(site.ask({"resume", run, "left"}).code == 6);  // it is done
+  const Finished whole = site.ask({"resume", run, "right"});
+  BOOST_TEST(whole.code == 0, whole.err);
 }
 
 BOOST_AUTO_TEST_CASE(an_interrupted_client_cancels_and_a_stubborn_one_leaves) {

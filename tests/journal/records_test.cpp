@@ -86,6 +86,21 @@ BOOST_AUTO_TEST_CASE(what_a_newer_program_appended_is_skipped) {
   BOOST_TEST((*back == original));
 }
 
+BOOST_AUTO_TEST_CASE(the_way_to_a_state_is_kept_where_it_does_not_follow) {
+  using States = std::vector<TaskState>;
+  Batch original;
+  original.tasks = {change(3, TaskState::retrying)};
+  original.tasks[0].detail.emplace().failure = FailureClass::task;
+  BOOST_TEST(
+      (states_on_the_way(original.tasks[0]) == States{TaskState::failed, TaskState::retrying}));
+  original.tasks[0].detail->passed = {TaskState::success, TaskState::trigger_failed};
+  const auto back = decode(original.run, encode(original));
+  BOOST_REQUIRE(back);
+  BOOST_TEST((*back == original));
+  BOOST_TEST((states_on_the_way(back->tasks[0]) ==
+              States{TaskState::success, TaskState::trigger_failed, TaskState::retrying}));
+}
+
 BOOST_AUTO_TEST_CASE(another_version_is_refused) {
   std::string bytes = encode(Batch{});
   BOOST_TEST(decode(RunId{}, bytes).has_value());

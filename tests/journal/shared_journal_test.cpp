@@ -55,6 +55,7 @@ struct Member {
   void sit(Seat seat) {
     SharedJournal::Options options;
     options.stop = stop.get_token();
+    options.waits = waits;
     journal = std::make_unique<SharedJournal>(std::move(local), log, std::move(seat), options);
   }
   void step_down() {
@@ -69,6 +70,7 @@ struct Member {
   Leadership me;
   std::uint64_t sequence = 0;
   std::stop_source stop;
+  std::shared_ptr<std::atomic<bool>> waits = std::make_shared<std::atomic<bool>>(false);
   std::unique_ptr<SharedJournal> journal;
 };
 
@@ -242,6 +244,41 @@ BOOST_AUTO_TEST_CASE(an_append_waits_while_the_server_is_away) {
   BOOST_TEST(done.has_value());
   BOOST_REQUIRE(b.catch_up());
   check_same(*a.journal, *b.local);
+}
+
+// Whoever asked for something waited with the journal, as long as the server was away.
+BOOST_AUTO_TEST_CASE(whether_it_can_be_written_is_told_at_once) {
+  BOOST_REQUIRE(a.lead());
+  BOOST_TEST(a.journal->check().has_value());
+  server("CONFIG", "SET", "maxmemory", "1");
+  BOOST_TEST((a.journal->check().error().code == ErrorCode::unavailable));
+  server("CONFIG", "SET", "maxmemory", "0");
+  BOOST_TEST(a.journal->check().has_value());
+  BOOST_REQUIRE(a.log->resign(a.me));
+  BOOST_REQUIRE(b.lead());
+  const Status replaced = a.journal->check();
+  BOOST_REQUIRE(!replaced);
+  BOOST_TEST((replaced.error().code == ErrorCode::unavailable));
+  BOOST_TEST(replaced.error().message.find("another server leads now") != std::string::npos);
+  server.kill();
+  const auto begin = std::chrono::steady_clock::now();
+  BOOST_TEST((b.journal->check().error().code == ErrorCode::unavailable));
+  BOOST_TEST((std::chrono::steady_clock::now() - begin < std::chrono::seconds{5}));
+}
+
+BOOST_AUTO_TEST_CASE(that_an_append_waits_is_told_to_others) {
+  BOOST_REQUIRE(a.lead());
+  const RunRow run = row(0);
+  BOOST_REQUIRE(write_run(*a.journal, run, 1));
+  BOOST_TEST(!*a.waits);
+  server.kill();
+  auto answer = std::async(std::launch::async, [&] {
+    return a.journal->append(std::vector{batch(run.id, {change(1, TaskState::running)})});
+  });
+  while (!*a.waits) std::this_thread::yield();
+  server.start();
+  BOOST_REQUIRE((answer.wait_for(std::chrono::seconds{60}) == std::future_status::ready));
+  BOOST_TEST(!*a.waits);
 }
 
 BOOST_AUTO_TEST_CASE(waiting_for_a_server_that_stays_away_can_be_ended) {

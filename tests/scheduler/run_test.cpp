@@ -232,6 +232,76 @@ BOOST_AUTO_TEST_CASE(cancel_stops_what_runs_and_never_starts_the_rest) {
   BOOST_TEST((bench.state("a") == TaskState::cancelled));
 }
 
+namespace {
+
+/// The worker ended the attempt as it was asked to.
+void report_stopped(SchedulerBench& bench, const std::string& task) {
+  Outcome stopped;
+  stopped.state = TaskState::cancelled;
+  const auto found = std::ranges::find(
+      bench.sent, task, [&](const Attempt& attempt) { return bench.name_of(attempt); });
+  BOOST_REQUIRE((found != bench.sent.end()));
+  bench.report(static_cast<std::size_t>(found - bench.sent.begin()), stopped);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(cancelling_an_element_takes_what_depends_on_it_and_leaves_the_others) {
+  SchedulerBench bench{8};
+  bench.submit(flow("m*3; m => n; n -> end; m -> sum"));
+  bench.cancel({"m[1]"});
+  for (const char* task : {"n[1]", "end", "sum"})
+    BOOST_TEST((bench.state(task) == TaskState::cancelled), task);
+  report_stopped(bench, "m[1]");
+  BOOST_TEST((bench.state("m[1]") == TaskState::cancelled));
+  for (const char* task : {"m[0]", "m[2]", "n[0]", "n[2]"}) bench.succeed(task);
+  BOOST_TEST((bench.ended.at(0).state == RunState::success));
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_element_takes_what_depends_on_it_and_is_expanded_later) {
+  SchedulerBench bench{8};
+  bench.submit(flow("m*3; a; m => n; a -> n; n => o; o -> end"));
+  bench.cancel({"m[1]"});
+  BOOST_TEST((bench.state("n") == TaskState::pending));
+  report_stopped(bench, "m[1]");
+  bench.succeed("a");
+  for (const char* task : {"n[1]", "o[1]"})
+    BOOST_TEST((bench.state(task) == TaskState::cancelled), task);
+  for (const char* task : {"m[0]", "m[2]", "n[0]", "n[2]", "o[0]", "o[2]"}) bench.succeed(task);
+  BOOST_TEST((bench.ended.at(0).state == RunState::success));
+}
+
+BOOST_AUTO_TEST_CASE(what_waited_for_a_slot_and_is_taken_back_makes_room_for_the_next_element) {
+  for (const bool cancels : {true, false}) {
+    SchedulerBench bench{1};
+    bench.submit(flow("x; m*3", {{"m", with([](TaskKind& kind) { kind.max_parallel = 1; })}}));
+    BOOST_REQUIRE(bench.sent_names() == "x");
+    if (cancels)
+      bench.cancel({"m[0]"});
+    else
+      bench.pause({"m[0]"});
+    bench.succeed("x");
+    BOOST_REQUIRE(bench.sent_names() == "m[1]");
+    bench.succeed("m[1]");
+    bench.succeed("m[2]");
+    BOOST_TEST((bench.ended.at(0).state == (cancels ? RunState::success : RunState::paused)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_cancelled_part_of_a_reduction_takes_all_that_is_made_of_it) {
+  SchedulerBench bench{8};
+  bench.submit(
+      flow("m*7; m -> r; r -> end", {{"r", with([](TaskKind& kind) { kind.reduce_fanin = 2; })}}));
+  for (int i = 0; i < 7; ++i) bench.succeed("m[" + std::to_string(i) + "]", i);
+  BOOST_REQUIRE(bench.sent_names() == "r[0] r[1] r[2] r[3]");
+  bench.cancel({"r[0]"});
+  for (const char* task : {"r[4]", "r[5]", "r[6]", "end"})
+    BOOST_TEST((bench.state(task) == TaskState::cancelled), task);
+  report_stopped(bench, "r[0]");
+  for (const char* task : {"r[1]", "r[2]", "r[3]"}) bench.succeed(task);
+  BOOST_TEST((bench.ended.at(0).state == RunState::success));
+}
+
 BOOST_AUTO_TEST_CASE(cancelling_a_task_takes_its_downstreams_and_leaves_the_others) {
   SchedulerBench bench{2};
   bench.submit(flow("a -> b; x -> y"));
@@ -692,6 +762,130 @@ BOOST_AUTO_TEST_CASE(a_hook_that_replaces_a_state_is_followed) {
   BOOST_TEST(bench.sent_names() == "b");
 }
 
+// Its parent ran as one task, with the whole list.
+BOOST_AUTO_TEST_CASE(a_mapped_node_that_was_put_off_becomes_its_elements) {
+  SchedulerBench bench;
+  bench.shape.initial["n"].state.state = TaskState::scheduled;
+  bench.shape.initial["n"].state.start_time = bench.now + std::chrono::hours{1};
+  bench.submit(flow("a => n"));
+  bench.succeed("a", Value{List{1, 2}});
+  BOOST_TEST(bench.sent.empty());
+  bench.advance();
+  BOOST_TEST(bench.sent_names() == "n[0] n[1]");
+}
+
+// It was told as pending, so that the next pass knew nothing of what it had been given.
+BOOST_AUTO_TEST_CASE(what_waits_for_its_upstreams_stays_as_it_was_given) {
+  TaskKind manual;
+  manual.trigger.kind = Trigger::Kind::manual_only;
+  SchedulerBench bench;
+  bench.shape.single_pass = true;
+  bench.shape.initial["r"].state.state = TaskState::resume;
+  bench.shape.initial["c"].state.state = TaskState::cached;
+  bench.shape.initial["c"].state.result = *Payload::of(Value{9});
+  bench.submit(flow("a -> r; a -> c; c -> d", {{"a", manual}}));
+  BOOST_TEST(bench.sent_names() == "d");
+  BOOST_TEST((bench.sent.at(0).arguments.at(0).value == *Payload::of(Value{9})));
+  bench.succeed("d");
+  const auto states = bench.run().states();
+  BOOST_TEST((states.at("a").state.state == TaskState::paused));
+  BOOST_TEST((states.at("r").state.state == TaskState::resume));
+  BOOST_TEST((states.at("c").state.state == TaskState::cached));
+  BOOST_TEST((bench.ended.at(0).state == RunState::paused));
+  bench.run().check_invariants();
+}
+
+BOOST_AUTO_TEST_CASE(an_attempt_that_ends_in_a_pause_is_no_try) {
+  const auto spec = flow("a", {{"a", with([](TaskKind& kind) { kind.retry.max = 1; })}});
+  Outcome pause;
+  pause.state = TaskState::paused;
+  pause.executed = true;
+  SchedulerBench first;
+  first.submit(spec);
+  first.fail("a");
+  first.advance();
+  first.report(0, pause);
+  BOOST_TEST(first.run().states().at("a").run_count == 1u);
+  SchedulerBench second;
+  second.submit(spec, first.journal, CacheMode::normal, true);
+  BOOST_TEST(second.sent.at(0).number == 3u);
+  BOOST_TEST(second.sent.at(0).run_count == 2u);
+  pause.start_time = second.now + std::chrono::hours{1};
+  second.report(0, pause);
+  second.advance();
+  BOOST_TEST(second.sent.at(0).run_count == 2u);
+  second.fail("a");
+  BOOST_TEST((second.state("a") == TaskState::failed));
+}
+
+BOOST_AUTO_TEST_CASE(hooks_are_shown_that_a_node_becomes_its_elements) {
+  const auto spec = flow("m*3", {{"m", with([](TaskKind& kind) {
+                                    kind.hooks.push_back({{}, FunctionBody{"hook@1"}});
+                                  })}});
+  SchedulerBench bench;
+  bench.submit(spec);
+  BOOST_TEST(bench.sent_names() == "m");
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::mapped));
+  bench.report(0, SchedulerBench::no_objection(*bench.sent[0].question));
+  BOOST_TEST((bench.state("m") == TaskState::mapped));
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::running));
+
+  SchedulerBench refused;
+  refused.submit(spec);
+  Outcome no;
+  no.state = TaskState::skipped;
+  refused.report(0, no);
+  BOOST_TEST((refused.state("m") == TaskState::skipped));
+  BOOST_TEST((refused.ended.at(0).state == RunState::success));
+}
+
+// The hit is not what the task ends with, but it comes first.
+BOOST_AUTO_TEST_CASE(hooks_are_shown_a_hit_that_the_trigger_does_not_let_stand) {
+  const auto spec = flow("a -> b", {{"b", with([](TaskKind& kind) {
+                                       kind.hooks.push_back({{}, FunctionBody{"hook@1"}});
+                                       kind.cache.enabled = true;
+                                     })}});
+  SchedulerBench bench;
+  bench.submit(spec);
+  bench.fail("a");
+  bench.hit("b", 1);
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::cached));
+  bench.report(0, SchedulerBench::no_objection(*bench.sent[0].question));
+  BOOST_TEST((bench.sent.at(0).question->after.state == TaskState::trigger_failed));
+  bench.report(0, SchedulerBench::no_objection(*bench.sent[0].question));
+  BOOST_TEST((bench.state("b") == TaskState::trigger_failed));
+
+  SchedulerBench missed;
+  missed.submit(spec);
+  missed.fail("a");
+  missed.miss("b");
+  BOOST_TEST(missed.keeps.size() == 1u);  // nobody need wait for a result
+  BOOST_TEST((missed.sent.at(0).question->after.state == TaskState::trigger_failed));
+}
+
+BOOST_AUTO_TEST_CASE(a_person_lets_a_task_go_on_for_one_try) {
+  const auto spec = flow("a", {{"a", with([](TaskKind& kind) {
+                                  kind.trigger.kind = Trigger::Kind::manual_only;
+                                  kind.retry.max = 1;
+                                })}});
+  SchedulerBench bench;
+  bench.shape.initial["a"].state.state = TaskState::resume;
+  bench.submit(spec);
+  bench.fail("a");
+  BOOST_TEST((bench.state("a") == TaskState::retrying));
+  bench.advance();
+  BOOST_TEST((bench.state("a") == TaskState::paused));
+  BOOST_TEST((bench.ended.at(0).state == RunState::paused));
+}
+
+BOOST_AUTO_TEST_CASE(a_text_is_mapped_over_by_its_characters) {
+  SchedulerBench bench{4};
+  bench.submit(flow("a => n"));
+  bench.succeed("a", "x\u00e4y");
+  BOOST_TEST(bench.sent_names() == "n[0] n[1] n[2]");
+  BOOST_TEST((bench.sent.at(1).arguments.at(0).value == *Payload::of(Value{"\u00e4"})));
+}
+
 BOOST_AUTO_TEST_CASE(cancelling_reaches_tasks_that_user_code_is_asked_about) {
   std::map<std::string, TaskKind> kinds;
   kinds["a"].hooks.push_back({{}, FunctionBody{"hook@1"}});
@@ -726,6 +920,34 @@ BOOST_AUTO_TEST_CASE(what_is_paused_waits_until_another_process_resumes_it) {
   part.succeed("c");
   BOOST_TEST((part.ended.at(0).state == RunState::paused));
   BOOST_TEST((part.state("c") == TaskState::success));
+}
+
+BOOST_AUTO_TEST_CASE(of_what_is_paused_only_the_named_tasks_go_on) {
+  SchedulerBench bench{1};
+  bench.submit(flow("a -> b; c; d"));
+  bench.pause();
+  bench.succeed("a");
+  SchedulerBench again{2};
+  again.resume_tasks = {"c"};
+  again.submit(flow("a -> b; c; d"), bench.journal, CacheMode::normal, true);
+  BOOST_TEST(again.sent_names() == "c");
+  again.succeed("c");
+  BOOST_REQUIRE(again.ended.size() == 1);
+  BOOST_TEST((again.ended[0].state == RunState::paused));
+  BOOST_TEST((again.state("b") == TaskState::paused));
+  BOOST_TEST((again.state("d") == TaskState::paused));
+}
+
+BOOST_AUTO_TEST_CASE(a_mapped_task_that_is_told_to_go_on_does_so_with_all_its_elements) {
+  SchedulerBench bench{1};
+  bench.submit(flow("m*3; c"));
+  bench.pause();
+  bench.succeed("m[0]");
+  BOOST_REQUIRE(bench.ended.size() == 1);
+  SchedulerBench again{4};
+  again.resume_tasks = {"m"};
+  again.submit(flow("m*3; c"), bench.journal, CacheMode::normal, true);
+  BOOST_TEST(again.sent_names() == "m[1] m[2]");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

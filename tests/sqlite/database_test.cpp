@@ -4,6 +4,7 @@
 #include <map>
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <boost/test/unit_test.hpp>
 
@@ -104,6 +105,23 @@ BOOST_AUTO_TEST_CASE(bad_sql_is_an_error_at_the_first_step) {
   BOOST_TEST(!too_many.run(1, 2).has_value());
   BOOST_TEST(too_many.run(1).has_value());
   BOOST_TEST((too_many.run(1).error().code == ErrorCode::conflict));  // the primary key
+}
+
+BOOST_AUTO_TEST_CASE(a_new_file_is_its_owners_alone_and_one_that_was_there_is_left_as_it_is) {
+  TemporaryFolder folder;
+  const auto mode_of = [&](const std::string& name) {
+    return static_cast<unsigned>(std::filesystem::status(folder / name).permissions());
+  };
+  const mode_t before = ::umask(022);
+  const auto database = opened(folder / "a.db");
+  BOOST_TEST(database->run("INSERT INTO t(a) VALUES(1)").has_value());
+  ::umask(before);
+  for (const char* name : {"a.db", "a.db-wal", "a.db-shm"})
+    BOOST_TEST(mode_of(name) == 0600u, name);
+  std::ofstream(folder / "b.db").close();
+  std::filesystem::permissions(folder / "b.db", std::filesystem::perms{0640});
+  (void)opened(folder / "b.db");
+  BOOST_TEST(mode_of("b.db") == 0640u);
 }
 
 BOOST_AUTO_TEST_CASE(a_transaction_without_commit_leaves_nothing) {

@@ -50,8 +50,8 @@ void SchedulerBench::submit(std::shared_ptr<const FlowSpec> flow, std::vector<jo
   auto context = std::make_shared<RunContext>();
   context->flow = std::move(flow);
   context->cache = cache;
-  handle(scheduler::Submit{
-      RunIndex{0}, std::move(context), std::move(past), resume, resume, {}, shape});
+  handle(scheduler::Submit{RunIndex{0}, std::move(context), std::move(past), resume, resume,
+                           resume_tasks, shape});
 }
 
 std::string SchedulerBench::name_of(const Attempt& attempt) const {

@@ -58,8 +58,9 @@ class SchedulerBench {
   std::vector<journal::Batch> journal;
   std::vector<scheduler::Ended> ended;
   Time now{std::chrono::hours{24}};
-  scheduler::RunShape shape;  // of what is submitted
-  bool keeps_results = true;  // the cache takes what it is given
+  scheduler::RunShape shape;              // of what is submitted
+  std::vector<std::string> resume_tasks;  // of a run that is continued: only these go on
+  bool keeps_results = true;              // the cache takes what it is given
 
  private:
   std::size_t position_of(const std::vector<Attempt>& attempts, const std::string& task) const;

@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "core/failure.hpp"
 #include "tests/worker/support.hpp"
 
 using namespace reprise;
@@ -56,6 +57,27 @@ const Digest platform = of(Value("linux-x86_64"));
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(function_material)
+
+BOOST_AUTO_TEST_CASE(failures_are_never_the_same_argument) {
+  const Value failure = failure_payload("Boom", "").value().value();
+  for (const Value& given : {failure, Value(List{1, failure})}) {
+    OneTask task(reprise::FunctionBody{"pkg.add@1"}, "pkg.add");
+    task.with_constant("a", Value(1)).with_upstream("b", given);
+    FakeHasher none;
+    Attempt attempt = task.attempt();
+    const Arguments first = material_of(attempt, none)->arguments;
+    BOOST_TEST((material_of(attempt, none)->arguments == first));
+    attempt.number = 2;
+    const Arguments again = material_of(attempt, none)->arguments;
+    auto other_run = std::make_shared<RunContext>(*attempt.context);
+    other_run->run = RunId::parse("01ARZ3NDEKTSV4RRFFQ69G5FAW").value();
+    attempt.context = other_run;
+    const Arguments elsewhere = material_of(attempt, none)->arguments;
+    BOOST_TEST((first.at("a") == again.at("a")));
+    BOOST_TEST((first.at("b") != again.at("b")));
+    BOOST_TEST((elsewhere.at("b") != again.at("b")));
+  }
+}
 
 BOOST_AUTO_TEST_CASE(a_function_is_known_by_name_version_signature_and_arguments) {
   OneTask task = add_task();

@@ -1,0 +1,32 @@
+// A run as a trace for other programs: Chrome's trace viewer and Perfetto, or OpenTelemetry. Pure:
+// attempts in, bytes out, piece by piece.
+//
+// Chrome (the trace event format): a process for each worker that the journal names, and one for
+// the rest; a thread for each slot, so that nothing overlaps on one; thread 0 has what took no time
+// (from the cache, skipped). OTLP/JSON: a trace for the run, a span for each attempt.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/attempt_history.hpp"
+#include "cli/origins.hpp"
+
+namespace reprise::cli {
+
+struct RunTrace {
+  const journal::RunRow& row;
+  RunState state = RunState::running;
+  const journal::RunView& view;
+  const std::vector<PastAttempt>& attempts;  // by the time they began
+  Time until;                                // the end of what has not ended
+};
+
+using Write = std::function<void(std::string_view)>;
+
+void write_chrome_trace(const RunTrace& trace, const Write& write);
+void write_otlp_trace(const RunTrace& trace, Origins& origins, const Write& write);
+
+}  // namespace reprise::cli
