@@ -15,6 +15,9 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
+// A result and the news of how its task ended come by different ways.
+constexpr std::chrono::milliseconds news_late{300};
+
 }  // namespace
 
 steady::time_point limit_of(std::optional<std::chrono::nanoseconds> timeout) {
@@ -79,10 +82,13 @@ fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanosec
     const bool was_over = watch_->run_ended();
     Result<Payload> found = result_of(id);
     // A skipped task is a success without a result, which comes as nil, or as a record of the
-    // signal.
+    // signal. The result may be here a moment before the news of how it came about.
+    const bool may_be_skipped =
+        found && found->is_at_hand() && (found->is_nil() || is_failure(found->view()));
+    if (may_be_skipped)
+      static_cast<void>(watch_->wait_for_node(id, std::min(limit, steady::now() + news_late)));
     const bool is_absent =
-        found && (found->is_none() || (found->is_at_hand() && watch_->was_skipped(id) &&
-                                       (found->is_nil() || is_failure(found->view()))));
+        found && (found->is_none() || (may_be_skipped && watch_->was_skipped(id)));
     if (found && !is_absent) {
       if (!found->is_at_hand())
         return error{error_code::unavailable,
@@ -105,7 +111,12 @@ fetched live_run::fetch(const node_ref& node, std::optional<std::chrono::nanosec
 task_error::details live_run::why_no_result(NodeId node, const std::string& message) {
   task_error::details details;
   details.task = spec_->nodes[node.value].name;
-  const auto failed = watch_->failure_of(node);
+  auto failed = watch_->failure_of(node);
+  if (!failed) {
+    // That it has no result may be known a moment before the news of how it ended is here.
+    static_cast<void>(watch_->wait_for_node(node, steady::now() + news_late));
+    failed = watch_->failure_of(node);
+  }
   if (!failed) {
     details.state = "without a result";
     details.message = message;
