@@ -4,6 +4,7 @@
 
 #include <caf/actor_system_config.hpp>
 #include <caf/detail/set_thread_name.hpp>
+#include <caf/resumable.hpp>
 
 namespace reprise::actors {
 namespace {
