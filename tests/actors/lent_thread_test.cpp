@@ -36,9 +36,11 @@ struct Fixture {
 
   // One that has begun; the own thread sleeps again.
   caf::actor spawn_counter() {
-    caf::actor made_now = system().spawn([this](caf::event_based_actor*) -> caf::behavior {
-      return {[this](int) { seen.note(); }};
-    });
+    // With an argument, since CAF makes a reference to nothing of none.
+    caf::actor made_now =
+        system().spawn([](caf::event_based_actor*,
+                          Seen* by) -> caf::behavior { return {[by](int) { by->note(); }}; },
+                       &seen);
     const int before = seen.count;
     caf::anon_send(made_now, 0);
     BOOST_REQUIRE(wait_for(before + 1));
@@ -121,12 +123,15 @@ BOOST_AUTO_TEST_CASE(after_loans_have_ended_only_the_own_thread_runs_actors) {
 
 BOOST_AUTO_TEST_CASE(loans_end_only_when_the_thread_that_lent_itself_is_back) {
   std::promise<void> begun, go;
-  const caf::actor slow = system().spawn([&](caf::event_based_actor*) -> caf::behavior {
-    return {[&](int) {
-      begun.set_value();
-      go.get_future().wait();
-    }};
-  });
+  const caf::actor slow = system().spawn(
+      [](caf::event_based_actor*, std::promise<void>* in,
+         std::promise<void>* out) -> caf::behavior {
+        return {[in, out](int) {
+          in->set_value();
+          out->get_future().wait();
+        }};
+      },
+      &begun, &go);
   std::atomic<bool> has_ended{false};
   std::thread lender([&] {
     const LentThread::Loan loan(thread());
