@@ -186,7 +186,10 @@ BOOST_AUTO_TEST_CASE(delayed_messages_and_requests_come_also_without_any_loan) {
   caf::delayed_anon_send(counter, 5ms, 1);
   BOOST_TEST(wait_for(1));
   const caf::actor doubler = system().spawn(
-      [](caf::event_based_actor*) -> caf::behavior { return {[](int x) { return 2 * x; }}; });
+      [](caf::event_based_actor*, int factor) -> caf::behavior {
+        return {[factor](int x) { return factor * x; }};
+      },
+      2);
   caf::scoped_actor self{system()};
   self->request(doubler, 10s, 21)
       .receive([](int x) { BOOST_TEST(x == 42); }, [](const caf::error&) { BOOST_TEST(false); });
