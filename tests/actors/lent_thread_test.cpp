@@ -41,10 +41,21 @@ struct Fixture {
         system().spawn([](caf::event_based_actor*,
                           Seen* by) -> caf::behavior { return {[by](int) { by->note(); }}; },
                        &seen);
-    const int before = seen.count;
-    caf::anon_send(made_now, 0);
-    BOOST_REQUIRE(wait_for(before + 1));
-    std::this_thread::sleep_for(20ms);
+    // The own thread answers to what woke it; once a loan after that was this thread's to carry
+    // out, it sleeps, and nothing wakes it.
+    const auto me = std::this_thread::get_id();
+    seen.count = 0;
+    for (int sent = 0; sent == 0 || seen.last.load() == me;) {
+      caf::anon_send(made_now, 0);
+      BOOST_REQUIRE(wait_for(++sent));
+    }
+    for (int sent = seen.count; seen.last.load() != me;) {
+      {
+        const LentThread::Loan loan(thread());
+        caf::anon_send(made_now, 0);
+      }
+      BOOST_REQUIRE(wait_for(++sent));
+    }
     seen.count = 0;
     return made_now;
   }
@@ -132,6 +143,7 @@ BOOST_AUTO_TEST_CASE(loans_end_only_when_the_thread_that_lent_itself_is_back) {
         }};
       },
       &begun, &go);
+  (void)spawn_counter();  // after which the other one has begun, too
   std::atomic<bool> has_ended{false};
   std::thread lender([&] {
     const LentThread::Loan loan(thread());
