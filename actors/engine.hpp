@@ -190,9 +190,10 @@ class Engine {
   virtual Status pause(const RunId& run, std::vector<std::string> tasks, std::string reason) = 0;
 
   /// Adds changes to a run that is not known here any more, such as those of make_retry() and
-  /// cancel_idle(); on disk when this returns. Blocks for as long as the journal does.
+  /// cancel_idle(); on disk when this returns. Blocks while the journal writes.
   /// @param summary  of a run that is finished then
-  /// @error conflict: no journal is kept; denied: another server leads; unavailable, exhausted, io
+  /// @error conflict: no journal is kept; denied: another server leads; unavailable: the journal
+  /// cannot be written now, nothing was done; exhausted, io
   virtual Status amend(journal::Batch batch, std::optional<journal::Summary> summary) = 0;
 
   /// The result of a node (the list of results for a mapped one) once the run is finished or the

@@ -196,14 +196,7 @@ Result<journal::Batch> make_retry(const journal::RunRow& row, const RunView& vie
     const TaskId task{t};
     if (!view.counts_as_task(task) || !affected.has(task) || !is_finished(view.state(task)))
       continue;
-    journal::TaskChange change;
-    change.task = task;
-    change.state = TaskState::pending;
-    change.run_count = view.run_count(task);
-    change.loop_count = view.loop_count(task);
-    change.at = now;
-    change.detail.emplace().message = "to be tried again";
-    batch.tasks.push_back(std::move(change));
+    batch.tasks.push_back(view.amendment(task, TaskState::pending, now, "to be tried again"));
   }
   batch.change = journal::RunChange{RunState::running, now, "tried again"};
   return batch;

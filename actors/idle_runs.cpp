@@ -35,14 +35,7 @@ journal::Batch make_cancel(const journal::RunRow& row, const journal::RunView& v
     const TaskState state = view.state(task);
     const bool is_over = is_finished(state) && state != TaskState::looped;  // another one follows
     if (!view.counts_as_task(task) || is_over) continue;
-    journal::TaskChange change;
-    change.task = task;
-    change.state = TaskState::cancelled;
-    change.run_count = view.run_count(task);
-    change.loop_count = view.loop_count(task);
-    change.at = now;
-    change.detail.emplace().message = reason;
-    batch.tasks.push_back(std::move(change));
+    batch.tasks.push_back(view.amendment(task, TaskState::cancelled, now, reason));
   }
   batch.change = journal::RunChange{RunState::cancelled, now, reason};
   return batch;

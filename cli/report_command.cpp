@@ -7,7 +7,6 @@
 #include "cli/recorded_outputs.hpp"
 #include "cli/run_place.hpp"
 #include "cli/run_report.hpp"
-#include "cli/run_selector.hpp"
 #include "cli/text.hpp"
 
 namespace reprise::cli {
@@ -31,8 +30,8 @@ void add_lines(RunReport::Failure& failure, const journal::RunView& view, const 
   }
 }
 
-void add_failures(RunReport& report, const RunId& run, RunPlace& place) {
-  const journal::RunView& view = report.view;
+void add_failures(RunReport& report, RunPlace& place) {
+  const journal::RunView& view = report.run.view();
   for (std::uint32_t t = 0; t < view.size(); ++t) {
     const TaskId task{t};
     // What failed because something else did has nothing to tell.
@@ -44,13 +43,13 @@ void add_failures(RunReport& report, const RunId& run, RunPlace& place) {
       continue;
     }
     report.failures.push_back({task, {}, false});
-    add_lines(report.failures.back(), view, run, place);
+    add_lines(report.failures.back(), view, report.run.row.id, place);
   }
 }
 
 void add_savings(RunReport& report, journal::Journal& journal) {
   Origins origins(journal);
-  for (const PastAttempt& attempt : report.attempts) {
+  for (const PastAttempt& attempt : report.run.attempts) {
     if (attempt.cache != journal::CacheOutcome::hit) continue;
     const Origins::Producer* producer = attempt.detail ? origins.find(*attempt.detail) : nullptr;
     if (producer != nullptr)
@@ -65,29 +64,17 @@ void add_savings(RunReport& report, journal::Journal& journal) {
 int report_command(const ReportOptions& options, Console& console) {
   const auto place = RunPlace::open(console.options());
   if (!place) return console.fail(place.error());
-  journal::Journal& journal = (*place)->journal();
-  auto row = find_run(options.run, journal);
-  if (!row) return console.fail(row.error());
-  const auto state = (*place)->state(*row);
-  if (!state) return console.fail(state.error());
-  const auto history = load_history(journal, *row);
-  if (!history) return console.fail(history.error());
+  const auto run = load_recorded(**place, options.run, console);
+  if (!run) return run.error();
   const auto out = DocumentOut::open(options.output, console);
   if (!out) return console.fail(out.error());
 
-  const Time until = end_of_open(history->view(), *row, *state, now());
-  const auto attempts = history->attempts(until);
-  RunReport report{.row = *row,
-                   .state = *state,
-                   .view = history->view(),
-                   .attempts = attempts,
-                   .until = until,
-                   .made = now(),
-                   .outputs = recorded_outputs(history->view(), row->parameters)};
-  add_failures(report, row->id, **place);
-  add_savings(report, journal);
+  RunReport report{
+      .run = *run, .made = now(), .outputs = recorded_outputs(run->view(), run->row.parameters)};
+  add_failures(report, **place);
+  add_savings(report, (*place)->journal());
   (*out)->write(report_page(report));
-  return (*out)->finish_and_tell(row->id.text(), "html");
+  return (*out)->finish_and_tell(run->row.id.text(), "html");
 }
 
 }  // namespace reprise::cli

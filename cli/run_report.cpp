@@ -138,7 +138,7 @@ std::string lines_text(const std::vector<std::string>& lines) {
 class Page {
  public:
   explicit Page(const RunReport& report) : r_(report) {
-    for (const PastAttempt& attempt : r_.attempts) retries_ += attempt.number > 1;
+    for (const PastAttempt& attempt : r_.run.attempts) retries_ += attempt.number > 1;
   }
 
   std::string make() {
@@ -150,7 +150,7 @@ class Page {
     groups();
     graph();
     cache();
-    values("Parameters", r_.row.parameters);
+    values("Parameters", r_.run.row.parameters);
     values("Outputs", r_.outputs);
     foot();
     return std::move(out_);
@@ -164,41 +164,42 @@ class Page {
   }
 
   [[nodiscard]] Duration taken() const {
-    return std::max(Duration{0}, r_.row.finished.value_or(r_.until) - r_.row.submitted);
+    return std::max(Duration{0}, r_.run.row.finished.value_or(r_.run.until) - r_.run.row.submitted);
   }
   [[nodiscard]] std::string task_text(TaskId task) const {
-    return markup_text(r_.view.task_name(task));
+    return markup_text(r_.run.view().task_name(task));
   }
 
   void head() {
-    const std::string flow = markup_text(r_.row.flow_name);
+    const std::string flow = markup_text(r_.run.row.flow_name);
     out_ += "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
     out_ += "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n";
     out_ +=
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
         "'unsafe-inline'\">\n";
-    add("<title>{} · {} · {}</title>", flow, name(r_.state), r_.row.id.short_text());
+    add("<title>{} · {} · {}</title>", flow, name(r_.run.state), r_.run.row.id.short_text());
     add("<style>{}</style>\n</head>\n<body>", page_style);
-    add("<header><h1>{} <span class=\"{}\">{} {}</span></h1>", flow, style_of(ink(r_.state)),
-        glyph(r_.state), name(r_.state));
-    add("<p class=\"faint\">Run <code>{}</code> · {}{}{}</p>", r_.row.id.text(),
-        time_text(r_.row.submitted),
-        r_.row.finished ? " → " + time_text(*r_.row.finished) : std::string(),
-        r_.row.submitted_by.empty() ? std::string() : " · by " + markup_text(r_.row.submitted_by));
-    if (!r_.row.source_file.empty())
-      add("<p class=\"faint\">From <code>{}</code></p>", markup_text(r_.row.source_file));
-    if (const auto began = actors::decode_options(r_.row.options)) {
+    add("<header><h1>{} <span class=\"{}\">{} {}</span></h1>", flow, style_of(ink(r_.run.state)),
+        glyph(r_.run.state), name(r_.run.state));
+    add("<p class=\"faint\">Run <code>{}</code> · {}{}{}</p>", r_.run.row.id.text(),
+        time_text(r_.run.row.submitted),
+        r_.run.row.finished ? " → " + time_text(*r_.run.row.finished) : std::string(),
+        r_.run.row.submitted_by.empty() ? std::string()
+                                        : " · by " + markup_text(r_.run.row.submitted_by));
+    if (!r_.run.row.source_file.empty())
+      add("<p class=\"faint\">From <code>{}</code></p>", markup_text(r_.run.row.source_file));
+    if (const auto began = actors::decode_options(r_.run.row.options)) {
       if (began->parent)
         add("<p class=\"faint\">Fork of run <code>{}</code></p>", began->parent->text());
       if (began->nested_in)
         add("<p class=\"faint\">Nested in run <code>{}</code>, task <code>{}</code></p>",
             began->nested_in->run.text(), markup_text(began->nested_in->task));
     }
-    if (!r_.row.message.empty()) add("<p>{}</p>", markup_text(r_.row.message));
-    if (r_.state == RunState::interrupted)
+    if (!r_.run.row.message.empty()) add("<p>{}</p>", markup_text(r_.run.row.message));
+    if (r_.run.state == RunState::interrupted)
       add("<p>Its process is gone. <code>reprise resume {}</code> goes on with it.</p>",
-          r_.row.id.short_text());
-    else if (!is_finished(r_.state))
+          r_.run.row.id.short_text());
+    else if (!is_finished(r_.run.state))
       add("<p>It was not finished when this page was made, {}.</p>", time_text(r_.made));
     out_ += "</header>\n";
   }
@@ -208,9 +209,9 @@ class Page {
   }
 
   void tiles() {
-    const journal::Summary summary = r_.view.summary();
+    const journal::Summary summary = r_.run.view().summary();
     out_ += "<div class=\"tiles\">\n";
-    tile(describe(taken()), r_.row.finished ? "from submission to end" : "so far");
+    tile(describe(taken()), r_.run.row.finished ? "from submission to end" : "so far");
     tile(grouped(summary.tasks), summary.tasks == 1 ? "task" : "tasks");
     tile(grouped(summary.executed),
          fmt::format("bodies ran{}",
@@ -221,7 +222,7 @@ class Page {
              : fmt::format("from the cache, {} %", 100 * summary.cached / summary.tasks));
     tile(grouped(summary.failed), "failed");
     out_ += "</div>\n";
-    const StateColumns c = columns_of(r_.view.counts(), summary.cached);
+    const StateColumns c = columns_of(r_.run.view().counts(), summary.cached);
     struct Share {
       std::string_view style, label;
       std::uint64_t count;
@@ -250,12 +251,12 @@ class Page {
     out_ += "<h2>Failures</h2>\n";
     for (const RunReport::Failure& failure : r_.failures) {
       add("<div class=\"failure\"><b class=\"mono\">{}</b> <span class=\"bad\">✗ {}</span>{}",
-          task_text(failure.task), name(r_.view.state(failure.task)),
-          r_.view.run_count(failure.task) > 1
+          task_text(failure.task), name(r_.run.view().state(failure.task)),
+          r_.run.view().run_count(failure.task) > 1
               ? fmt::format(" <span class=\"faint\">attempt {}</span>",
-                            r_.view.run_count(failure.task))
+                            r_.run.view().run_count(failure.task))
               : std::string());
-      std::vector<std::string> message = lines_of(r_.view.message(failure.task));
+      std::vector<std::string> message = lines_of(r_.run.view().message(failure.task));
       const bool is_cut = message.size() > message_lines_max;
       if (is_cut) message.resize(message_lines_max);
       for (const std::string& line : message) add("<p>{}</p>", markup_text(line));
@@ -265,20 +266,22 @@ class Page {
                             failure.has_more ? "\n…" : "");
         if (failure.has_more)
           add("<p class=\"faint\">all of it: <code>reprise logs {} {}</code></p>",
-              r_.row.id.short_text(), markup_text(shell_word(r_.view.task_name(failure.task))));
+              r_.run.row.id.short_text(),
+              markup_text(shell_word(r_.run.view().task_name(failure.task))));
       }
       out_ += "</div>\n";
     }
     if (r_.failures_left > 0)
       add("<p class=\"faint\">and {} more: <code>reprise logs {} --failed</code></p>",
-          grouped(r_.failures_left), r_.row.id.short_text());
+          grouped(r_.failures_left), r_.run.row.id.short_text());
   }
 
   void path() {
-    const auto steps = critical_path(r_.attempts, waits_between(r_.view, r_.attempts));
+    const auto steps =
+        critical_path(r_.run.attempts, waits_between(r_.run.view(), r_.run.attempts));
     if (steps.empty()) return;
     Duration busy{0};
-    for (const std::uint32_t i : steps) busy += r_.attempts[i].end - r_.attempts[i].begin;
+    for (const std::uint32_t i : steps) busy += r_.run.attempts[i].end - r_.run.attempts[i].begin;
     out_ += "<h2>Critical path</h2>\n";
     add("<p class=\"faint\">What the end of the run waited for, back to its beginning: {} of work "
         "in {}.</p>",
@@ -286,12 +289,12 @@ class Page {
     out_ += "<div class=\"scroll\"><table><thead><tr>" + head_cell("Task") + head_cell("State") +
             head_cell("Began after", true) + head_cell("Waited", true) + head_cell("Took", true) +
             head_cell("") + "</tr></thead><tbody>\n";
-    Time last = r_.row.submitted;
+    Time last = r_.run.row.submitted;
     for (std::size_t k = 0; k < std::min(steps.size(), path_steps_max); ++k) {
-      const PastAttempt& attempt = r_.attempts[steps[k]];
+      const PastAttempt& attempt = r_.run.attempts[steps[k]];
       out_ += "<tr>" + cell(task_text(attempt.task) + attempt_text(attempt), "name mono") +
               cell(state_text(attempt), "state") +
-              cell(describe(std::max(Duration{0}, attempt.begin - r_.row.submitted)), "n") +
+              cell(describe(std::max(Duration{0}, attempt.begin - r_.run.row.submitted)), "n") +
               cell(describe(std::max(Duration{0}, attempt.begin - last)), "n") +
               cell(describe(attempt.end - attempt.begin), "n") +
               percent_bar(attempt.end - attempt.begin, taken()) + "</tr>\n";
@@ -310,7 +313,7 @@ class Page {
 
   void slowest() {
     std::vector<const PastAttempt*> ran;
-    for (const PastAttempt& attempt : r_.attempts)
+    for (const PastAttempt& attempt : r_.run.attempts)
       if (!attempt.is_mark) ran.push_back(&attempt);
     if (ran.empty()) return;
     const std::size_t shown = std::min(ran.size(), slowest_max);
@@ -332,7 +335,7 @@ class Page {
   }
 
   void groups() {
-    const auto groups = r_.view.groups();
+    const auto groups = r_.run.view().groups();
     out_ += "<h2>Tasks</h2>\n<div class=\"scroll\"><table><thead><tr>" + head_cell("Group") +
             head_cell("Total", true);
     for (const char* title : {"✓ success", "≡ cached", "✗ failed", "▶ running", "· waiting",
@@ -343,7 +346,8 @@ class Page {
     for (const journal::Group& group : groups) {
       if (shown++ == groups_max) break;
       const StateColumns c = columns_of(group.states, group.cached);
-      out_ += "<tr>" + cell(markup_text(r_.view.flow().nodes[group.node.value].name), "name mono") +
+      out_ += "<tr>" +
+              cell(markup_text(r_.run.view().flow().nodes[group.node.value].name), "name mono") +
               cell(grouped(group.total), "n");
       const std::array<std::pair<std::uint64_t, std::string_view>, 7> counts{{{c.success, "ok"},
                                                                               {c.cached, "hit"},
@@ -361,19 +365,21 @@ class Page {
     out_ += "</tbody></table></div>\n";
     if (groups.size() > groups_max)
       add("<p class=\"faint\">and {} more groups: <code>reprise status {} -v</code></p>",
-          grouped(groups.size() - groups_max), r_.row.id.short_text());
+          grouped(groups.size() - groups_max), r_.run.row.id.short_text());
   }
 
   void graph() {
-    if (r_.view.flow().nodes.size() < 2 || r_.view.flow().nodes.size() > boxes_max) return;
-    out_ += "<h2>Graph</h2>\n<div class=\"scroll\">" + to_svg(picture_of(r_.view)) + "</div>\n";
+    if (r_.run.view().flow().nodes.size() < 2 || r_.run.view().flow().nodes.size() > boxes_max)
+      return;
+    out_ +=
+        "<h2>Graph</h2>\n<div class=\"scroll\">" + to_svg(picture_of(r_.run.view())) + "</div>\n";
   }
 
   void cache() {
     std::array<std::uint64_t, 5> counts{};
-    for (std::uint32_t t = 0; t < r_.view.size(); ++t)
-      if (r_.view.counts_as_task(TaskId{t}))
-        ++counts[static_cast<std::size_t>(r_.view.cache(TaskId{t}))];
+    for (std::uint32_t t = 0; t < r_.run.view().size(); ++t)
+      if (r_.run.view().counts_as_task(TaskId{t}))
+        ++counts[static_cast<std::size_t>(r_.run.view().cache(TaskId{t}))];
     const auto count = [&](journal::CacheOutcome outcome) {
       return counts[static_cast<std::size_t>(outcome)];
     };
@@ -405,7 +411,7 @@ class Page {
   void foot() {
     add("<footer>Made {} by reprise {}. A trace of this run: <code>reprise trace {} -o "
         "trace.json</code></footer>\n</body>\n</html>",
-        time_text(r_.made), version_text, r_.row.id.short_text());
+        time_text(r_.made), version_text, r_.run.row.id.short_text());
   }
 
   const RunReport& r_;

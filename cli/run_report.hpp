@@ -6,19 +6,14 @@
 #include <string>
 #include <vector>
 
-#include "cli/attempt_history.hpp"
+#include "cli/recorded_run.hpp"
 #include "cli/state_columns.hpp"
-#include "journal/run_view.hpp"
 
 namespace reprise::cli {
 
 struct RunReport {
-  const journal::RunRow& row;
-  RunState state = RunState::running;
-  const journal::RunView& view;
-  const std::vector<PastAttempt>& attempts;  // by the time they began
-  Time until;                                // the end of what has not ended
-  Time made;                                 // the page
+  const RecordedRun& run;
+  Time made;  // the page
 
   struct Failure {
     TaskId task;

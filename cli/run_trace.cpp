@@ -52,7 +52,7 @@ struct Lane {
 
 class ChromeTrace {
  public:
-  ChromeTrace(const RunTrace& trace, const Write& write)
+  ChromeTrace(const RecordedRun& trace, const Write& write)
       : trace_(trace), write_(write), list_(write), origin_(trace.row.submitted) {
     if (!trace.attempts.empty()) origin_ = std::min(origin_, trace.attempts.front().begin);
     choose_lanes();
@@ -84,7 +84,7 @@ class ChromeTrace {
     };
     for (const PastAttempt& attempt : trace_.attempts) {
       const std::string worker = attempt.detail ? attempt.detail->worker : std::string();
-      if (is_nesting(trace_.view, attempt.task) && !attempt.is_mark)
+      if (is_nesting(trace_.view(), attempt.task) && !attempt.is_mark)
         lane_.push_back(lane("nested", "runs within this run"));
       else if (worker.empty())
         lane_.push_back(lane("tasks", "tasks"));
@@ -143,7 +143,7 @@ class ChromeTrace {
                {"tid", thread(i)},
                {"ts", micro(attempt.begin - origin_)},
                {"dur", micro(attempt.end - attempt.begin)},
-               {"name", trace_.view.task_name(attempt.task)},
+               {"name", trace_.view().task_name(attempt.task)},
                {"cat", shown_state(attempt)},
                {"args", std::move(args)}};
     if (is_failed(attempt.state)) event["cname"] = "terrible";
@@ -165,7 +165,7 @@ class ChromeTrace {
       if (*phase == 'f') event["bp"] = "e";
       list_.add(event);
     };
-    for (const auto& [first, then] : waits_between(trace_.view, trace_.attempts)) {
+    for (const auto& [first, then] : waits_between(trace_.view(), trace_.attempts)) {
       const PastAttempt& from = trace_.attempts[first];
       const PastAttempt& to = trace_.attempts[then];
       if (from.end <= from.begin || to.end <= to.begin) continue;
@@ -196,7 +196,7 @@ class ChromeTrace {
     }
   }
 
-  const RunTrace& trace_;
+  const RecordedRun& trace_;
   const Write& write_;
   List list_;
   Time origin_;
@@ -252,7 +252,7 @@ std::optional<std::string_view> outcome(RunState state) {
 
 constexpr int status_ok = 1, status_error = 2, kind_internal = 1;
 
-Json root_json(const RunTrace& trace) {
+Json root_json(const RecordedRun& trace) {
   const journal::RunRow& row = trace.row;
   Json attributes = Json::array();
   attributes.push_back(attribute("cicd.pipeline.name", row.flow_name));
@@ -279,10 +279,10 @@ Json root_json(const RunTrace& trace) {
 
 /// @param again  of that number; a task that is cancelled while it waits for a retry ends with its
 /// last attempt's number, and so does what computes a stale result anew
-Json span_json(const RunTrace& trace, const PastAttempt& attempt, std::uint32_t again,
+Json span_json(const RecordedRun& trace, const PastAttempt& attempt, std::uint32_t again,
                Origins& origins) {
   const journal::RunRow& row = trace.row;
-  const std::string task = trace.view.task_name(attempt.task);
+  const std::string task = trace.view().task_name(attempt.task);
   const bool is_hit = attempt.cache == journal::CacheOutcome::hit;
   Json attributes = Json::array();
   attributes.push_back(attribute("cicd.pipeline.task.name", task));
@@ -337,11 +337,11 @@ Json span_json(const RunTrace& trace, const PastAttempt& attempt, std::uint32_t 
 
 }  // namespace
 
-void write_chrome_trace(const RunTrace& trace, const Write& write) {
+void write_chrome_trace(const RecordedRun& trace, const Write& write) {
   ChromeTrace(trace, write).write();
 }
 
-void write_otlp_trace(const RunTrace& trace, Origins& origins, const Write& write) {
+void write_otlp_trace(const RecordedRun& trace, Origins& origins, const Write& write) {
   write("{\"resourceSpans\":[{\"resource\":{\"attributes\":[");
   write(to_line(attribute("service.name", "reprise")) + "," +
         to_line(attribute("service.version", version_text)));

@@ -7,26 +7,16 @@
 #pragma once
 
 #include <functional>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include "cli/attempt_history.hpp"
 #include "cli/origins.hpp"
+#include "cli/recorded_run.hpp"
 
 namespace reprise::cli {
 
-struct RunTrace {
-  const journal::RunRow& row;
-  RunState state = RunState::running;
-  const journal::RunView& view;
-  const std::vector<PastAttempt>& attempts;  // by the time they began
-  Time until;                                // the end of what has not ended
-};
-
 using Write = std::function<void(std::string_view)>;
 
-void write_chrome_trace(const RunTrace& trace, const Write& write);
-void write_otlp_trace(const RunTrace& trace, Origins& origins, const Write& write);
+void write_chrome_trace(const RecordedRun& run, const Write& write);
+void write_otlp_trace(const RecordedRun& run, Origins& origins, const Write& write);
 
 }  // namespace reprise::cli

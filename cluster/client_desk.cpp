@@ -270,12 +270,14 @@ void ClientDesk::steer(
 void ClientDesk::steer_later(const Client& client, std::uint64_t request,
                              std::function<Status()> action) {
   const std::lock_guard guard(mutex_);
-  steering_.emplace_back([this, link = client.peer.link, request, action = std::move(action)] {
-    Status done = action();
-    const std::lock_guard again(mutex_);
-    events_.emplace_back(Steered{link, request, std::move(done)});
-    changed_.notify_all();
-  });
+  steering_.emplace_back(
+      [this, link = client.peer.link, request, action = std::move(action)]() mutable {
+        // What it holds is let go of before anybody is told: the next thing may be asked at once.
+        Status done = std::exchange(action, nullptr)();
+        const std::lock_guard again(mutex_);
+        events_.emplace_back(Steered{link, request, std::move(done)});
+        changed_.notify_all();
+      });
   changed_.notify_all();
 }
 

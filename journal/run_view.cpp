@@ -259,6 +259,17 @@ std::string RunView::did_you_mean_task(std::string_view name) const {
   return reprise::did_you_mean(name, names);
 }
 
+TaskChange RunView::amendment(TaskId task, TaskState state, Time at, std::string why) const {
+  TaskChange change;
+  change.task = task;
+  change.state = state;
+  change.run_count = run_count(task);
+  change.loop_count = loop_count(task);
+  change.at = at;
+  change.detail.emplace().message = std::move(why);
+  return change;
+}
+
 Result<std::shared_ptr<const FlowSpec>> flow_of(Journal& journal, const RunRow& row) {
   const auto bytes = journal.flow(row.flow);
   if (!bytes) return tl::unexpected(bytes.error());

@@ -76,6 +76,8 @@ class RunView {
   [[nodiscard]] CacheOutcome cache(TaskId task) const { return caches_[task.value]; }
   [[nodiscard]] std::uint32_t run_count(TaskId task) const { return run_counts_[task.value]; }
   [[nodiscard]] std::uint32_t loop_count(TaskId task) const { return loop_counts_[task.value]; }
+  /// A change that somebody makes to a task of a run at rest; it has run as often as before.
+  [[nodiscard]] TaskChange amendment(TaskId task, TaskState state, Time at, std::string why) const;
   /// The body ran, in whichever attempt.
   [[nodiscard]] bool executed(TaskId task) const { return executed_[task.value]; }
   /// When the last attempt began, and when the task came into its state.

@@ -28,9 +28,9 @@ constexpr std::size_t bulk = 64;         // attempts taken, or handed over, at o
 constexpr auto hand_over_after = 250us;  // a finished attempt waits no longer for company
 constexpr auto watch_after =
     1ms;  // … and no longer than this while a body runs that was thought to be short
-constexpr std::uint64_t wake_ns = 10'000;  // … which is worth it for so much work
-constexpr auto crowded_after = 30us;
 constexpr auto spin_time = 60us;  // for the next link of a chain; waking a thread takes 10 to 30 µs
+constexpr std::uint64_t wake_ns = 10'000;  // … and is worth it for so much work
+constexpr auto crowded_after = 30us;       // a yield that takes longer gave others their turn
 
 void pause() {
 #if defined(__x86_64__)

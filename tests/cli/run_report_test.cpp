@@ -22,12 +22,8 @@ std::string page_of(const AttemptHistory& history, RunState state,
   row.flow_name = "<b>genomes</b>";
   row.submitted = start;
   row.submitted_by = "ana@\"build\"";
-  const auto attempts = history.attempts(start + std::chrono::seconds{9});
-  RunReport report{.row = row,
-                   .state = state,
-                   .view = history.view(),
-                   .attempts = attempts,
-                   .until = start + std::chrono::seconds{9},
+  const RecordedRun run(std::move(row), state, history, start + std::chrono::seconds{9});
+  RunReport report{.run = run,
                    .made = start + std::chrono::seconds{9},
                    .failures = std::move(failures),
                    .outputs = std::move(outputs)};
