@@ -1,6 +1,7 @@
 #include "cache/redis_lookup.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -65,29 +66,46 @@ Status RedisLookUp::load_heads() {
       for (std::size_t i = at; i < stop; ++i)
         commands.argument(context_.keys.entry(RedisKeys::tag(queries_[i].key)));
     }
-    // The limit is for waiting; a large answer may take longer than a small one.
-    auto replies = context_.client.run(commands, budgets.connect + budgets.operation +
-                                                     std::chrono::microseconds{50 * (end - begin)});
-    if (!replies) return tl::unexpected(replies.error());
-    std::size_t at = begin;
-    for (redis::Reply& reply : *replies) {
-      if (reply.is_error()) return tl::unexpected(error_of(reply, context_.client.name()));
-      const std::size_t stop = std::min(end, at + keys_per_command);
-      if (reply.elements.size() != stop - at)
-        return fail(ErrorCode::corrupt,
-                    context_.client.name() + " answered another question than was asked");
-      for (redis::Reply& element : reply.elements) {
-        const std::size_t position = at++;
-        if (!element.is_text() || serve_at_once(position, element.text)) continue;
-        Search search;
-        search.position = position;
-        search.tag = RedisKeys::tag(queries_[position].key);
-        take(search, std::move(element.text));
-        searches_.push_back(std::move(search));
+    // Decoded as they come, while the server still looks up the rest. A batch that is sent twice
+    // begins anew.
+    std::optional<Error> wrong;
+    const std::size_t searches = searches_.size(), dropped = dropped_.size();
+    const auto take_some = [&](std::size_t number, redis::Reply& reply) {
+      if (number == 0) {
+        wrong.reset();
+        searches_.erase(searches_.begin() + static_cast<std::ptrdiff_t>(searches), searches_.end());
+        dropped_.resize(dropped);
+        for (std::size_t i = begin; i < end; ++i) {
+          found_[i].record.reset();
+          found_[i].miss = Miss::absent;
+        }
       }
-    }
+      std::size_t at = begin + number * keys_per_command;
+      const std::size_t stop = std::min(end, at + keys_per_command);
+      if (reply.is_error())
+        wrong = error_of(reply, context_.client.name());
+      else if (reply.elements.size() != stop - at)
+        wrong = Error{ErrorCode::corrupt,
+                      context_.client.name() + " answered another question than was asked"};
+      else
+        for (redis::Reply& element : reply.elements) take_head(at++, element);
+    };
+    // The limit is for waiting; a large answer may take longer than a small one.
+    const Duration budget =
+        budgets.connect + budgets.operation + std::chrono::microseconds{50 * (end - begin)};
+    if (auto done = context_.client.read(commands, budget, take_some); !done) return done;
+    if (wrong) return tl::unexpected(*std::move(wrong));
   }
   return {};
+}
+
+void RedisLookUp::take_head(std::size_t position, redis::Reply& head) {
+  if (!head.is_text() || serve_at_once(position, head.text)) return;
+  Search search;
+  search.position = position;
+  search.tag = RedisKeys::tag(queries_[position].key);
+  take(search, std::move(head.text));
+  searches_.push_back(std::move(search));
 }
 
 // What says that there is nothing needs no key.

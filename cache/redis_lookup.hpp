@@ -59,6 +59,7 @@ class RedisLookUp {
   using Dropped = std::pair<std::string, std::string>;  // tag, bytes
 
   Status load_heads();
+  void take_head(std::size_t position, redis::Reply& head);
   Status load_histories(const std::vector<Search*>& wanting);
   Status fetch_values(const std::vector<Search*>& wanting);
   void fetch_files();

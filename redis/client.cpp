@@ -39,6 +39,16 @@ Client::Client(Settings settings, Library library, std::function<Time()> clock)
 Client::~Client() = default;
 
 Result<std::vector<Reply>> Client::run(const Commands& batch, Duration budget, Needs needs) {
+  return ask(batch, budget, needs, {});
+}
+
+Status Client::read(const Commands& batch, Duration budget, const Take& take) {
+  auto replies = ask(batch, budget, Needs::nothing, take);
+  return replies ? Status{} : tl::unexpected(std::move(replies.error()));
+}
+
+Result<std::vector<Reply>> Client::ask(const Commands& batch, Duration budget, Needs needs,
+                                       const Take& take) {
   if (batch.empty()) return std::vector<Reply>{};
   const std::lock_guard guard(mutex_);
   if (!breaker_.allows(clock_())) {
@@ -48,7 +58,7 @@ Result<std::vector<Reply>> Client::run(const Commands& batch, Duration budget, N
                             describe(std::max(breaker_.reopens() - clock_(), Duration{0}))));
   }
   const auto begin = std::chrono::steady_clock::now();
-  auto replies = attempt(batch, begin + budget, needs);
+  auto replies = attempt(batch, begin + budget, needs, take);
   counters_.waited += std::chrono::steady_clock::now() - begin;
   if (replies && std::any_of(replies->begin(), replies->end(),
                              [](const Reply& r) { return is_not_serving(r); }))
@@ -71,7 +81,8 @@ Result<std::vector<Reply>> Client::run(const Commands& batch, Duration budget, N
   return replies;
 }
 
-Result<std::vector<Reply>> Client::attempt(const Commands& batch, Deadline deadline, Needs needs) {
+Result<std::vector<Reply>> Client::attempt(const Commands& batch, Deadline deadline, Needs needs,
+                                           const Take& take) {
   const bool was_connected = connection_ != nullptr;
   for (bool is_second = false;; is_second = true) {
     if (!connection_)
@@ -82,7 +93,7 @@ Result<std::vector<Reply>> Client::attempt(const Commands& batch, Deadline deadl
         return tl::unexpected(*functions_error_);
       if (auto done = load_functions(deadline); !done) return tl::unexpected(done.error());
     }
-    auto replies = exchange(batch, deadline);
+    auto replies = exchange(batch, deadline, take);
     if (!replies) {
       // A server that was restarted since the last batch is no failure.
       const bool may_try_again = was_connected && !is_second &&
@@ -99,8 +110,9 @@ Result<std::vector<Reply>> Client::attempt(const Commands& batch, Deadline deadl
   }
 }
 
-Result<std::vector<Reply>> Client::exchange(const Commands& batch, Deadline deadline) {
-  auto replies = connection_->exchange(batch, deadline);
+Result<std::vector<Reply>> Client::exchange(const Commands& batch, Deadline deadline,
+                                            const Take& take) {
+  auto replies = connection_->exchange(batch, deadline, take);
   if (!replies) connection_.reset();
   return replies;
 }

@@ -65,8 +65,12 @@ class Client {
   /// nobody at the moment (loading, busy, refusing writes for want of disk); corrupt: no sense;
   /// denied: wrong password, or `functions` are needed and neither there nor allowed to be loaded.
   /// Blocks.
-  [[nodiscard]] virtual Result<std::vector<Reply>> run(const Commands& batch, Duration budget,
-                                                       Needs needs = Needs::nothing);
+  [[nodiscard]] Result<std::vector<Reply>> run(const Commands& batch, Duration budget,
+                                               Needs needs = Needs::nothing);
+  /// As run(), but each reply is taken as soon as it is here, while the server still works on the
+  /// rest. A batch that is sent twice is taken twice, the second time from 0 on again. `take` must
+  /// not use this client.
+  [[nodiscard]] Status read(const Commands& batch, Duration budget, const Take& take);
 
   /// Loads the functions, whatever is there. Connects when needed.
   /// @error as run(); denied: the user may not
@@ -78,11 +82,18 @@ class Client {
   /// "redis 127.0.0.1:6379": begins messages.
   [[nodiscard]] const std::string& name() const { return name_; }
 
+ protected:
+  /// run(), with `take` as read() has it, or none.
+  virtual Result<std::vector<Reply>> ask(const Commands& batch, Duration budget, Needs needs,
+                                         const Take& take);
+
  private:
-  Result<std::vector<Reply>> attempt(const Commands& batch, Deadline deadline, Needs needs);
+  Result<std::vector<Reply>> attempt(const Commands& batch, Deadline deadline, Needs needs,
+                                     const Take& take);
   Status connect(Deadline deadline);
   Status load_functions(Deadline deadline);
-  Result<std::vector<Reply>> exchange(const Commands& batch, Deadline deadline);
+  Result<std::vector<Reply>> exchange(const Commands& batch, Deadline deadline,
+                                      const Take& take = {});
 
   const Settings settings_;
   const Library library_;

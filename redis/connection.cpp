@@ -181,14 +181,16 @@ tl::unexpected<Error> Connection::lost(std::string_view why) const {
   return fail(ErrorCode::unavailable, fmt::format("{}: {}", name_, why));
 }
 
-Result<std::vector<Reply>> Connection::exchange(const Commands& commands, Deadline deadline) {
+Result<std::vector<Reply>> Connection::exchange(const Commands& commands, Deadline deadline,
+                                                const Take& take) {
   if (is_broken_) return lost("the connection was lost");
-  auto replies = exchange_all(commands, deadline);
+  auto replies = exchange_all(commands, deadline, take);
   if (!replies) is_broken_ = true;
   return replies;
 }
 
-Result<std::vector<Reply>> Connection::exchange_all(const Commands& commands, Deadline deadline) {
+Result<std::vector<Reply>> Connection::exchange_all(const Commands& commands, Deadline deadline,
+                                                    const Take& take) {
   std::vector<Reply> replies;
   replies.reserve(commands.count());
   reader_.start_round();
@@ -205,7 +207,7 @@ Result<std::vector<Reply>> Connection::exchange_all(const Commands& commands, De
     if (ready < 0) return lost(system_error("poll", errno).message);
     if (ready == 0) return lost("no reply in time");
     if ((wanted.revents & (POLLIN | POLLERR | POLLHUP)) != 0)
-      if (auto done = receive_some(replies, commands.count()); !done)
+      if (auto done = receive_some(replies, commands.count(), take); !done)
         return tl::unexpected(done.error());
     if ((wanted.revents & POLLOUT) != 0)
       if (auto done = send_some(unsent); !done) return tl::unexpected(done.error());
@@ -235,7 +237,7 @@ Result<std::vector<Reply>> Connection::listen(int bell, Deadline deadline) {
     if (ready < 0 && errno == EINTR) continue;
     if (ready < 0) return lost(system_error("poll", errno).message);
     if (wanted[0].revents != 0)
-      if (auto done = receive_some(said, SIZE_MAX); !done) return tl::unexpected(done.error());
+      if (auto done = receive_some(said, SIZE_MAX, {}); !done) return tl::unexpected(done.error());
     if (ready == 0 || wanted[1].revents != 0) break;
   }
   return said;
@@ -251,7 +253,8 @@ Status Connection::send_some(std::string_view& unsent) {
   return {};
 }
 
-Status Connection::receive_some(std::vector<Reply>& replies, std::size_t expected) {
+Status Connection::receive_some(std::vector<Reply>& replies, std::size_t expected,
+                                const Take& take) {
   char buffer[64 * 1024];
   const ssize_t got = ::recv(descriptor_, buffer, sizeof buffer, 0);
   if (got < 0) {
@@ -272,6 +275,7 @@ Status Connection::receive_some(std::vector<Reply>& replies, std::size_t expecte
       return fail(ErrorCode::corrupt, fmt::format("{}: a reply that nobody asked for", name_));
     has_answered_ = true;
     replies.push_back(std::move(**reply));
+    if (take) take(replies.size() - 1, replies.back());
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@
 namespace reprise::redis {
 
 using Deadline = std::chrono::steady_clock::time_point;
+/// Gets replies with their numbers, from 0 on.
+using Take = std::function<void(std::size_t number, Reply& reply)>;
 
 /// Waits until `descriptor` can be read, or until the deadline.
 void wait_for_any(int descriptor, Deadline deadline);
@@ -40,7 +43,10 @@ class Connection {
   /// out is not known.
   /// @error unavailable: connection lost, or not in time; corrupt: no reply of the protocol, or one
   /// above the limits. Blocks.
-  [[nodiscard]] Result<std::vector<Reply>> exchange(const Commands& commands, Deadline deadline);
+  /// @param take  gets each reply, with its number, as soon as it is here, while the server still
+  ///              works on the rest; what it moves out of a reply is gone from the result
+  [[nodiscard]] Result<std::vector<Reply>> exchange(const Commands& commands, Deadline deadline,
+                                                    const Take& take = {});
 
   // For subscribers, who are told things that are no replies.
 
@@ -56,9 +62,10 @@ class Connection {
 
  private:
   Connection(int descriptor, std::string name, const Limits& limits);
-  Result<std::vector<Reply>> exchange_all(const Commands& commands, Deadline deadline);
+  Result<std::vector<Reply>> exchange_all(const Commands& commands, Deadline deadline,
+                                          const Take& take);
   Status send_some(std::string_view& unsent);
-  Status receive_some(std::vector<Reply>& replies, std::size_t expected);
+  Status receive_some(std::vector<Reply>& replies, std::size_t expected, const Take& take);
   tl::unexpected<Error> lost(std::string_view why) const;
 
   int descriptor_;

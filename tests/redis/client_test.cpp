@@ -1,9 +1,13 @@
 // Against real servers, and against things that only pretend to be one.
 #include "redis/client.hpp"
 
+#include <sys/socket.h>
+
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
@@ -12,6 +16,8 @@
 #include "tests/support/tcp_proxy.hpp"
 
 namespace reprise::redis {
+
+BOOST_AUTO_TEST_SUITE(Client_)
 namespace {
 
 using namespace std::chrono_literals;
@@ -77,8 +83,6 @@ Duration time_of(Body body) {
   body();
   return std::chrono::steady_clock::now() - begin;
 }
-
-BOOST_AUTO_TEST_SUITE(Client_)
 
 BOOST_AUTO_TEST_CASE(many_commands_take_one_round_trip_over_port_and_socket) {
   RedisServer server;
@@ -304,6 +308,40 @@ BOOST_AUTO_TEST_CASE(a_connection_cut_in_the_middle_is_made_anew) {
     proxy.set(TcpProxy::Manner::pass);
     BOOST_TEST(ask(client, one({"GET", "k"})).text.size() == 1000u);
   }
+}
+
+BOOST_AUTO_TEST_CASE(replies_are_taken_as_they_come_and_from_the_first_when_sent_again) {
+  // Answers each command with a number; the first connection ends after three answers.
+  std::atomic<int> connections{0};
+  TcpServer server([&](int descriptor) {
+    const int most = connections++ == 0 ? 3 : 1000;
+    char buffer[4096];
+    for (int answered = 0; answered < most;) {
+      const ssize_t got = ::recv(descriptor, buffer, sizeof buffer, 0);
+      if (got <= 0) return;
+      const auto asked = std::count(buffer, buffer + got, '*');
+      std::string answers;
+      for (std::ptrdiff_t i = 0; i < asked && answered < most; ++i)
+        answers += ":" + std::to_string(100 * connections + answered++) + "\r\n";
+      if (::send(descriptor, answers.data(), answers.size(), MSG_NOSIGNAL) < 0) return;
+    }
+    ::shutdown(descriptor, SHUT_RDWR);
+  });
+  Client client(settings_for(server.port()));
+  std::vector<std::pair<std::size_t, std::int64_t>> taken;
+  const Take take = [&](std::size_t number, Reply& reply) {
+    taken.emplace_back(number, reply.integer);
+  };
+  BOOST_REQUIRE(client.read(one({"PING"}), 5s, take).has_value());
+  BOOST_TEST(taken.size() == 1u);
+  taken.clear();
+  Commands many;
+  for (int i = 0; i < 4; ++i) many.add("PING");
+  BOOST_REQUIRE(client.read(many, 5s, take).has_value());
+  const std::vector<std::pair<std::size_t, std::int64_t>> expected{{0, 101}, {1, 102}, {0, 200},
+                                                                   {1, 201}, {2, 202}, {3, 203}};
+  BOOST_TEST((taken == expected));
+  BOOST_TEST(client.counters().failures == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(there_is_no_such_host) {

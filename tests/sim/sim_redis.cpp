@@ -31,7 +31,8 @@ std::vector<RedisModel::Words> words_of(const redis::Commands& batch) {
 SimRedis::SimRedis(World& world)
     : Client({}, cache::redis_functions(), [&world] { return world.now(); }), world_(world) {}
 
-Result<std::vector<redis::Reply>> SimRedis::run(const redis::Commands& batch, Duration, Needs) {
+Result<std::vector<redis::Reply>> SimRedis::ask(const redis::Commands& batch, Duration, Needs,
+                                                const redis::Take& take) {
   const auto lost = [&] { return fail(ErrorCode::unavailable, name() + ": no answer"); };
   if (is_down) return lost();
   // A failing connection loses the question as often as the answer.
@@ -41,6 +42,7 @@ Result<std::vector<redis::Reply>> SimRedis::run(const redis::Commands& batch, Du
   for (const RedisModel::Words& words : words_of(batch))
     replies.push_back(model_.execute(words, world_.now() + clock_offset));
   if (is_lost) return lost();
+  for (std::size_t i = 0; take && i < replies.size(); ++i) take(i, replies[i]);
   return replies;
 }
 

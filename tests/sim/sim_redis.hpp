@@ -17,9 +17,6 @@ class SimRedis final : public redis::Client {
  public:
   explicit SimRedis(World& world);
 
-  Result<std::vector<redis::Reply>> run(const redis::Commands& batch, Duration budget,
-                                        Needs needs) override;
-
   /// Its replica has everything up to now.
   void replicate() { model_.replicate(); }
   RedisModel& model() { return model_; }
@@ -27,6 +24,10 @@ class SimRedis final : public redis::Client {
   bool is_down = false;
   bool loses_replies = false;  // half of them: what was asked is done, and nobody is told
   Duration clock_offset{0};
+
+ protected:
+  Result<std::vector<redis::Reply>> ask(const redis::Commands& batch, Duration budget, Needs needs,
+                                        const redis::Take& take) override;
 
  private:
   World& world_;
