@@ -3,11 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <system_error>
 
 #include <fmt/format.h>
+
+#include "worker/reused_file.hpp"
 
 namespace reprise::worker {
 
@@ -89,27 +92,42 @@ bool remove_contents(const fs::path& folder) {
   return true;
 }
 
-// Those that were being written when their commands were killed: "0.signal.x7Yz2q".
-void remove_unfinished_signals(const fs::path& parent) {
+// Signals that were being written when their commands were killed, "0.signal.x7Yz2q", and values
+// that a process left that was killed, "0.value1.json".
+void remove_left_beside(const fs::path& parent) {
   std::error_code error;
   for (fs::directory_iterator entry(parent, error), end; !error && entry != end;
        entry.increment(error)) {
     std::error_code ignored;
-    if (entry->path().filename().string().find(".signal.") != std::string::npos)
-      fs::remove(entry->path(), ignored);
+    const std::string name = entry->path().filename().string();
+    if (name.find(".signal.") != std::string::npos || name.find(".value") != std::string::npos)
+      fs::remove_all(entry->path(), ignored);
   }
 }
 
 }  // namespace
+
+fs::path value_file(const fs::path& folder, std::size_t n) {
+  return fmt::format("{}.value{}.json", folder.string(), n);
+}
+
+Status AttemptFolders::Lease::put_values(const std::vector<std::string>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    folder_.values = std::max(folder_.values, i + 1);
+    if (auto put = write_over(value_file(folder_.path, i), values[i]); !put) return put;
+  }
+  return {};
+}
 
 AttemptFolders::~AttemptFolders() {
   tidy();
   for (const Folder& folder : free_) {
     ::rmdir(folder.path.c_str());
     ::unlink(Lease::context_file(folder).c_str());
+    for (std::size_t i = 0; i < folder.values; ++i) ::unlink(value_file(folder.path, i).c_str());
   }
   if (made_ == 0 || ::rmdir(parent_.c_str()) == 0) return;
-  remove_unfinished_signals(parent_);
+  remove_left_beside(parent_);
   ::rmdir(parent_.c_str());
 }
 

@@ -20,6 +20,9 @@
 
 namespace reprise::worker {
 
+/// Beside the folder of an attempt, and so out of its command's way: the n-th value it is given.
+[[nodiscard]] std::filesystem::path value_file(const std::filesystem::path& folder, std::size_t n);
+
 /// Safe from any thread. One per run and process.
 class AttemptFolders {
  public:
@@ -31,12 +34,14 @@ class AttemptFolders {
   struct Folder {
     std::filesystem::path path;
     std::uint64_t inode = 0;
-    timespec changed{};  // when it was last seen empty
-    timespec taken{};    // when the present attempt got it
+    timespec changed{};      // when it was last seen empty
+    timespec taken{};        // when the present attempt got it
+    std::size_t values = 0;  // files of values that lie beside it
   };
 
   /// An empty folder for one attempt; given back when this goes. Beside it, and so out
-  /// of the command's way, are places for two files: what it is told, and what it answers.
+  /// of the command's way, are places for what it is told, for the values it is given, and for what
+  /// it answers.
   class Lease {
    public:
     Lease(AttemptFolders& folders, Folder folder)
@@ -50,6 +55,8 @@ class AttemptFolders {
     [[nodiscard]] const std::filesystem::path& path() const { return folder_.path; }
     /// Written over by each attempt.
     [[nodiscard]] std::filesystem::path context_file() const { return context_file(folder_); }
+    /// Puts the values that the attempt is given where value_file() says. @error as write_over()
+    [[nodiscard]] Status put_values(const std::vector<std::string>& values);
     /// Not there when the attempt begins.
     [[nodiscard]] std::filesystem::path signal_file() const { return signal_file(folder_); }
 

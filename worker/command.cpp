@@ -20,6 +20,7 @@
 #include "worker/functions.hpp"
 #include "worker/output_tail.hpp"
 #include "worker/process.hpp"
+#include "worker/reused_file.hpp"
 #include "worker/secrets.hpp"
 #include "worker/signal_file.hpp"
 
@@ -238,9 +239,7 @@ bool is_of_task(const Value& key) {
          (text->starts_with("task_") || *text == "map_index" || *text == "resume");
 }
 
-// What the command can know of the context. The file is written over for each attempt and then cut:
-// making it anew, or emptying it first, makes a journalled file system write it out, which costs a
-// thousand times as much.
+// What the command can know of the context.
 Status put_context(const Attempt& attempt, const fs::path& path, BoundCommand& command) {
   const bool is_of_run = attempt.question && attempt.question->kind == Question::Kind::run_hooks;
   Map context = context_values(attempt);
@@ -248,21 +247,7 @@ Status put_context(const Attempt& attempt, const fs::path& path, BoundCommand& c
   command.environment.merge(context_variables(context));
   command.environment["REPRISE_CONTEXT_FILE"] = path.string();
   const std::string text = to_json(Value(std::move(context))) + "\n";
-  const FileDescriptor file(
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  const auto error = [&] {
-    return tl::unexpected(
-        system_error(fmt::format("write the context to \"{}\"", path.string()), errno));
-  };
-  if (!file.is_open()) return error();
-  for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t put = ::write(file.get(), rest.data(), rest.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return error();
-    rest.remove_prefix(static_cast<std::size_t>(put));
-  }
-  if (::ftruncate(file.get(), static_cast<off_t>(text.size())) != 0) return error();
-  return {};
+  return write_over(path, text);
 }
 
 // An exit code that the task gave a meaning, as a signal.
@@ -332,7 +317,7 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
     outcome.duration = now() - outcome.started;
     return outcome;
   };
-  const auto folder = run.folders.take();
+  auto folder = run.folders.take();
   if (!folder) return cannot_start(folder.error());
   auto command = bind_command(attempt, body, folder->path(), options_.inherited);
   if (!command) return cannot_start(command.error());
@@ -340,6 +325,7 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
     return cannot_start(put.error());
   if (auto put = put_context(attempt, folder->context_file(), *command); !put)
     return cannot_start(put.error());
+  if (auto put = folder->put_values(command->values); !put) return cannot_start(put.error());
   // Not its name: two workers of one machine may have attempts of the same name, one of them to be
   // ended.
   command->mark = "REPRISE_CONTEXT_FILE=" + folder->context_file().string();

@@ -75,6 +75,7 @@ struct BoundCommand {
   std::vector<std::string> arguments;
   Environment environment;
   Staging staging;
+  std::vector<std::string> values;       // inputs that are no files, as JSON: value_file()
   std::filesystem::path folder;          // the attempt's own
   std::filesystem::path working_folder;  // that, or the flow's
   std::string mark;                      // an entry of the environment that no other has

@@ -9,6 +9,7 @@
 #include "core/text.hpp"
 #include "flow/argument_scope.hpp"
 #include "flow/template.hpp"
+#include "worker/attempt_folders.hpp"
 #include "worker/command.hpp"
 
 namespace reprise::worker {
@@ -96,13 +97,16 @@ std::optional<NamedFiles> files_of_list(const Value& value) {
 }
 
 // Where a command finds an input: a file, a folder of files, or the value as JSON.
-std::string place_input(Staging& staging, const Value& value) {
+std::string place_input(BoundCommand& command, const Value& value) {
+  Staging& staging = command.staging;
+  const auto inside = [&](const std::string& path) { return (command.folder / path).string(); };
   if (const auto files = files_of(value); files && !files->empty()) {
-    return files->size() == 1 ? staging.add_file(files->front().second, files->front().first)
-                              : staging.add_folder(*files);
+    return inside(files->size() == 1 ? staging.add_file(files->front().second, files->front().first)
+                                     : staging.add_folder(*files));
   }
-  if (const auto files = files_of_list(value)) return staging.add_folder(*files);
-  return staging.add_text(to_json(value) + "\n", "value.json");
+  if (const auto files = files_of_list(value)) return inside(staging.add_folder(*files));
+  command.values.push_back(to_json(value) + "\n");
+  return value_file(command.folder, command.values.size() - 1).string();
 }
 
 Result<std::string> item_text(const Value& item, const expression::FileText& file_text) {
@@ -120,8 +124,7 @@ Status expose(const Attempt& attempt, BoundCommand& command,
     if (!value)
       return tl::unexpected(with_context(fmt::format("input \"{}\"", input.name), value.error()));
     if (!input.is_item) {
-      command.environment[input.variable] =
-          (command.folder / place_input(command.staging, *value)).string();
+      command.environment[input.variable] = place_input(command, *value);
       continue;
     }
     auto text = item_text(*value, file_text);

@@ -35,16 +35,6 @@ std::string last_part(std::string_view name) {
   return is_inner_path(part) ? std::string(part) : "file";
 }
 
-Status write_all(int fd, std::string_view bytes, const fs::path& path) {
-  while (!bytes.empty()) {
-    const ssize_t put = ::write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail_io("write", path);
-    bytes.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return {};
-}
-
 Status copy_local(const FileDescriptor& from, const struct stat& info, const fs::path& to) {
   const FileDescriptor target(
       ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -129,13 +119,6 @@ Status make_one(const FileValue& file, const fs::path& to, cache::BlobStore* blo
   return {};
 }
 
-Status make_one(const Staging::Place::Text& text, const fs::path& to, cache::BlobStore*) {
-  const FileDescriptor target(
-      ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0444));
-  if (!target.is_open()) return fail_io("make", to);
-  return write_all(target.get(), text.content, to);
-}
-
 }  // namespace
 
 bool is_inner_path(std::string_view path) {
@@ -159,12 +142,6 @@ std::string Staging::add_file(const FileValue& file, std::string_view name) {
   return known;
 }
 
-std::string Staging::add_text(std::string content, std::string_view name) {
-  std::string path = next_folder() + "/" + last_part(name);
-  places_.push_back({path, Place::Text{std::move(content)}});
-  return path;
-}
-
 std::string Staging::add_folder(const std::vector<std::pair<std::string, FileValue>>& files) {
   const std::string folder = next_folder();
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -174,8 +151,7 @@ std::string Staging::add_folder(const std::vector<std::pair<std::string, FileVal
   return folder;
 }
 
-Status Staging::add_at(std::string path,
-                       std::variant<FileValue, Place::Local, Place::Text> source) {
+Status Staging::add_at(std::string path, std::variant<FileValue, Place::Local> source) {
   if (!is_inner_path(path)) {
     return fail(
         ErrorCode::invalid_argument,

@@ -26,27 +26,22 @@ class Staging {
  public:
   struct Place {
     std::string path;  // relative to the attempt's folder
-    // From the blob store, from a local path, or written here.
+    // From the blob store, or from a local path.
     struct Local {
       std::filesystem::path from;
       bool operator==(const Local&) const = default;
     };
-    struct Text {
-      std::string content;
-      bool operator==(const Text&) const = default;
-    };
-    std::variant<FileValue, Local, Text> source;
+    std::variant<FileValue, Local> source;
     bool operator==(const Place&) const = default;
   };
 
   /// "inputs/<n>/<last part of name>"; the same file under the same name has one place.
   [[nodiscard]] std::string add_file(const FileValue& file, std::string_view name);
-  [[nodiscard]] std::string add_text(std::string content, std::string_view name);
   /// "inputs/<n>", a folder with these files; names that are no inner path become numbers.
   [[nodiscard]] std::string add_folder(const std::vector<std::pair<std::string, FileValue>>& files);
   /// At exactly this inner path. @error invalid_argument: not an inner path, or taken by another
   /// file
-  Status add_at(std::string path, std::variant<FileValue, Place::Local, Place::Text> source);
+  Status add_at(std::string path, std::variant<FileValue, Place::Local> source);
 
   [[nodiscard]] const std::vector<Place>& places() const { return places_; }
 

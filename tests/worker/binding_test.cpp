@@ -3,6 +3,8 @@
 #include "tests/worker/support.hpp"
 #include "worker/command.hpp"
 
+BOOST_AUTO_TEST_SUITE(binding)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -34,8 +36,6 @@ std::vector<std::string> paths(const Staging& staging) {
 using Texts = std::vector<std::string>;
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(binding)
 
 BOOST_AUTO_TEST_CASE(arguments_are_taken_as_they_are_and_templates_replaced) {
   OneTask task(argv(
@@ -106,12 +106,11 @@ BOOST_AUTO_TEST_CASE(several_outputs_are_a_folder_and_values_are_json) {
       .with_upstream("quiet", command_result({}));
   const BoundCommand command = bound(task);
   BOOST_TEST(command.environment.at("REPRISE_INPUT_split") == "/run/attempts/0/inputs/0");
-  BOOST_TEST(command.environment.at("REPRISE_INPUT_count") ==
-             "/run/attempts/0/inputs/1/value.json");
-  BOOST_TEST((paths(command.staging) == Texts{"inputs/0/a.txt", "inputs/0/deep/b.txt",
-                                              "inputs/1/value.json", "inputs/2/value.json"}));
-  BOOST_TEST(std::get<Staging::Place::Text>(command.staging.places()[2].source).content ==
-             "{\"n\":3}\n");
+  BOOST_TEST(command.environment.at("REPRISE_INPUT_count") == "/run/attempts/0.value0.json");
+  BOOST_TEST(command.environment.at("REPRISE_INPUT_quiet") == "/run/attempts/0.value1.json");
+  BOOST_TEST((paths(command.staging) == Texts{"inputs/0/a.txt", "inputs/0/deep/b.txt"}));
+  BOOST_REQUIRE(command.values.size() == 2u);
+  BOOST_TEST(command.values[0] == "{\"n\":3}\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_mapped_upstream_is_a_folder_with_one_folder_per_element) {
