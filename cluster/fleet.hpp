@@ -25,10 +25,12 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cluster/inventory.hpp"
+#include "core/numbers_hash.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
 #include "scheduler/events.hpp"
@@ -204,14 +206,15 @@ class Fleet {
 
   FleetOptions options_;
   std::map<WorkerId, Worker> workers_;
-  std::map<Name, WorkerId> holder_;
+  std::unordered_map<Name, WorkerId, NumbersHash> holder_;
   std::deque<Attempt> waiting_;  // for a worker that takes work
   std::deque<Attempt> held_;     // for a worker that may have them
   std::optional<Time> holds_until_;
   std::optional<std::set<std::string>> expected_;  // names of workers that have not come back
   std::optional<std::set<RunId>> going_on_;
   bool has_orphans_ = false;  // some worker may have some: no other attempt looks for one
-  std::map<Name, WorkerId> unrecorded_;  // reported by this worker, not recorded yet; with an epoch
+  // Reported by this worker, not recorded yet; with an epoch.
+  std::unordered_map<Name, WorkerId, NumbersHash> unrecorded_;
   std::map<WorkerId, scheduler::WorkerOffer> offered_;  // as the scheduler was told
   std::map<WorkerId, std::vector<Attempt>> dispatches_;
   std::map<WorkerId, std::vector<scheduler::AttemptRef>> stops_;

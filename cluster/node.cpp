@@ -210,8 +210,7 @@ Status Node::stop(std::uint64_t epoch, const std::vector<scheduler::AttemptRef>&
 }
 
 void Node::acknowledged(const std::vector<scheduler::AttemptRef>& attempts) {
-  for (const scheduler::AttemptRef& each : attempts)
-    if (const auto end = ends_.find(foreign(each)); end != ends_.end()) forget_end(end);
+  for (const scheduler::AttemptRef& each : attempts) forget_end(foreign(each));
   settle();
 }
 
@@ -308,10 +307,12 @@ void Node::ended(const Running& running, Outcome outcome) {
   const Foreign name = foreign(running.item.attempt);
   end_order_[++last_end_] = name;
   ends_[name] = {running.item, std::move(outcome), last_end_};
-  if (ends_.size() > options_.ends_kept) forget_end(ends_.find(end_order_.begin()->second));
+  if (ends_.size() > options_.ends_kept) forget_end(end_order_.begin()->second);
 }
 
-void Node::forget_end(std::map<Foreign, End>::iterator end) {
+void Node::forget_end(const Foreign& name) {
+  const auto end = ends_.find(name);
+  if (end == ends_.end()) return;
   end_order_.erase(end->second.order);
   ends_.erase(end);
 }

@@ -27,11 +27,13 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "cluster/inventory.hpp"
 #include "core/digest.hpp"
+#include "core/numbers_hash.hpp"
 #include "core/result.hpp"
 #include "core/time.hpp"
 #include "flow/attempt.hpp"
@@ -177,7 +179,7 @@ class Node {
   void give_back(const Name& name);
   void ended(const Running& running, Outcome outcome);
   void forget_scheduler();
-  void forget_end(std::map<Foreign, End>::iterator end);
+  void forget_end(const Foreign& name);
   void forget_runs();
   void settle();
   [[nodiscard]] std::optional<std::string> lacks_room_for(const Resources& own) const;
@@ -197,7 +199,7 @@ class Node {
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::uint32_t> run_numbers_;  // to those here
   std::map<Name, Gathering> gathering_;  // not on a slot yet
   std::map<Name, Running> running_;      // given to the slots, not reported by them
-  std::map<Foreign, End> ends_;
+  std::unordered_map<Foreign, End, NumbersHash> ends_;
   std::map<std::uint64_t, Foreign> end_order_;  // as they ended
   std::uint64_t last_end_ = 0;
   NodeEffects effects_;

@@ -204,6 +204,8 @@ Status TlsStream::receive(std::string_view bytes, std::string& plain) {
       const int got = SSL_read(ssl(tls_), buffer, sizeof buffer);
       if (got > 0) {
         plain.append(buffer, static_cast<std::size_t>(got));
+        // Asking when there is nothing costs as much as opening a short record.
+        if (BIO_ctrl_pending(bio(input_)) == 0 && SSL_pending(ssl(tls_)) == 0) break;
         continue;
       }
       const int error = SSL_get_error(ssl(tls_), got);

@@ -1,7 +1,9 @@
 #include "flow/flow_spec.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <functional>
 #include <string_view>
 #include <unordered_set>
 
@@ -58,9 +60,36 @@ std::size_t table_size(const FlowSpec& flow, Input::Source source) {
   return 0;
 }
 
+/// Which of the nodes' names was there before. A flat table: a set would ask for memory for each.
+class NodeNames {
+ public:
+  explicit NodeNames(const FlowSpec& flow)
+      : flow_(flow), table_(std::bit_ceil(2 * flow.nodes.size() + 1)) {}
+
+  /// False: a node before `node` has its name.
+  bool insert(std::uint32_t node) {
+    const std::string& name = flow_.nodes[node].name;
+    const std::size_t hash = std::hash<std::string_view>{}(name);
+    const auto check = static_cast<std::uint32_t>(hash >> 32);
+    std::size_t at = hash & (table_.size() - 1);
+    for (; table_[at].node != none; at = (at + 1) & (table_.size() - 1))
+      if (table_[at].check == check && flow_.nodes[table_[at].node].name == name) return false;
+    table_[at] = {node, check};
+    return true;
+  }
+
+ private:
+  static constexpr std::uint32_t none = UINT32_MAX;
+  struct Entry {
+    std::uint32_t node = none;
+    std::uint32_t check = 0;  // more of its name's hash, so that few names need be looked at
+  };
+  const FlowSpec& flow_;
+  std::vector<Entry> table_;  // by hash; at least half of it is none
+};
+
 Status check_nodes(const FlowSpec& flow) {
-  std::unordered_set<std::string_view> names;
-  names.reserve(flow.nodes.size());
+  NodeNames names(flow);
   // Per input name the last node that used it, to find repetitions without a set per node.
   struct Use {
     std::uint32_t node = UINT32_MAX;
@@ -71,8 +100,7 @@ Status check_nodes(const FlowSpec& flow) {
   for (std::uint32_t i = 0; i < flow.nodes.size(); ++i) {
     const Node& node = flow.nodes[i];
     if (auto fine = check_node(flow, node, inputs); !fine) return fine;
-    if (!names.insert(node.name).second)
-      return bad(fmt::format("two tasks are named \"{}\"", shown(node.name)));
+    if (!names.insert(i)) return bad(fmt::format("two tasks are named \"{}\"", shown(node.name)));
     inputs += node.input_count;
     for (const Input& input : flow.inputs_of(NodeId{i})) {
       if (input.index >= table_size(flow, input.source))

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/numbers_hash.hpp"
 #include "scheduler/events.hpp"
 #include "scheduler/limits.hpp"
 #include "scheduler/placement.hpp"
@@ -120,7 +121,7 @@ class Scheduler {
   Limits limits_;
   std::vector<LaneState> lanes_;  // by number
   // Of attempts at workers elsewhere; of the one in this process nothing is to be known.
-  std::map<Key, Placed> placed_;
+  std::unordered_map<Key, Placed, NumbersHash> placed_;
   std::map<WorkerId, std::map<std::uint64_t, AttemptRef>> at_worker_;  // in the order sent
   std::map<Key, Rejections> rejections_;
   std::set<WorkerId> retracting_;  // were asked for something back
