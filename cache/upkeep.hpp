@@ -38,7 +38,7 @@ struct Selection {
 };
 
 /// How often and when a result was of use, for the order in which results go.
-struct Use {
+struct Usage {
   std::uint64_t count = 0;
   Time last{};
 };
@@ -52,7 +52,7 @@ struct CollectRequest {
   std::optional<std::uint64_t> max_bytes{};
   Duration grace{std::chrono::hours{2}};  // blobs younger than this stay
   bool dry_run = false;
-  std::map<Key, Use> uses{};                // of entries, by runs
+  std::map<Key, Usage> uses{};              // of entries, by runs
   std::set<RunId> active{};                 // runs whose results stay
   std::set<std::pair<Key, Digest>> used{};  // results that stay, by their values
   std::set<Digest> blobs_in_use{};          // by others than the cache

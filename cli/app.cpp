@@ -43,8 +43,8 @@ std::string help_of(const CLI::App& command) {
   return command.help(command.get_parent() ? command_path(*command.get_parent()) : std::string());
 }
 
-UsageError describe(const CLI::ParseError& error, const CLI::App& app,
-                    const std::vector<std::string>& arguments) {
+UsageError usage_error(const CLI::ParseError& error, const CLI::App& app,
+                       const std::vector<std::string>& arguments) {
   UsageError result{{ErrorCode::invalid_argument, error.what()}, {}, false};
   for (const std::string& argument : arguments) {
     if (argument == "--") break;
@@ -191,7 +191,7 @@ tl::expected<Invocation, UsageError> parse_command_line(std::vector<std::string>
     const CLI::App& command = chosen(*app);
     return Invocation{settings->globals, {}, help_of(command)};
   } catch (const CLI::ParseError& error) {
-    return tl::unexpected(describe(error, *app, given));
+    return tl::unexpected(usage_error(error, *app, given));
   } catch (const CLI::Error& error) {
     return tl::unexpected(
         UsageError{{ErrorCode::invalid_argument, error.what()}, "see `reprise --help`", false});

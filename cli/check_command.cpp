@@ -37,7 +37,7 @@ int check_command(const CheckOptions& options, Console& console) {
                        {"kind", nullptr},
                        {"name", nullptr},
                        {"tasks", nullptr},
-                       {"errors", describe(failure, path).errors}});
+                       {"errors", mistakes_of(failure, path).errors}});
       continue;
     }
     if (!loaded->warnings.empty())

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/data_access.hpp"
 #include "cli/documents.hpp"
+#include "cli/poll_pause.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/steering.hpp"
 #include "cli/text.hpp"
@@ -15,9 +16,6 @@
 
 namespace reprise::cli {
 namespace {
-
-constexpr auto poll_least = std::chrono::milliseconds{50};
-constexpr auto poll_most = std::chrono::milliseconds{250};
 
 struct Waited {
   journal::RunRow row;
@@ -77,7 +75,7 @@ int wait_command(const WaitOptions& options, Console& console) {
   for (const journal::RunRow& row : *rows) runs.push_back({row});
 
   const auto begin = std::chrono::steady_clock::now();
-  auto pause = poll_least;
+  PollPause pause;
   for (;;) {
     bool all_over = true;
     for (Waited& run : runs) {
@@ -90,7 +88,7 @@ int wait_command(const WaitOptions& options, Console& console) {
         return finish_waiting(runs, exit_code_of(run.state), console);
     }
     if (all_over) break;
-    auto rest = std::chrono::steady_clock::duration(pause);
+    auto rest = std::chrono::steady_clock::duration(pause.next());
     if (options.timeout) {
       const auto left = begin + *options.timeout - std::chrono::steady_clock::now();
       if (left <= std::chrono::steady_clock::duration{0})
@@ -98,7 +96,6 @@ int wait_command(const WaitOptions& options, Console& console) {
       rest = std::min<std::chrono::steady_clock::duration>(rest, left);
     }
     std::this_thread::sleep_for(rest);
-    pause = std::min<std::chrono::milliseconds>(pause * 5 / 4, poll_most);
   }
   int code = exit_ok;
   for (const Waited& run : runs)

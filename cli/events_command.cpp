@@ -7,6 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/documents.hpp"
+#include "cli/poll_pause.hpp"
 #include "cli/run_place.hpp"
 #include "cli/run_selector.hpp"
 #include "cli/text.hpp"
@@ -15,8 +16,6 @@ namespace reprise::cli {
 namespace {
 
 constexpr std::size_t changes_per_read = 10'000;
-constexpr auto poll_least = std::chrono::milliseconds{50};
-constexpr auto poll_most = std::chrono::milliseconds{250};
 
 /// The states on the way to the last one, each as a change of its own. What the attempt was belongs
 /// to the state it ended in; what followed is the change's own state.
@@ -86,7 +85,7 @@ int events_command(const EventsOptions& options, Console& console) {
   Json events = Json::array();
   journal::Offset position = 0;
   bool is_last = !options.follow;
-  auto pause = poll_least;
+  PollPause pause;
   while (console.is_open()) {
     const auto entries = journal.read(row->id, position, changes_per_read);
     if (!entries) return console.fail(entries.error());
@@ -99,11 +98,10 @@ int events_command(const EventsOptions& options, Console& console) {
           is_finished(*state) || *state == RunState::interrupted || *state == RunState::paused;
       if (is_last) continue;
       console.flush();
-      std::this_thread::sleep_for(pause);
-      pause = std::min<std::chrono::milliseconds>(pause * 3 / 2, poll_most);
+      std::this_thread::sleep_for(pause.next());
       continue;
     }
-    pause = poll_least;
+    pause.reset();
     for (const auto& [first, batch] : *entries) {
       if (const auto status = view.apply(batch); !status) return console.fail(status.error());
       journal::Offset offset = first;

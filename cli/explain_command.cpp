@@ -15,8 +15,6 @@
 namespace reprise::cli {
 namespace {
 
-constexpr std::size_t shown_value_columns = 40;
-
 std::string_view word(TaskExplanation::Outcome outcome) {
   switch (outcome) {
     case TaskExplanation::Outcome::hit:
@@ -57,10 +55,8 @@ Json place_json(const std::string& file, const SourceSpan& span) {
           {"end_column", span.end_column}};
 }
 
-std::string shown_value(const std::string& text) {
-  if (text.empty()) return "none";
-  if (text.starts_with("sha256:") && text.size() == 71) return text.substr(0, 19) + "…";
-  return shorten(escape_for_terminal(text), shown_value_columns);
+std::string value_or_none(const std::string& text) {
+  return text.empty() ? "none" : short_value(text);
 }
 
 Json text_or_null(const std::string& text) {
@@ -143,13 +139,13 @@ void print(const TaskExplanation& e, const journal::RunRow& row, bool alone, Con
   for (const Cause& cause : e.causes) {
     const std::string where = place(row.source_file, cause.span);
     console.out(fmt::format("  changed  {}  {}  {} → {}{}", pad(word(cause.kind), 7),
-                            pad(escape_for_terminal(cause.name), 16), shown_value(cause.before),
-                            shown_value(cause.now), where.empty() ? "" : "   " + where));
+                            pad(escape_for_terminal(cause.name), 16), value_or_none(cause.before),
+                            value_or_none(cause.now), where.empty() ? "" : "   " + where));
   }
   for (const cache::Difference& difference : e.miss.differences)
     console.out(fmt::format("  differs  {}  {} → {}",
                             pad(escape_for_terminal(difference.reason), 25),
-                            shown_value(difference.before), shown_value(difference.now)));
+                            value_or_none(difference.before), value_or_none(difference.now)));
   console.flush();  // what is said besides comes after it
   if (!e.note.empty() && e.reason != "pinned" && !e.reason.empty())
     console.say("  " + escape_for_terminal(e.note));

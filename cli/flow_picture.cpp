@@ -25,19 +25,20 @@ std::string_view word(const Body& body) {
 }
 
 /// The glyph, count, class and colour of each state that there is.
-struct Share {
+struct StateShare {
   std::string_view glyph;
   std::uint64_t count;
   std::string_view style;
   std::string_view dot_color;
 };
 
-std::vector<Share> shares_of(const StateColumns& c) {
-  std::vector<Share> all{{"✓", c.success, "ok", "#c8e6c9"},   {"≡", c.cached, "hit", "#b2ebf2"},
-                         {"✗", c.failed, "bad", "#ffcdd2"},   {"▶", c.running, "run", "#bbdefb"},
-                         {"·", c.waiting, "wait", "#eeeeee"}, {"⊘", c.cancelled, "stop", "#ffe0b2"},
-                         {"–", c.skipped, "skip", "#e1bee7"}};
-  std::erase_if(all, [](const Share& share) { return share.count == 0; });
+std::vector<StateShare> shares_of(const StateColumns& c) {
+  std::vector<StateShare> all{
+      {"✓", c.success, "ok", "#c8e6c9"},   {"≡", c.cached, "hit", "#b2ebf2"},
+      {"✗", c.failed, "bad", "#ffcdd2"},   {"▶", c.running, "run", "#bbdefb"},
+      {"·", c.waiting, "wait", "#eeeeee"}, {"⊘", c.cancelled, "stop", "#ffe0b2"},
+      {"–", c.skipped, "skip", "#e1bee7"}};
+  std::erase_if(all, [](const StateShare& share) { return share.count == 0; });
   return all;
 }
 
@@ -45,7 +46,7 @@ std::vector<Share> shares_of(const StateColumns& c) {
 std::string note_of(const Box& box) {
   if (!box.states) return box.is_mapped ? "mapped" : "";
   std::string note;
-  for (const Share& share : shares_of(*box.states))
+  for (const StateShare& share : shares_of(*box.states))
     note += fmt::format("{}{} {}", note.empty() ? "" : "  ", share.glyph, grouped(share.count));
   return note.empty() ? "no elements" : note;
 }
@@ -55,7 +56,7 @@ std::string_view dot_color(const Box& box) {
   if (!box.states) return "#ffffff";
   const auto shares = shares_of(*box.states);
   for (const std::string_view style : {"bad", "run", "stop", "wait", "skip", "hit", "ok"})
-    for (const Share& share : shares)
+    for (const StateShare& share : shares)
       if (share.style == style) return share.dot_color;
   return "#ffffff";
 }
@@ -125,7 +126,7 @@ void draw_box(std::string& out, const Box& box, const Place& at) {
   double x = static_cast<double>(at.x + box_margin);
   const auto room = static_cast<double>(at.width - 2 * box_margin);
   if (total > 0)
-    for (const Share& share : shares_of(*box.states)) {
+    for (const StateShare& share : shares_of(*box.states)) {
       const double width = room * static_cast<double>(share.count) / static_cast<double>(total);
       out +=
           fmt::format("<rect class=\"{}\" x=\"{:.1f}\" y=\"{}\" width=\"{:.1f}\" height=\"3\"/>\n",

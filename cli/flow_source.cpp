@@ -142,7 +142,7 @@ Result<LoadOptions> load_options(const SourceOptions& source) {
   return options;
 }
 
-Mistakes describe(const LoadFailure& failure, const std::string& path) {
+Mistakes mistakes_of(const LoadFailure& failure, const std::string& path) {
   Mistakes result;
   std::size_t errors = 0;
   const Diagnostic* first = nullptr;
@@ -169,7 +169,7 @@ tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& 
     const LoadFailure& failure = loaded.error();
     console.complain(
         render(failure.mistakes, failure.file_name, failure.text, console.err_style().colored));
-    const Mistakes mistakes = describe(failure, source.path);
+    const Mistakes mistakes = mistakes_of(failure, source.path);
     console.problem_only(mistakes.error, exit_invalid, mistakes.errors);
     return tl::unexpected(static_cast<int>(exit_invalid));
   }

@@ -39,7 +39,7 @@ struct Mistakes {
   Error error;
   Json errors;  // list of single ones, with their places
 };
-[[nodiscard]] Mistakes describe(const LoadFailure& failure, const std::string& path);
+[[nodiscard]] Mistakes mistakes_of(const LoadFailure& failure, const std::string& path);
 
 /// Loads a flow. What is wrong with it is printed here, and the exit code is what comes back
 /// instead.

@@ -37,7 +37,7 @@ struct Wishes {
 };
 
 /// How following ended when not by the run's end.
-enum class Left { no, interrupted, terminated };
+enum class LeftBy { no, interrupted, terminated };
 
 class Follower {
  public:
@@ -149,11 +149,11 @@ class Follower {
     for (;;) {
       if (auto result = engine_->wait(started_.id, poll_interval)) return result;
       if (wishes_.ended_by != 0) {
-        left_ = Left::terminated;
+        left_ = LeftBy::terminated;
         return std::nullopt;
       }
       if (wishes_.interrupts >= 2) {
-        left_ = Left::interrupted;
+        left_ = LeftBy::interrupted;
         engine_->abandon();
         return std::nullopt;
       }
@@ -168,8 +168,8 @@ class Follower {
 
   /// The run is left as it is: interrupted, to be continued.
   int leave() {
-    const int code = left_ == Left::terminated ? 128 + wishes_.ended_by.load()
-                                               : static_cast<int>(exit_interrupted);
+    const int code = left_ == LeftBy::terminated ? 128 + wishes_.ended_by.load()
+                                                 : static_cast<int>(exit_interrupted);
     console_.say(fmt::format("run {} is left interrupted; what is finished is kept",
                              started_.id.short_text()));
     console_.say(fmt::format("continue: reprise resume {}   ·   see: reprise status {}",
@@ -240,7 +240,7 @@ class Follower {
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<cluster::ControlServer> control_;
   RunStarted started_;
-  Left left_ = Left::no;
+  LeftBy left_ = LeftBy::no;
 };
 
 }  // namespace

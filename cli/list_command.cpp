@@ -56,10 +56,6 @@ Json rows_json(const std::vector<Listed>& rows) {
   return list;
 }
 
-Cell state_cell(RunState state) {
-  return {fmt::format("{} {}", glyph(state), name(state)), ink(state)};
-}
-
 void print(const Table& table, Console& console) {
   for (const std::string& line : table.lines(console.out_columns(), console.out_style()))
     console.out(line);

@@ -12,6 +12,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/documents.hpp"
+#include "cli/poll_pause.hpp"
 #include "cli/progress_view.hpp"
 #include "cli/run_place.hpp"
 #include "cli/run_selector.hpp"
@@ -23,8 +24,6 @@ namespace {
 
 constexpr std::size_t bytes_per_read = 256 * 1024;
 constexpr std::size_t line_bytes_max = 1 << 20;  // a longer "line" is printed in parts
-constexpr auto poll_least = std::chrono::milliseconds{50};
-constexpr auto poll_most = std::chrono::milliseconds{250};
 
 /// POSIX extended regular expressions: bounded in time and stack, unlike std::regex.
 class Pattern {
@@ -281,7 +280,7 @@ int logs_command(const LogsOptions& options, Console& console) {
       return console.fail(task.error());
 
   LogPrinter printer(options, std::move(*pattern), row->id, **place, console);
-  auto pause = poll_least;
+  PollPause pause;
   for (;;) {
     bool is_last = true;
     if (options.follow) {
@@ -299,8 +298,8 @@ int logs_command(const LogsOptions& options, Console& console) {
     const auto found = printer.pump(*view, select(*view, options), is_last);
     if (!found) return console.fail(found.error());
     if (is_last || !console.is_open()) break;
-    pause = *found ? poll_least : std::min<std::chrono::milliseconds>(pause * 3 / 2, poll_most);
-    std::this_thread::sleep_for(pause);
+    if (*found) pause.reset();
+    std::this_thread::sleep_for(pause.next());
   }
   if (console.is_json() && !options.lines)
     return console.document({{"schema", "reprise.logs/1"},

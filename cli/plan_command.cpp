@@ -18,7 +18,7 @@ namespace reprise::cli {
 
 namespace {
 
-constexpr std::size_t groups_shown_max = 60;  // without -v
+constexpr std::size_t planned_groups_max = 60;  // without -v
 
 std::string_view word(Prediction::Outcome outcome) {
   switch (outcome) {
@@ -91,7 +91,7 @@ void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
   const auto reasons = reasons_by_node(plan);
   table.right = {false, true, true, true, true};
   for (const NodePlan& node : plan.nodes) {
-    if (!all && table.rows.size() >= groups_shown_max) break;
+    if (!all && table.rows.size() >= planned_groups_max) break;
     table.rows.push_back({escape_for_terminal(flow.nodes[node.node.value].name),
                           std::to_string(node.tasks), std::to_string(node.cached),
                           std::to_string(node.run), std::to_string(node.skipped),
@@ -106,8 +106,8 @@ void print(const FlowSpec& flow, const Plan& plan, bool all, Console& console) {
 }
 
 /// The flow with what would become of its tasks: those that would run are waiting.
-FlowPicture picture_of(const FlowSpec& flow, const Plan& plan) {
-  FlowPicture picture = cli::picture_of(flow);
+FlowPicture planned_picture(const FlowSpec& flow, const Plan& plan) {
+  FlowPicture picture = picture_of(flow);
   for (const NodePlan& node : plan.nodes) {
     StateColumns& states = picture.boxes[node.node.value].states.emplace();
     states.cached = node.cached;
@@ -156,7 +156,7 @@ int plan_command(const PlanOptions& options, Console& console) {
   const int code = options.exit_code && plan->run > 0 ? exit_differences : exit_ok;
   if (console.is_json()) return console.document(document(*flow, *plan), code, "groups");
   if (!options.graph.empty()) {
-    const FlowPicture picture = picture_of(*flow, *plan);
+    const FlowPicture picture = planned_picture(*flow, *plan);
     console.out(options.graph == "json"  ? to_line(graph_json(picture, nullptr, nullptr))
                 : options.graph == "svg" ? to_svg(picture)
                                          : to_dot(picture));

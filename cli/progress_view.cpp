@@ -16,7 +16,7 @@ constexpr std::size_t max_running_lines = 8;
 constexpr std::size_t max_groups_shown = 12;  // beyond, only totals
 constexpr std::size_t max_group_lines = 2;
 constexpr std::size_t bar_columns_max = 40;
-constexpr std::size_t name_columns_max = 60;
+constexpr std::size_t task_columns_max = 60;
 constexpr std::size_t group_columns_max = 24;
 constexpr Duration told_least = std::chrono::milliseconds{1};
 
@@ -276,7 +276,7 @@ std::string ProgressView::running_line(std::uint32_t task, Time now, std::size_t
   const std::size_t left = columns - std::min(columns, display_width(tail) + 4);
   return "  " + style(Ink::blue, glyph(TaskState::running)) + " " +
          shorten(escape_for_terminal(run_.task_name(TaskId{task})),
-                 std::min(left, name_columns_max)) +
+                 std::min(left, task_columns_max)) +
          style(Ink::dim, tail);
 }
 

@@ -11,7 +11,6 @@ namespace reprise::cli {
 namespace {
 
 constexpr std::size_t code_columns = 60;
-constexpr std::size_t value_columns = 40;
 
 std::string_view word(Ingredient::Kind kind) {
   switch (kind) {
@@ -27,11 +26,6 @@ std::string_view word(Ingredient::Kind kind) {
       return "unknown";
   }
   return "unknown";
-}
-
-std::string shown_value(const std::string& text) {
-  if (text.starts_with("sha256:") && text.size() == 71) return text.substr(0, 19) + "…";
-  return shorten(escape_for_terminal(text), value_columns);
 }
 
 std::string shown_maker(const Maker& maker) {
@@ -79,7 +73,7 @@ void print_provenance(const Provenance& provenance, Console& console) {
     std::string line = fmt::format("[{}] {}", i, shown_maker(maker));
     if (maker.attempt > 0) line += fmt::format("  attempt {}", maker.attempt);
     if (maker.at) line += "  " + local_text_seconds(*maker.at);
-    if (!maker.digest.is_none()) line += "  " + shown_value(maker.digest.text());
+    if (!maker.digest.is_none()) line += "  " + short_value(maker.digest.text());
     console.out(line);
     if (!maker.code.empty())
       console.out(
@@ -91,7 +85,7 @@ void print_provenance(const Provenance& provenance, Console& console) {
     if (maker.is_forgotten) console.out("    the run is forgotten; this is what the cache knows");
     for (const Ingredient& each : maker.ingredients)
       console.out(fmt::format("    {}{}  {}{}", pad(word(each.kind), 10),
-                              pad(escape_for_terminal(each.name), 16), shown_value(each.text),
+                              pad(escape_for_terminal(each.name), 16), short_value(each.text),
                               each.made_by ? fmt::format("   from [{}]", *each.made_by) : ""));
   }
   if (!provenance.is_complete)
@@ -112,7 +106,7 @@ std::string provenance_dot(const Provenance& provenance) {
       const std::string id = fmt::format("m{}i{}", i, leaf++);
       dot += fmt::format(
           "  {} [shape=ellipse, label={}];\n  {} -> m{};\n", id,
-          dot_text(fmt::format("{} {} {}", word(each.kind), each.name, shown_value(each.text))), id,
+          dot_text(fmt::format("{} {} {}", word(each.kind), each.name, short_value(each.text))), id,
           i);
     }
   }

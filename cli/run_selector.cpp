@@ -14,7 +14,7 @@ constexpr std::string_view crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 constexpr std::size_t id_length = 26;
 constexpr std::uint32_t listed_max = 5;
 
-std::string describe(const journal::RunRow& row) {
+std::string line_of(const journal::RunRow& row) {
   return fmt::format("{} ({})", row.id.text(), escape_for_terminal(row.flow_name));
 }
 
@@ -108,7 +108,7 @@ Result<journal::RunRow> find_run(std::string_view text, journal::Journal& journa
   }
   std::string list;
   for (std::size_t i = 0; i < std::min<std::size_t>(rows->size(), listed_max); ++i)
-    list += (i == 0 ? "" : ", ") + describe((*rows)[i]);
+    list += (i == 0 ? "" : ", ") + line_of((*rows)[i]);
   return fail(ErrorCode::not_found,
               fmt::format("\"{}\" is the beginning of several runs: {}{}",
                           escape_for_terminal(text), list, rows->size() > listed_max ? ", …" : ""));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "cli/text.hpp"
 
 namespace reprise::cli {
@@ -74,6 +76,10 @@ std::vector<std::string> Table::lines(std::size_t columns, Style style) const {
   add(std::vector<Cell>(heads.begin(), heads.end()), true);
   for (const auto& row : rows) add(row, false);
   return result;
+}
+
+Cell state_cell(RunState state) {
+  return {fmt::format("{} {}", glyph(state), name(state)), ink(state)};
 }
 
 }  // namespace reprise::cli

@@ -15,6 +15,9 @@ struct Cell {
   Cell(const char* t) : text(t) {}
 };
 
+/// "✓ success", in its colour.
+[[nodiscard]] Cell state_cell(RunState state);
+
 struct Table {
   std::vector<std::string> heads;
   std::vector<bool> right;  // per column: aligned to the right; missing = left

@@ -48,4 +48,10 @@ std::string counted(std::uint64_t number, std::string_view noun) {
   return grouped(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }
 
+std::string short_value(const std::string& text) {
+  constexpr std::size_t columns = 40;
+  if (text.starts_with("sha256:") && text.size() == 71) return text.substr(0, 19) + "…";
+  return shorten(escape_for_terminal(text), columns);
+}
+
 }  // namespace reprise::cli

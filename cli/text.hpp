@@ -22,6 +22,9 @@ namespace reprise::cli {
 /// The lines of a text without their ends; a last one without end counts.
 [[nodiscard]] std::vector<std::string> lines_of(std::string_view text);
 
+/// A value in at most 40 columns, made printable; of a digest, its beginning.
+[[nodiscard]] std::string short_value(const std::string& text);
+
 /// "1,204": digits in groups of three.
 [[nodiscard]] std::string grouped(std::uint64_t number);
 

@@ -49,10 +49,6 @@ std::string tasks_text(const StateColumns& c) {
   return text;
 }
 
-Cell state_cell(RunState state) {
-  return {fmt::format("{} {}", glyph(state), name(state)), ink(state)};
-}
-
 /// A line that fits, whatever is in it; `line` has no colours.
 std::string fitting(std::string_view line, std::size_t columns) {
   return shorten(escape_log_line(line), columns);

@@ -27,7 +27,7 @@
 namespace reprise::cli {
 namespace {
 
-constexpr std::size_t listed_max = 20;  // without -v
+constexpr std::size_t groups_listed_max = 20;  // without -v
 
 struct Opened {
   Reading reading;
@@ -56,7 +56,7 @@ bool is_nothing_yet(const Result<Opened>& opened) {
 
 /// What the journal's runs say about results: who used them, what is in use, what is needed.
 struct FromRuns {
-  std::map<Key, cache::Use> uses;
+  std::map<Key, cache::Usage> uses;
   std::set<RunId> active;
   std::set<std::pair<Key, Digest>> used;
   std::set<Digest> blobs;
@@ -101,7 +101,7 @@ Result<FromRuns> ask_runs(Opened& opened) {
           note(change.result);
         if (!is_hit || !change.detail || !change.detail->key) continue;
         if (holds) told.used.emplace(*change.detail->key, change.result.digest);
-        cache::Use& use = told.uses[*change.detail->key];
+        cache::Usage& use = told.uses[*change.detail->key];
         ++use.count;
         use.last = std::max(use.last, change.at);
       }
@@ -114,7 +114,7 @@ void list_entries(const std::vector<cache::Record>& records, Console& console) {
       {"KEY", "TASK", "COMMITTED", "SIZE", "TOOK", "RUN"}, {false, false, false, true, true}, {}};
   const bool all = console.options().verbosity > 0;
   for (const cache::Record& r : records) {
-    if (!all && table.rows.size() == listed_max) break;
+    if (!all && table.rows.size() == groups_listed_max) break;
     table.rows.push_back({r.key.text().substr(0, 15), escape_for_terminal(r.task),
                           local_text_seconds(r.committed), describe_bytes(r.value.size),
                           describe(r.cost), r.run.short_text()});

@@ -28,6 +28,15 @@ function(reprise_flags target)
   endif()
 endfunction()
 
+# Several sources of a target are compiled as one where REPRISE_JOINED says so: for libraries of many small files whose
+# instructions nobody counts, and for tests.
+function(reprise_join target)
+  if(REPRISE_JOINED)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)  # sees no main source any more
+  endif()
+endfunction()
+
 # reprise_library(core SOURCES a.cpp b.cpp LINKS fmt::fmt …) makes target reprise_core, alias reprise::core.
 function(reprise_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
@@ -58,7 +67,8 @@ function(reprise_labels target)
 endfunction()
 
 # reprise_test(core LABEL unit SOURCES a_test.cpp … LINKS reprise::core) makes program test_core and the ctest entry
-# "core". A source needs only <boost/test/unit_test.hpp>; the module's main is generated. SERIAL: it measures time, so
+# "core". A source needs only <boost/test/unit_test.hpp>; tests/support/test_main.cpp has the main. All of a source lies in
+# a suite of its own, so that several can be compiled as one. SERIAL: it measures time, so
 # nothing else may run beside it. A case that cannot run prints "SKIPPED: why" and returns; ctest is not told, because
 # its skip expression would turn a failed program into a skipped one. CI reads those lines instead.
 function(reprise_test name)
@@ -69,16 +79,13 @@ function(reprise_test name)
   if(REPRISE_SANITIZE)
     math(EXPR ARG_TIMEOUT "3 * ${ARG_TIMEOUT}")
   endif()
-  set(main ${CMAKE_CURRENT_BINARY_DIR}/${name}_main.cpp)
-  file(CONFIGURE OUTPUT ${main} CONTENT
-       "#define BOOST_TEST_MODULE ${name}\n#include <boost/test/unit_test.hpp>\n" @ONLY)
-  reprise_program(test_${name} SOURCES ${main} ${ARG_SOURCES}
-                  LINKS ${ARG_LINKS} Boost::unit_test_framework)
+  reprise_program(test_${name} SOURCES ${ARG_SOURCES} LINKS reprise::test_main ${ARG_LINKS} Boost::unit_test_framework)
   # The libraries are under test, not the tests: compiling these well, or with all checks, takes two or three times as long.
   target_compile_options(test_${name} PRIVATE -O0)
   if(REPRISE_SANITIZE)
     target_compile_options(test_${name} PRIVATE -fno-sanitize=undefined)
   endif()
+  reprise_join(test_${name})
   reprise_labels(test_${name} ${ARG_LABEL})
   add_test(NAME ${name} COMMAND test_${name} --log_level=test_suite --report_level=short --color_output=no)
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL}

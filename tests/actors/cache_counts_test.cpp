@@ -12,6 +12,8 @@
 #include "flow/flow_builder.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(CacheCounts)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 using reprise::testing::TemporaryFolder;
@@ -92,8 +94,6 @@ struct Engines {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(CacheCounts)
 
 BOOST_AUTO_TEST_CASE(every_look_up_is_a_hit_a_miss_or_a_bypass_and_none_is_counted_twice) {
   std::mt19937 chance(20261129);

@@ -12,6 +12,8 @@
 #include "journal/sqlite_journal.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(Engine_)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 
@@ -139,8 +141,6 @@ RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow,
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Engine_)
 
 BOOST_AUTO_TEST_CASE(a_diamond_gives_its_result) {
   Bodies bodies;

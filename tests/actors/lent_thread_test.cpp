@@ -11,6 +11,8 @@
 #include <boost/test/unit_test.hpp>
 #include <caf/all.hpp>
 
+BOOST_AUTO_TEST_SUITE(lent_thread_tests)
+
 using namespace reprise::actors;
 using namespace std::chrono_literals;
 
@@ -206,5 +208,7 @@ BOOST_AUTO_TEST_CASE(delayed_messages_and_requests_come_also_without_any_loan) {
   self->request(doubler, 10s, 21)
       .receive([](int x) { BOOST_TEST(x == 42); }, [](const caf::error&) { BOOST_TEST(false); });
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

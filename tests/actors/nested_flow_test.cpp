@@ -8,6 +8,8 @@
 #include "journal/records.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(nested_flows)
+
 using namespace reprise;
 using namespace reprise::actors;
 
@@ -56,8 +58,6 @@ NestedEnd ended(RunState state) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(nested_flows)
 
 BOOST_AUTO_TEST_CASE(a_text_a_file_and_a_record_are_flows) {
   Given as_text;

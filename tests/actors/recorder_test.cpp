@@ -6,6 +6,8 @@
 #include "actors/scheduler_actor.hpp"
 #include "tests/support/flow_text.hpp"
 
+BOOST_AUTO_TEST_SUITE(recorder_tests)
+
 using namespace reprise;
 using namespace reprise::actors;
 using namespace std::chrono_literals;
@@ -178,5 +180,7 @@ BOOST_AUTO_TEST_CASE(a_cancellation_that_no_disk_takes_is_refused) {
   stage.self->send(stage.scheduler, Durable{stage.cancellation(), fail(ErrorCode::io, "gone")});
   stage.self->receive([](const Status& status) { BOOST_TEST(!status.has_value()); });
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,6 +12,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(sharing)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 using reprise::testing::RedisServer;
@@ -90,8 +92,6 @@ RunResult run(Engine& engine, const std::shared_ptr<const FlowSpec>& flow) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(sharing)
 
 BOOST_AUTO_TEST_CASE(tasks_of_one_run_do_not_wait_for_each_other) {
   Counted bodies;

@@ -27,6 +27,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(TimeTravel)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 
@@ -245,8 +247,6 @@ void something_happens(const World& world) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(TimeTravel)
 
 BOOST_AUTO_TEST_CASE(what_a_plan_predicts_is_what_the_run_does_and_says) {
   std::map<std::string, int> reasons;

@@ -7,6 +7,8 @@
 #include "tests/api/sample_types.hpp"
 #include "tests/api/tasks.hpp"
 
+BOOST_AUTO_TEST_SUITE(body_tests)
+
 using namespace reprise;
 using namespace reprise::samples;
 using namespace std::chrono_literals;
@@ -207,5 +209,7 @@ BOOST_AUTO_TEST_CASE(values_change_into_cpp_types_and_back) {
              "{\"a\":[1,2.5,null]}");
   BOOST_TEST((value::from_bytes("\x92").error().code == error_code::corrupt));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,6 +11,8 @@
 #include "reprise/reprise.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(cache_keys_tests)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 
@@ -385,5 +387,7 @@ BOOST_AUTO_TEST_CASE(a_reader_that_compares_more_than_the_writer_did_misses) {
       0u);
   BOOST_TEST(ask(nullptr, 1, 1, {.validator = validator::all_parameters}).cached == 0u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -7,6 +7,8 @@
 
 #include "reprise/reprise.hpp"
 
+BOOST_AUTO_TEST_SUITE(cache_life_tests)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 
@@ -146,5 +148,7 @@ BOOST_AUTO_TEST_CASE(a_reader_may_refuse_what_is_old_also_when_the_value_stays_t
   clock.advance(30min);
   BOOST_TEST(run(how).executed == 0u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -24,6 +24,8 @@
 #include "tests/support/tcp_proxy.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(client)
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -161,8 +163,6 @@ reprise::cluster::wire::Submit one_noop(const std::string& key) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(client)
 
 BOOST_AUTO_TEST_CASE(functions_run_on_workers_and_their_results_come_back) {
   Site site;

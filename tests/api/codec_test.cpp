@@ -13,6 +13,8 @@
 #include "reprise/value.hpp"
 #include "tests/api/sample_types.hpp"
 
+BOOST_AUTO_TEST_SUITE(codec_suite)
+
 using namespace std::string_literals;
 using namespace reprise::samples;
 namespace codec = reprise::codec;
@@ -57,8 +59,6 @@ std::map<std::string, std::string> golden_values() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(codec_suite)
 
 BOOST_AUTO_TEST_CASE(golden_vectors_are_met) {
   const auto golden = golden_values();

@@ -12,6 +12,8 @@
 #include "tests/api/sample_types.hpp"
 #include "tests/api/tasks.hpp"
 
+BOOST_AUTO_TEST_SUITE(end_to_end_suite)
+
 using namespace reprise;
 using namespace reprise::samples;
 using namespace std::chrono_literals;
@@ -53,8 +55,6 @@ task_error failure_of(const result<T>& from) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(end_to_end_suite)
 
 BOOST_AUTO_TEST_CASE(a_word_count_gives_its_words) {
   flow f("wordcount");

@@ -8,6 +8,8 @@
 #include "tests/api/sample_types.hpp"
 #include "tests/api/tasks.hpp"
 
+BOOST_AUTO_TEST_SUITE(flow_suite)
+
 using namespace reprise;
 using namespace reprise::samples;
 using namespace std::chrono_literals;
@@ -71,8 +73,6 @@ usage_error refused(const Action& action) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(flow_suite)
 
 BOOST_AUTO_TEST_CASE(call_map_and_reduce_become_nodes) {
   flow f("wordcount");

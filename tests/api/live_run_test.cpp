@@ -7,6 +7,8 @@
 #include "core/time.hpp"
 #include "tests/api/tasks.hpp"
 
+BOOST_AUTO_TEST_SUITE(live_run_tests)
+
 using namespace reprise;
 using namespace reprise::samples;
 using namespace std::chrono_literals;
@@ -287,5 +289,7 @@ BOOST_AUTO_TEST_CASE(the_names_of_built_in_functions_are_taken) {
   f.call(task<"trace.noop">([](int n) { return n; }), 1);
   BOOST_TEST((refused(f).code == ErrorCode::conflict));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,6 +9,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(local_cache_)
+
 using namespace reprise;
 
 namespace {
@@ -32,8 +34,6 @@ T got(const expected<std::optional<T>>& answer, T otherwise) {
 const local_cache::inputs in{{"n", 3}, {"text", "abc"}};
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(local_cache_)
 
 BOOST_AUTO_TEST_CASE(a_result_is_found_again_also_by_another_program) {
   temporary_folder folder;

@@ -10,6 +10,8 @@
 #include "flow/flow_spec.hpp"
 #include "reprise/reprise.hpp"
 
+BOOST_AUTO_TEST_SUITE(nested_flows)
+
 using namespace reprise;
 
 namespace {
@@ -57,8 +59,6 @@ std::string failure_of(const result<T>& from) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(nested_flows)
 
 BOOST_AUTO_TEST_CASE(a_flow_that_a_task_made_gives_a_typed_output) {
   flow f("outer");

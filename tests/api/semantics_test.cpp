@@ -13,6 +13,8 @@
 #include "reprise/reprise.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(semantics)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 
@@ -54,8 +56,6 @@ task_state state_of(const reprise::run& run, const std::string& task) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(semantics)
 
 BOOST_AUTO_TEST_CASE(each_state_is_told_by_itself) {
   Bench bench;

@@ -15,6 +15,8 @@
 #include "core/digest.hpp"
 
 namespace reprise::bench {
+
+BOOST_AUTO_TEST_SUITE(task_bench)
 namespace {
 
 const std::map<std::string, Pattern> patterns{{"trivial", Pattern::trivial},
@@ -50,8 +52,6 @@ std::size_t dependencies_of(const Graph& graph) {
       count += graph.dependencies(t, graph.first_point(t) + p).size();
   return count;
 }
-
-BOOST_AUTO_TEST_SUITE(task_bench)
 
 BOOST_AUTO_TEST_CASE(patterns_have_the_known_numbers_of_dependencies) {
   const std::map<std::string, std::size_t> known{

@@ -12,6 +12,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Archive_)
 namespace {
 
 using namespace testing;
@@ -127,8 +129,6 @@ std::string written(const std::vector<ArchiveItem>& items) {
   BOOST_REQUIRE((*writer)->finish().has_value());
   return bytes;
 }
-
-BOOST_AUTO_TEST_SUITE(Archive_)
 
 BOOST_AUTO_TEST_CASE(everything_of_a_cache_arrives_in_another_folder) {
   Folder from, to;

@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(blob_store_tests)
 namespace {
 
 namespace fs = std::filesystem;
@@ -317,4 +319,7 @@ BOOST_AUTO_TEST_CASE(threads_and_processes_may_put_the_same_thing_at_once) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

@@ -4,6 +4,8 @@
 
 #include "cache/memory_store.hpp"
 
+BOOST_AUTO_TEST_SUITE(candidates)
+
 using namespace reprise;
 using namespace reprise::cache;
 
@@ -27,8 +29,6 @@ const Material written =
     material({{"x", of(1)}, {"y", of(2)}}, {{"image", of(9)}, {"param:p", of(3)}});
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(candidates)
 
 BOOST_AUTO_TEST_CASE(only_inputs_and_parameters_may_tell_same_work_apart) {
   BOOST_TEST(is_same_work(material({}, {{"image", of(9)}}), written));

@@ -7,6 +7,8 @@
 #include "tests/cache/cache_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(collection_tests)
 namespace {
 
 using namespace testing;
@@ -200,4 +202,7 @@ BOOST_AUTO_TEST_CASE(a_dry_run_says_exactly_what_the_real_one_does) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

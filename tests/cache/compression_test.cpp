@@ -6,11 +6,11 @@
 #include "tests/cache/cache_support.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Compression)
 namespace {
 
 using testing::noise;
-
-BOOST_AUTO_TEST_SUITE(Compression)
 
 BOOST_AUTO_TEST_CASE(what_was_compressed_comes_back) {
   BOOST_TEST(rc::check([](const std::string& part) {

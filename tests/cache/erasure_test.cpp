@@ -12,6 +12,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Erasure_)
 namespace {
 
 using namespace testing;
@@ -55,8 +57,6 @@ struct Folder : CacheFolder {
 ErasureRequest of_key(const std::string& name) {
   return {.selection = Selection{.keys = {key(name)}}};
 }
-
-BOOST_AUTO_TEST_SUITE(Erasure_)
 
 BOOST_AUTO_TEST_CASE(what_was_erased_is_in_no_file_any_more) {
   Folder f;

@@ -6,6 +6,8 @@
 #include "tests/cache/cache_support.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Explain)
 namespace {
 
 using namespace testing;
@@ -34,8 +36,6 @@ std::vector<std::string> reasons(const std::vector<Difference>& found) {
   for (const Difference& difference : found) list.push_back(difference.reason);
   return list;
 }
-
-BOOST_AUTO_TEST_SUITE(Explain)
 
 BOOST_AUTO_TEST_CASE(parts_are_told_in_the_order_of_their_weight) {
   const Material before = material();

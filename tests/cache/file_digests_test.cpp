@@ -8,6 +8,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(FileDigests_)
 namespace {
 
 namespace fs = std::filesystem;
@@ -25,8 +27,6 @@ std::unique_ptr<FileDigests> open_digests(const fs::path& path = {}) {
 fs::path old_file() {
   return "/bin/sh";
 }
-
-BOOST_AUTO_TEST_SUITE(FileDigests_)
 
 BOOST_AUTO_TEST_CASE(the_digest_is_that_of_the_content) {
   TemporaryFolder folder;

@@ -12,6 +12,8 @@
 #include "tests/cache/redis_fixture.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(invalidation_tests)
 namespace {
 
 using namespace testing;
@@ -164,4 +166,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_is_down_tells_when_it_is_back) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

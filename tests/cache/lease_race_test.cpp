@@ -14,6 +14,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(LeaseRace)
 namespace {
 
 using namespace testing;
@@ -80,8 +82,6 @@ std::vector<int> race(const std::filesystem::path& folder, const Place& place, i
   }
   return codes;
 }
-
-BOOST_AUTO_TEST_SUITE(LeaseRace)
 
 BOOST_AUTO_TEST_CASE(fifty_processes_compute_fifty_keys_fifty_times) {
   for (const Place& place : make_places()) {

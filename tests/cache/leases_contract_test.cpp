@@ -12,6 +12,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(leases_contract_tests)
 namespace {
 
 using namespace testing;
@@ -342,4 +344,7 @@ BOOST_AUTO_TEST_CASE(random_histories_are_those_of_the_simplest_table) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

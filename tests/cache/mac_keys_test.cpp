@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(MacKeys_)
 namespace {
 
 using namespace testing;
@@ -34,8 +36,6 @@ RedisRecord sample() {
   made.value = std::string(made.record.value.view());
   return made;
 }
-
-BOOST_AUTO_TEST_SUITE(MacKeys_)
 
 // RFC 4231, case 6.
 BOOST_AUTO_TEST_CASE(codes_are_those_of_the_standard) {

@@ -6,6 +6,8 @@
 #include "tests/cache/cache_support.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Reading)
 namespace {
 
 using namespace testing;
@@ -26,8 +28,6 @@ CachePolicy policy(Duration expires_after) {
   made.expires_after = expires_after;
   return made;
 }
-
-BOOST_AUTO_TEST_SUITE(Reading)
 
 BOOST_AUTO_TEST_CASE(what_is_over_is_served_at_first_and_stands_in_later) {
   CachePolicy p = policy(10s);

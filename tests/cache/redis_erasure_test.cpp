@@ -6,6 +6,8 @@
 #include "tests/cache/redis_fixture.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(RedisErasure)
 namespace {
 
 using namespace testing;
@@ -39,8 +41,6 @@ struct Server {
     return false;
   }
 };
-
-BOOST_AUTO_TEST_SUITE(RedisErasure)
 
 BOOST_AUTO_TEST_CASE(an_entry_goes_with_its_history_material_and_values) {
   Server s;

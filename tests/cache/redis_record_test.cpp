@@ -7,6 +7,8 @@
 #include "tests/cache/cache_support.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(RedisRecord_)
 namespace {
 
 using namespace testing;
@@ -36,8 +38,6 @@ bool is_same(const RedisRecord& a, const RedisRecord& b) {
          a.record.cost == b.record.cost && a.sequence == b.sequence && a.place == b.place &&
          a.value == b.value && a.is_damaged == b.is_damaged && a.is_tombstone == b.is_tombstone;
 }
-
-BOOST_AUTO_TEST_SUITE(RedisRecord_)
 
 BOOST_AUTO_TEST_CASE(records_come_back_as_they_were) {
   for (const ValuePlace place : {ValuePlace::inside, ValuePlace::inside_compressed,

@@ -20,6 +20,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(RedisStore_)
 namespace {
 
 using namespace testing;
@@ -55,8 +57,6 @@ bool is_served_or_refused(Store& store, std::string_view name, const Payload& ex
   if (!(*found)[0]) return true;
   return (*found)[0]->value == expected && (*found)[0]->value.view() == expected.view();
 }
-
-BOOST_AUTO_TEST_SUITE(RedisStore_)
 
 BOOST_AUTO_TEST_CASE(values_lie_where_their_size_says) {
   TemporaryFolder folder, other_folder;

@@ -12,6 +12,8 @@
 #include "tests/cache/cache_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(removals_tests)
 namespace {
 
 using namespace testing;
@@ -186,4 +188,7 @@ BOOST_AUTO_TEST_CASE(what_is_removed_here_while_it_is_computed_is_not_shared_eit
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

@@ -19,6 +19,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Size)
 namespace {
 
 using namespace testing;
@@ -174,7 +176,6 @@ long peak_megabytes() {
 }
 
 BOOST_TEST_GLOBAL_FIXTURE(Metered);
-BOOST_AUTO_TEST_SUITE(Size)
 
 BOOST_AUTO_TEST_CASE(looking_up_and_committing_take_as_many_steps_among_many_entries_as_among_few) {
   Folder f;

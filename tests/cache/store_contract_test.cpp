@@ -9,6 +9,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(store_contract_tests)
 namespace {
 
 using namespace testing;
@@ -230,4 +232,7 @@ BOOST_AUTO_TEST_CASE(statistics_count) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

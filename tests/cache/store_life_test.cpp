@@ -10,6 +10,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(store_life_tests)
 namespace {
 
 using namespace testing;
@@ -197,4 +199,7 @@ BOOST_AUTO_TEST_CASE(a_hit_may_prolong_what_it_found) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

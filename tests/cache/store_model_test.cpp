@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(StoreModel)
 namespace {
 
 using namespace testing;
@@ -87,8 +89,6 @@ void check_listing(Store& store, const Model& model, std::optional<Time> as_of) 
   RC_ASSERT(listed->size() == expected.size());
   for (std::size_t i = 0; i < expected.size(); ++i) check_same((*listed)[i], *expected[i]);
 }
-
-BOOST_AUTO_TEST_SUITE(StoreModel)
 
 BOOST_AUTO_TEST_CASE(stores_do_what_the_model_does) {
   BOOST_TEST(rc::check([] {

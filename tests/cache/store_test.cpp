@@ -12,6 +12,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(SqliteStore_)
 namespace {
 
 using namespace testing;
@@ -25,8 +27,6 @@ std::unique_ptr<SqliteStore> open_store(const std::filesystem::path& path) {
   if (!store) BOOST_FAIL(store.error().message);
   return std::move(*store);
 }
-
-BOOST_AUTO_TEST_SUITE(SqliteStore_)
 
 BOOST_AUTO_TEST_CASE(everything_is_there_after_opening_again) {
   TemporaryFolder folder;

@@ -12,6 +12,8 @@
 #include "tests/cache/cache_support.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(tiered_store_tests)
 namespace {
 
 using namespace testing;
@@ -396,4 +398,7 @@ BOOST_AUTO_TEST_CASE(random_nodes_serve_only_what_was_committed_and_is_fresh) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::cache

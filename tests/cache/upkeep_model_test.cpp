@@ -17,6 +17,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(UpkeepModel)
 namespace {
 
 using namespace testing;
@@ -146,8 +148,6 @@ void check_same(const std::optional<Record>& record, const Version* expected) {
   RC_ASSERT(record->committed == expected->committed);
   RC_ASSERT(record->value.view() == value(expected->text).view());
 }
-
-BOOST_AUTO_TEST_SUITE(UpkeepModel)
 
 BOOST_AUTO_TEST_CASE(whatever_is_taken_away_answers_are_right_or_say_that_nobody_knows) {
   BOOST_TEST(rc::check([] {

@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::cache {
+
+BOOST_AUTO_TEST_SUITE(Upkeep_)
 namespace {
 
 using namespace testing;
@@ -51,8 +53,6 @@ struct Folder {
     return *found->front()->value.value()->get_if<std::string>();
   }
 };
-
-BOOST_AUTO_TEST_SUITE(Upkeep_)
 
 BOOST_AUTO_TEST_CASE(an_older_cache_is_brought_up_to_date_after_a_copy_was_made) {
   Folder f;

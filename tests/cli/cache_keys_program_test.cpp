@@ -12,6 +12,8 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(cache_keys_program_tests)
+
 using namespace reprise::cli::test;
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -293,5 +295,7 @@ BOOST_AUTO_TEST_CASE(the_cache_is_switched_off_for_all_for_one_run_or_for_one_ta
   BOOST_TEST(!hits());
   BOOST_TEST(explanation("a")["reason"] == "off");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

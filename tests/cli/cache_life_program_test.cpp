@@ -14,6 +14,8 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(cache_life_program_tests)
+
 using namespace reprise::cli::test;
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
@@ -218,5 +220,7 @@ BOOST_AUTO_TEST_CASE(a_task_that_waits_for_another_run_says_for_which) {
   BOOST_TEST(second->wait().code == 0);
   BOOST_TEST(executions() == 1u);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,6 +14,8 @@
 #include "core/assignment.hpp"
 #include "core/setting.hpp"
 
+BOOST_AUTO_TEST_SUITE(command_line)
+
 using namespace reprise;
 using namespace reprise::cli;
 
@@ -91,8 +93,6 @@ void collect_commands(const CLI::App& app, const std::vector<std::string>& path,
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(command_line)
 
 BOOST_AUTO_TEST_CASE(global_flags_are_taken_before_and_after_the_command) {
   for (const auto& arguments : std::vector<std::vector<std::string>>{

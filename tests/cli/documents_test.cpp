@@ -7,6 +7,8 @@
 #include "cli/text.hpp"
 #include "tests/cli/goldens.hpp"
 
+BOOST_AUTO_TEST_SUITE(documents_tests)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -152,5 +154,7 @@ BOOST_AUTO_TEST_CASE(log_lines_keep_their_tabs) {
   BOOST_TEST(pad("日本", 6) == "日本  ");
   BOOST_TEST(pad_left("12", 4) == "  12");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

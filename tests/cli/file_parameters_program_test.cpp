@@ -8,6 +8,8 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(file_parameters_program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 
@@ -143,5 +145,7 @@ BOOST_AUTO_TEST_CASE(a_file_is_no_text) {
   const Finished checked = run({"check", "flows/t.yaml"});
   BOOST_TEST(checked.code == 2, checked.out + checked.err);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -7,6 +7,8 @@
 #include "core/text.hpp"
 #include "tests/cli/goldens.hpp"
 
+BOOST_AUTO_TEST_SUITE(flow_picture)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -37,8 +39,6 @@ std::size_t occurrences(const std::string& text, const std::string& part) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(flow_picture)
 
 BOOST_AUTO_TEST_CASE(two_nodes_are_joined_by_one_line_that_says_whether_a_value_goes_along) {
   const FlowPicture picture = picture_of(diamond());

@@ -12,6 +12,8 @@
 #include "tests/cli/schema_check.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(moving)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
@@ -82,8 +84,6 @@ struct Place : Home {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(moving)
 
 BOOST_AUTO_TEST_CASE(results_are_hits_in_the_directory_that_they_were_moved_to) {
   Place here;

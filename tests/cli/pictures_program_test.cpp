@@ -7,6 +7,8 @@
 #include "tests/cli/schema_check.hpp"
 #include "tests/cli/trace_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(pictures_program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 
@@ -161,5 +163,7 @@ BOOST_AUTO_TEST_CASE(top_without_a_screen_prints_lines_until_nothing_runs) {
   BOOST_TEST(has(told.out, "⊘ cancelled"), told.out);
   BOOST_TEST(!has(told.out, "\x1b"));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

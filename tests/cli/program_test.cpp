@@ -14,6 +14,8 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 
@@ -773,5 +775,7 @@ BOOST_AUTO_TEST_CASE(deleting_asks_on_a_terminal) {
   BOOST_TEST(program->wait().code == 128 + SIGINT);
   BOOST_TEST(parse(run({"ps", "--all", "--json"}).out)["runs"].size() == 3);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -7,6 +7,8 @@
 #include "cli/text.hpp"
 #include "tests/cli/goldens.hpp"
 
+BOOST_AUTO_TEST_SUITE(progress_view)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -22,8 +24,6 @@ ProgressView sample() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(progress_view)
 
 BOOST_AUTO_TEST_CASE(the_region_shows_groups_running_tasks_and_a_bar) {
   ProgressView view = sample();

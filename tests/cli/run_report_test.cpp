@@ -7,6 +7,8 @@
 #include "core/text.hpp"
 #include "tests/cli/goldens.hpp"
 
+BOOST_AUTO_TEST_SUITE(run_report)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -35,8 +37,6 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(run_report)
 
 BOOST_AUTO_TEST_CASE(whatever_a_run_holds_is_text_on_its_page) {
   const std::string bad = "<script>alert(1)</script>\x1b[31m\xff\"'&";

@@ -11,6 +11,8 @@
 #include "tests/cli/goldens.hpp"
 #include "tests/cli/trace_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(run_trace_tests)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -333,5 +335,7 @@ BOOST_AUTO_TEST_CASE(an_otlp_trace_has_a_span_for_each_attempt_below_the_run) {
   BOOST_TEST(spans[2]["status"]["code"] == 2);
   BOOST_TEST(spans[2]["status"]["message"] == "exit 2");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -10,9 +10,7 @@
 namespace reprise::cli::test {
 namespace {
 
-using Json = nlohmann::json;
-
-bool has_type(const Json& value, const std::string& type) {
+bool has_type(const nlohmann::json& value, const std::string& type) {
   if (type == "object") return value.is_object();
   if (type == "array") return value.is_array();
   if (type == "string") return value.is_string();
@@ -23,23 +21,23 @@ bool has_type(const Json& value, const std::string& type) {
   return false;
 }
 
-Json load(const std::filesystem::path& file) {
+nlohmann::json load(const std::filesystem::path& file) {
   std::ifstream stream(file);
-  return Json::parse(stream, nullptr, false);
+  return nlohmann::json::parse(stream, nullptr, false);
 }
 
 }  // namespace
 
-std::string violation(const Json& document, const Json& schema, const std::filesystem::path& folder,
-                      const std::string& place) {
+std::string violation(const nlohmann::json& document, const nlohmann::json& schema,
+                      const std::filesystem::path& folder, const std::string& place) {
   if (schema.contains("$ref")) {
-    const Json other = load(folder / schema["$ref"].get<std::string>());
+    const nlohmann::json other = load(folder / schema["$ref"].get<std::string>());
     if (other.is_discarded()) return place + ": no schema " + schema["$ref"].get<std::string>();
     return violation(document, other, folder, place);
   }
   if (schema.contains("anyOf")) {
     std::string all;
-    for (const Json& choice : schema["anyOf"]) {
+    for (const nlohmann::json& choice : schema["anyOf"]) {
       const std::string one = violation(document, choice, folder, place);
       if (one.empty()) return {};
       all += (all.empty() ? "" : "; or ") + one;
@@ -52,9 +50,10 @@ std::string violation(const Json& document, const Json& schema, const std::files
       std::find(schema["enum"].begin(), schema["enum"].end(), document) == schema["enum"].end())
     return place + ": " + document.dump() + " is none of " + schema["enum"].dump();
   if (schema.contains("type")) {
-    const Json types = schema["type"].is_array() ? schema["type"] : Json::array({schema["type"]});
+    const nlohmann::json types =
+        schema["type"].is_array() ? schema["type"] : nlohmann::json::array({schema["type"]});
     if (std::none_of(types.begin(), types.end(),
-                     [&](const Json& t) { return has_type(document, t); }))
+                     [&](const nlohmann::json& t) { return has_type(document, t); }))
       return place + ": " + document.dump() + " is no " + schema["type"].dump();
   }
   if (schema.contains("minimum") && document.is_number() && document < schema["minimum"])
@@ -64,7 +63,7 @@ std::string violation(const Json& document, const Json& schema, const std::files
                          std::regex(schema["pattern"].get<std::string>())))
     return place + ": " + document.dump() + " does not match " + schema["pattern"].dump();
   if (document.is_object() && schema.contains("required"))
-    for (const Json& name : schema["required"])
+    for (const nlohmann::json& name : schema["required"])
       if (!document.contains(name)) return place + ": lacks " + name.dump();
   if (document.is_object() && schema.contains("properties"))
     for (const auto& [name, value] : document.items()) {
@@ -85,7 +84,7 @@ std::string violation(const Json& document, const Json& schema, const std::files
   return {};
 }
 
-std::string violation(const Json& document) {
+std::string violation(const nlohmann::json& document) {
   const std::string name = document.is_object() ? document.value("schema", "") : "";
   if (!name.starts_with("reprise.") || name.find('/') == std::string::npos)
     return "no schema named: " + document.dump().substr(0, 80);
@@ -94,7 +93,7 @@ std::string violation(const Json& document) {
   std::string file = name.substr(8);
   std::replace(file.begin(), file.end(), '/', '-');
   const std::filesystem::path folder = std::filesystem::path(root) / "docs" / "schema";
-  const Json schema = load(folder / (file + ".json"));
+  const nlohmann::json schema = load(folder / (file + ".json"));
   if (schema.is_discarded()) return "no schema " + file + ".json";
   return violation(document, schema, folder);
 }

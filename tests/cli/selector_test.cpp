@@ -4,6 +4,8 @@
 #include "cli/run_selector.hpp"
 #include "journal/memory_journal.hpp"
 
+BOOST_AUTO_TEST_SUITE(selector_tests)
+
 using namespace reprise;
 using namespace reprise::cli;
 
@@ -93,5 +95,7 @@ BOOST_AUTO_TEST_CASE(a_file_is_called_as_it_was_declared_and_never_a_path) {
   BOOST_TEST(name("r", "${{ a['../..'] }}") == "output");
   BOOST_TEST(name("\x1b[2J", "").find('\x1b') == std::string::npos);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -15,6 +15,10 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_TEST_DONT_PRINT_LOG_VALUE(std::vector<std::string>)
+
+BOOST_AUTO_TEST_SUITE(semantics_program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 
@@ -52,8 +56,6 @@ std::string message_of(const Finished& f) {
 using States = std::vector<std::string>;
 
 }  // namespace
-
-BOOST_TEST_DONT_PRINT_LOG_VALUE(States)
 
 BOOST_FIXTURE_TEST_SUITE(program_semantics, Place)
 
@@ -453,5 +455,7 @@ BOOST_AUTO_TEST_CASE(a_damaged_cache_fails_no_run) {
              message_of(f));
   BOOST_TEST(f.err.find("cache.db\" away") != std::string::npos, message_of(f));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,6 +11,8 @@
 #include "tests/cli/program.hpp"
 #include "tests/cli/schema_check.hpp"
 
+BOOST_AUTO_TEST_SUITE(settings_program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 
@@ -339,5 +341,7 @@ BOOST_AUTO_TEST_CASE(asking_never_fails) {
     BOOST_TEST(run({"completion", shell}).out.find("__complete") != std::string::npos);
   BOOST_TEST(run({"completion", "tcsh"}).code == 2);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,8 @@
 #include "cli/style.hpp"
 #include "cli/terminal.hpp"
 
+BOOST_AUTO_TEST_SUITE(terminal_tests)
+
 using namespace reprise;
 using namespace reprise::cli;
 
@@ -77,5 +79,7 @@ BOOST_AUTO_TEST_CASE(every_state_has_a_glyph) {
   BOOST_TEST(glyph(TaskState::cached) == "≡");
   BOOST_TEST(glyph(TaskState::skipped) == "–");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

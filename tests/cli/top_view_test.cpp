@@ -5,6 +5,8 @@
 #include "cli/top_view.hpp"
 #include "tests/cli/goldens.hpp"
 
+BOOST_AUTO_TEST_SUITE(top_view_tests)
+
 using namespace reprise;
 using namespace reprise::cli;
 using namespace reprise::cli::test;
@@ -212,5 +214,7 @@ BOOST_AUTO_TEST_CASE(only_lines_that_differ_are_written) {
 BOOST_AUTO_TEST_CASE(without_a_screen_a_run_is_a_line) {
   BOOST_TEST(top_line(data.runs[1], {}) == "01JD4Q7ZK8  genomes  ▶ running  ≡ 1  ✗ 1  ▶ 1");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -12,11 +12,10 @@
 namespace reprise::cli::test {
 namespace {
 
-using Json = nlohmann::json;
 using Thread = std::pair<std::int64_t, std::int64_t>;  // process and thread
 
 /// Viewers round to nanoseconds.
-std::int64_t nanoseconds(const Json& microseconds) {
+std::int64_t nanoseconds(const nlohmann::json& microseconds) {
   return std::llround(microseconds.get<double>() * 1000);
 }
 
@@ -44,13 +43,13 @@ std::string overlap(const std::vector<Slice>& slices) {
 
 }  // namespace
 
-std::string trace_violation(const Json& trace) {
+std::string trace_violation(const nlohmann::json& trace) {
   if (!trace.is_object() || !trace.contains("traceEvents")) return "no trace";
   std::map<Thread, std::vector<Slice>> slices;
   std::set<std::int64_t> named_processes;
   std::set<Thread> named_threads;
   std::map<std::uint64_t, Arrow> begins, ends;
-  for (const Json& event : trace["traceEvents"]) {
+  for (const nlohmann::json& event : trace["traceEvents"]) {
     const std::string phase = event.value("ph", "");
     const Thread thread{event.value("pid", -1), event.value("tid", -1)};
     if (phase == "M") {

@@ -10,6 +10,8 @@
 #include "tests/cli/schema_check.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(upkeep_program_tests)
+
 using namespace reprise::cli::test;
 using Json = nlohmann::json;
 namespace fs = std::filesystem;
@@ -151,5 +153,7 @@ BOOST_AUTO_TEST_CASE(provenance_is_told_of_files_and_of_runs_that_were_removed) 
   BOOST_TEST(forgotten["forgotten"] == true, forgotten.dump());
   BOOST_TEST(file_of(forgotten) == file_of(known), forgotten.dump());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

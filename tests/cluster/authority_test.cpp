@@ -5,6 +5,8 @@
 #include "cluster/authority.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(authorities)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -45,8 +47,6 @@ Status talk(TlsStream& a, TlsStream& b, std::string& at_a, std::string& at_b) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(authorities)
 
 BOOST_AUTO_TEST_CASE(keys_and_secrets_are_for_their_owner_alone) {
   const TemporaryFolder folder;

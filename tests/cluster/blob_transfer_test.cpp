@@ -5,6 +5,8 @@
 
 #include "cluster/blob_transfer.hpp"
 
+BOOST_AUTO_TEST_SUITE(blob_transfer_tests)
+
 using namespace reprise;
 using namespace reprise::cluster;
 
@@ -128,5 +130,7 @@ BOOST_AUTO_TEST_CASE(what_is_nowhere_or_not_what_it_says_does_not_come) {
   BOOST_TEST((fetches.take_arrived().at(0).status.error().code == ErrorCode::corrupt));
   BOOST_TEST(!here.blobs->contains(digest));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

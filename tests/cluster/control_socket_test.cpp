@@ -12,6 +12,8 @@
 #include "cluster/control_socket.hpp"
 #include "cluster/frame.hpp"
 
+BOOST_AUTO_TEST_SUITE(control_socket)
+
 using namespace reprise;
 using namespace reprise::cluster;
 
@@ -43,8 +45,6 @@ Status accept_all(const ControlRequest&) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(control_socket)
 
 BOOST_AUTO_TEST_CASE(a_request_survives_its_encoding_with_any_bytes_in_names) {
   const ControlRequest request{

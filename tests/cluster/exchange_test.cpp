@@ -5,6 +5,8 @@
 #include "cluster/exchange.hpp"
 #include "tests/cluster/link_network.hpp"
 
+BOOST_AUTO_TEST_SUITE(exchanges)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -52,8 +54,6 @@ std::string numbered(std::uint64_t number, std::size_t size) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(exchanges)
 
 BOOST_AUTO_TEST_CASE(two_nodes_meet_and_know_each_other) {
   Pair pair;

@@ -8,6 +8,8 @@
 #include "cluster/fleet.hpp"
 #include "tests/support/flow_text.hpp"
 
+BOOST_AUTO_TEST_SUITE(fleet_tests)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -592,5 +594,7 @@ BOOST_AUTO_TEST_CASE(what_comes_back_unbegun_is_handed_out_anew) {
   BOOST_TEST(sent() == "1:1");
   BOOST_TEST(report_theirs(1, 1).empty());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,10 +4,10 @@
 
 #include "cluster/frame.hpp"
 
+BOOST_AUTO_TEST_SUITE(frames)
+
 using namespace reprise;
 using namespace reprise::cluster;
-
-BOOST_AUTO_TEST_SUITE(frames)
 
 BOOST_AUTO_TEST_CASE(a_frame_is_four_bytes_of_length_and_the_body) {
   BOOST_TEST(encode_frame("hello").value() == std::string("\0\0\0\5hello", 9));

@@ -17,6 +17,8 @@
 #include "cluster/frame.hpp"
 #include "tests/cluster/hub_pair.hpp"
 
+BOOST_AUTO_TEST_SUITE(hostile_peers)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -99,8 +101,6 @@ struct Scene {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(hostile_peers)
 
 BOOST_AUTO_TEST_CASE(huge_lengths_and_other_languages_are_closed_at_once) {
   Scene scene;

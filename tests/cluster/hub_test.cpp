@@ -12,6 +12,8 @@
 #include "tests/support/tcp_proxy.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(hubs)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -55,8 +57,6 @@ void send_and_check(Node& from, Node& to, int count) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(hubs)
 
 BOOST_AUTO_TEST_CASE(nodes_with_a_shared_secret_talk_over_loopback) {
   Node scheduler(with_secret(Role::scheduler, "s"));

@@ -12,6 +12,8 @@
 
 #include "cluster/link_actor.hpp"
 
+BOOST_AUTO_TEST_SUITE(link_actors)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -64,8 +66,6 @@ caf::behavior caller(caf::event_based_actor* self, int count,
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(link_actors)
 
 BOOST_AUTO_TEST_CASE(actors_of_two_systems_talk_over_a_link) {
   caf::actor_system_config server_config, client_config;

@@ -6,6 +6,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(links)
+
 using namespace reprise;
 using namespace reprise::cluster;
 
@@ -31,8 +33,6 @@ struct Ends {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(links)
 
 BOOST_AUTO_TEST_CASE(an_acknowledgement_waits_for_company) {
   Ends ends;

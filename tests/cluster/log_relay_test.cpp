@@ -6,6 +6,8 @@
 #include "tests/support/temporary_folder.hpp"
 #include "worker/task_log.hpp"
 
+BOOST_AUTO_TEST_SUITE(log_relay_tests)
+
 using namespace reprise;
 using namespace reprise::cluster;
 
@@ -84,5 +86,7 @@ BOOST_AUTO_TEST_CASE(a_log_is_read_from_either_end) {
   what.attempt = 1;
   BOOST_TEST((read_log(folder.path(), what).error().code == ErrorCode::not_found));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

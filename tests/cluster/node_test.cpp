@@ -3,6 +3,8 @@
 #include "cluster/node.hpp"
 #include "tests/support/flow_text.hpp"
 
+BOOST_AUTO_TEST_SUITE(NodeTest)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -130,8 +132,6 @@ struct Bench {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(NodeTest)
 
 BOOST_AUTO_TEST_CASE(an_attempt_goes_to_the_slots_and_its_end_to_the_scheduler) {
   Bench bench;

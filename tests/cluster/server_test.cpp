@@ -15,6 +15,8 @@
 #include "tests/support/flow_text.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(servers)
+
 using namespace reprise;
 using namespace reprise::cluster;
 using namespace std::chrono_literals;
@@ -240,8 +242,6 @@ std::string health_of_one(Client& client) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(servers)
 
 BOOST_AUTO_TEST_CASE(a_worker_whose_actor_hangs_is_suspect_and_then_lost_though_its_link_lives) {
   Place place;

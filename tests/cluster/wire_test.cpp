@@ -6,6 +6,8 @@
 #include "cluster/wire.hpp"
 #include "tests/support/flow_text.hpp"
 
+BOOST_AUTO_TEST_SUITE(wires)
+
 using namespace reprise;
 using namespace reprise::cluster;
 namespace wire = reprise::cluster::wire;
@@ -68,8 +70,6 @@ Outcome an_outcome() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(wires)
 
 BOOST_AUTO_TEST_CASE(a_submitted_flow_arrives_as_it_was) {
   wire::Submit submit;

@@ -17,6 +17,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(conformance)
+
 namespace {
 
 using reprise::conformance::Json;
@@ -185,8 +187,6 @@ std::vector<Json> cases_of(const std::filesystem::path& file) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(conformance)
 
 BOOST_AUTO_TEST_CASE(own_cases_come_out_as_expected) {
   check_none_failed(run(own_cases));

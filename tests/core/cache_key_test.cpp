@@ -8,6 +8,8 @@
 #include "core/payload.hpp"
 #include "tests/core/vectors.hpp"
 
+BOOST_AUTO_TEST_SUITE(cache_key)
+
 using namespace reprise;
 using reprise::tests::Vectors;
 
@@ -58,8 +60,6 @@ void check_keys(const std::string& file, std::vector<std::pair<std::string, std:
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(cache_key)
 
 BOOST_AUTO_TEST_CASE(golden_vectors_hold) {
   check_keys(

@@ -11,6 +11,8 @@
 #include "tests/core/random_values.hpp"
 #include "tests/core/vectors.hpp"
 
+BOOST_AUTO_TEST_SUITE(canonical_encoding)
+
 using namespace reprise;
 using reprise::tests::is_same;
 using reprise::tests::Vectors;
@@ -56,8 +58,6 @@ std::string bytes_of(std::initializer_list<int> bytes) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(canonical_encoding)
 
 BOOST_AUTO_TEST_CASE(golden_vectors_hold) {
   check_vectors("cache_key_vectors.txt",

@@ -9,6 +9,8 @@
 
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(configuration_tests)
+
 using namespace reprise;
 using reprise::testing::write_file;
 
@@ -148,5 +150,7 @@ BOOST_AUTO_TEST_CASE(errno_has_one_meaning) {
   BOOST_TEST((error_code_of(ENOSPC) == ErrorCode::exhausted));
   BOOST_TEST((error_code_of(EIO) == ErrorCode::io));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

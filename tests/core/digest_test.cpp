@@ -5,9 +5,9 @@
 
 #include <boost/test/unit_test.hpp>
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(digest)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(published_vectors_hold) {  // FIPS 180-4
   BOOST_TEST(sha256("").hex() ==

@@ -5,6 +5,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(key_space)
+
 using namespace reprise;
 
 namespace {
@@ -23,8 +25,6 @@ Key key_in(const KeySpace& space, Material material) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(key_space)
 
 BOOST_AUTO_TEST_CASE(the_space_of_nobody_changes_no_key) {
   BOOST_TEST((key_in(KeySpace{}, of("align", "own")) == Key::of(of("align", "own"))));

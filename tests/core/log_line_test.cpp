@@ -2,9 +2,9 @@
 
 #include <boost/test/unit_test.hpp>
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(log_lines)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(each_format_says_the_same_of_an_event) {
   const Time at{};

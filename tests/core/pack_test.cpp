@@ -3,9 +3,9 @@
 #include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(unpacker)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(a_record_is_read_straight_through) {
   std::string bytes;

@@ -4,9 +4,9 @@
 
 #include "core/failure.hpp"
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(payload)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(none_differs_from_nil) {
   Payload none;

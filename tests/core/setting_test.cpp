@@ -7,6 +7,8 @@
 
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(settings)
+
 using namespace reprise;
 
 namespace {
@@ -79,8 +81,6 @@ std::string uncommented(const std::string& sample) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(settings)
 
 BOOST_AUTO_TEST_CASE(values_are_read_with_their_places) {
   const DecodedSettings read = decode_settings(

@@ -5,9 +5,9 @@
 #include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(text)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(what_could_fool_a_terminal_is_escaped) {
   BOOST_TEST(escape_for_terminal("\x1b[31mred\x1b]0;title\x07") ==

@@ -3,10 +3,10 @@
 #include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(time_and_durations)
+
 using namespace reprise;
 using namespace std::chrono_literals;
-
-BOOST_AUTO_TEST_SUITE(time_and_durations)
 
 BOOST_AUTO_TEST_CASE(now_does_not_go_back) {
   Time before = now();

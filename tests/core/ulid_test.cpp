@@ -8,10 +8,10 @@
 #include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(run_id)
+
 using namespace reprise;
 using namespace std::chrono_literals;
-
-BOOST_AUTO_TEST_SUITE(run_id)
 
 BOOST_AUTO_TEST_CASE(later_ids_are_greater_also_when_the_clock_stands_or_goes_back) {
   Time time(1'800'000'000s);

@@ -8,9 +8,9 @@
 #include "core/canon.hpp"
 #include "tests/core/random_values.hpp"
 
-using namespace reprise;
-
 BOOST_AUTO_TEST_SUITE(value)
+
+using namespace reprise;
 
 BOOST_AUTO_TEST_CASE(small_unsigned_numbers_are_numbers_like_others) {
   BOOST_TEST((Value(std::uint64_t{5}) == Value(5)));

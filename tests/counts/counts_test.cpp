@@ -16,6 +16,8 @@
 
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(counts)
+
 namespace {
 
 constexpr double tolerance = 0.05;
@@ -83,8 +85,6 @@ void write(const std::filesystem::path& path, const Counts& counts) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(counts)
 
 BOOST_AUTO_TEST_CASE(hot_paths_need_no_more_instructions_than_before) {
   const auto expected_file =

@@ -12,6 +12,8 @@
 
 #include "docs/shown_commands.hpp"
 
+BOOST_AUTO_TEST_SUITE(docs)
+
 using namespace reprise::docs;
 namespace fs = std::filesystem;
 
@@ -117,8 +119,6 @@ class Reader {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(docs)
 
 BOOST_AUTO_TEST_CASE(every_page_that_is_mentioned_exists) {
   const auto root = folder_from("REPRISE_SOURCE_DIR");

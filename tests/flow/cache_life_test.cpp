@@ -7,6 +7,8 @@
 #include <boost/test/unit_test.hpp>
 
 namespace reprise {
+
+BOOST_AUTO_TEST_SUITE(CacheLife_)
 namespace {
 
 using namespace std::chrono_literals;
@@ -25,8 +27,6 @@ CachePolicy lasting(Duration expires_after) {
   made.expires_after = expires_after;
   return made;
 }
-
-BOOST_AUTO_TEST_SUITE(CacheLife_)
 
 BOOST_AUTO_TEST_CASE(jitter_shortens_lives_by_no_more_than_its_share) {
   CachePolicy p = lasting(100s);

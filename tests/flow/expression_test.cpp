@@ -8,6 +8,8 @@
 #include "core/text.hpp"
 #include "flow/expression.hpp"
 
+BOOST_AUTO_TEST_SUITE(expressions)
+
 using namespace reprise;
 using namespace reprise::expression;
 
@@ -83,8 +85,6 @@ std::string checked(std::string_view text) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(expressions)
 
 BOOST_AUTO_TEST_CASE(literals_stand_for_themselves) {
   BOOST_TEST(value_of("null") == "null");

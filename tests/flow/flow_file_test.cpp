@@ -18,6 +18,10 @@
 #include "flow/flow_file.hpp"
 #include "flow/yaml.hpp"
 
+BOOST_TEST_DONT_PRINT_LOG_VALUE(std::vector<std::string>)
+
+BOOST_AUTO_TEST_SUITE(flow_file)
+
 using namespace reprise;
 namespace fs = std::filesystem;
 
@@ -182,10 +186,6 @@ bool fits(const nlohmann::json& value, const nlohmann::json& schema, const nlohm
 using Strings = std::vector<std::string>;
 
 }  // namespace
-
-BOOST_TEST_DONT_PRINT_LOG_VALUE(Strings)
-
-BOOST_AUTO_TEST_SUITE(flow_file)
 
 BOOST_AUTO_TEST_CASE(every_broken_file_gets_its_golden_messages) {
   const fs::path folder = source_folder() / "tests/flow/broken";

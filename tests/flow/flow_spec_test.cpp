@@ -10,6 +10,8 @@
 
 #include "flow/flow_builder.hpp"
 
+BOOST_AUTO_TEST_SUITE(flow_spec_tests)
+
 using namespace reprise;
 
 namespace {
@@ -528,5 +530,7 @@ BOOST_AUTO_TEST_CASE(command_line_text_is_parsed_by_type) {
     BOOST_TEST(mentions(refused.error().message, "parameter \"p\""));
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

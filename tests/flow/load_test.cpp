@@ -11,6 +11,8 @@
 #include "tests/flow/import_support.hpp"
 
 namespace reprise {
+
+BOOST_AUTO_TEST_SUITE(load_tests)
 namespace {
 
 using test::gzip;
@@ -326,6 +328,8 @@ BOOST_AUTO_TEST_CASE(the_example_trace_is_imported) {
     BOOST_TEST(loaded->flow.nodes.size() == 12U);
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()
 

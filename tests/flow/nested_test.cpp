@@ -9,6 +9,8 @@
 #include "flow/flow_builder.hpp"
 #include "flow/flow_file.hpp"
 
+BOOST_AUTO_TEST_SUITE(nested_flow)
+
 using namespace reprise;
 
 namespace {
@@ -68,8 +70,6 @@ const NestedBody& body(const FlowSpec& spec, std::uint32_t node) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(nested_flow)
 
 BOOST_AUTO_TEST_CASE(a_flow_file_beside_becomes_part_of_the_flow) {
   const FlowSpec spec = flow(tasks(R"(  a: {flow: inner.yaml, params: {n: 3}}

@@ -7,6 +7,8 @@
 #include "tests/flow/import_support.hpp"
 
 namespace reprise {
+
+BOOST_AUTO_TEST_SUITE(Stg)
 namespace {
 
 using test::listed;
@@ -34,8 +36,6 @@ std::string mistakes_of(std::string_view text) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Stg)
 
 BOOST_AUTO_TEST_CASE(rows_become_tasks_with_both_dummies) {
   const Checked<Trace> trace = read_stg(fork_join, "g");

@@ -5,6 +5,8 @@
 
 #include "flow/template.hpp"
 
+BOOST_AUTO_TEST_SUITE(templates)
+
 using namespace reprise;
 
 namespace {
@@ -37,8 +39,6 @@ expression::Options with_paths() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(templates)
 
 BOOST_AUTO_TEST_CASE(text_without_expressions_is_itself) {
   for (const char* text : {"", "plain", "$HOME ${HOME} $$ $", "}} {{ }", "a $ {{ b"})

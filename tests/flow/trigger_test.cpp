@@ -4,6 +4,8 @@
 
 #include "flow/state.hpp"
 
+BOOST_AUTO_TEST_SUITE(trigger_tests)
+
 using namespace reprise;
 using Kind = Trigger::Kind;
 
@@ -146,5 +148,7 @@ BOOST_AUTO_TEST_CASE(every_state_is_of_one_sort) {
   }
   BOOST_TEST((is_finished(TaskState::cancelled) && !is_failed(TaskState::cancelled)));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -14,6 +14,8 @@
 #include "tests/flow/import_support.hpp"
 
 namespace reprise {
+
+BOOST_AUTO_TEST_SUITE(WfFormat)
 namespace {
 
 using nlohmann::json;
@@ -108,8 +110,6 @@ TraceOptions in_mode(TraceMode mode, double scale = 1e-3) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(WfFormat)
 
 BOOST_AUTO_TEST_CASE(hash_mode_makes_a_cached_node_of_every_task_in_file_order) {
   const FlowSpec flow = imported(diamond());

@@ -7,6 +7,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(cluster)
+
 using namespace reprise::integration;
 
 namespace {
@@ -115,8 +117,6 @@ int attempts_alive(const std::filesystem::path& folder) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(cluster)
 
 BOOST_AUTO_TEST_CASE(a_trace_on_two_workers_gives_the_known_digest_and_then_comes_from_the_cache) {
   const auto folder = workflows();

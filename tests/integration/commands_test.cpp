@@ -6,6 +6,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(commands_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 
@@ -220,5 +222,7 @@ BOOST_AUTO_TEST_CASE(what_a_command_leaves_in_the_background_ends_with_it) {
   BOOST_TEST(o.seconds < 10, "took " << o.seconds << " s");
   BOOST_TEST(all_gone());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,6 +9,8 @@
 #include "tests/integration/support.hpp"
 #include "tests/integration/tally.hpp"
 
+BOOST_AUTO_TEST_SUITE(crash_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 
@@ -228,5 +230,7 @@ BOOST_AUTO_TEST_CASE(a_killed_trace_continues_to_the_right_digest) {
     }
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -7,6 +7,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(examples_tests)
+
 using namespace reprise::integration;
 
 namespace {
@@ -134,5 +136,7 @@ BOOST_AUTO_TEST_CASE(a_flow_that_a_task_made_runs) {
   BOOST_REQUIRE_MESSAGE(o.code == 0, o.shown());
   BOOST_TEST(o.at("/outputs/elm") == "hello elm\n", o.shown());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -10,6 +10,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(fail_points_tests)
+
 using namespace reprise::integration;
 
 namespace {
@@ -278,5 +280,7 @@ BOOST_AUTO_TEST_CASE(a_fail_point_that_is_not_understood_is_refused) {
   }
   BOOST_TEST(ran().empty());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,6 +16,8 @@
 #include "tests/support/net_lab.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(faults_tests)
+
 using namespace reprise::integration;
 using reprise::testing::NetLab;
 using reprise::testing::RedisServer;
@@ -617,5 +619,7 @@ BOOST_AUTO_TEST_CASE(s5_answers_of_redis_are_lost) {
     return -1.0;
   });
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

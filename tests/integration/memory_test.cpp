@@ -8,6 +8,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(memory)
+
 using namespace reprise::integration;
 
 namespace {
@@ -38,8 +40,6 @@ long peak_kib() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(memory)
 
 BOOST_AUTO_TEST_CASE(a_large_output_file_is_never_in_memory) {
   Home home;

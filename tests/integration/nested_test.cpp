@@ -8,6 +8,8 @@
 #include "tests/integration/site.hpp"
 #include "tests/integration/tally.hpp"
 
+BOOST_AUTO_TEST_SUITE(nested_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 
@@ -318,5 +320,7 @@ BOOST_AUTO_TEST_CASE(cancel_and_pause_reach_what_is_nested) {
   for (const char* flow : {"outer", "inner"})
     BOOST_TEST(row_of(runs_at(site), flow).at("state") == "cancelled");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,6 +8,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(own_functions_tests)
+
 using namespace reprise::integration;
 
 namespace {
@@ -273,5 +275,7 @@ BOOST_AUTO_TEST_CASE(the_hidden_argument_is_of_no_use_to_people) {
   BOOST_TEST(finished.code == 2);
   BOOST_TEST(finished.err.find("for this program's own use") != std::string::npos);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,6 +8,8 @@
 #include "tests/integration/support.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(race_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 using reprise::testing::RedisServer;
@@ -130,5 +132,7 @@ BOOST_AUTO_TEST_CASE(a_node_takes_over_from_another_that_was_killed) {
   take_over(line("stuck.yaml", "a", address_of(server)),
             line("stuck.yaml", "b", address_of(server)));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -8,6 +8,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/tcp_proxy.hpp"
 
+BOOST_AUTO_TEST_SUITE(redis_in_trouble)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 using reprise::testing::RedisServer;
@@ -133,8 +135,6 @@ const std::vector<Trouble> troubles{
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(redis_in_trouble)
 
 BOOST_AUTO_TEST_CASE(whatever_happens_to_the_server_a_run_succeeds_in_time) {
   for (const Trouble& trouble : troubles) {

@@ -7,6 +7,8 @@
 #include "tests/integration/site.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(shared_journal_tests)
+
 using namespace reprise::integration;
 using reprise::testing::RedisServer;
 using namespace std::chrono_literals;
@@ -116,5 +118,7 @@ BOOST_AUTO_TEST_CASE(a_standby_says_once_that_redis_is_away) {
     lines += line.find("standing by: redis") != std::string::npos ? 1 : 0;
   BOOST_TEST(lines == 1, ended.err);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -5,6 +5,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(sharing_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 
@@ -212,5 +214,7 @@ BOOST_AUTO_TEST_CASE(a_trace_is_cancelled_in_the_middle_and_keeps_what_it_has) {
   BOOST_TEST(status.counted("executed") >= 20);
   BOOST_TEST(status.counted("cancelled") > 0);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

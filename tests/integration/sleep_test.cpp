@@ -11,6 +11,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(scaled_sleep)
+
 using namespace reprise::integration;
 
 namespace {
@@ -96,8 +98,6 @@ void check(const std::filesystem::path& folder, const std::string& begin) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(scaled_sleep)
 
 BOOST_AUTO_TEST_CASE(ten_recorded_traces_stay_within_the_bounds_of_list_scheduling) {
   if (const auto folder = workflows()) check(*folder, "wfformat/");

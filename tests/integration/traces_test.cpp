@@ -5,6 +5,8 @@
 
 #include "tests/integration/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(recorded_traces)
+
 using namespace reprise::integration;
 
 namespace {
@@ -49,8 +51,6 @@ std::vector<Row> traces(const std::filesystem::path& folder) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(recorded_traces)
 
 BOOST_AUTO_TEST_CASE(each_gives_the_known_numbers_in_a_data_folder_of_its_own) {
   const auto folder = workflows();

@@ -13,6 +13,8 @@
 #include "tests/support/sql.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(trouble_tests)
+
 using namespace reprise::integration;
 using namespace std::chrono_literals;
 
@@ -443,5 +445,7 @@ BOOST_AUTO_TEST_CASE(a_trace_that_fills_the_disk_ends_and_goes_on_later) {
     }
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

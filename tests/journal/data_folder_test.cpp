@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(DataFolder_)
 namespace {
 
 namespace fs = std::filesystem;
@@ -62,8 +64,6 @@ class Variable {
   const char* name_;
   std::optional<std::string> before_;
 };
-
-BOOST_AUTO_TEST_SUITE(DataFolder_)
 
 BOOST_AUTO_TEST_CASE(it_is_made_for_its_owner_alone) {
   TemporaryFolder base;

@@ -14,6 +14,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(journal_tests)
 namespace {
 
 using namespace testing;
@@ -452,4 +454,7 @@ BOOST_AUTO_TEST_CASE(the_cache_file_is_no_journal) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::journal

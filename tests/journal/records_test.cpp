@@ -6,11 +6,11 @@
 #include "tests/journal/journal_support.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(Records)
 namespace {
 
 using namespace testing;
-
-BOOST_AUTO_TEST_SUITE(Records)
 
 BOOST_AUTO_TEST_CASE(every_batch_comes_back_as_it_was) {
   BOOST_TEST(rc::check([] {

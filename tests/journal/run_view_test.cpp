@@ -8,6 +8,8 @@
 #include "tests/support/flow_text.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(run_view_tests)
 namespace {
 
 using namespace testing;
@@ -212,4 +214,7 @@ BOOST_AUTO_TEST_CASE(usual_durations_are_medians_over_the_last_finished_runs) {
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::journal

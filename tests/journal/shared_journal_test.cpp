@@ -12,6 +12,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(shared_journal_tests)
 namespace {
 
 using namespace testing;
@@ -362,4 +364,7 @@ BOOST_AUTO_TEST_CASE(records_of_the_log_come_back_as_they_were) {
 }
 
 }  // namespace
+
+BOOST_AUTO_TEST_SUITE_END()
+
 }  // namespace reprise::journal

@@ -6,6 +6,8 @@
 #include "tests/support/flow_text.hpp"
 
 namespace reprise::journal {
+
+BOOST_AUTO_TEST_SUITE(Waiting_)
 namespace {
 
 using namespace testing;
@@ -28,8 +30,6 @@ std::string why(const RunView& view, std::uint32_t task) {
   const auto waiting = why_waiting(view, TaskId{task});
   return waiting ? waiting_message(waiting->reason, waiting->text) : "";
 }
-
-BOOST_AUTO_TEST_SUITE(Waiting_)
 
 BOOST_AUTO_TEST_CASE(who_needs_others_waits_for_those_that_are_not_finished) {
   const RunView view = view_of("a; b; a -> c; b -> c", {ended(0, TaskState::success, 10, 1)});

@@ -8,6 +8,8 @@
 
 #include "layering/layering_rules.hpp"
 
+BOOST_AUTO_TEST_SUITE(layering)
+
 using reprise::layering::check_file;
 using reprise::layering::is_checked;
 using reprise::layering::Violation;
@@ -53,8 +55,6 @@ std::vector<std::string> work_tree(const std::filesystem::path& root) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(layering)
 
 BOOST_AUTO_TEST_CASE(every_file_of_the_tree_keeps_the_rules) {
   const auto root = source_root();

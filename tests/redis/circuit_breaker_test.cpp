@@ -4,14 +4,14 @@
 #include <boost/test/unit_test.hpp>
 
 namespace reprise::redis {
+
+BOOST_AUTO_TEST_SUITE(CircuitBreaker_)
 namespace {
 
 using namespace std::chrono_literals;
 
 constexpr Time start{1'790'000'000s};
 const BreakerOptions exact{.failures = 3, .first_pause = 2s, .longest_pause = 10s, .jitter = 0};
-
-BOOST_AUTO_TEST_SUITE(CircuitBreaker_)
 
 BOOST_AUTO_TEST_CASE(it_opens_after_so_many_failures_in_a_row) {
   CircuitBreaker breaker(exact);

@@ -5,6 +5,8 @@
 #include <boost/test/unit_test.hpp>
 
 namespace reprise::redis {
+
+BOOST_AUTO_TEST_SUITE(Policy)
 namespace {
 
 ServerFacts good_facts() {
@@ -17,8 +19,6 @@ ServerFacts good_facts() {
 Finding gravest(const ServerFacts& facts, Role role) {
   return check_policy(facts, role).front();
 }
-
-BOOST_AUTO_TEST_SUITE(Policy)
 
 BOOST_AUTO_TEST_CASE(what_the_server_tells_is_read) {
   ServerFacts facts = good_facts();

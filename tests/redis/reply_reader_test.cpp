@@ -6,6 +6,8 @@
 #include "redis/commands.hpp"
 
 namespace reprise::redis {
+
+BOOST_AUTO_TEST_SUITE(ReplyReader_)
 namespace {
 
 using namespace std::string_literals;
@@ -37,8 +39,6 @@ ErrorCode code_of(std::string_view bytes, Limits limits = {}) {
     if (!*reply) BOOST_FAIL("no error");
   }
 }
-
-BOOST_AUTO_TEST_SUITE(ReplyReader_)
 
 BOOST_AUTO_TEST_CASE(all_kinds_of_replies_are_read) {
   ReplyReader reader({});

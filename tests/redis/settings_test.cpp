@@ -7,6 +7,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::redis {
+
+BOOST_AUTO_TEST_SUITE(Settings_)
 namespace {
 
 using namespace std::chrono_literals;
@@ -21,8 +23,6 @@ std::string read(std::string_view url) {
   return settings->endpoint.text() + " " + settings->user + " " +
          std::to_string(settings->database);
 }
-
-BOOST_AUTO_TEST_SUITE(Settings_)
 
 BOOST_AUTO_TEST_CASE(addresses_are_read) {
   BOOST_TEST(read("redis://cache.example:6380/2") == "cache.example:6380  2");

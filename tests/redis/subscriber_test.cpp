@@ -13,6 +13,8 @@
 #include "tests/support/redis_server.hpp"
 #include "tests/support/temporary_folder.hpp"
 
+BOOST_AUTO_TEST_SUITE(Subscriber)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 using reprise::testing::RedisServer;
@@ -49,8 +51,6 @@ bool comes_true(const std::function<bool()>& condition) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Subscriber)
 
 BOOST_AUTO_TEST_CASE(what_is_said_on_a_channel_is_heard_and_on_others_is_not) {
   RedisServer server;

@@ -6,6 +6,8 @@
 #include "tests/support/flow_text.hpp"
 #include "tests/support/scheduler_bench.hpp"
 
+BOOST_AUTO_TEST_SUITE(nested)
+
 using namespace reprise;
 using namespace reprise::test;
 using namespace reprise::scheduler;
@@ -61,8 +63,6 @@ Outcome paused() {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(nested)
 
 BOOST_AUTO_TEST_CASE(a_task_that_runs_a_flow_begins_a_run_and_holds_no_slot) {
   Nesting bench;
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(cancelling_reaches_every_run_within) {
   BOOST_TEST(bench.sent_names() == "later");
   bench.cancel();
   BOOST_TEST(bench.stops.size() == 1u);  // of "later"; nothing else is at a worker
-  const Run& deepest = *bench.scheduler().find(RunIndex{2});
+  const auto& deepest = *bench.scheduler().find(RunIndex{2});
   BOOST_REQUIRE(deepest.ended());
   BOOST_TEST((deepest.ended()->state == RunState::cancelled));
   BOOST_TEST(deepest.ended()->message == "a person asked");

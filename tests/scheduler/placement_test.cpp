@@ -4,6 +4,8 @@
 
 #include "scheduler/placement.hpp"
 
+BOOST_AUTO_TEST_SUITE(placement)
+
 using namespace reprise;
 using namespace reprise::scheduler;
 using namespace std::chrono_literals;
@@ -36,8 +38,6 @@ std::optional<WorkerId> give(Placement& placement, const Need& what, double mean
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(placement)
 
 BOOST_AUTO_TEST_CASE(nothing_is_given_away_twice) {
   Placement placement;

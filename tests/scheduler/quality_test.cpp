@@ -8,6 +8,8 @@
 #include "tests/support/schedule.hpp"
 
 namespace reprise::test {
+
+BOOST_AUTO_TEST_SUITE(schedule)
 namespace {
 
 std::vector<KnownGraph> graphs() {
@@ -23,8 +25,6 @@ std::vector<KnownGraph> graphs() {
             << " is absent; REPRISE_SHARED_DIR names the folder it is in\n";
   return {};
 }
-
-BOOST_AUTO_TEST_SUITE(schedule)
 
 BOOST_AUTO_TEST_CASE(order_is_as_good_as_critical_path_first_on_recorded_graphs) {
   const std::vector<KnownGraph> all = graphs();

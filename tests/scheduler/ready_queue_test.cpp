@@ -8,6 +8,8 @@
 #include "scheduler/limits.hpp"
 #include "scheduler/ready_queue.hpp"
 
+BOOST_AUTO_TEST_SUITE(ready_queue_tests)
+
 using namespace reprise;
 using namespace reprise::scheduler;
 
@@ -183,5 +185,7 @@ BOOST_AUTO_TEST_CASE(a_limit_that_nobody_set_is_refused_with_the_way_out) {
              "--limit db=N or the setting limits");
   BOOST_TEST(check_limits(flow, {{"db", 1}}).has_value());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

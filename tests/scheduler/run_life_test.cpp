@@ -6,6 +6,8 @@
 #include "tests/support/flow_text.hpp"
 #include "tests/support/scheduler_bench.hpp"
 
+BOOST_AUTO_TEST_SUITE(RunLife)
+
 using namespace reprise;
 using namespace reprise::test;
 using namespace std::chrono_literals;
@@ -67,8 +69,6 @@ const journal::TaskChange& last_change(const SchedulerBench& bench, std::uint32_
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(RunLife)
 
 BOOST_AUTO_TEST_CASE(what_depends_on_a_stale_result_does_not_wait_for_a_new_one) {
   SchedulerBench bench(1);

@@ -8,6 +8,8 @@
 #include "tests/support/flow_text.hpp"
 #include "tests/support/scheduler_bench.hpp"
 
+BOOST_AUTO_TEST_SUITE(Run)
+
 using namespace reprise;
 using namespace reprise::test;
 
@@ -34,8 +36,6 @@ std::string states_of(const std::vector<journal::Batch>& journal, const FlowSpec
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Run)
 
 BOOST_AUTO_TEST_CASE(a_task_starts_when_its_last_upstream_is_done) {
   SchedulerBench bench;

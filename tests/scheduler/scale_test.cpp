@@ -11,6 +11,8 @@
 #include "tests/support/scheduler_bench.hpp"
 
 namespace reprise::test {
+
+BOOST_AUTO_TEST_SUITE(scale)
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -87,8 +89,6 @@ struct Given {
     scheduler.check_invariants();
   }
 };
-
-BOOST_AUTO_TEST_SUITE(scale)
 
 BOOST_AUTO_TEST_CASE(look_ups_before_the_cache_are_bounded_however_many_tasks_are_ready) {
   constexpr std::size_t count = 20'000, most = 8192;

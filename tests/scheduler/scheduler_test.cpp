@@ -9,6 +9,8 @@
 #include "tests/support/flow_text.hpp"
 #include "tests/support/scheduler_bench.hpp"
 
+BOOST_AUTO_TEST_SUITE(Scheduler)
+
 using namespace reprise;
 using namespace reprise::test;
 using namespace reprise::scheduler;
@@ -68,8 +70,6 @@ Submit submit_of(std::uint32_t index, std::shared_ptr<const FlowSpec> flow, std:
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Scheduler)
 
 BOOST_AUTO_TEST_CASE(a_limit_holds_across_runs_and_others_go_on) {
   SchedulerBench bench({worker(1, 8)}, limits({{"db", 2}}));

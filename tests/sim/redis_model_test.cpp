@@ -14,6 +14,8 @@
 #include "tests/sim/sim_redis.hpp"
 #include "tests/support/redis_server.hpp"
 
+BOOST_AUTO_TEST_SUITE(RedisModelAndServer)
+
 using namespace reprise;
 using namespace std::chrono_literals;
 using sim::Random;
@@ -153,8 +155,6 @@ Key key_of(std::uint64_t number) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(RedisModelAndServer)
 
 BOOST_AUTO_TEST_CASE(commands_have_the_same_answers) {
   testing::RedisServer server;

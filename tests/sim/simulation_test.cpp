@@ -7,6 +7,8 @@
 #include "tests/sim/apart.hpp"
 #include "tests/sim/simulation.hpp"
 
+BOOST_AUTO_TEST_SUITE(simulation_tests)
+
 using namespace reprise;
 using sim::Config;
 
@@ -125,5 +127,7 @@ BOOST_AUTO_TEST_CASE(each_is_found) {
     judge(i + 1, other.wait());
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

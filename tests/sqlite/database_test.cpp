@@ -11,6 +11,8 @@
 #include "tests/support/temporary_folder.hpp"
 
 namespace reprise::sqlite {
+
+BOOST_AUTO_TEST_SUITE(Database_)
 namespace {
 
 using testing::SmallDisk;
@@ -65,8 +67,6 @@ void check_refused(const TemporaryFolder& folder, const std::filesystem::path& p
              database.error().message);
   BOOST_TEST((everything_in(folder.path()) == before));
 }
-
-BOOST_AUTO_TEST_SUITE(Database_)
 
 BOOST_AUTO_TEST_CASE(values_come_back_as_they_were_bound) {
   TemporaryFolder folder;

@@ -14,6 +14,8 @@
 #include "worker/functions.hpp"
 
 namespace reprise::worker {
+
+BOOST_AUTO_TEST_SUITE(Builtins)
 namespace {
 
 using NamedValues = std::vector<std::pair<std::string, Value>>;
@@ -43,8 +45,6 @@ std::string failure(std::string_view id, const NamedValues& values) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(Builtins)
 
 BOOST_AUTO_TEST_CASE(adding_them_twice_is_harmless) {
   FunctionTable table;

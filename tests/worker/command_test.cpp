@@ -13,6 +13,8 @@
 #include "worker/local_runner.hpp"
 #include "worker/slot_pool.hpp"
 
+BOOST_AUTO_TEST_SUITE(command_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -601,5 +603,7 @@ BOOST_AUTO_TEST_CASE(a_hook_of_the_run_knows_no_task) {
              "failed none none 01ARZ3NDEKTSV4RRFFQ69G5FAV\n");
   BOOST_TEST(warnings == std::vector<std::string>{"a hook's command failed: exit 1"});
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

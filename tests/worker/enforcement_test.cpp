@@ -7,6 +7,8 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(enforcement)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -27,8 +29,6 @@ struct FakeTree {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(enforcement)
 
 BOOST_AUTO_TEST_CASE(without_a_tree_memory_is_limited_by_rlimits_and_it_says_so) {
   Enforcement none{std::nullopt};

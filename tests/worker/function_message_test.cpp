@@ -4,12 +4,12 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(function_message)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
 using namespace std::chrono_literals;
-
-BOOST_AUTO_TEST_SUITE(function_message)
 
 BOOST_AUTO_TEST_CASE(a_call_arrives_as_it_was_made_and_brings_its_run_once) {
   OneTask task(reprise::FunctionBody{"f@1"}, "the task");

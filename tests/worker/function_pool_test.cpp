@@ -15,6 +15,8 @@
 #include "worker/local_runner.hpp"
 #include "worker/slot_pool.hpp"
 
+BOOST_AUTO_TEST_SUITE(function_pool_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -274,5 +276,7 @@ BOOST_AUTO_TEST_CASE(an_isolated_task_without_a_pool_cannot_start) {
   BOOST_TEST((outcome.failure == FailureClass::cannot_start));
   BOOST_TEST(!outcome.executed);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

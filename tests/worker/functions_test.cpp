@@ -8,6 +8,8 @@
 #include "tests/worker/support.hpp"
 #include "worker/local_runner.hpp"
 
+BOOST_AUTO_TEST_SUITE(functions_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using test::OneTask;
@@ -164,5 +166,7 @@ BOOST_AUTO_TEST_CASE(pass_gives_nil_its_only_argument_or_a_map) {
   BOOST_TEST((outcome.value ==
               *Payload::of(Value(Map{{Value("a"), Value("x")}, {Value("b"), Value(2)}}))));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

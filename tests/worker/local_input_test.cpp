@@ -8,6 +8,8 @@
 #include "tests/worker/support.hpp"
 #include "worker/staging.hpp"
 
+BOOST_AUTO_TEST_SUITE(local_input_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -103,5 +105,7 @@ BOOST_AUTO_TEST_CASE(a_folder_is_staged_read_only_with_all_that_is_in_it) {
                place);
   BOOST_TEST(fs::read_symlink(to / "data/link") == "a.txt");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -9,6 +9,8 @@
 #include "worker/gpu_set.hpp"
 #include "worker/machine.hpp"
 
+BOOST_AUTO_TEST_SUITE(machine)
+
 using namespace reprise;
 using namespace reprise::worker;
 namespace fs = std::filesystem;
@@ -25,8 +27,6 @@ AttemptId attempt(std::uint32_t number) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(machine)
 
 BOOST_AUTO_TEST_CASE(the_least_of_machine_and_control_groups_counts) {
   testing::TemporaryFolder folder;

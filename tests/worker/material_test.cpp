@@ -5,6 +5,8 @@
 #include "core/failure.hpp"
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(material_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -354,5 +356,7 @@ BOOST_AUTO_TEST_CASE(without_inputs_in_the_key_a_command_still_counts_by_its_tex
   BOOST_TEST((key_of("echo", 1) == key_of("echo", 2)));
   BOOST_TEST((key_of("echo", 1) != key_of("printf", 1)));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,6 +13,8 @@
 #include "tests/worker/support.hpp"
 #include "worker/process_tree.hpp"
 
+BOOST_AUTO_TEST_SUITE(process_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -385,5 +387,7 @@ BOOST_AUTO_TEST_CASE(orphans_are_adopted_ended_and_reaped) {
     return ::waitpid(-1, nullptr, WNOHANG) == -1;
   }));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -6,6 +6,8 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(secrets_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -103,5 +105,7 @@ BOOST_AUTO_TEST_CASE(values_lose_their_secrets_everywhere) {
                              std::vector<std::string>{"s3cret"});
   BOOST_TEST(to_json(value) == R"({"key":["a *** b",1,{"***":true}]})");
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+BOOST_AUTO_TEST_SUITE(tokens_of_shell_scripts)
+
 using namespace reprise::worker;
 
 namespace {
@@ -11,8 +13,6 @@ bool same(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(tokens_of_shell_scripts)
 
 BOOST_AUTO_TEST_CASE(comments_blanks_and_empty_lines_do_not_count) {
   const std::string_view plain = "sort in.txt | uniq -c > out\necho done\n";

@@ -9,6 +9,8 @@
 #include "flow/signal.hpp"
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(signal_file)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -24,8 +26,6 @@ std::string problem_with(std::string_view text) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(signal_file)
 
 BOOST_AUTO_TEST_CASE(every_signal_has_a_name_and_a_state) {
   std::vector<TaskState> states;

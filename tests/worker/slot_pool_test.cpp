@@ -11,6 +11,8 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(slot_pool)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -109,8 +111,6 @@ AttemptId id(std::uint32_t task) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(slot_pool)
 
 BOOST_AUTO_TEST_CASE(every_attempt_comes_back_once_with_its_identity) {
   OneTask task(PassBody{});

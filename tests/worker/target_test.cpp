@@ -4,6 +4,8 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(target_tests)
+
 using namespace reprise;
 using namespace reprise::worker;
 using namespace reprise::worker::test;
@@ -104,5 +106,7 @@ BOOST_AUTO_TEST_CASE(data_does_not_lead_elsewhere) {
   BOOST_TEST(!path_for("${{ params.name }}", std::string("a\0b", 3)));
   BOOST_TEST(!path_for("${{ params.nme }}", "x"));
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,8 @@
 
 #include "tests/worker/support.hpp"
 
+BOOST_AUTO_TEST_SUITE(task_log)
+
 using namespace reprise;
 using namespace reprise::worker;
 using test::TemporaryFolder;
@@ -22,8 +24,6 @@ std::string content(const TemporaryFolder& folder) {
 }
 
 }  // namespace
-
-BOOST_AUTO_TEST_SUITE(task_log)
 
 BOOST_AUTO_TEST_CASE(a_log_is_made_at_the_first_byte_and_named_by_number) {
   const TemporaryFolder folder;
