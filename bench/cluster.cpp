@@ -10,14 +10,10 @@
 #include <map>
 #include <thread>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "actors/run_options.hpp"
+#include "bench/bare.hpp"
 #include "bench/flows.hpp"
 #include "bench/process.hpp"
 #include "bench/support.hpp"
@@ -140,68 +136,6 @@ double Cluster::run(const std::shared_ptr<const FlowSpec>& flow) {
 
 namespace {
 
-/// Seconds of one round trip of 64 bytes over TCP on loopback.
-double tcp_round_trip() {
-  constexpr int trips = 2000;
-  const int listening = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* const raw = reinterpret_cast<sockaddr*>(&address);
-  REPRISE_ASSERT(::bind(listening, raw, size) == 0 && ::listen(listening, 1) == 0, errno);
-  ::getsockname(listening, raw, &size);
-  const auto quick = [](int socket) {
-    const int yes = 1;
-    ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-  };
-  const auto move = [](auto call, int socket, auto* buffer) {
-    for (std::size_t done = 0; done < 64;) {
-      const ssize_t moved = call(socket, buffer + done, 64 - done, MSG_NOSIGNAL);
-      REPRISE_ASSERT(moved > 0, errno);
-      done += static_cast<std::size_t>(moved);
-    }
-  };
-  std::thread echo([&] {
-    const int socket = ::accept(listening, nullptr, nullptr);
-    quick(socket);
-    char buffer[64];
-    for (int i = 0; i < trips; ++i) {
-      move(::recv, socket, buffer);
-      move(::send, socket, buffer);
-    }
-    ::close(socket);
-  });
-  const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
-  REPRISE_ASSERT(::connect(socket, raw, size) == 0, errno);
-  quick(socket);
-  char buffer[64] = {};
-  const double took = seconds_of([&] {
-    for (int i = 0; i < trips; ++i) {
-      move(::send, socket, buffer);
-      move(::recv, socket, buffer);
-    }
-  });
-  echo.join();
-  ::close(socket);
-  ::close(listening);
-  return took / trips;
-}
-
-/// Seconds of one fdatasync of a page appended to a file in `folder`.
-double sync_seconds(const std::string& folder) {
-  constexpr int times = 20;
-  const std::string path = folder + "/synced";
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const std::string page(4096, 'x');
-  const double took = seconds_of([&] {
-    for (int i = 0; i < times; ++i)
-      REPRISE_ASSERT(::write(file, page.data(), page.size()) > 0 && ::fdatasync(file) == 0, errno);
-  });
-  ::close(file);
-  return took / times;
-}
-
 Figure figure_of(std::string id, std::string what, std::string unit, std::string floor,
                  std::string goal) {
   Figure figure;
@@ -244,6 +178,11 @@ std::vector<Figure> cluster_p2(const Settings& settings) {
   figures[1].goal = "TLS costs < 25 %";
   figures[1].met = cost < 0.25;
   figures[1].note = fmt::format("TLS costs {:.0f} %", 100 * cost);
+  // Embedded tasks and the messages of a cluster take both processors: who has both at once has
+  // the sum of their times.
+  Figure& messages = figures.emplace_back(
+      figure_of("P2", "the messages of that, made and read by nobody else", "tasks/s", "", ""));
+  for (int i = 0; i < settings.repetitions; ++i) messages.runs.push_back(bare_messages(count));
   return figures;
 }
 
@@ -258,15 +197,15 @@ std::vector<Figure> cluster_p3(const Settings& settings) {
     Cluster cluster(settings, trust, 1);
     cluster.run(chain);
     Figure each = figure_of("P3", "chain of 1,000 no-ops, cluster" + with, "us/task",
-                            "round trip by TCP", "<= 80");
+                            "round trip by TCP" + with, "<= 80");
     Figure half =
         figure_of("P3", "one task by the client API, p50" + with, "us", "fdatasync", "<= 120");
     Figure most =
         figure_of("P3", "one task by the client API, p99" + with, "us", "fdatasync", "<= 500");
     for (int i = 0; i < settings.repetitions; ++i) {
-      each.floor.push_back(tcp_round_trip() * 1e6);
+      each.floor.push_back(bare_round_trip(trust, settings.folder) * 1e6);
       each.runs.push_back(cluster.run(chain) * 1e6 / count);
-      const double sync = sync_seconds(settings.folder) * 1e6;
+      const double sync = bare_sync(settings.folder) * 1e6;
       std::vector<double> took;
       for (int k = 0; k < singles; ++k) took.push_back(cluster.run(one) * 1e6);
       half.floor.push_back(sync);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/bare.hpp"
 #include "bench/flows.hpp"
 #include "bench/measure.hpp"
 #include "bench/process.hpp"

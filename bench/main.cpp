@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 100));
   app.add_option("--size", settings.size, "factor on the amount of work")
       ->check(CLI::Range(0.001, 100.0));
+  app.add_option("--only", settings.only, "of P10, only lines with this in them, e.g. rows");
   app.add_flag("--quick", quick, "a tenth of the work, twice");
   app.add_flag("--peers", with_peers, "also measure what people use instead, where installed");
   app.add_flag("--details", details, "also print the tables behind figures, e.g. P9's by graph");

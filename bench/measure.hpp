@@ -33,6 +33,7 @@ struct Settings {
   double size = 1;      // factor on the amount of work; below 1 for a quick look
   std::string program;  // path of `reprise`
   std::string folder;   // a temporary folder, emptied between uses
+  std::string only;     // of P10, what has this in its name; empty: all
 };
 
 using Benchmark = std::function<std::vector<Figure>(const Settings&)>;

@@ -1,13 +1,12 @@
 // P8: the smallest tasks that still keep half of the machine busy, METG(50 %), of Task Bench's
 // patterns.
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <optional>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "bench/bare.hpp"
 #include "bench/cluster.hpp"
 #include "bench/measure.hpp"
 #include "bench/process.hpp"
@@ -58,30 +57,6 @@ std::optional<double> metg(Seconds seconds, double tasks, std::int64_t from, dou
     last = point;
   }
   return std::nullopt;
-}
-
-/// Seconds of `steps` rows of a task for each of two threads that wait for each other after every
-/// row, as threads wait that do not spin: what the pattern stencil_1d costs without anybody who
-/// schedules.
-double bare_rows(std::int64_t steps, std::int64_t iterations) {
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::int64_t arrived = 0;
-  const auto work = [&] {
-    for (std::int64_t step = 0; step < steps; ++step) {
-      compute(iterations);
-      std::unique_lock guard(mutex);
-      if (++arrived == (step + 1) * processors)
-        changed.notify_all();
-      else
-        changed.wait(guard, [&] { return arrived >= (step + 1) * processors; });
-    }
-  };
-  return seconds_of([&] {
-    std::thread other(work);
-    work();
-    other.join();
-  });
 }
 
 std::vector<Graph> graphs_of(const std::string& name, std::int64_t steps) {
@@ -147,21 +122,26 @@ std::vector<Figure> metg_p8(const Settings& settings) {
   options.slots = processors;
   const auto engine = Engine::open(options);
   REPRISE_ASSERT(engine.has_value(), engine.error().message);
-  std::vector<double> bare;
-  for (int i = 0; i < std::max(1, settings.repetitions / 2); ++i)
-    if (const auto found = metg([&](std::int64_t n) { return bare_rows(steps, n); },
-                                static_cast<double>(steps) * processors, 1 << 14, peak()))
-      bare.push_back(*found);
-  const auto beside_bare_rows = [&] {
-    figures.back().floor_name = "two threads that meet after every row";
-    figures.back().floor = bare;
+  const auto bare = [&](std::int64_t rows, std::int64_t from, auto seconds) {
+    std::vector<double> all;
+    for (int i = 0; i < std::max(1, settings.repetitions / 2); ++i)
+      if (const auto found = metg([&](std::int64_t n) { return seconds(rows, n); },
+                                  static_cast<double>(rows) * processors, from, peak()))
+        all.push_back(*found);
+    return all;
   };
+  const auto beside = [&](std::string name, const std::vector<double>& floor) {
+    figures.back().floor_name = std::move(name);
+    figures.back().floor = floor;
+  };
+  const auto met = bare(steps, 1 << 14, bare_rows);
+  const auto told = bare(steps, 1 << 17, bare_remote_rows);
   for (const char* pattern : patterns) {
     figures.push_back(measure(settings, "functions, durable", pattern, steps, 1 << 14,
                               Executor::function,
                               [&](const auto& flow) { return run_flow(**engine, flow); }));
     judge(figures.back(), 15, "<= 15");
-    beside_bare_rows();
+    beside("two threads that meet after every row", met);
   }
   {
     Cluster cluster(settings, Trust::secret, 1, {settings.program + "_bench"});
@@ -170,18 +150,27 @@ std::vector<Figure> metg_p8(const Settings& settings) {
                                 Executor::function,
                                 [&](const auto& flow) { return cluster.run(flow); }));
       judge(figures.back(), 150, "<= 150");
-      beside_bare_rows();
+      beside("two threads that are told of each row over TCP", told);
     }
   }
   const double spawn = 2e6 * bare_spawn(1000) / 1000;  // us of one processor
+  const std::int64_t command_steps = std::max<std::int64_t>(steps / 5, 10);
   for (const char* pattern : {"stencil_1d", "nearest", "spread"}) {
-    figures.push_back(measure(settings, "commands, durable", pattern,
-                              std::max<std::int64_t>(steps / 5, 10), 1 << 18, Executor::command,
+    figures.push_back(measure(settings, "commands, durable", pattern, command_steps, 1 << 18,
+                              Executor::command,
                               [&](const auto& flow) { return run_flow(**engine, flow); }));
-    figures.back().floor_name = "posix_spawn + wait";
-    figures.back().floor = {spawn};
+    beside("posix_spawn + wait", {spawn});
     judge(figures.back(), 2.2 * spawn, "<= 2.20 x floor");
   }
+  Figure& rows = figures.emplace_back();
+  rows.id = "P8";
+  rows.what = "METG(50 %), two threads, a command each per row";
+  rows.unit = "us";
+  rows.runs = bare(command_steps, 1 << 18, [&](std::int64_t n, std::int64_t iterations) {
+    return bare_command_rows(n, iterations, settings.program + "_kernel",
+                             fresh_folder(settings.folder));
+  });
+  beside("posix_spawn + wait", {spawn});
   return figures;
 }
 

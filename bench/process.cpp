@@ -52,24 +52,6 @@ class LineUp {
 
 }  // namespace
 
-double bare_spawn(std::size_t count) {
-  const auto half = [](std::size_t times) {
-    char program[] = "/bin/true";
-    char* argv[] = {program, nullptr};
-    for (std::size_t i = 0; i < times; ++i) {
-      pid_t pid = 0;
-      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
-      int status = 0;
-      waitpid(pid, &status, 0);
-    }
-  };
-  return seconds_of([&] {
-    std::thread other(half, count / 2);
-    half(count - count / 2);
-    other.join();
-  });
-}
-
 double run_program(const std::vector<std::string>& argv) {
   const LineUp program(argv, "/dev/null");
   int status = 0;

@@ -1,7 +1,6 @@
 // Programs that benchmarks start.
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -9,9 +8,6 @@
 
 namespace reprise::bench {
 
-/// Seconds of posix_spawn and wait of /bin/true, `count` times over two threads: what any executor
-/// of processes pays.
-[[nodiscard]] double bare_spawn(std::size_t count);
 /// Runs a program and waits; its output goes to /dev/null. @return wall seconds; aborts on a
 /// non-zero exit
 double run_program(const std::vector<std::string>& argv);

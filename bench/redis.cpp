@@ -92,8 +92,8 @@ std::vector<Figure> redis_p5(const Settings& settings) {
                {},
                "reprise version",
                {},
-               "<= 100",
-               false,
+               "",
+               true,
                "a new process with an empty data folder"};
   const std::string folder = fresh_folder(settings.folder);
   const std::string trace = write_trace(folder, count);
@@ -113,7 +113,6 @@ std::vector<Figure> redis_p5(const Settings& settings) {
     graph.runs.push_back(run_with(fmt::format("data{}", i)) * 1e3);
   }
   keys.met = median(keys.runs) >= 0.5 * median(keys.floor);
-  graph.met = median(graph.runs) <= 100;
   return {keys, graph};
 }
 

@@ -8,7 +8,11 @@
 #include <thread>
 
 #include <fmt/format.h>
+#ifdef REPRISE_HAS_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#else
 #include <malloc.h>
+#endif
 
 #include "bench/flows.hpp"
 #include "bench/measure.hpp"
@@ -21,21 +25,29 @@ namespace reprise::bench {
 
 namespace {
 
-/// Bytes of the heap that are in use.
+/// Bytes of the heap that are in use, what rounding costs included.
 double heap_bytes() {
+#ifdef REPRISE_HAS_JEMALLOC
+  std::uint64_t epoch = 1;  // figures are as of the last one
+  std::size_t bytes = 0, size = sizeof bytes;
+  REPRISE_ASSERT(::mallctl("epoch", nullptr, nullptr, &epoch, sizeof epoch) == 0 &&
+                     ::mallctl("stats.allocated", &bytes, &size, nullptr, 0) == 0,
+                 "no such figure");
+  return static_cast<double>(bytes);
+#else
   const struct mallinfo2 info = ::mallinfo2();
   return static_cast<double>(info.uordblks + info.hblkhd);
+#endif
 }
 
 Payload number(std::int64_t value) {
   return *Payload::of(Value{value});
 }
 
-/// `count` tasks in rows of a thousand; each takes the results of two of the row before.
-std::shared_ptr<const FlowSpec> layered(std::size_t count) {
+/// `count` tasks in rows of `width`; each takes the results of two of the row before.
+std::shared_ptr<const FlowSpec> layered(std::size_t count, std::size_t width) {
   FlowBuilder builder("layered");
   const auto kind = builder.add_kind(no_op());
-  const std::size_t width = std::min<std::size_t>(1000, count);
   for (std::size_t i = 0; i < count; ++i) {
     builder.add_node(fmt::format("n{}", i), kind);
     if (i < width) continue;
@@ -251,7 +263,7 @@ std::vector<Figure> memory_p6(const Settings& settings) {
   const auto all = static_cast<double>(count);
   {
     const double before = heap_bytes();
-    const auto flow = layered(count);
+    const auto flow = layered(count, 1000);
     const double with_flow = heap_bytes();
     Played played(flow);
     const double submitted = heap_bytes();
@@ -280,6 +292,7 @@ std::vector<Figure> growth_p10(const Settings& settings) {
   std::vector<Figure> figures;
   const auto compare_with = [&](std::size_t least, const char* unit, std::string what,
                                 std::size_t most, auto cost) {
+    if (what.find(settings.only) == std::string::npos) return;
     Figure figure;
     figure.id = "P10";
     figure.what = std::move(what);
@@ -316,8 +329,12 @@ std::vector<Figure> growth_p10(const Settings& settings) {
           [&](std::size_t n) { return repeated(*durable, independent, n).run_ns; });
   compare(fmt::format("submit of {} tasks, durable", large), large,
           [&](std::size_t n) { return repeated(*durable, independent, n).submit_ns; });
-  compare(fmt::format("{} tasks in rows, two inputs", large), large,
-          [&](std::size_t n) { return repeated(*engine, layered, n).run_ns; });
+  // Both in ten rows or more, so that both wait for inputs.
+  compare(fmt::format("{} tasks in rows of 100, two inputs", large), large, [&](std::size_t n) {
+    return repeated(
+               *engine, [](std::size_t m) { return layered(m, 100); }, n)
+        .run_ns;
+  });
   compare(fmt::format("a mapped task of {}", large), large, [&](std::size_t n) {
     return repeated(
                *engine, [](std::size_t m) { return mapped(m, false); }, n)

@@ -1,0 +1,354 @@
+#include "bench/bare.hpp"
+
+#include <array>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <thread>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bench/flows.hpp"
+#include "bench/measure.hpp"
+#include "bench/task_bench.hpp"
+#include "cluster/authority.hpp"
+#include "cluster/tls.hpp"
+#include "cluster/wire.hpp"
+#include "core/assert.hpp"
+
+extern char** environ;
+
+namespace reprise::bench {
+
+namespace {
+
+using cluster::TlsContext;
+using cluster::TlsStream;
+
+constexpr std::size_t message_bytes = 64;
+constexpr std::size_t attempts_per_message = 512;
+
+/// One end of a connection that blocks.
+class Talker {
+ public:
+  explicit Talker(int socket) : socket_(socket) {
+    const int yes = 1;
+    ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  }
+  Talker(const Talker&) = delete;
+  Talker& operator=(const Talker&) = delete;
+  ~Talker() { ::close(socket_); }
+
+  [[nodiscard]] int socket() const { return socket_; }
+
+  /// Both ends have to do so.
+  void secure(std::shared_ptr<const TlsContext> context, TlsStream::Side side) {
+    tls_.emplace(std::move(context), side);
+    flush();
+    while (!tls_->is_ready()) pull();
+    flush();
+  }
+  void send() {
+    const std::string_view plain(zeros_.data(), zeros_.size());
+    if (!tls_) return put(plain);
+    REPRISE_ASSERT(tls_->send(plain).has_value(), "seal");
+    flush();
+  }
+  void receive() {
+    while (received_.size() < message_bytes) pull();
+    received_.erase(0, message_bytes);
+  }
+
+ private:
+  void put(std::string_view bytes) const {
+    while (!bytes.empty()) {
+      const ssize_t put = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      REPRISE_ASSERT(put > 0, errno);
+      bytes.remove_prefix(static_cast<std::size_t>(put));
+    }
+  }
+  void flush() {
+    std::string sealed;
+    tls_->take_output(sealed);
+    put(sealed);
+  }
+  void pull() {
+    std::array<char, 16384> buffer;
+    const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), 0);
+    REPRISE_ASSERT(got > 0, errno);
+    const std::string_view bytes(buffer.data(), static_cast<std::size_t>(got));
+    if (!tls_) {
+      received_ += bytes;
+      return;
+    }
+    REPRISE_ASSERT(tls_->receive(bytes, received_).has_value(), "open");
+    if (tls_->has_output()) flush();
+  }
+
+  static constexpr std::array<char, message_bytes> zeros_{};
+  int socket_;
+  std::optional<TlsStream> tls_;
+  std::string received_;
+};
+
+/// Somebody who is reached on loopback.
+class Listener {
+ public:
+  Listener() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    REPRISE_ASSERT(::bind(socket_, raw(), size) == 0 && ::listen(socket_, 2) == 0, errno);
+    ::getsockname(socket_, raw(), &size);
+  }
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  ~Listener() { ::close(socket_); }
+
+  [[nodiscard]] int accept() const { return ::accept(socket_, nullptr, nullptr); }
+  [[nodiscard]] int connect() {
+    const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
+    REPRISE_ASSERT(::connect(socket, raw(), sizeof address_) == 0, errno);
+    return socket;
+  }
+
+ private:
+  sockaddr* raw() { return reinterpret_cast<sockaddr*>(&address_); }
+  int socket_;
+  sockaddr_in address_{};
+};
+
+/// What a node of an authority made for this proves itself with.
+std::shared_ptr<const TlsContext> certified(const std::string& folder, const std::string& name,
+                                            cluster::Role role) {
+  const Time now = reprise::now();
+  static_cast<void>(cluster::make_authority({.folder = folder}, now));  // the first time
+  const auto bundle = cluster::add_node({.folder = folder, .name = name, .role = role}, now);
+  REPRISE_ASSERT(bundle.has_value(), bundle.error().message);
+  auto context = TlsContext::load(cluster::bundle_files(*bundle));
+  REPRISE_ASSERT(context.has_value(), context.error().message);
+  return *std::move(context);
+}
+
+/// Where two threads wait for each other.
+class Meeting {
+ public:
+  void arrive() {
+    std::unique_lock guard(mutex_);
+    const std::int64_t row = arrived_ / 2;
+    if (++arrived_ == 2 * (row + 1))
+      changed_.notify_all();
+    else
+      changed_.wait(guard, [&] { return arrived_ >= 2 * (row + 1); });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::int64_t arrived_ = 0;
+};
+
+/// Seconds of `steps` rows of `work` on two threads.
+double met_rows(std::int64_t steps, const std::function<void(std::int64_t step, int point)>& work) {
+  Meeting meeting;
+  const auto rows = [&](int point) {
+    for (std::int64_t step = 0; step < steps; ++step) {
+      work(step, point);
+      meeting.arrive();
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(rows, 1);
+    rows(0);
+    other.join();
+  });
+}
+
+/// Starts a program, waits for it, and keeps what it writes.
+void run_command(std::vector<std::string> argv, const std::string& log) {
+  std::vector<char*> raw;
+  for (std::string& arg : argv) raw.push_back(arg.data());
+  raw.push_back(nullptr);
+  int out[2];
+  REPRISE_ASSERT(::pipe2(out, O_CLOEXEC) == 0, errno);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+  pid_t pid = 0;
+  REPRISE_ASSERT(posix_spawn(&pid, raw[0], &actions, nullptr, raw.data(), environ) == 0, raw[0]);
+  posix_spawn_file_actions_destroy(&actions);
+  ::close(out[1]);
+  std::string written;
+  std::array<char, 4096> buffer;
+  for (ssize_t got = 0; (got = ::read(out[0], buffer.data(), buffer.size())) > 0;)
+    written.append(buffer.data(), static_cast<std::size_t>(got));
+  ::close(out[0]);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  REPRISE_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0, status);
+  const int file = ::open(log.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  REPRISE_ASSERT(::write(file, written.data(), written.size()) >= 0, errno);
+  ::close(file);
+}
+
+}  // namespace
+
+double bare_round_trip(Trust trust, const std::string& folder) {
+  constexpr int trips = 2000;
+  std::shared_ptr<const TlsContext> near, far;
+  if (trust == Trust::tls) {
+    static int made = 0;  // names of nodes are given once
+    near = certified(folder + "/bare", fmt::format("near{}", made), cluster::Role::worker);
+    far = certified(folder + "/bare", fmt::format("far{}", made++), cluster::Role::scheduler);
+  }
+  Listener listener;
+  std::thread echo([&] {
+    Talker talker(listener.accept());
+    if (far) talker.secure(far, TlsStream::Side::accepting);
+    for (int i = 0; i < trips; ++i) {
+      talker.receive();
+      talker.send();
+    }
+  });
+  double took = 0;
+  {
+    Talker talker(listener.connect());
+    if (near) talker.secure(near, TlsStream::Side::connecting);
+    took = seconds_of([&] {
+      for (int i = 0; i < trips; ++i) {
+        talker.send();
+        talker.receive();
+      }
+    });
+    echo.join();
+  }
+  return took / trips;
+}
+
+double bare_sync(const std::string& folder) {
+  constexpr int times = 20;
+  const std::string path = folder + "/synced";
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const std::string page(4096, 'x');
+  const double took = seconds_of([&] {
+    for (int i = 0; i < times; ++i)
+      REPRISE_ASSERT(::write(file, page.data(), page.size()) > 0 && ::fdatasync(file) == 0, errno);
+  });
+  ::close(file);
+  return took / times;
+}
+
+double bare_spawn(std::size_t count) {
+  const auto half = [](std::size_t times) {
+    char program[] = "/bin/true";
+    char* argv[] = {program, nullptr};
+    for (std::size_t i = 0; i < times; ++i) {
+      pid_t pid = 0;
+      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
+      int status = 0;
+      waitpid(pid, &status, 0);
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(half, count / 2);
+    half(count - count / 2);
+    other.join();
+  });
+}
+
+double bare_rows(std::int64_t steps, std::int64_t iterations) {
+  return met_rows(steps, [&](std::int64_t, int) { compute(iterations); });
+}
+
+double bare_remote_rows(std::int64_t steps, std::int64_t iterations) {
+  Listener listener;
+  const auto work = [&] {
+    Talker talker(listener.connect());
+    for (std::int64_t step = 0; step < steps; ++step) {
+      talker.receive();
+      compute(iterations);
+      talker.send();
+    }
+  };
+  std::thread one(work), other(work);
+  double took = 0;
+  {
+    Talker first(listener.accept()), second(listener.accept());
+    took = seconds_of([&] {
+      for (std::int64_t step = 0; step < steps; ++step) {
+        first.send();
+        second.send();
+        first.receive();
+        second.receive();
+      }
+    });
+    one.join();
+    other.join();
+  }
+  return took;
+}
+
+double bare_command_rows(std::int64_t steps, std::int64_t iterations, const std::string& kernel,
+                         const std::string& folder) {
+  return met_rows(steps, [&](std::int64_t step, int point) {
+    run_command({kernel, std::to_string(iterations), std::to_string(step), std::to_string(point)},
+                fmt::format("{}/{}.{}.out", folder, step, point));
+  });
+}
+
+double bare_messages(std::size_t count) {
+  namespace wire = cluster::wire;
+  const auto flow = no_ops(count, false);
+  const auto context = std::make_shared<RunContext>();
+  context->flow = flow;
+  // Server and worker of half of the attempts.
+  const auto half = [&](std::size_t from, std::size_t to) {
+    wire::Context shared{0, context}, here;
+    REPRISE_ASSERT(wire::decode(wire::encode(shared), here).has_value(), "context");
+    std::size_t done = 0;
+    for (std::size_t at = from; at < to; at += attempts_per_message) {
+      wire::Dispatch sent, got;
+      for (std::size_t i = at; i < std::min(to, at + attempts_per_message); ++i) {
+        Attempt& attempt = sent.attempts.emplace_back().attempt;
+        attempt.context = context;
+        attempt.node = NodeId{static_cast<std::uint32_t>(i)};
+        attempt.task = TaskId{static_cast<std::uint32_t>(i)};
+        attempt.number = 1;
+      }
+      const auto context_of = [&](std::uint32_t) { return here.context; };
+      REPRISE_ASSERT(wire::decode(wire::encode(sent), context_of, got).has_value(), at);
+      wire::Reports told, heard;
+      for (const wire::Dispatched& each : got.attempts) {
+        scheduler::Report& report = told.reports.emplace_back();
+        report.attempt = {scheduler::RunIndex{0}, each.attempt.task, each.attempt.number};
+        report.outcome.state = TaskState::success;
+        report.outcome.executed = true;
+        report.outcome.value = Payload::nil();
+      }
+      REPRISE_ASSERT(wire::decode(wire::encode(told), heard).has_value(), at);
+      done += heard.reports.size();
+    }
+    REPRISE_ASSERT(done == to - from, done);
+  };
+  const double took = seconds_of([&] {
+    wire::Submit submit, submitted;
+    submit.flow = flow;
+    REPRISE_ASSERT(wire::decode(wire::encode(submit), submitted).has_value(), count);
+    std::thread other(half, 0, count / 2);
+    half(count / 2, count);
+    other.join();
+  });
+  return static_cast<double>(count) / took;
+}
+
+}  // namespace reprise::bench
