@@ -2,6 +2,7 @@
 
 #include <array>
 #include <condition_variable>
+#include <csignal>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -15,6 +16,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,6 +203,63 @@ void run_command(std::vector<std::string> argv, const std::string& log) {
   ::close(file);
 }
 
+/// Seconds of `work`, `count` times over two threads.
+double halved(std::size_t count, void (*work)()) {
+  const auto half = [&](std::size_t times) {
+    for (std::size_t i = 0; i < times; ++i) work();
+  };
+  return seconds_of([&] {
+    std::thread other(half, count / 2);
+    half(count - count / 2);
+    other.join();
+  });
+}
+
+/// Runs a program without arguments as commands are run.
+void capture(std::string program) {
+  std::array<std::array<int, 2>, 2> pipes;  // out and err, each to read and to write
+  for (auto& each : pipes) {
+    REPRISE_ASSERT(::pipe2(each.data(), O_CLOEXEC) == 0, errno);
+    ::fcntl(each[0], F_SETFL, O_NONBLOCK);
+  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, pipes[0][1], 1);
+  posix_spawn_file_actions_adddup2(&actions, pipes[1][1], 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t all, none;
+  sigfillset(&all);
+  sigemptyset(&none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  char* argv[] = {program.data(), nullptr};
+  pid_t pid = 0;
+  REPRISE_ASSERT(posix_spawn(&pid, argv[0], &actions, &attributes, argv, environ) == 0, program);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  for (auto& each : pipes) ::close(each[1]);
+  const int ended = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  pollfd wanted{ended, POLLIN, 0};
+  ::poll(&wanted, 1, -1);
+  ::close(ended);
+  siginfo_t info{};
+  ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED);
+  REPRISE_ASSERT(info.si_status == 0, info.si_status);
+  std::array<char, 4096> buffer;
+  for (auto& each : pipes) {
+    while (::read(each[0], buffer.data(), buffer.size()) > 0) {
+    }
+    ::close(each[0]);
+  }
+  REPRISE_ASSERT(::kill(-pid, 0) != 0, "somebody was left");
+}
+
 }  // namespace
 
 double bare_round_trip(Trust trust, const std::string& folder) {
@@ -249,21 +308,18 @@ double bare_sync(const std::string& folder) {
 }
 
 double bare_spawn(std::size_t count) {
-  const auto half = [](std::size_t times) {
+  return halved(count, [] {
     char program[] = "/bin/true";
     char* argv[] = {program, nullptr};
-    for (std::size_t i = 0; i < times; ++i) {
-      pid_t pid = 0;
-      REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, i);
-      int status = 0;
-      waitpid(pid, &status, 0);
-    }
-  };
-  return seconds_of([&] {
-    std::thread other(half, count / 2);
-    half(count - count / 2);
-    other.join();
+    pid_t pid = 0;
+    REPRISE_ASSERT(posix_spawn(&pid, program, nullptr, nullptr, argv, environ) == 0, program);
+    int status = 0;
+    waitpid(pid, &status, 0);
   });
+}
+
+double bare_capture(std::size_t count) {
+  return halved(count, [] { capture("/bin/true"); });
 }
 
 double bare_rows(std::int64_t steps, std::int64_t iterations) {

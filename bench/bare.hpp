@@ -21,6 +21,11 @@ namespace reprise::bench {
 /// of processes pays.
 [[nodiscard]] double bare_spawn(std::size_t count);
 
+/// The same with what running a command asks of the system besides: a process group of its own,
+/// signals at their defaults, /dev/null as input, no other open files, both outputs read to their
+/// ends, and a look for what it left running.
+[[nodiscard]] double bare_capture(std::size_t count);
+
 // Rows of one task for each of two processors, every row after the one before: the pattern
 // stencil_1d, and so Task Bench's others of that width.
 

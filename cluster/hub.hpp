@@ -30,6 +30,10 @@ struct HubOptions {
   // Called with every event, in order, from the hub's thread; must be quick and must not call the
   // hub, but may use a LinkSender. Required.
   std::function<void(LinkEvent)> on_event;
+  // Called by the hub's thread before the events of one look at its sockets and, once the hub may
+  // be used, after them: for who handles events in that thread. Meanwhile nothing is read.
+  std::function<void()> before_events{};
+  std::function<void()> after_events{};
   // Bytes of one link's messages that its owner may have before its peer is read no more.
   std::size_t receive_window_bytes = 16u << 20;
   Duration connect_deadline{std::chrono::seconds{5}};  // for TCP to connect, per address

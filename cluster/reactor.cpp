@@ -93,6 +93,9 @@ void Reactor::run() {
   const std::lock_guard own_turn(mailbox_->turn());
   mailbox_->set_reactor(this);
   while (!stopping_) turn(static_cast<int>(tick_time.count() / 1'000'000));
+  mailbox_->turn().unlock();
+  handle_events();
+  mailbox_->turn().lock();
   mailbox_->set_reactor(nullptr);
   shut_down();
   mailbox_->close();
@@ -113,8 +116,13 @@ void Reactor::turn(int timeout_ms) {
   std::array<epoll_event, 128> events;
   const int patience = dirty_.empty() ? timeout_ms : 0;
   mailbox_->turn().unlock();
+  handle_events();
   const int count =
       ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), patience);
+  if (options_.before_events && !stopping_) {
+    options_.before_events();
+    has_begun_events_ = true;
+  }
   mailbox_->turn().lock();
   now_ = std::chrono::steady_clock::now();
   for (int i = 0; i < count; ++i) {
@@ -141,6 +149,11 @@ void Reactor::turn(int timeout_ms) {
   if (now_ >= next_tick_) on_tick();
   for (const ConnectionNumber number : std::exchange(dirty_, {})) flush(number);
   settle();
+}
+
+// Without the turn, so that what is sent meanwhile leaves at once.
+void Reactor::handle_events() {
+  if (std::exchange(has_begun_events_, false) && options_.after_events) options_.after_events();
 }
 
 // Whoever sends may hold what the owner of the events needs: telling is for the reactor's own

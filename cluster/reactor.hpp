@@ -115,6 +115,7 @@ class Reactor {
   void run();
   void shut_down();
   void turn(int timeout_ms);
+  void handle_events();
   void take_mail();
   void take_send(Mailbox::Send& send);
   void accept_from(int listener);
@@ -143,6 +144,7 @@ class Reactor {
   std::map<DialNumber, DialTarget> targets_;
   std::map<LinkNumber, Endpoint> endpoints_;
   std::set<ConnectionNumber> dirty_;  // may have something to send
+  bool has_begun_events_ = false;     // before_events was called, after_events is to be
   bool listeners_rest_ = false;       // the system had no descriptor for another connection
   Instant now_;
   Instant next_tick_;

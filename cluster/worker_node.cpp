@@ -108,6 +108,11 @@ Status WorkerNode::State::open(WorkerNodeOptions options) {
     if (on_left_) std::exchange(on_left_, nullptr)();
   };
   node_ = spawn_node_actor(*system_, std::move(node));
+  // The hub's thread carries out what the scheduler asks for: nobody else waits for it, and one
+  // thread less has to be woken for each attempt.
+  const auto loan = std::make_shared<std::optional<actors::LentThread::Loan>>();
+  hub.before_events = [loan, thread = actors::LentThread::of(*system_)] { loan->emplace(thread); };
+  hub.after_events = [loan] { loan->reset(); };
   auto connected = spawn_connector(std::move(hub), options.server, node_);
   if (!connected) return tl::unexpected(connected.error());
   hub_ = *std::move(connected);

@@ -136,6 +136,47 @@ BOOST_AUTO_TEST_CASE(many_threads_send_on_one_link_each_in_its_order) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(events_can_be_handled_in_the_hubs_thread_and_what_is_sent_then_leaves) {
+  constexpr std::size_t count = 500;
+  std::atomic<int> open{0}, nested{0};
+  std::atomic<Node*> answering{nullptr};
+  std::size_t answered = 0;
+  HubOptions options = with_secret(Role::worker, "w");
+  options.before_events = [&] { nested += open++ != 0; };
+  options.after_events = [&] {
+    nested += --open != 0;
+    Node* const node = answering;
+    if (node == nullptr) return;
+    std::vector<std::string> answers;
+    std::shared_ptr<LinkSender> sender;
+    {
+      const std::lock_guard lock(node->mutex);
+      if (node->current() == nullptr) return;
+      sender = node->current()->sender;
+      for (; answered < node->current()->received.size(); ++answered)
+        answers.push_back("re " + node->current()->received[answered].bytes);
+    }
+    for (std::string& answer : answers) nested += !sender->send(5, std::move(answer)).has_value();
+  };
+  Node scheduler(with_secret(Role::scheduler, "s"));
+  Node worker(std::move(options));
+  answering = &worker;
+  worker.connect(scheduler.listen());
+  const auto sender = scheduler.link();
+  for (std::size_t i = 0; i < count; ++i) {
+    BOOST_REQUIRE(sender->send(4, std::to_string(i)).has_value());
+    // Every answer before the next question: nobody but the hub's thread can give it.
+    BOOST_REQUIRE(scheduler.wait([&] { return scheduler.current()->received.size() == i + 1; }));
+  }
+  worker.stop();
+  BOOST_TEST(nested == 0);
+  BOOST_TEST(open == 0);
+  const std::lock_guard lock(scheduler.mutex);
+  for (const auto& [number, link] : scheduler.links)
+    for (std::size_t i = 0; i < link.received.size(); ++i)
+      BOOST_REQUIRE(link.received[i].bytes == fmt::format("re {}", i));
+}
+
 BOOST_AUTO_TEST_CASE(a_link_survives_a_network_that_breaks_again_and_again) {
   Node scheduler(with_secret(Role::scheduler, "s"));
   Node worker(with_secret(Role::worker, "w"));
