@@ -107,6 +107,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
   run->add_option("FLOW", s.run.flow, "Flow file, WfFormat trace or STG graph; - is stdin")
       ->required();
   add_source(*run, s.run.parameters, s.run.parameter_files, s.run.mode, s.run.scale, s.run.touches);
+  add_only(*run, s.run.only);
   add_execution(*run, s, s.run.slots, s.run.out, s.run.durability, s.run.grace, s.run.secrets);
   add_priority(*run, s.run.priority);
   bind(s, add_choice(*run, "--cache", s.run.cache, cache_modes, "How the cache is used"), "cache");
@@ -196,6 +197,7 @@ void add_running_commands(CLI::App& app, CommandLine& s) {
       ->required();
   add_source(*plan, s.plan.parameters, s.plan.parameter_files, s.plan.mode, s.plan.scale,
              s.plan.touches);
+  add_only(*plan, s.plan.only);
   add_moment(*plan, s.plan.as_of);
   add_plugins(*plan, s.plan.plugins);
   add_choice<std::string>(*plan, "--graph", s.plan.graph, graph_formats,
@@ -492,6 +494,7 @@ void add_cluster_commands(CLI::App& app, CommandLine& s) {
       ->required();
   add_source(*submit, s.submit.parameters, s.submit.parameter_files, s.submit.mode, s.submit.scale,
              s.submit.touches);
+  add_only(*submit, s.submit.only);
   bind(s, add_choice(*submit, "--cache", s.submit.cache, cache_modes, "How the cache is used"),
        "cache");
   submit

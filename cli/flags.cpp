@@ -112,6 +112,11 @@ void add_import(CLI::App& app, ImportOptions& import) {
   app.add_flag("--dry-run", import.dry_run, "Only check it, and tell what would be new");
 }
 
+void add_only(CLI::App& app, std::vector<std::string>& tasks) {
+  add_list(app, "--only", tasks, "TASK",
+           "Only this task and what it needs, which is upstream; may be repeated");
+}
+
 void add_source(CLI::App& app, std::vector<std::string>& parameters,
                 std::vector<std::string>& files, std::string& mode, std::optional<double>& scale,
                 std::vector<std::string>& touches) {

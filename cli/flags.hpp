@@ -112,6 +112,8 @@ void add_limits(CLI::App& app, CommandLine& s);
 void add_selection(CLI::App& app, CacheSelectOptions& select);
 /// A file to take in.
 void add_import(CLI::App& app, ImportOptions& import);
+/// Which tasks of a flow, with what they need.
+void add_only(CLI::App& app, std::vector<std::string>& tasks);
 /// What a flow is made of, besides its file: parameters, and what a recorded trace does.
 void add_source(CLI::App& app, std::vector<std::string>& parameters,
                 std::vector<std::string>& files, std::string& mode, std::optional<double>& scale,

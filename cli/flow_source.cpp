@@ -14,6 +14,7 @@
 #include "flow/diagnostics.hpp"
 #include "flow/file_parameters.hpp"
 #include "flow/input_file.hpp"
+#include "flow/selection.hpp"
 #include "flow/yaml.hpp"
 #include "worker/functions.hpp"
 #include "worker/plugin.hpp"
@@ -176,6 +177,14 @@ tl::expected<LoadedFlow, int> load_source(const SourceOptions& source, Console& 
   if (!loaded->warnings.empty() && !console.is_quiet())
     console.complain(render(loaded->warnings, json_path(source.path), loaded->text,
                             console.err_style().colored));
+  if (!source.only.empty()) {
+    auto part = only(loaded->flow, source.only);
+    if (!part) {
+      part.error().message = "--only: " + part.error().message;
+      return tl::unexpected(console.fail(part.error(), exit_invalid));
+    }
+    loaded->flow = *std::move(part);
+  }
   return std::move(*loaded);
 }
 

@@ -20,6 +20,7 @@ struct SourceOptions {
   // What a flow file may call besides this program's own functions.
   std::vector<worker::KnownFunction> functions{};
   FlowFileOptions::Missing missing_function = FlowFileOptions::Missing::mistake;
+  std::vector<std::string> only{};  // these tasks and what they need; empty: all
 };
 
 /// Processes of this program for functions that are to have one of their own, with these plugins.

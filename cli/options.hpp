@@ -67,6 +67,7 @@ struct RunCommandOptions {
   std::vector<std::string> context;      // "key=value"
   std::vector<std::string> labels;       // "name=text"
   std::vector<std::string> start_tasks;  // only these and what is downstream of them
+  std::vector<std::string> only;         // these and what is upstream of them; empty = all
   bool single_pass = false;              // ends instead of waiting for a retry or a pause
   std::string secrets;                   // folder; empty = none
   unsigned slots = 0;                    // 0 = number of processors
@@ -91,6 +92,7 @@ struct SubmitOptions {
   std::string mode;  // of a trace
   std::optional<double> scale;
   std::vector<std::string> touches;  // "TASK=TEXT"
+  std::vector<std::string> only;     // tasks; empty = all
   CacheMode cache = CacheMode::normal;
   std::string key;            // the same again is the same run; empty = none
   std::int32_t priority = 0;  // added to those of the tasks
@@ -208,6 +210,7 @@ struct PlanOptions {
   std::string mode;
   std::optional<double> scale;  // seconds slept for each recorded one
   std::vector<std::string> touches;
+  std::vector<std::string> only;     // tasks; empty = all
   bool exit_code = false;            // 10 when something would run
   std::vector<std::string> plugins;  // paths
   std::string as_of;                 // time or run; empty = now

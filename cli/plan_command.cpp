@@ -122,9 +122,10 @@ FlowPicture planned_picture(const FlowSpec& flow, const Plan& plan) {
 int plan_command(const PlanOptions& options, Console& console) {
   auto functions = plugin_functions(options.plugins);
   if (!functions) return console.fail(functions.error(), exit_invalid);
-  const auto source = load_source({options.flow, options.mode, options.scale, options.touches,
-                                   *std::move(functions), FlowFileOptions::Missing::elsewhere},
-                                  console);
+  const auto source =
+      load_source({options.flow, options.mode, options.scale, options.touches,
+                   *std::move(functions), FlowFileOptions::Missing::elsewhere, options.only},
+                  console);
   if (!source) return source.error();
   const auto parameters =
       read_parameters(source->flow, options.parameters, options.parameter_files);

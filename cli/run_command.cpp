@@ -169,6 +169,7 @@ int run_command(const RunCommandOptions& options, Console& console) {
       from.functions = offered_functions(**client);
     from.missing_function = FlowFileOptions::Missing::waits;
   }
+  from.only = options.only;
   auto source = load_source(from, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));

@@ -78,6 +78,7 @@ int submit_command(const SubmitOptions& options, Console& console) {
   SourceOptions from{options.flow, options.mode, options.scale, options.touches};
   if (client) from.functions = offered_functions(**client);
   from.missing_function = FlowFileOptions::Missing::waits;
+  from.only = options.only;
   auto source = load_source(from, console);
   if (!source) return source.error();
   const auto flow = std::make_shared<const FlowSpec>(std::move(source->flow));

@@ -112,7 +112,8 @@ struct Place {
     port = server->port();
   }
   [[nodiscard]] std::unique_ptr<WorkerNode> worker(
-      Lines& lines, std::shared_ptr<worker::FunctionTable> functions = nullptr) const {
+      Lines& lines, std::shared_ptr<worker::FunctionTable> functions = nullptr,
+      std::function<void()> on_stop = {}) const {
     WorkerNodeOptions options;
     options.server.port = port;
     options.data = folder / "worker";
@@ -121,6 +122,7 @@ struct Place {
     options.slots = 1;
     options.functions = std::move(functions);
     options.say = lines.say();
+    options.on_stop = std::move(on_stop);
     auto opened = WorkerNode::open(std::move(options));
     if (!opened) BOOST_FAIL(opened.error().message);
     return *std::move(opened);
@@ -243,13 +245,15 @@ std::string health_of_one(Client& client) {
 
 }  // namespace
 
-BOOST_AUTO_TEST_CASE(a_worker_whose_actor_hangs_is_suspect_and_then_lost_though_its_link_lives) {
+BOOST_AUTO_TEST_CASE(a_worker_that_hangs_is_suspect_and_then_lost_though_its_connection_stands) {
   Place place;
   place.start();
   Lines lines;
-  lines.stop_at = "serving scheduler";
-  const auto worker = place.worker(lines);
+  lines.stop_at = "asked to stop";
+  const auto worker = place.worker(lines, nullptr, [&] { lines.say()("asked to stop"); });
   const auto client = place.client();
+  BOOST_REQUIRE(until([&] { return health_of_one(*client) == "alive"; }));
+  BOOST_REQUIRE(client->query("worker.stop", "w").has_value());
   BOOST_TEST(until([&] { return health_of_one(*client) == "suspect"; }));
   BOOST_TEST(
       until([&] { return place.said.has("worker \"w\" was lost: it said nothing for 600 ms"); }),
