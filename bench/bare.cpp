@@ -160,6 +160,26 @@ class Meeting {
   std::int64_t arrived_ = 0;
 };
 
+/// Wakes one thread that waits.
+class Bell {
+ public:
+  void ring() {
+    const std::lock_guard guard(mutex_);
+    ++rung_;
+    changed_.notify_one();
+  }
+  /// Until it was rung so often in all.
+  void await(std::int64_t times) {
+    std::unique_lock guard(mutex_);
+    changed_.wait(guard, [&] { return rung_ >= times; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::int64_t rung_ = 0;
+};
+
 /// Seconds of `steps` rows of `work` on two threads.
 double met_rows(std::int64_t steps, const std::function<void(std::int64_t step, int point)>& work) {
   Meeting meeting;
@@ -337,21 +357,50 @@ double bare_remote_rows(std::int64_t steps, std::int64_t iterations) {
     }
   };
   std::thread one(work), other(work);
-  double took = 0;
-  {
-    Talker first(listener.accept()), second(listener.accept());
-    took = seconds_of([&] {
-      for (std::int64_t step = 0; step < steps; ++step) {
-        first.send();
-        second.send();
-        first.receive();
-        second.receive();
-      }
-    });
+  Talker first(listener.accept()), second(listener.accept());
+  return seconds_of([&] {
+    for (std::int64_t step = 0; step < steps; ++step) {
+      first.send();
+      second.send();
+      first.receive();
+      second.receive();
+    }
     one.join();
     other.join();
-  }
-  return took;
+  });
+}
+
+double bare_relayed_rows(std::int64_t steps, std::int64_t iterations) {
+  Listener listener;
+  const auto relay = [steps](Talker& talker, Bell& bell) {
+    for (std::int64_t step = 0; step < steps; ++step) {
+      talker.receive();
+      bell.ring();
+    }
+  };
+  const auto work = [&] {
+    Talker talker(listener.connect());
+    Bell told;
+    std::thread reader([&] { relay(talker, told); });
+    for (std::int64_t step = 0; step < steps; ++step) {
+      told.await(step + 1);
+      compute(iterations);
+      talker.send();
+    }
+    reader.join();
+  };
+  std::thread one(work), other(work);
+  Talker first(listener.accept()), second(listener.accept());
+  Bell answered;
+  return seconds_of([&] {
+    std::thread near([&] { relay(first, answered); }), far([&] { relay(second, answered); });
+    for (std::int64_t step = 0; step < steps; ++step) {
+      first.send();
+      second.send();
+      answered.await(2 * (step + 1));
+    }
+    for (std::thread* each : {&near, &far, &one, &other}) each->join();
+  });
 }
 
 double bare_command_rows(std::int64_t steps, std::int64_t iterations, const std::string& kernel,

@@ -33,6 +33,9 @@ namespace reprise::bench {
 [[nodiscard]] double bare_rows(std::int64_t steps, std::int64_t iterations);
 /// Two threads that are told of each row over TCP by a third, which waits for both to answer.
 [[nodiscard]] double bare_remote_rows(std::int64_t steps, std::int64_t iterations);
+/// The same where each end of a connection has a thread that reads and wakes the one that works, or
+/// tells, as a program with more than one connection needs it.
+[[nodiscard]] double bare_relayed_rows(std::int64_t steps, std::int64_t iterations);
 /// Two threads as above, each of which starts the program of the commands, reads what it writes,
 /// waits for it, and keeps what it wrote in a file of its own, which is its log.
 /// @param kernel  path of reprise_kernel
