@@ -51,8 +51,6 @@ class Talker {
   Talker& operator=(const Talker&) = delete;
   ~Talker() { ::close(socket_); }
 
-  [[nodiscard]] int socket() const { return socket_; }
-
   /// Both ends have to do so.
   void secure(std::shared_ptr<const TlsContext> context, TlsStream::Side side) {
     tls_.emplace(std::move(context), side);
