@@ -24,7 +24,7 @@ class Recorder {
   /// waits for it. Each one costs a sync of the disk; what a crash takes with a younger one is done
   /// again, as what was running is.
   static constexpr std::size_t group_changes = 512;
-  static constexpr std::chrono::milliseconds group_age{5};
+  static constexpr std::chrono::milliseconds group_age{20};
 
   /// @param leads  of a server: another one may take over, and workers are told what is recorded
   Recorder(Durability durability, bool has_journal, bool leads = false)

@@ -22,6 +22,7 @@
 #include <openssl/x509v3.h>
 
 #include "cluster/exchange.hpp"
+#include "cluster/openssl_pointer.hpp"
 #include "core/assert.hpp"
 #include "core/text.hpp"
 
@@ -34,17 +35,9 @@ constexpr const char* authority_certificate = "authority.crt";
 constexpr const char* authority_key = "authority.key";
 constexpr const char* secret_file = "link.secret";
 
-template <auto free>
-struct Deleter {
-  template <class T>
-  void operator()(T* thing) const {
-    free(thing);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
+using Key = OpensslPointer<EVP_PKEY, EVP_PKEY_free>;
+using Bio = OpensslPointer<BIO, BIO_free_all>;
+using Extension = OpensslPointer<X509_EXTENSION, X509_EXTENSION_free>;
 
 tl::unexpected<Error> openssl_failed(std::string_view what) {
   const char* reason = ERR_reason_error_string(ERR_get_error());

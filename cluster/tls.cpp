@@ -13,6 +13,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include "cluster/openssl_pointer.hpp"
 #include "core/assert.hpp"
 
 namespace reprise::cluster {
@@ -22,15 +23,7 @@ constexpr std::size_t record_bytes = 16384;  // the most that TLS puts into one 
 constexpr long max_certificate_chain_bytes = 16384;
 constexpr std::string_view uri_prefix = "reprise:";
 
-template <auto free>
-struct Deleter {
-  template <class T>
-  void operator()(T* thing) const {
-    free(thing);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Names = std::unique_ptr<GENERAL_NAMES, Deleter<GENERAL_NAMES_free>>;
+using Names = OpensslPointer<GENERAL_NAMES, GENERAL_NAMES_free>;
 
 SSL* ssl(void* tls) {
   return static_cast<SSL*>(tls);

@@ -1,5 +1,6 @@
 // Values as JSON, which knows fewer types: lossy on the way out, plain on the way in.
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 #include <fmt/format.h>
@@ -13,15 +14,9 @@
 namespace reprise {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr int max_json_depth = 2 * max_value_depth;
 
-constexpr auto replace_invalid = Json::error_handler_t::replace;
-
-Json to_json(const Value& value, int level);
-
-Json base64(std::string_view bytes) {
+std::string base64(std::string_view bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');  // OpenSSL ends it with a NUL
   std::size_t done = 0, written = 0;
   while (done < bytes.size()) {  // in blocks that fit its int
@@ -35,98 +30,152 @@ Json base64(std::string_view bytes) {
   return text;
 }
 
-Json array(const List& list, int level) {
-  Json json = Json::array();
-  for (const Value& element : list) json.push_back(to_json(element, level + 1));
-  return json;
+/// JSON of what has no parts. Invalid UTF-8 is replaced.
+template <class Scalar>
+std::string dump(const Scalar& scalar) {
+  return nlohmann::json(scalar).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// A key as JSON needs it, if it has such a form. Lists and maps have none: writing one inside of
-/// another's text would double its quotes' backslashes at every level.
-std::optional<std::string> key_text(const Value& key) {
-  if (const auto* text = key.get_if<std::string>())
-    return is_utf8(*text) ? *text : escape_for_terminal(*text);
-  if (key.get_if<Bytes>() || key.get_if<List>() || key.get_if<Map>() || key.get_if<Ext>())
-    return std::nullopt;
-  return to_json(key, 0).dump();
+/// Neither JSON's escapes nor anything but ASCII.
+bool is_plain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
 }
 
-/// The entries' names; nothing when one has none or two are the same, such as 1 and "1".
-std::optional<std::vector<std::string>> key_texts(const Map& map) {
-  std::vector<std::string> names;
-  names.reserve(map.size());
-  bool are_plain = true;  // keys that are text differ anyway
-  for (const auto& entry : map) {
-    auto name = key_text(entry.first);
-    if (!name) return std::nullopt;
-    const auto* text = entry.first.get_if<std::string>();
-    if (!text || *text != *name) are_plain = false;
-    names.push_back(*std::move(name));
+/// Writes values straight into a text: values that become JSON are many and small, and building a
+/// document of each first took most of the time.
+class Writer {
+ public:
+  explicit Writer(std::string& out) : out_(out) {}
+
+  void write(const Value& value, int level) {
+    if (level > max_json_depth) return write_text("…");
+    std::visit([&](const auto& each) { write_one(each, level); }, value.data);
   }
-  if (!are_plain) {
-    std::vector<std::string_view> sorted(names.begin(), names.end());
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return std::nullopt;
-  }
-  return names;
-}
 
-Json object(const Map& map, int level) {
-  auto names = key_texts(map);
-  if (!names) {
-    Json pairs = Json::array();
-    for (const auto& [key, value] : map)
-      pairs.push_back(Json::array({to_json(key, level + 1), to_json(value, level + 1)}));
-    return Json{{"$map", std::move(pairs)}};
+ private:
+  void write_text(std::string_view text) {
+    if (!is_plain(text)) {
+      out_ += dump(text);
+      return;
+    }
+    out_ += '"';
+    out_ += text;
+    out_ += '"';
   }
-  // Not through Json::operator[], which looks every key up one by one.
-  Json::object_t entries;
-  entries.reserve(map.size());
-  for (std::size_t i = 0; i < map.size(); ++i)
-    static_cast<std::vector<Json::object_t::value_type>&>(entries).emplace_back(
-        std::move((*names)[i]), to_json(map[i].second, level + 1));
-  return Json(std::move(entries));
-}
-
-Json opaque(const Ext& extension) {
-  return {{"$ext", extension.code}, {"$bytes", base64(extension.payload)}};
-}
-
-Json extension_type(const Ext& extension, int level) {
-  Value value(extension);
-  if (auto file = as_file(value)) {
-    Json json = {{"$file", file->content.text()}, {"size", file->size}};
-    if (file->executable) json["executable"] = true;
-    return json;
+  void write_key(std::string_view name, bool is_first = false) {
+    if (!is_first) out_ += ',';
+    write_text(name);
+    out_ += ':';
   }
-  if (auto time = as_timestamp(value)) return to_rfc3339(*time);
-  if (extension.code == ext::record) {
-    auto record = decode(extension.payload);
-    const List* parts = record ? record->get_if<List>() : nullptr;
-    if (parts && parts->size() == 3) return to_json((*parts)[2], level + 1);
-  }
-  if (auto elements = elements_of(value)) return array(*elements, level);
-  return opaque(extension);
-}
 
-struct Renderer {
-  int level;
-  Json operator()(std::monostate) const { return nullptr; }
-  Json operator()(bool value) const { return value; }
-  Json operator()(std::int64_t value) const { return value; }
-  Json operator()(std::uint64_t value) const { return value; }
-  Json operator()(double value) const { return value; }
-  Json operator()(const std::string& value) const { return value; }
-  Json operator()(const Bytes& value) const { return {{"$bytes", base64(value.data)}}; }
-  Json operator()(const List& value) const { return array(value, level); }
-  Json operator()(const Map& value) const { return object(value, level); }
-  Json operator()(const Ext& value) const { return extension_type(value, level); }
+  void write_one(std::monostate, int) { out_ += "null"; }
+  void write_one(bool value, int) { out_ += value ? "true" : "false"; }
+  void write_one(std::int64_t value, int) { fmt::format_to(std::back_inserter(out_), "{}", value); }
+  void write_one(std::uint64_t value, int) {
+    fmt::format_to(std::back_inserter(out_), "{}", value);
+  }
+  void write_one(double value, int) { out_ += dump(value); }
+  void write_one(const std::string& value, int) { write_text(value); }
+  void write_one(const Bytes& value, int) {
+    out_ += '{';
+    write_key("$bytes", true);
+    write_text(base64(value.data));
+    out_ += '}';
+  }
+  void write_one(const List& list, int level) {
+    out_ += '[';
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (i > 0) out_ += ',';
+      write(list[i], level + 1);
+    }
+    out_ += ']';
+  }
+  void write_one(const Map& map, int level) {
+    const auto names = key_texts(map);
+    if (!names) return write_pairs(map, level);
+    out_ += '{';
+    for (std::size_t i = 0; i < map.size(); ++i) {
+      write_key((*names)[i], i == 0);
+      write(map[i].second, level + 1);
+    }
+    out_ += '}';
+  }
+  void write_pairs(const Map& map, int level) {
+    out_ += '{';
+    write_key("$map", true);
+    out_ += '[';
+    for (std::size_t i = 0; i < map.size(); ++i) {
+      out_ += i > 0 ? ",[" : "[";
+      write(map[i].first, level + 1);
+      out_ += ',';
+      write(map[i].second, level + 1);
+      out_ += ']';
+    }
+    out_ += "]}";
+  }
+  void write_one(const Ext& extension, int level) {
+    const Value value(extension);
+    if (auto file = as_file(value)) return write_file(*file);
+    if (auto time = as_timestamp(value)) return write_text(to_rfc3339(*time));
+    if (extension.code == ext::record) {
+      auto record = decode(extension.payload);
+      const List* parts = record ? record->get_if<List>() : nullptr;
+      if (parts && parts->size() == 3) return write((*parts)[2], level + 1);
+    }
+    if (auto elements = elements_of(value)) return write_one(*elements, level);
+    out_ += '{';
+    write_key("$ext", true);
+    write_one(std::int64_t{extension.code}, level);
+    write_key("$bytes");
+    write_text(base64(extension.payload));
+    out_ += '}';
+  }
+  void write_file(const FileValue& file) {
+    out_ += '{';
+    write_key("$file", true);
+    write_text(file.content.text());
+    write_key("size");
+    write_one(std::uint64_t{file.size}, 0);
+    if (file.executable) {
+      write_key("executable");
+      write_one(true, 0);
+    }
+    out_ += '}';
+  }
+
+  /// A key as JSON needs it, if it has such a form. Lists and maps have none: writing one inside of
+  /// another's text would double its quotes' backslashes at every level.
+  static std::optional<std::string> key_text(const Value& key) {
+    if (const auto* text = key.get_if<std::string>())
+      return is_utf8(*text) ? *text : escape_for_terminal(*text);
+    if (key.get_if<Bytes>() || key.get_if<List>() || key.get_if<Map>() || key.get_if<Ext>())
+      return std::nullopt;
+    return to_json(key);
+  }
+
+  /// The entries' names; nothing when one has none or two are the same, such as 1 and "1".
+  static std::optional<std::vector<std::string>> key_texts(const Map& map) {
+    std::vector<std::string> names;
+    names.reserve(map.size());
+    bool are_plain = true;  // keys that are text differ anyway
+    for (const auto& entry : map) {
+      auto name = key_text(entry.first);
+      if (!name) return std::nullopt;
+      const auto* text = entry.first.get_if<std::string>();
+      if (!text || *text != *name) are_plain = false;
+      names.push_back(*std::move(name));
+    }
+    if (!are_plain) {
+      std::vector<std::string_view> sorted(names.begin(), names.end());
+      std::sort(sorted.begin(), sorted.end());
+      if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) return std::nullopt;
+    }
+    return names;
+  }
+
+  std::string& out_;
 };
-
-Json to_json(const Value& value, int level) {
-  if (level > max_json_depth) return "…";
-  return std::visit(Renderer{level}, value.data);
-}
 
 /// Builds the value while the parser reads, so that neither depth nor repeated keys get past
 /// unnoticed.
@@ -200,7 +249,9 @@ class ValueBuilder : public nlohmann::json_sax<nlohmann::json> {
 }  // namespace
 
 std::string to_json(const Value& value) {
-  return to_json(value, 0).dump(-1, ' ', false, replace_invalid);
+  std::string text;
+  Writer(text).write(value, 0);
+  return text;
 }
 
 Result<Value> from_json(std::string_view text) {

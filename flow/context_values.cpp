@@ -59,8 +59,8 @@ std::string full_name(const Attempt& attempt) {
 }
 
 // What the run was given under a name; nil: nothing.
-Value given(const Attempt& attempt, std::string_view key) {
-  const auto found = attempt.context->context.find(std::string(key));
+Value given(const Attempt& attempt, const char* key) {
+  const auto found = attempt.context->context.find(key);
   return found == attempt.context->context.end() ? Value{} : value_of(found->second);
 }
 
@@ -79,85 +79,114 @@ Value parameters_of(const RunContext& run) {
   return all;
 }
 
-using Make = Value (*)(const Attempt&);
+Days day_of(const RunContext& run, int offset) {
+  return std::chrono::floor<std::chrono::days>(moment_of(run)) + std::chrono::days{offset};
+}
 
-struct Entry {
+struct RunEntry {
   std::string_view key;
-  Make make;
+  Value (*make)(const RunContext&);
   bool is_default = false;  // another value may be given; the others hold what is so
 };
 
-Days day_of(const Attempt& attempt, int offset) {
-  return std::chrono::floor<std::chrono::days>(moment_of(*attempt.context)) +
-         std::chrono::days{offset};
-}
-
-constexpr std::array entries{
-    Entry{"checkpointing", [](const Attempt&) { return Value{true}; }},
-    Entry{"date", [](const Attempt& a) { return Value{to_rfc3339(moment_of(*a.context))}; }, true},
-    Entry{"flow_id", [](const Attempt& a) { return Value{a.context->flow->name}; }},
-    Entry{"flow_name", [](const Attempt& a) { return Value{a.context->flow->name}; }},
-    Entry{"flow_run_id", [](const Attempt& a) { return Value{a.context->run.text()}; }},
-    Entry{"flow_run_name",
-          [](const Attempt& a) {
-            return Value{fmt::format("{}-{}", a.context->flow->name, a.context->run.short_text())};
-          }},
-    Entry{"map_index",
-          [](const Attempt& a) { return a.map_index < 0 ? Value{} : Value{a.map_index}; }},
-    Entry{"parameters", [](const Attempt& a) { return parameters_of(*a.context); }},
-    Entry{"resume", [](const Attempt& a) { return Value{a.resumed}; }},
-    Entry{"scheduled_start_time",
-          [](const Attempt& a) { return Value{to_rfc3339(a.context->started)}; }},
-    Entry{"task_full_name", [](const Attempt& a) { return Value{full_name(a)}; }},
-    Entry{"task_id", [](const Attempt& a) { return Value{node_name(a)}; }},
-    Entry{"task_loop_count",
-          [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.loop_count)}; }},
-    Entry{"task_loop_result",
-          [](const Attempt& a) {
-            return a.loop_result.is_none() ? given(a, "task_loop_result") : value_of(a.loop_result);
-          }},
-    Entry{"task_name", [](const Attempt& a) { return Value{task_name(a)}; }},
-    Entry{"task_run_count",
-          [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.run_count)}; }},
-    Entry{"task_run_id",
-          [](const Attempt& a) {
-            return Value{fmt::format("{}/{}/{}", a.context->run.text(), a.task.value, a.number)};
-          }},
-    Entry{"task_run_name", [](const Attempt& a) { return Value{full_name(a)}; }},
-    Entry{"task_slug", [](const Attempt& a) { return Value{node_name(a)}; }},
-    Entry{"task_tags", [](const Attempt&) { return Value{List{}}; }},
-    Entry{"today", [](const Attempt& a) { return Value{iso(day_of(a, 0))}; }, true},
-    Entry{"today_nodash", [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 0)))}; },
-          true},
-    Entry{"tomorrow", [](const Attempt& a) { return Value{iso(day_of(a, 1))}; }, true},
-    Entry{"tomorrow_nodash",
-          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, 1)))}; }, true},
-    Entry{"yesterday", [](const Attempt& a) { return Value{iso(day_of(a, -1))}; }, true},
-    Entry{"yesterday_nodash",
-          [](const Attempt& a) { return Value{without_dashes(iso(day_of(a, -1)))}; }, true},
+constexpr std::array run_entries{
+    RunEntry{"checkpointing", [](const RunContext&) { return Value{true}; }},
+    RunEntry{"date", [](const RunContext& run) { return Value{to_rfc3339(moment_of(run))}; }, true},
+    RunEntry{"flow_id", [](const RunContext& run) { return Value{run.flow->name}; }},
+    RunEntry{"flow_name", [](const RunContext& run) { return Value{run.flow->name}; }},
+    RunEntry{"flow_run_id", [](const RunContext& run) { return Value{run.run.text()}; }},
+    RunEntry{"flow_run_name",
+             [](const RunContext& run) {
+               return Value{fmt::format("{}-{}", run.flow->name, run.run.short_text())};
+             }},
+    RunEntry{"parameters", parameters_of},
+    RunEntry{"scheduled_start_time",
+             [](const RunContext& run) { return Value{to_rfc3339(run.started)}; }},
+    RunEntry{"today", [](const RunContext& run) { return Value{iso(day_of(run, 0))}; }, true},
+    RunEntry{"today_nodash",
+             [](const RunContext& run) { return Value{without_dashes(iso(day_of(run, 0)))}; },
+             true},
+    RunEntry{"tomorrow", [](const RunContext& run) { return Value{iso(day_of(run, 1))}; }, true},
+    RunEntry{"tomorrow_nodash",
+             [](const RunContext& run) { return Value{without_dashes(iso(day_of(run, 1)))}; },
+             true},
+    RunEntry{"yesterday", [](const RunContext& run) { return Value{iso(day_of(run, -1))}; }, true},
+    RunEntry{"yesterday_nodash",
+             [](const RunContext& run) { return Value{without_dashes(iso(day_of(run, -1)))}; },
+             true},
 };
+
+struct AttemptEntry {
+  std::string_view key;
+  Value (*make)(const Attempt&);
+};
+
+constexpr std::array attempt_entries{
+    AttemptEntry{"map_index",
+                 [](const Attempt& a) { return a.map_index < 0 ? Value{} : Value{a.map_index}; }},
+    AttemptEntry{"resume", [](const Attempt& a) { return Value{a.resumed}; }},
+    AttemptEntry{"task_full_name", [](const Attempt& a) { return Value{full_name(a)}; }},
+    AttemptEntry{"task_id", [](const Attempt& a) { return Value{node_name(a)}; }},
+    AttemptEntry{"task_loop_count",
+                 [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.loop_count)}; }},
+    AttemptEntry{"task_loop_result",
+                 [](const Attempt& a) {
+                   return a.loop_result.is_none() ? given(a, "task_loop_result")
+                                                  : value_of(a.loop_result);
+                 }},
+    AttemptEntry{"task_name", [](const Attempt& a) { return Value{task_name(a)}; }},
+    AttemptEntry{"task_run_count",
+                 [](const Attempt& a) { return Value{static_cast<std::int64_t>(a.run_count)}; }},
+    AttemptEntry{"task_run_id",
+                 [](const Attempt& a) {
+                   return Value{
+                       fmt::format("{}/{}/{}", a.context->run.text(), a.task.value, a.number)};
+                 }},
+    AttemptEntry{"task_run_name", [](const Attempt& a) { return Value{full_name(a)}; }},
+    AttemptEntry{"task_slug", [](const Attempt& a) { return Value{node_name(a)}; }},
+    AttemptEntry{"task_tags", [](const Attempt&) { return Value{List{}}; }},
+};
+
+template <class Entries>
+auto* find_entry(const Entries& entries, std::string_view key) {
+  const auto* entry = std::find_if(entries.begin(), entries.end(),
+                                   [&](const auto& each) { return each.key == key; });
+  return entry == entries.end() ? nullptr : entry;
+}
 
 }  // namespace
 
 std::optional<Value> context_value(const Attempt& attempt, std::string_view key) {
-  const auto* entry = std::find_if(entries.begin(), entries.end(),
-                                   [&](const Entry& each) { return each.key == key; });
-  const bool is_ours = entry != entries.end();
-  if (!is_ours || entry->is_default) {
+  if (const auto* entry = find_entry(attempt_entries, key)) return entry->make(attempt);
+  const auto* entry = find_entry(run_entries, key);
+  if (entry == nullptr || entry->is_default) {
     const auto found = attempt.context->context.find(std::string(key));
     if (found != attempt.context->context.end()) return value_of(found->second);
   }
-  return is_ours ? std::optional(entry->make(attempt)) : std::nullopt;
+  return entry != nullptr ? std::optional(entry->make(*attempt.context)) : std::nullopt;
 }
 
-Map context_values(const Attempt& attempt) {
+bool is_of_attempt(std::string_view key) {
+  return find_entry(attempt_entries, key) != nullptr;
+}
+
+Map run_context_values(const RunContext& run) {
   std::map<std::string_view, Value> all;
-  for (const auto& [name, value] : attempt.context->context) all.emplace(name, value_of(value));
-  for (const Entry& entry : entries)
+  for (const auto& [name, value] : run.context)
+    if (!is_of_attempt(name)) all.emplace(name, value_of(value));
+  for (const RunEntry& entry : run_entries)
     if (!entry.is_default || !all.contains(entry.key))
-      all.insert_or_assign(entry.key, entry.make(attempt));
+      all.insert_or_assign(entry.key, entry.make(run));
   Map map;
   for (auto& [name, value] : all) map.emplace_back(name, std::move(value));
+  return map;
+}
+
+Map attempt_context_values(const Attempt& attempt) {
+  Map map;
+  map.reserve(attempt_entries.size());
+  for (const AttemptEntry& entry : attempt_entries)
+    map.emplace_back(entry.key, entry.make(attempt));
   return map;
 }
 

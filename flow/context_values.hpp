@@ -15,7 +15,12 @@ namespace reprise {
 /// tomorrow.
 [[nodiscard]] std::optional<Value> context_value(const Attempt& attempt, std::string_view key);
 
-/// All entries, sorted by name.
-[[nodiscard]] Map context_values(const Attempt& attempt);
+/// The entries that are the same for all attempts of a run, sorted by name; what the run was given
+/// is among them.
+[[nodiscard]] Map run_context_values(const RunContext& run);
+/// The others, sorted by name.
+[[nodiscard]] Map attempt_context_values(const Attempt& attempt);
+/// The name is one of those others.
+[[nodiscard]] bool is_of_attempt(std::string_view key);
 
 }  // namespace reprise

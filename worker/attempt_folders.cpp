@@ -123,7 +123,7 @@ AttemptFolders::~AttemptFolders() {
   tidy();
   for (const Folder& folder : free_) {
     ::rmdir(folder.path.c_str());
-    ::unlink(Lease::context_file(folder).c_str());
+    ::unlink(folder.context.c_str());
     for (std::size_t i = 0; i < folder.values; ++i) ::unlink(value_file(folder.path, i).c_str());
   }
   if (made_ == 0 || ::rmdir(parent_.c_str()) == 0) return;
@@ -165,9 +165,8 @@ Result<AttemptFolders::Lease> AttemptFolders::take() {
       return tl::unexpected(system_error(fmt::format("make folder \"{}\"", path.string()), errno));
     }
   }
-  Folder folder;
-  folder.path = std::move(path);
-  ::unlink(Lease::signal_file(folder).c_str());  // of a process that was killed
+  Folder folder(std::move(path));
+  ::unlink(folder.signal.c_str());  // of a process that was killed
   folder.taken = coarse_now();
   static_cast<void>(note_empty(folder));
   return Lease(*this, std::move(folder));
@@ -193,7 +192,7 @@ void AttemptFolders::tidy() {
 
 // False: the folder is of no more use.
 bool AttemptFolders::make_empty(Folder& folder) {
-  ::unlink(Lease::signal_file(folder).c_str());
+  ::unlink(folder.signal.c_str());
   const Look look = look_at(folder);
   if (look == Look::not_as_made ||
       (look == Look::may_have_changed && !remove_contents(folder.path))) {

@@ -32,7 +32,13 @@ class AttemptFolders {
   AttemptFolders& operator=(const AttemptFolders&) = delete;
 
   struct Folder {
+    explicit Folder(std::filesystem::path at)
+        : path(std::move(at)),
+          context(path.string() + ".context.json"),
+          signal(path.string() + ".signal") {}
     std::filesystem::path path;
+    std::filesystem::path context;  // beside it, as the rest that is about an attempt
+    std::filesystem::path signal;
     std::uint64_t inode = 0;
     timespec changed{};      // when it was last seen empty
     timespec taken{};        // when the present attempt got it
@@ -54,21 +60,13 @@ class AttemptFolders {
     }
     [[nodiscard]] const std::filesystem::path& path() const { return folder_.path; }
     /// Written over by each attempt.
-    [[nodiscard]] std::filesystem::path context_file() const { return context_file(folder_); }
+    [[nodiscard]] const std::filesystem::path& context_file() const { return folder_.context; }
     /// Puts the values that the attempt is given where value_file() says. @error as write_over()
     [[nodiscard]] Status put_values(const std::vector<std::string>& values);
     /// Not there when the attempt begins.
-    [[nodiscard]] std::filesystem::path signal_file() const { return signal_file(folder_); }
+    [[nodiscard]] const std::filesystem::path& signal_file() const { return folder_.signal; }
 
    private:
-    friend class AttemptFolders;
-    static std::filesystem::path context_file(const Folder& folder) {
-      return folder.path.string() + ".context.json";
-    }
-    static std::filesystem::path signal_file(const Folder& folder) {
-      return folder.path.string() + ".signal";
-    }
-
     AttemptFolders* folders_;
     Folder folder_;
   };

@@ -58,12 +58,6 @@ class HeadSink final : public OutputSink {
   bool is_cut_ = false;
 };
 
-void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
-  outcome.state = TaskState::failed;
-  outcome.failure = failure;
-  outcome.message = std::move(message);
-}
-
 bool is_executable_file(const fs::path& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
@@ -131,14 +125,6 @@ Result<Map> collect_outputs(const fs::path& folder, const std::vector<std::strin
     files.emplace_back(Value(path), file->to_value());
   }
   return files;
-}
-
-std::vector<std::string> as_entries(const Environment& environment) {
-  std::vector<std::string> entries;
-  entries.reserve(environment.size());
-  for (const auto& [name, value] : environment)
-    entries.push_back(fmt::format("{}={}", name, value));
-  return entries;
 }
 
 // Describes how a process that ran ended; true when all is well.
@@ -233,21 +219,20 @@ void succeed(const std::optional<SignalRequest>& signal, const ProcessEnd& end,
   outcome.value = *std::move(value);
 }
 
-bool is_of_task(const Value& key) {
-  const auto* text = key.get_if<std::string>();
-  return text != nullptr &&
-         (text->starts_with("task_") || *text == "map_index" || *text == "resume");
-}
-
-// What the command can know of the context.
-Status put_context(const Attempt& attempt, const fs::path& path, BoundCommand& command) {
-  const bool is_of_run = attempt.question && attempt.question->kind == Question::Kind::run_hooks;
-  Map context = context_values(attempt);
-  if (is_of_run) std::erase_if(context, [](const auto& entry) { return is_of_task(entry.first); });
-  command.environment.merge(context_variables(context));
-  command.environment["REPRISE_CONTEXT_FILE"] = path.string();
-  const std::string text = to_json(Value(std::move(context))) + "\n";
-  return write_over(path, text);
+// "NAME=value", of all that the command finds in its environment.
+std::vector<std::string> entries_of(const BoundCommand& command, const CommandContext& context,
+                                    const Map& of_attempt) {
+  std::vector<std::string> entries;
+  entries.reserve(command.environment.size() + 32);
+  for (const auto& [name, value] : command.environment) {
+    std::string& entry = entries.emplace_back();
+    entry.reserve(name.size() + 1 + value.size());
+    entry += name;
+    entry += '=';
+    entry += value;
+  }
+  context.add_variables(of_attempt, command.environment, entries);
+  return entries;
 }
 
 // An exit code that the task gave a meaning, as a signal.
@@ -317,15 +302,16 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
     outcome.duration = now() - outcome.started;
     return outcome;
   };
-  auto folder = run.folders.take();
+  auto folder = run.folders->take();
   if (!folder) return cannot_start(folder.error());
   auto command = bind_command(attempt, body, folder->path(), options_.inherited);
   if (!command) return cannot_start(command.error());
   if (auto put = put_secrets(body, options_.secrets, *command); !put)
     return cannot_start(put.error());
-  if (auto put = put_context(attempt, folder->context_file(), *command); !put)
-    return cannot_start(put.error());
+  const bool is_about_run = attempt.question && attempt.question->kind == Question::Kind::run_hooks;
+  Map of_attempt = is_about_run ? Map{} : attempt_context_values(attempt);
   if (auto put = folder->put_values(command->values); !put) return cannot_start(put.error());
+  command->environment["REPRISE_CONTEXT_FILE"] = folder->context_file().string();
   // Not its name: two workers of one machine may have attempts of the same name, one of them to be
   // ended.
   command->mark = "REPRISE_CONTEXT_FILE=" + folder->context_file().string();
@@ -333,6 +319,9 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
     command->environment["REPRISE_SIGNAL_FILE"] = folder->signal_file().string();
   else
     for (const auto& [name, value] : *about) command->environment[name] = value;
+  auto environment = entries_of(*command, run.context, of_attempt);
+  if (auto put = write_over(folder->context_file(), run.context.json(std::move(of_attempt))); !put)
+    return cannot_start(put.error());
   if (auto staged = command->staging.make(command->folder, options_.blobs); !staged) {
     return cannot_start(staged.error());
   }
@@ -341,12 +330,12 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
   const auto program = find_program(command->arguments[0], *command, attempt.context->flow->folder);
   if (!program) return cannot_start(program.error());
 
-  const fs::path& run_folder = attempt.context->folder;
   const bool is_hook = about != nullptr;  // several may be asked one question
-  LogWriter out_log(log_path(run_folder, attempt.task, attempt.number, Stream::out), run.logs,
-                    is_hook);
-  LogWriter err_log(log_path(run_folder, attempt.task, attempt.number, Stream::err), run.logs,
-                    is_hook);
+  const auto log_of = [&](Stream stream) {
+    return LogWriter(attempt.context->folder, attempt.task, attempt.number, stream, *run.logs,
+                     is_hook);
+  };
+  LogWriter out_log = log_of(Stream::out), err_log = log_of(Stream::err);
   HeadSink out_head(out_log);
   TailSink err_tail(err_log);
   RedactingSink out(command->secrets, out_head);
@@ -354,7 +343,7 @@ Outcome CommandRunner::run_with(const Attempt& attempt, const CommandBody& body,
   const Resources& resources = attempt.context->flow->kind_of(attempt.node).resources;
   const ProcessSpec spec{*program,
                          command->arguments,
-                         as_entries(command->environment),
+                         std::move(environment),
                          command->working_folder.string(),
                          command->mark,
                          options_.grace,

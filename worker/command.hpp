@@ -17,6 +17,7 @@
 #include "flow/attempt.hpp"
 #include "flow/expression.hpp"
 #include "worker/attempt_folders.hpp"
+#include "worker/command_context.hpp"
 #include "worker/enforcement.hpp"
 #include "worker/environment.hpp"
 #include "worker/staging.hpp"
@@ -62,12 +63,18 @@ struct CommandTexts {
 
 /// What the attempts of one run share in one process.
 struct RunResources {
-  RunResources(const std::filesystem::path& folder, LogLimits limits)
-      : logs(limits, logged_bytes(folder)),
-        folders(folder / "attempts") {}  // a run that goes on has logs already
+  RunResources(const RunContext& run, LogLimits limits)
+      : context(run),
+        logs(std::make_shared<LogBudget>(limits,
+                                         logged_bytes(run.folder))),  // of a run that goes on
+        folders(std::make_shared<AttemptFolders>(std::filesystem::path(run.folder) / "attempts")) {}
+  /// The same run with another context.
+  RunResources(const RunContext& run, const RunResources& before)
+      : context(run), logs(before.logs), folders(before.folders) {}
 
-  LogBudget logs;
-  AttemptFolders folders;
+  CommandContext context;
+  std::shared_ptr<LogBudget> logs;
+  std::shared_ptr<AttemptFolders> folders;
 };
 
 /// A command ready to be started.
@@ -87,11 +94,6 @@ struct BoundCommand {
 [[nodiscard]] Result<BoundCommand> bind_command(const Attempt& attempt, const CommandBody& body,
                                                 std::filesystem::path folder,
                                                 const Environment& inherited);
-
-/// The entries of the context that are texts, numbers or booleans, as REPRISE_CTX_<KEY>: the key in
-/// upper case, with '_' for what a variable's name cannot have. Of two keys that come to the same
-/// the one that is all lower case wins. Texts of more than 64 KiB and ones with a NUL are left out.
-[[nodiscard]] Environment context_variables(const Map& context);
 
 /// The file to execute for `program`, absolute.
 /// @error not_found: the message names the places that were looked at

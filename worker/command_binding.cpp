@@ -193,37 +193,7 @@ Status check_texts(const BoundCommand& command) {
   return {};
 }
 
-std::optional<std::string> as_context_text(const Value& value) {
-  if (const auto* text = value.get_if<std::string>()) return *text;
-  if (const auto* truth = value.get_if<bool>()) return *truth ? "true" : "false";
-  const bool is_number = value.get_if<std::int64_t>() != nullptr ||
-                         value.get_if<std::uint64_t>() != nullptr ||
-                         value.get_if<double>() != nullptr;
-  return is_number ? std::optional(to_json(value)) : std::nullopt;
-}
-
-bool is_lower_case(std::string_view key) {
-  return std::none_of(key.begin(), key.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
-}
-
 }  // namespace
-
-Environment context_variables(const Map& context) {
-  Environment variables;
-  for (const bool lower : {true, false}) {
-    for (const auto& [key, value] : context) {
-      const auto* name = key.get_if<std::string>();
-      if (name == nullptr || is_lower_case(*name) != lower) continue;
-      auto text = as_context_text(value);
-      if (!text || text->size() > item_bytes_max || text->find('\0') != std::string::npos) continue;
-      std::string variable = "REPRISE_CTX_" + as_variable(*name);
-      for (char& c : variable)
-        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-      variables.emplace(std::move(variable), *std::move(text));
-    }
-  }
-  return variables;
-}
 
 std::vector<ExposedInput> exposed_inputs(const Attempt& attempt) {
   const FlowSpec& flow = *attempt.context->flow;

@@ -95,8 +95,9 @@ int FunctionProcess::open(const Spec& spec) {
   }
   ::fcntl(stops->read.get(), F_SETFL, 0);  // its reader is a thread that waits
   ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+  const std::string as_this;  // its folder
   if (const int error =
-          spawn(process_, {spec.program, spec.arguments, spec.environment, {}, numbers});
+          spawn(process_, {spec.program, spec.arguments, spec.environment, as_this, numbers});
       error != 0)
     return error;
   forbid_core_dumps(process_.id());

@@ -37,6 +37,12 @@ void end_as(Outcome& outcome, Ending&& ending) {
   if (ending.state == TaskState::cancelled) outcome.failure = FailureClass::cancelled;
 }
 
+void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
+  outcome.state = TaskState::failed;
+  outcome.failure = failure;
+  outcome.message = std::move(message);
+}
+
 Status FunctionTable::add(Function function) {
   std::string id = fmt::format("{}@{}", function.name, function.version);
   const std::scoped_lock lock(mutex_);

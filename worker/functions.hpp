@@ -37,6 +37,8 @@ struct Ending {
 /// Makes of an ending how the attempt ended. Failures and skips without a value get one that says
 /// why.
 void end_as(Outcome& outcome, Ending&& ending);
+/// Makes of it a failure.
+void set_failed(Outcome& outcome, FailureClass failure, std::string message);
 
 struct Call {
   std::span<const Argument> arguments;

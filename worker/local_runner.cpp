@@ -24,12 +24,6 @@ std::uint64_t next_serial() {
   return ++last;
 }
 
-void set_failed(Outcome& outcome, FailureClass failure, std::string message) {
-  outcome.state = TaskState::failed;
-  outcome.failure = failure;
-  outcome.message = std::move(message);
-}
-
 // The one place where what user code throws becomes a state.
 template <class Body>
 void call(const Body& body, const Attempt& attempt, const std::stop_token& stop, Outcome& outcome) {
@@ -144,7 +138,7 @@ Outcome LocalRunner::run_body(const Attempt& attempt, std::stop_token stop) {
 }
 
 void LocalRunner::tidy() {
-  if (const auto resources = std::exchange(last_used(), {}).lock()) resources->folders.tidy();
+  if (const auto resources = std::exchange(last_used(), {}).lock()) resources->folders->tidy();
 }
 
 Outcome LocalRunner::run_function(const Attempt& attempt, const reprise::FunctionBody& body,
@@ -207,12 +201,13 @@ Returned LocalRunner::call_isolated(const Function& function, const Call& call) 
                                  "program does not give",
                                  escape_for_terminal(function.name)));
   const auto resources = resources_of(call.attempt.context);
-  const std::filesystem::path& run_folder = call.attempt.context->folder;
+  const std::string& run_folder = call.attempt.context->folder;
   const bool is_hook = call.attempt.question != nullptr;  // several may be asked one question
-  LogWriter out(log_path(run_folder, call.attempt.task, call.attempt.number, Stream::out),
-                resources->logs, is_hook);
-  LogWriter err(log_path(run_folder, call.attempt.task, call.attempt.number, Stream::err),
-                resources->logs, is_hook);
+  const auto log_of = [&](Stream stream) {
+    return LogWriter(run_folder, call.attempt.task, call.attempt.number, stream, *resources->logs,
+                     is_hook);
+  };
+  LogWriter out = log_of(Stream::out), err = log_of(Stream::err);
   const std::string id = fmt::format("{}@{}", function.name, function.version);
   const auto complain = [&] {
     for (const LogWriter* log : {&out, &err})
@@ -271,11 +266,12 @@ std::shared_ptr<RunResources> LocalRunner::resources_of(
     const std::shared_ptr<const RunContext>& run) {
   const std::scoped_lock lock(mutex_);
   if (const auto known = runs_.find(run->folder); known != runs_.end()) {
-    known->second.context = run;
+    if (known->second.context.lock() != run)
+      known->second = {run, std::make_shared<RunResources>(*run, *known->second.resources)};
     return known->second.resources;
   }
   std::erase_if(runs_, [](const auto& known) { return known.second.context.expired(); });
-  auto resources = std::make_shared<RunResources>(run->folder, options_.logs);
+  auto resources = std::make_shared<RunResources>(*run, options_.logs);
   runs_.emplace(run->folder, KnownRun{run, resources});
   return resources;
 }

@@ -5,7 +5,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "worker/file_descriptor.hpp"
 #include "worker/process_tree.hpp"
@@ -20,11 +19,12 @@ struct Pipe {
 /// The reading end does not block. nullopt: errno says why.
 [[nodiscard]] std::optional<Pipe> make_pipe();
 
+/// Refers to what its maker keeps meanwhile.
 struct SpawnSpec {
-  std::string program;                   // path of the file to run
-  std::vector<std::string> arguments;    // argv, its own name first
-  std::vector<std::string> environment;  // "NAME=value"; all there is
-  std::string folder;                    // to run in; empty: as this process
+  const std::string& program;                // path of the file to run
+  std::span<const std::string> arguments;    // argv, its own name first
+  std::span<const std::string> environment;  // "NAME=value"; all there is
+  const std::string& folder;                 // to run in; empty: as this process
   // Become the descriptors 1, 2, 3 … of the program, in this order; each is above their number of
   // descriptors. 0 is /dev/null.
   std::span<const int> descriptors;

@@ -55,14 +55,15 @@ void LogWriter::write(std::string_view bytes) {
 bool LogWriter::open() {
   // O_NOFOLLOW: a command that knows the folder could have put a link there.
   const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (appends_ ? O_APPEND : O_TRUNC);
-  file_ = FileDescriptor(::open(path_.c_str(), flags, 0600));
+  const fs::path file = path();
+  file_ = FileDescriptor(::open(file.c_str(), flags, 0600));
   if (!file_.is_open() && errno == ENOENT) {
     std::error_code ignored;  // the next open tells
-    fs::create_directories(path_.parent_path(), ignored);
-    file_ = FileDescriptor(::open(path_.c_str(), flags, 0600));
+    fs::create_directories(file.parent_path(), ignored);
+    file_ = FileDescriptor(::open(file.c_str(), flags, 0600));
   }
   if (!file_.is_open())
-    status_ = tl::unexpected(system_error(fmt::format("open log \"{}\"", path_.string()), errno));
+    status_ = tl::unexpected(system_error(fmt::format("open log \"{}\"", file.string()), errno));
   return file_.is_open();
 }
 
@@ -72,7 +73,7 @@ void LogWriter::append(std::string_view bytes) {
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) {
       status_ =
-          tl::unexpected(system_error(fmt::format("write log \"{}\"", path_.string()), errno));
+          tl::unexpected(system_error(fmt::format("write log \"{}\"", path().string()), errno));
       return;
     }
     const auto count = static_cast<std::size_t>(put);

@@ -47,9 +47,16 @@ class LogBudget {
 /// line that says so. Not safe for concurrent use.
 class LogWriter final : public OutputSink {
  public:
-  /// `budget` must outlive it. `appends`: what is in the file already stays.
-  LogWriter(std::filesystem::path path, LogBudget& budget, bool appends = false)
-      : path_(std::move(path)), budget_(budget), appends_(appends) {}
+  /// Of one stream of one attempt. `run_folder` and `budget` must outlive it. `appends`: what is in
+  /// the file already stays.
+  LogWriter(std::string_view run_folder, TaskId task, std::uint32_t attempt, Stream stream,
+            LogBudget& budget, bool appends = false)
+      : run_folder_(run_folder),
+        task_(task),
+        attempt_(attempt),
+        stream_(stream),
+        budget_(budget),
+        appends_(appends) {}
 
   void write(std::string_view bytes) override;
   [[nodiscard]] bool is_truncated() const { return is_truncated_; }
@@ -57,11 +64,18 @@ class LogWriter final : public OutputSink {
   [[nodiscard]] const Status& status() const { return status_; }
 
  private:
+  [[nodiscard]] std::filesystem::path path() const {
+    return log_path(run_folder_, task_, attempt_, stream_);
+  }
   bool open();
   void append(std::string_view bytes);
   void truncate_here();
 
-  std::filesystem::path path_;
+  // Its path, which most never need, for most commands print nothing.
+  std::string_view run_folder_;
+  TaskId task_;
+  std::uint32_t attempt_;
+  Stream stream_;
   LogBudget& budget_;
   bool appends_;
   FileDescriptor file_;

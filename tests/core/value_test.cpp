@@ -4,6 +4,7 @@
 
 #include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
 
 #include "core/canon.hpp"
 #include "tests/core/random_values.hpp"
@@ -145,6 +146,11 @@ BOOST_AUTO_TEST_CASE(json_that_is_too_deep_is_refused) {
 RC_BOOST_PROP(json_never_fails, (const Value& value)) {
   std::string text = to_json(value);
   RC_ASSERT(from_json(text).has_value());
+}
+
+RC_BOOST_PROP(json_is_written_as_the_library_does, (const Value& value)) {
+  const std::string text = to_json(value);
+  RC_ASSERT(nlohmann::ordered_json::parse(text).dump() == text);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

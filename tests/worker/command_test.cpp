@@ -519,6 +519,26 @@ BOOST_AUTO_TEST_CASE(the_context_is_in_the_environment_and_in_a_file) {
   BOOST_TEST((*file.find("zero") == Value(std::string("a\0b", 3))));
 }
 
+BOOST_AUTO_TEST_CASE(what_a_run_is_told_anew_is_not_what_its_commands_were_told_before) {
+  OneTask task(
+      shell(R"(echo "$REPRISE_CTX_STAGE $REPRISE_CTX_TASK_ID"; cat "$REPRISE_CONTEXT_FILE")"));
+  LocalRunner runner(options());
+  const auto told = [&](const char* stage) {
+    Attempt attempt = task.attempt(run_folder, 7);
+    auto context = std::make_shared<RunContext>(*attempt.context);
+    context->context = {{"stage", *Payload::of(Value(stage))},
+                        {"Task-Id", *Payload::of(Value("not of the run"))}};
+    attempt.context = context;
+    return stdout_of(runner.run(attempt, {}));
+  };
+  const std::string first = told("test"), second = told("production");
+  BOOST_TEST(first.starts_with("test work\n"));
+  BOOST_TEST(first.find(R"("stage":"test")") != std::string::npos);
+  BOOST_TEST(first.find(R"("Task-Id":"not of the run")") != std::string::npos);
+  BOOST_TEST(second.starts_with("production work\n"));
+  BOOST_TEST(second.find(R"("stage":"production")") != std::string::npos);
+}
+
 // ---- secrets
 
 BOOST_AUTO_TEST_CASE(a_secret_reaches_the_command_and_nothing_that_is_kept) {

@@ -15,7 +15,7 @@ namespace {
 const TaskId task{7};
 
 LogWriter writer(const TemporaryFolder& folder, LogBudget& budget) {
-  return LogWriter(log_path(folder.path(), task, 2, Stream::out), budget);
+  return LogWriter(folder.path().native(), task, 2, Stream::out, budget);
 }
 
 std::string content(const TemporaryFolder& folder) {
@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(exactly_the_cap_is_not_truncated) {
 BOOST_AUTO_TEST_CASE(all_logs_of_a_run_share_one_cap) {
   const TemporaryFolder folder;
   LogBudget budget({.stream_bytes = 100, .run_bytes = 6});
-  LogWriter other(log_path(folder.path(), TaskId{1}, 1, Stream::err), budget);
+  LogWriter other(folder.path().native(), TaskId{1}, 1, Stream::err, budget);
   other.write("1234");
   LogWriter log = writer(folder, budget);
   log.write("5678");
