@@ -69,10 +69,11 @@ endfunction()
 # reprise_test(core LABEL unit SOURCES a_test.cpp … LINKS reprise::core) makes program test_core and the ctest entry
 # "core". A source needs only <boost/test/unit_test.hpp>; tests/support/test_main.cpp has the main. All of a source lies in
 # a suite of its own, so that several can be compiled as one. SERIAL: it measures time, so
-# nothing else may run beside it. A case that cannot run prints "SKIPPED: why" and returns; ctest is not told, because
+# nothing else may run beside it. BESIDE suite/w*: it waits more than it works, so the cases of that name and the others run
+# side by side. A case that cannot run prints "SKIPPED: why" and returns; ctest is not told, because
 # its skip expression would turn a failed program into a skipped one. CI reads those lines instead.
 function(reprise_test name)
-  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT" "SOURCES;LINKS;ENVIRONMENT" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "LABEL;TIMEOUT;BESIDE" "SOURCES;LINKS;ENVIRONMENT" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -87,7 +88,12 @@ function(reprise_test name)
   endif()
   reprise_join(test_${name})
   reprise_labels(test_${name} ${ARG_LABEL})
-  add_test(NAME ${name} COMMAND test_${name} --log_level=test_suite --report_level=short --color_output=no)
+  if(ARG_BESIDE)
+    set(run "$<TARGET_FILE:test_${name}> --log_level=test_suite --report_level=short --color_output=no")
+    add_test(NAME ${name} COMMAND sh -c "${run} --run_test='${ARG_BESIDE}' & ${run} --run_test='!${ARG_BESIDE}'; rest=$?; wait $! && exit $rest")
+  else()
+    add_test(NAME ${name} COMMAND test_${name} --log_level=test_suite --report_level=short --color_output=no)
+  endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABEL}" TIMEOUT ${ARG_TIMEOUT} RUN_SERIAL ${ARG_SERIAL}
     ENVIRONMENT "REPRISE_SOURCE_DIR=${PROJECT_SOURCE_DIR};REPRISE_BIN_DIR=${CMAKE_RUNTIME_OUTPUT_DIRECTORY};${ARG_ENVIRONMENT}")
 endfunction()
