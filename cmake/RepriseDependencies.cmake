@@ -15,6 +15,7 @@ find_package(tomlplusplus 3.3 REQUIRED CONFIG)
 find_package(tl-expected REQUIRED CONFIG)
 pkg_check_modules(libzstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(libfyaml REQUIRED IMPORTED_TARGET libfyaml)
+pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
 # What programs take their memory from: many small pieces, given back by other threads than asked for them. Without it all
 # works, and a server hands out fewer tasks per second. Sanitizers have an allocator of their own.
 find_library(REPRISE_JEMALLOC NAMES libjemalloc_pic.a)

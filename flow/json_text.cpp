@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <unordered_set>
+#include <memory_resource>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "core/text.hpp"
+#include "flow/json_quick.hpp"
+#include "flow/json_tree_builder.hpp"
 
 namespace reprise {
 namespace {
@@ -67,22 +69,18 @@ std::string readable(std::string_view what) {
                              std::string(tail.substr(0, shown_max)));
 }
 
-}  // namespace
-
-class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
+/// Reads with nlohmann's parser, which can say what is wrong.
+class CarefulReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
-  JsonTreeBuilder(std::string_view text, const JsonLimits& limits, ParsedJson& result)
+  CarefulReader(std::string_view text, const JsonLimits& limits, ParsedJson& result)
       : text_(text),
-        limits_(limits),
         result_(result),
+        builder_(text.size() / bytes_per_value + 16, limits, result),
+        texts_(std::make_shared<std::pmr::monotonic_buffer_resource>(std::size_t{64} << 10)),
         reached_(text.data()),
         last_end_(text.data()) {
-    result_.tree.texts_ =
-        std::make_unique<std::pmr::monotonic_buffer_resource>(std::size_t{64} << 10);
+    builder_.keep_alive(texts_);
     if (text.starts_with(byte_order_mark)) last_end_ += byte_order_mark.size();
-    // Traces have a value for every 8 to 40 bytes. Room that is not needed is never touched;
-    // growing by copying would touch three times what is.
-    nodes().reserve(text.size() / bytes_per_value + 16);
   }
 
   void parse() {
@@ -90,14 +88,11 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
         nlohmann::json::sax_parse(TrackedIterator(text_.data(), &reached_),
                                   TrackedIterator(text_.data() + text_.size(), &reached_), this) &&
         !failed_;
-    for (const Open& open : open_)
-      nodes()[open.node].end = next_index();  // what an error left open
+    builder_.close_all();
   }
 
-  bool null() override { return add(JsonNode{}); }
-  bool boolean(bool value) override {
-    return add({.boolean = value, .kind = JsonNode::Kind::boolean});
-  }
+  bool null() override { return note(builder_.null(token_start())); }
+  bool boolean(bool value) override { return note(builder_.boolean(value, token_start())); }
   bool number_integer(number_integer_t value) override {
     return number_float(static_cast<double>(value), {});
   }
@@ -105,26 +100,19 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
     return number_float(static_cast<double>(value), {});
   }
   bool number_float(number_float_t value, const string_t&) override {
-    return add({.number = value, .kind = JsonNode::Kind::number});
+    return note(builder_.number(value, token_start()));
   }
-  bool string(string_t& value) override {
-    return add(text_node(JsonNode::Kind::text, keep(value)));
-  }
+  bool string(string_t& value) override { return note(builder_.text(keep(value), token_start())); }
   bool binary(binary_t&) override { return false; }  // not in JSON
-  bool start_object(std::size_t) override { return open(JsonNode::Kind::object); }
-  bool start_array(std::size_t) override { return open(JsonNode::Kind::array); }
+  bool start_object(std::size_t) override {
+    return note(builder_.open(JsonNode::Kind::object, token_start()));
+  }
+  bool start_array(std::size_t) override {
+    return note(builder_.open(JsonNode::Kind::array, token_start()));
+  }
   bool end_object() override { return close(); }
   bool end_array() override { return close(); }
-
-  bool key(string_t& value) override {
-    const std::string_view kept = keep(value);
-    if (!remember_key(kept)) {
-      return refuse(JsonError::Kind::duplicate_key,
-                    fmt::format("key '{}' stands twice in one object",
-                                shorten(escape_for_terminal(kept), 80)));
-    }
-    return add(text_node(JsonNode::Kind::key, kept));
-  }
+  bool key(string_t& value) override { return note(builder_.key(keep(value), token_start())); }
 
   bool parse_error(std::size_t position, const std::string&,
                    const nlohmann::detail::exception& error) override {
@@ -138,14 +126,10 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
   }
 
  private:
-  struct Open {
-    std::uint32_t node = 0;
-    std::size_t first_key = 0;  // of this object in keys_
-    std::unique_ptr<std::unordered_set<std::string_view>> many_keys;
-  };
-
-  std::vector<JsonNode>& nodes() { return result_.tree.nodes_; }
-  std::uint32_t next_index() { return static_cast<std::uint32_t>(nodes().size()); }
+  bool note(bool goes_on) {
+    failed_ = failed_ || !goes_on;
+    return goes_on;
+  }
 
   // Between two events the lexer passes only white space, commas and colons; a number's event comes
   // one character late.
@@ -158,75 +142,27 @@ class JsonTreeBuilder final : public nlohmann::json_sax<nlohmann::json> {
 
   std::string_view keep(const std::string& value) {
     if (value.empty()) return {"", 0};
-    char* bytes = static_cast<char*>(result_.tree.texts_->allocate(value.size(), 1));
+    char* bytes = static_cast<char*>(texts_->allocate(value.size(), 1));
     std::memcpy(bytes, value.data(), value.size());
     return {bytes, value.size()};
   }
 
-  bool refuse(JsonError::Kind kind, std::string message) {
-    failed_ = true;
-    result_.error = {kind, std::move(message), token_start()};
-    return false;
-  }
-
-  static JsonNode text_node(JsonNode::Kind kind, std::string_view text) {
-    return {.bytes = text.data(), .size = static_cast<std::uint32_t>(text.size()), .kind = kind};
-  }
-
-  bool add(JsonNode node) {
-    if (nodes().size() >= limits_.values_max) {
-      return refuse(JsonError::Kind::too_many,
-                    fmt::format("more than {} values", limits_.values_max));
-    }
-    node.position = token_start();
-    node.end = next_index() + 1;
-    nodes().push_back(node);
-    return true;
-  }
-
-  bool open(JsonNode::Kind kind) {
-    if (open_.size() >= static_cast<std::size_t>(limits_.depth_max)) {
-      return refuse(
-          JsonError::Kind::too_deep,
-          fmt::format("more than {} lists and objects within each other", limits_.depth_max));
-    }
-    if (!add({.bytes = nullptr, .kind = kind})) return false;
-    open_.push_back({next_index() - 1, keys_.size(), nullptr});
-    return true;
-  }
-
   bool close() {
-    nodes()[open_.back().node].end = next_index();
-    keys_.resize(open_.back().first_key);
-    open_.pop_back();
+    builder_.close();
     last_end_ = reached_;
     return true;
   }
 
-  // Objects are small nearly always: comparing is faster than hashing then.
-  bool remember_key(std::string_view key) {
-    constexpr std::size_t few = 24;
-    Open& object = open_.back();
-    if (object.many_keys) return object.many_keys->insert(key).second;
-    const auto first = keys_.begin() + static_cast<std::ptrdiff_t>(object.first_key);
-    if (std::find(first, keys_.end(), key) != keys_.end()) return false;
-    keys_.push_back(key);
-    if (keys_.size() - object.first_key > few) {
-      object.many_keys = std::make_unique<std::unordered_set<std::string_view>>(
-          keys_.begin() + static_cast<std::ptrdiff_t>(object.first_key), keys_.end());
-    }
-    return true;
-  }
-
   std::string_view text_;
-  JsonLimits limits_;
   ParsedJson& result_;
+  JsonTreeBuilder builder_;
+  std::shared_ptr<std::pmr::monotonic_buffer_resource> texts_;
   const char* reached_;   // one past the last character the lexer has read
   const char* last_end_;  // … when the event before this one came
   bool failed_ = false;
-  std::vector<Open> open_;
-  std::vector<std::string_view> keys_;  // of all open objects
 };
+
+}  // namespace
 
 ParsedJson parse_json(std::string_view text, const JsonLimits& limits) {
   ParsedJson result;
@@ -234,7 +170,8 @@ ParsedJson parse_json(std::string_view text, const JsonLimits& limits) {
     result.error = {JsonError::Kind::too_large, "more than 4 GiB of JSON", 0};
     return result;
   }
-  JsonTreeBuilder(text, limits, result).parse();
+  if (auto good = parse_good_json(text, limits)) return *std::move(good);
+  CarefulReader(text, limits, result).parse();
   return result;
 }
 

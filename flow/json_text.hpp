@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <memory_resource>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -74,7 +73,7 @@ class JsonTree {
  private:
   friend class JsonTreeBuilder;
   std::vector<JsonNode> nodes_;
-  std::unique_ptr<std::pmr::monotonic_buffer_resource> texts_;
+  std::shared_ptr<const void> texts_;  // what the nodes' views look at
 };
 
 struct JsonError {

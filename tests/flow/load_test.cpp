@@ -2,7 +2,9 @@
 
 #include <sys/resource.h>
 
+#include <rapidcheck/boost_test.h>
 #include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <filesystem>
@@ -153,6 +155,38 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_read_says_why) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
+namespace {
+
+// Numbers as doubles, as the tree has them.
+nlohmann::json as_nlohmann(const JsonTree& tree, JsonTree::Index at) {
+  const JsonNode& node = tree[at];
+  nlohmann::json json;
+  switch (node.kind) {
+    case JsonNode::Kind::null:
+      return nullptr;
+    case JsonNode::Kind::boolean:
+      return node.boolean;
+    case JsonNode::Kind::number:
+      return node.number;
+    case JsonNode::Kind::text:
+    case JsonNode::Kind::key:
+      return std::string(node.text());
+    case JsonNode::Kind::array:
+      json = nlohmann::json::array();
+      tree.for_each(at, [&](JsonTree::Index child) { json.push_back(as_nlohmann(tree, child)); });
+      return json;
+    case JsonNode::Kind::object:
+      json = nlohmann::json::object();
+      tree.for_each(at, [&](JsonTree::Index child) {
+        json[std::string(tree[child - 1].text())] = as_nlohmann(tree, child);
+      });
+      return json;
+  }
+  return json;
+}
+
+}  // namespace
+
 BOOST_AUTO_TEST_SUITE(JsonText)
 
 BOOST_AUTO_TEST_CASE(nodes_come_in_document_order_with_their_places) {
@@ -179,6 +213,58 @@ BOOST_AUTO_TEST_CASE(keys_may_not_repeat_in_small_and_large_objects_but_in_diffe
   BOOST_TEST((json.error.kind == JsonError::Kind::duplicate_key));
   BOOST_TEST(json.error.message == "key 'k77' stands twice in one object");
   BOOST_TEST(json.error.position == large.size());
+}
+
+// Two parsers read JSON: a quick one what is good, and nlohmann's what is not.
+RC_BOOST_PROP(what_is_read_quickly_is_what_nlohmann_reads, ()) {
+  const std::string base =
+      R"( {"a": [1, -2.5e3, 18446744073709551616, true, null, "x\u00e9\n\ud83d\ude00", "é"], "b\t":{"":{}},"c" :[[]]} )";
+  std::string text = base;
+  const auto changes = *rc::gen::inRange<std::size_t>(0, 4);
+  for (std::size_t i = 0; i < changes; ++i) {
+    const auto at = *rc::gen::inRange<std::size_t>(0, text.size());
+    const std::string piece = *rc::gen::elementOf(std::vector<std::string>{"",
+                                                                           ",",
+                                                                           ":",
+                                                                           "\"",
+                                                                           "[",
+                                                                           "]",
+                                                                           "{",
+                                                                           "}",
+                                                                           "\\",
+                                                                           "u",
+                                                                           "0",
+                                                                           "1e400",
+                                                                           "-",
+                                                                           ".",
+                                                                           "nul",
+                                                                           "true",
+                                                                           " ",
+                                                                           "\n",
+                                                                           std::string(1, '\0'),
+                                                                           "\xff",
+                                                                           "\xc3",
+                                                                           "\xed\xa0\x80",
+                                                                           "\x01",
+                                                                           "/"});
+    if (*rc::gen::arbitrary<bool>())
+      text.insert(at, piece);
+    else
+      text.replace(at, 1, piece);
+  }
+  const bool is_good = nlohmann::json::accept(text);
+  const ParsedJson json = parse_json(text);
+  const bool is_repetition = json.error.kind == JsonError::Kind::duplicate_key && !json.ok;
+  RC_ASSERT(json.ok == (is_good && !is_repetition));
+  if (!json.ok) return;
+  RC_ASSERT(as_nlohmann(json.tree, 0) == nlohmann::json::parse(text));
+  for (const JsonNode& node : json.tree.nodes()) {
+    const bool is_text = node.kind == JsonNode::Kind::text || node.kind == JsonNode::Kind::key;
+    RC_ASSERT(!is_text || text.at(node.position) == '"');
+    RC_ASSERT(node.kind != JsonNode::Kind::array || text.at(node.position) == '[');
+    RC_ASSERT(node.kind != JsonNode::Kind::object || text.at(node.position) == '{');
+    RC_ASSERT(node.kind != JsonNode::Kind::null || text.at(node.position) == 'n');
+  }
 }
 
 BOOST_AUTO_TEST_CASE(depth_and_number_of_values_are_limited) {

@@ -50,6 +50,7 @@ const std::vector<LibraryRule>& library_rules() {
       {std::regex("sqlite3\\.h"), {"sqlite"}, "SQLite"},
       {std::regex("msgpack(/.*|\\.hpp|\\.h)"), {"api"}, "msgpack-cxx"},
       {std::regex("libfyaml\\.h"), {"flow"}, "libfyaml"},
+      {std::regex("simdjson\\.h"), {"flow"}, "simdjson"},
       {std::regex("CLI/.*"), {"cli"}, "CLI11"},
       {std::regex("toml\\+\\+/.*"), {"core"}, "toml++"},
   };
