@@ -13,7 +13,7 @@ namespace reprise::bench {
 namespace {
 
 constexpr std::size_t entries = 10'000;
-constexpr std::size_t batch = 64;
+constexpr std::size_t at_once = 64;
 
 std::vector<Key> fill(cache::Store& store) {
   std::vector<Key> keys;
@@ -33,12 +33,12 @@ std::vector<Key> fill(cache::Store& store) {
 
 double microseconds_per_hit(cache::Store& store, const std::vector<Key>& keys) {
   const double took = seconds_of([&] {
-    for (std::size_t i = 0; i + batch <= keys.size(); i += batch) {
-      const auto found = store.look_up(std::span(keys).subspan(i, batch), now());
+    for (std::size_t i = 0; i + at_once <= keys.size(); i += at_once) {
+      const auto found = store.look_up(std::span(keys).subspan(i, at_once), now());
       REPRISE_ASSERT(found && found->front(), i);
     }
   });
-  return took * 1e6 / static_cast<double>(keys.size() / batch * batch);
+  return took * 1e6 / static_cast<double>(keys.size() / at_once * at_once);
 }
 
 }  // namespace
