@@ -19,6 +19,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/behavior.hpp>
+#include <caf/event_based_actor.hpp>
+#include <caf/scoped_actor.hpp>
 
 #include "bench/flows.hpp"
 #include "bench/measure.hpp"
@@ -338,6 +343,35 @@ double bare_spawn(std::size_t count) {
 
 double bare_capture(std::size_t count) {
   return halved(count, [] { capture("/bin/true"); });
+}
+
+double bare_asked(std::size_t count, const std::string& folder) {
+  const std::string context(600, 'x');
+  caf::actor_system_config config;
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", 1);
+  caf::actor_system system(config);
+  const caf::actor next = system.spawn([](caf::event_based_actor*) -> caf::behavior {
+    return {[](int ended) { return ended + 1; }};
+  });
+  const auto half = [&](int slot, std::size_t times) {
+    const std::string path = fmt::format("{}/{}.context", folder, slot);
+    const std::string signal = fmt::format("{}/{}.signal", folder, slot);
+    caf::scoped_actor self(system);
+    for (std::size_t i = 0; i < times; ++i) {
+      const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+      REPRISE_ASSERT(::write(file, context.data(), context.size()) > 0, errno);
+      ::close(file);
+      capture("/bin/true");
+      REPRISE_ASSERT(::open(signal.c_str(), O_RDONLY | O_CLOEXEC) < 0, signal);
+      self->request(next, caf::infinite, slot).receive([](int) {}, [](const caf::error&) {});
+    }
+  };
+  return seconds_of([&] {
+    std::thread other(half, 1, count / 2);
+    half(0, count - count / 2);
+    other.join();
+  });
 }
 
 double bare_rows(std::int64_t steps, std::int64_t iterations) {

@@ -26,6 +26,11 @@ namespace reprise::bench {
 /// ends, and a look for what it left running.
 [[nodiscard]] double bare_capture(std::size_t count);
 
+/// The same with what an executor out of actors does besides: a file with the context is written
+/// over for each, a signal is looked for, and an actor is asked for the next. `folder` takes the
+/// files.
+[[nodiscard]] double bare_asked(std::size_t count, const std::string& folder);
+
 // Rows of one task for each of two processors, every row after the one before: the pattern
 // stencil_1d, and so Task Bench's others of that width.
 
