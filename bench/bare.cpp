@@ -317,6 +317,35 @@ double bare_round_trip(Trust trust, const std::string& folder) {
   return took / trips;
 }
 
+double bare_relayed_trip() {
+  constexpr int trips = 2000;
+  Listener listener;
+  std::thread echo([&] {
+    Talker talker(listener.connect());
+    for (int i = 0; i < trips; ++i) {
+      talker.receive();
+      talker.send();
+    }
+  });
+  Talker talker(listener.accept());
+  Bell answered;
+  std::thread reader([&] {
+    for (int i = 0; i < trips; ++i) {
+      talker.receive();
+      answered.ring();
+    }
+  });
+  const double took = seconds_of([&] {
+    for (int i = 0; i < trips; ++i) {
+      talker.send();
+      answered.await(i + 1);
+    }
+  });
+  echo.join();
+  reader.join();
+  return took / trips;
+}
+
 double bare_sync(const std::string& folder) {
   constexpr int times = 20;
   const std::string path = folder + "/synced";

@@ -14,6 +14,10 @@ namespace reprise::bench {
 /// @param folder  of a certificate authority, which is made there
 [[nodiscard]] double bare_round_trip(Trust trust, const std::string& folder);
 
+/// The same without TLS where another thread reads the answers and wakes the one that sends, as a
+/// program with more than one connection needs it.
+[[nodiscard]] double bare_relayed_trip();
+
 /// Seconds of one fdatasync of a page appended to a file in `folder`.
 [[nodiscard]] double bare_sync(const std::string& folder);
 
