@@ -63,10 +63,10 @@ struct CommandTexts {
 
 /// What the attempts of one run share in one process.
 struct RunResources {
+  /// A run that goes on has logs already.
   RunResources(const RunContext& run, LogLimits limits)
       : context(run),
-        logs(std::make_shared<LogBudget>(limits,
-                                         logged_bytes(run.folder))),  // of a run that goes on
+        logs(std::make_shared<LogBudget>(limits, logged_bytes(run.folder))),
         folders(std::make_shared<AttemptFolders>(std::filesystem::path(run.folder) / "attempts")) {}
   /// The same run with another context.
   RunResources(const RunContext& run, const RunResources& before)
