@@ -13,7 +13,6 @@ namespace ondemand = simdjson::ondemand;
 
 // Its index of brackets, commas and tokens takes up to four times the size of the text.
 constexpr std::size_t text_bytes_max = std::size_t{32} << 20;
-constexpr std::size_t bytes_per_value = 8;
 
 /// Each of its functions throws what simdjson finds wrong, and is false where the builder refuses.
 class QuickReader {
@@ -72,9 +71,7 @@ class QuickReader {
 std::optional<ParsedJson> parse_good_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > text_bytes_max) return std::nullopt;
   ParsedJson result;
-  // Traces have a value for every 8 to 40 bytes. Room that is not needed is never touched; growing
-  // by copying would touch three times what is.
-  JsonTreeBuilder builder(text.size() / bytes_per_value + 16, limits, result);
+  JsonTreeBuilder builder(text.size(), limits, result);
   const auto parser = std::make_shared<ondemand::parser>();  // it keeps the texts
   builder.keep_alive(parser);
   try {

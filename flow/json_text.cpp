@@ -16,7 +16,6 @@ namespace reprise {
 namespace {
 
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
-constexpr std::size_t bytes_per_value = 8;
 
 // nlohmann's SAX events carry no positions; this iterator tells how far the lexer has read.
 class TrackedIterator {
@@ -75,7 +74,7 @@ class CarefulReader final : public nlohmann::json_sax<nlohmann::json> {
   CarefulReader(std::string_view text, const JsonLimits& limits, ParsedJson& result)
       : text_(text),
         result_(result),
-        builder_(text.size() / bytes_per_value + 16, limits, result),
+        builder_(text.size(), limits, result),
         texts_(std::make_shared<std::pmr::monotonic_buffer_resource>(std::size_t{64} << 10)),
         reached_(text.data()),
         last_end_(text.data()) {

@@ -21,7 +21,6 @@ namespace {
 constexpr std::string_view default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::array<std::string_view, 4> inherited_names{"PATH", "HOME", "LANG", "TZ"};
-constexpr std::size_t item_bytes_max = 64 << 10;  // the system refuses variables above 128 KiB
 
 Error with_context(std::string_view what, const Error& error) {
   return {error.code, fmt::format("{}: {}", what, error.message)};
@@ -129,7 +128,7 @@ Status expose(const Attempt& attempt, BoundCommand& command,
     }
     auto text = item_text(*value, file_text);
     if (!text) return tl::unexpected(text.error());
-    if (text->size() > item_bytes_max) continue;
+    if (text->size() > variable_bytes_max) continue;
     if (!std::exchange(has_item, true)) command.environment["REPRISE_ITEM"] = *text;
     command.environment[input.variable] = *std::move(text);
   }

@@ -14,11 +14,11 @@ namespace reprise::worker {
 namespace {
 
 constexpr std::string_view prefix = "REPRISE_CTX_";
-constexpr std::size_t text_bytes_max = 64 << 10;  // the system refuses variables above 128 KiB
 
 std::optional<std::string> as_text(const Value& value) {
   if (const auto* text = value.get_if<std::string>()) {
-    if (text->size() > text_bytes_max || text->find('\0') != std::string::npos) return std::nullopt;
+    if (text->size() > variable_bytes_max || text->find('\0') != std::string::npos)
+      return std::nullopt;
     return *text;
   }
   if (const auto* truth = value.get_if<bool>()) return *truth ? "true" : "false";
